@@ -51,6 +51,7 @@ class ProblemsError(RequestError):
     """
 
     def __init__(self, title: str, problems: Sequence[Problem]) -> None:
+        """Join the problems into one message."""
         self.title = title
         self.problems = tuple(problems)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -1,0 +1,5 @@
+"""The command `tamis`: each command loads, validates, calls and writes."""
+
+from tamis.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,160 @@
+"""The commands. What is heavy is imported where it is used, so that help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tamis.errors import RequestError, TamisError
+
+app = typer.Typer(
+    name="tamis",
+    help="Train, validate and hand over neural-network classifiers for particle-physics events.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.")]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Where relative file names are looked up; else beside the YAML file."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override one value: --set training.batch_size=256. Repeatable."
+    ),
+]
+OutputFolder = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="The run directory; else runs/NAME.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    """Hold the options of all commands; `main` reads --debug, wherever it stands."""
+
+
+@app.command()
+def train(
+    config: ConfigPath,
+    output: OutputFolder = None,
+    data: DataFolder = None,
+    overrides: Overrides = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a classifier and write the run directory."""
+    from tamis.cli.progress import train_and_write
+    from tamis.config import load_config
+
+    loaded = load_config(config, data=data, overrides=overrides or ())
+    train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
+
+
+@app.command()
+def check(config: ConfigPath, data: DataFolder = None, overrides: Overrides = None) -> None:
+    """Read everything and train nothing: files, ledger, suspicious features."""
+    from tamis.check import check_input
+    from tamis.cli.summary import print_check
+    from tamis.config import load_config
+
+    result = check_input(load_config(config, data=data, overrides=overrides or ()))
+    print_check(result)
+    if result.problems:
+        raise RequestError("this configuration cannot be trained on as it is: see the problems above")
+
+
+@app.command()
+def init(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES...", help="ROOT or Parquet files, one class each.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here; else to the terminal.")
+    ] = None,
+    tree: Annotated[str | None, typer.Option(help="The tree, where files hold several.")] = None,
+) -> None:
+    """Look into files and write a configuration to start from."""
+    from tamis.initial import initial_configuration, write_configuration
+
+    folder = Path.cwd() if output is None else output.parent
+    text = initial_configuration(files, tree=tree, folder=folder)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_configuration(text, output)
+        typer.echo(f"wrote {output}; read it, then: tamis train {output}")
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")],
+    events: Annotated[int, typer.Option(help="Events of each class.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Another number gives other events.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+) -> None:
+    """Write the workshop's sample, simulated with known densities, as ROOT files."""
+    from tamis.data.simulate import write_sample
+
+    for path in write_sample(folder, events=events, seed=seed, overwrite=overwrite):
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
+def demo(
+    output: OutputFolder = None,
+    events: Annotated[int, typer.Option(help="Simulated events of each class.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Another number gives other events.")] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate the workshop's sample, train, evaluate and draw: the whole way in one command."""
+    from tamis.cli.progress import train_and_write
+    from tamis.demo import demo_configuration
+
+    folder = output or Path("runs") / "demo"
+    config = demo_configuration(folder, events=events, seed=seed, overwrite=overwrite)
+    train_and_write(config, folder, overwrite=overwrite)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; an error is a few lines and an exit status, a traceback only with --debug.
+
+    Args:
+        arguments: without the program's name; by default those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
+    except (TamisError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        typer.echo(f"tamis: {_explain(error)}", err=True)
+        raise SystemExit(error.exit_status if isinstance(error, TamisError) else 1) from None
+    except KeyboardInterrupt:
+        typer.echo("tamis: interrupted; nothing was written", err=True)
+        raise SystemExit(130) from None
+
+
+def _explain(error: Exception) -> str:
+    match error:
+        case TamisError():
+            return str(error)
+        case OSError(strerror=str(reason)):
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{reason}; nothing half-written was left behind"
+        case MemoryError():
+            return "the memory of this machine is not enough; use fewer events, or a machine with more"
+        case _:
+            return str(error)

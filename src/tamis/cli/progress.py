@@ -1,0 +1,83 @@
+"""What a training shows while it runs: a live line on a terminal, a few plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from tamis.cli.summary import print_run
+from tamis.config import Config
+from tamis.pipeline import Watch, train
+from tamis.provenance import now
+from tamis.run_directory import check_output, write_run
+from tamis.training.history import Epoch
+
+
+def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
+    """Train with progress, write the run directory and print the summary.
+
+    Args:
+        config: the configuration.
+        folder: the run directory.
+        overwrite: whether a run that is there may be replaced.
+    """
+    started, clock = now(), time.perf_counter()
+    check_output(folder, overwrite=overwrite)
+    console = Console(stderr=True)
+    with _watching(config, console) as watch:
+        run = train(config, watch)
+        watch.stage("figures and files")
+        write_run(run, folder, overwrite=overwrite, arguments=["tamis", *sys.argv[1:]], started=started)
+    print_run(run, folder, time.perf_counter() - clock)
+
+
+@contextmanager
+def _watching(config: Config, console: Console) -> Iterator[Watch]:
+    if not console.is_terminal:
+        yield Watch(stage=lambda name: console.print(f"tamis: {name}", highlight=False))
+        return
+    with Progress(
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+    ) as progress:
+        yield _live(progress, config)
+
+
+def _live(progress: Progress, config: Config) -> Watch:
+    tasks: dict[str, TaskID] = {}
+
+    def stage(name: str) -> None:
+        if tasks:
+            last = progress.tasks[-1]
+            progress.update(last.id, total=last.total or 1, completed=last.total or 1)
+        tasks[name] = progress.add_task(name, total=None, note="")
+
+    def read(total: int, done: int) -> None:
+        progress.update(tasks["reading"], total=total, advance=done, note=f"{total:,} entries")
+
+    def epoch(result: Epoch) -> None:
+        progress.update(
+            tasks["training"],
+            total=config.training.epochs,
+            completed=result.number,
+            note=_note(result, config),
+        )
+
+    return Watch(stage, read, epoch)
+
+
+def _note(epoch: Epoch, config: Config) -> str:
+    return (
+        f"epoch {epoch.number}/{config.training.epochs}  loss {epoch.training_loss:.4f}  "
+        f"validation {epoch.validation_loss:.4f}  accuracy {epoch.validation_accuracy:.4f}  {epoch.seconds:.2f} s/epoch"
+    )

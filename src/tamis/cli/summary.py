@@ -1,0 +1,152 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tamis.check import CheckResult
+from tamis.data.ledger import Ledger
+from tamis.data.split import PARTS
+from tamis.evaluation.evaluation import Evaluation
+from tamis.pipeline import Run
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=110)
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    for number, column in enumerate(columns):
+        table.add_column(escape(column), justify="left" if number == 0 else "right")
+    return table
+
+
+def print_run(run: Run, folder: Path, seconds: float) -> None:
+    """Print what was trained on what, the headline numbers and where the rest is."""
+    console = _console()
+    history, timing = run.trained.history, run.metrics()["timing"]
+    console.print(ledger_table(run.prepared.ledger, run.config.class_names))
+    for sentence in run.prepared.duplicates:
+        console.print(f"note: {escape(sentence)}", soft_wrap=True)
+    console.print()
+    console.print(metrics_table(run.evaluation))
+    console.print()
+    console.print(class_table(run.evaluation, run.config.evaluation.working_points))
+    for sentence in verdicts(run.evaluation):
+        console.print(sentence, soft_wrap=True)
+    console.print(
+        f"Trained on {timing['device']} in {timing['train_seconds']:.1f} s ({timing['events_per_second']:,.0f} "
+        f"events/s); kept epoch {history.best} of {len(history.epochs)}: {history.reason}.",
+        soft_wrap=True,
+    )
+    console.print(f"Wrote {escape(str(folder))} ({seconds:.0f} s in all).", soft_wrap=True)
+
+
+def ledger_table(ledger: Ledger, classes: Sequence[str]) -> Table:
+    """Show where the entries of each class went."""
+    table = _table(
+        "Events", ["class", "entries", "not selected", "dropped", *PARTS, "sum of weights", "negative"]
+    )
+    numbers = ledger.to_dict(classes)
+    for name, row in (*numbers["classes"].items(), ("total", numbers["total"])):
+        dropped = sum(policy["events"] for policy in row["dropped"].values())
+        counts = (
+            row["entries"],
+            row["failed_selection"]["events"],
+            dropped,
+            *(row[part]["events"] for part in PARTS),
+        )
+        used = row["used"]
+        weights = (f"{used['sum_of_weights']:,.6g}", f"{100 * used['negative_fraction']:.1f}%")
+        table.add_row(escape(name), *(f"{count:,}" for count in counts), *weights)
+    return table
+
+
+def metrics_table(evaluation: Evaluation) -> Table:
+    """Show loss and accuracy of each part."""
+    table = _table("Results", ["part", "loss", "accuracy", "balanced loss", "balanced accuracy"])
+    for part, metrics in evaluation.parts.items():
+        values = (
+            metrics.physics.loss, metrics.physics.accuracy, metrics.balanced.loss, metrics.balanced.accuracy,
+        )  # fmt: skip
+        table.add_row(part, *(f"{value:.4f}" for value in values))
+    if evaluation.limit is not None:
+        limit = evaluation.limit.limit
+        table.add_row("limit (test)", "", "", f"{limit.loss:.4f}", f"{limit.accuracy:.4f}")
+    return table
+
+
+def class_table(evaluation: Evaluation, working_points: Sequence[float]) -> Table:
+    """Show, for each class against the others, the area under the curve and the background rejections."""
+    points = [f"1/background at {point:g}" for point in working_points]
+    table = _table("Each class against the others, on test events", ["class", "AUC", *points])
+    for name, curve, found in zip(
+        evaluation.class_names, evaluation.curves, evaluation.working_points, strict=True
+    ):
+        if curve is None or found is None:
+            table.add_row(
+                escape(name), "undefined: the weights of the class or of the rest do not sum to > 0"
+            )
+            continue
+        rejections = [
+            "no background" if point.background_rejection is None else f"{point.background_rejection:,.4g}"
+            for point in found
+        ]
+        table.add_row(escape(name), f"{curve.auc:.4f}", *rejections)
+    return table
+
+
+def verdicts(evaluation: Evaluation) -> list[str]:
+    """Say in sentences how far the limit is and whether training and test events look alike."""
+    sentences = []
+    if evaluation.limit is not None:
+        auc = max((each for each in evaluation.limit.auc if each is not None), default=0.0)
+        sentences.append(
+            f"Distance to the limit: {evaluation.limit.loss:+.4f} in loss, {auc:+.4f} in AUC (largest of the classes)."
+        )
+    for name, found in evaluation.references.items():
+        sentences.append(
+            f"Reference for {escape(name)}: AUC {found.reference.auc:.4f}, {found.auc:+.4f} against the network."
+        )
+    if (smallest := evaluation.smallest_p_value) is not None:
+        value, tests = smallest
+        sentences.append(
+            f"Training against test: the smallest of {tests} Kolmogorov-Smirnov p-values is {value:.3g} "
+            f"(by chance one as small is seen in {100 * (1 - (1 - value) ** tests):.0f}% of cases, "
+            "were the tests independent)."
+        )
+    return sentences
+
+
+def print_check(result: CheckResult) -> None:
+    """Print what `tamis check` found."""
+    console = _console()
+    table = _table("Files", ["sample", "class", "files", "entries", "branches used"])
+    for row in result.samples:
+        table.add_row(
+            escape(row.name),
+            escape(row.class_name),
+            f"{row.files:,}",
+            f"{row.entries:,}",
+            escape(", ".join(row.branches)),
+        )
+    console.print(table)
+    if result.ledger is not None:
+        console.print()
+        console.print(ledger_table(result.ledger, result.class_names))
+    for title, lines in (("Problems", [str(each) for each in result.problems]), ("Look at", result.notes)):
+        if lines:
+            console.print(f"\n[bold]{title}[/bold]")
+            for line in lines:
+                console.print(f"- {escape(line)}", soft_wrap=True)
+    if not result.problems:
+        console.print("\nNothing stands in the way of a training.")

@@ -1,0 +1,225 @@
+"""Facts across fields: names that must exist, names that must differ, and expressions that can be read.
+
+All works on plain values and leaves out what has the wrong type, so that what can be checked is checked even
+where single fields are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from tamis.config.place import Finding, Place, render_place
+from tamis.config.wording import suggest
+from tamis.errors import ExpressionError
+from tamis.expressions import Node, parse
+
+FACTS = "contradiction"
+"""The type of pydantic error that says: look for contradictions again, they have places."""
+
+
+def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
+    """Check all facts across fields of a configuration.
+
+    Args:
+        values: plain values as the YAML file has them, shorthands allowed.
+
+    Returns:
+        What is wrong, in the order of the sections.
+
+    Example:
+        >>> classes = {"bkg": None, "sig": {"signal": True}}
+        >>> values = {"classes": classes, "samples": [{"name": "a", "class": "sgi"}]}
+        >>> [finding.message for finding in find_contradictions(values)]
+        ["there is no class 'sgi'; did you mean 'sig'?"]
+    """
+    return [
+        *_check_sample_names(values),
+        *_check_sample_classes(values),
+        *_check_files(values),
+        *_check_signal(values),
+        *_check_column_names(values),
+        *_check_class_keys(values),
+        *_check_log_densities(values),
+        *_check_expressions(values),
+    ]
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _items(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _sections(values: Mapping[str, object], key: str) -> Iterator[tuple[Place, Mapping[str, object]]]:
+    """Give the mappings of a list, a text standing for a mapping with that name."""
+    for index, section in enumerate(_items(values.get(key))):
+        yield (key, index), {"name": section} if isinstance(section, str) else _mapping(section)
+
+
+def _check_sample_names(values: Mapping[str, object]) -> Iterator[Finding]:
+    yield from _check_names(_sections(values, "samples"), "samples")
+
+
+def _check_column_names(values: Mapping[str, object]) -> Iterator[Finding]:
+    columns = chain(_sections(values, "features"), _sections(values, "spectators"))
+    yield from _check_names(columns, "features and spectators")
+
+
+def _check_names(sections: Iterable[tuple[Place, Mapping[str, object]]], what: str) -> Iterator[Finding]:
+    first: dict[str, Place] = {}
+    for place, section in sections:
+        name = section.get("name")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            used = f"the name {name!r} is already used by {render_place(first[name])}"
+            yield Finding((*place, "name"), f"{used}; names of {what} must differ")
+        first.setdefault(name, place)
+
+
+def _check_files(values: Mapping[str, object]) -> Iterator[Finding]:
+    for place, section in _sections(values, "samples"):
+        files = _items(section.get("files"))
+        for index, file in enumerate(files):
+            if file in files[:index]:
+                message = f"the file {file!r} stands twice in this sample; its events would count twice"
+                yield Finding((*place, "files", index), message)
+
+
+def _check_sample_classes(values: Mapping[str, object]) -> Iterator[Finding]:
+    classes = _mapping(values.get("classes"))
+    used = [(place, section.get("class")) for place, section in _sections(values, "samples")]
+    known = [name for _, name in used if isinstance(name, str) and name in classes]
+    for place, name in used:
+        if isinstance(name, str) and classes and name not in classes:
+            yield Finding((*place, "class"), _no_class(name, classes))
+    # a misspelt class would make its right spelling look empty
+    if used and len(known) == len(used):
+        for name in classes:
+            if name not in known:
+                yield Finding(
+                    ("classes", name), f"no sample has the class {name!r}; add one, or remove the class"
+                )
+
+
+def _no_class(name: str, classes: Iterable[str]) -> str:
+    hint = suggest(name, classes) or f"; the classes are {', '.join(map(repr, classes))}"
+    return f"there is no class {name!r}{hint}"
+
+
+def _check_signal(values: Mapping[str, object]) -> Iterator[Finding]:
+    classes = _mapping(values.get("classes"))
+    flags = [_mapping(section).get("signal", False) for section in classes.values()]
+    if len(flags) < 2 or not all(isinstance(flag, bool) for flag in flags):
+        return
+    if not any(flags):
+        yield Finding(("classes",), "no class is marked as signal; write signal: true for at least one")
+    if all(flags):
+        yield Finding(("classes",), "every class is marked as signal; at least one must be a background")
+
+
+def _check_class_keys(values: Mapping[str, object]) -> Iterator[Finding]:
+    classes = _mapping(values.get("classes"))
+    for place, by_class in _mappings_by_class(values):
+        for name in by_class:
+            if classes and name not in classes:
+                yield Finding((*place, name), _no_class(name, classes))
+
+
+def _mappings_by_class(values: Mapping[str, object]) -> Iterator[tuple[Place, Mapping[str, object]]]:
+    yield ("weights", "balance"), _mapping(_mapping(values.get("weights")).get("balance"))
+    for kind in ("log_density", "discriminant"):
+        yield ("evaluation", "reference", kind), _mapping(_reference(values).get(kind))
+
+
+def _reference(values: Mapping[str, object]) -> Mapping[str, object]:
+    return _mapping(_mapping(values.get("evaluation")).get("reference"))
+
+
+def _check_log_densities(values: Mapping[str, object]) -> Iterator[Finding]:
+    given = _reference(values).get("log_density")
+    absent = [name for name in _mapping(values.get("classes")) if name not in _mapping(given)]
+    if isinstance(given, Mapping) and absent:
+        message = (
+            f"expected an expression for every class, but there is none for {', '.join(map(repr, absent))}"
+        )
+        yield Finding(("evaluation", "reference", "log_density"), message)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """An expression as it stands in the configuration; `tree` is None where it cannot be read."""
+
+    place: Place
+    tree: Node | None = None
+    branches: tuple[str, ...] = ()
+    fault: str = ""
+
+
+def _check_expressions(values: Mapping[str, object]) -> Iterator[Finding]:
+    features = _read(_column_texts(values, "features"))
+    secret = _read([*_weight_texts(values), *_identity_texts(values), *_reference_texts(values)])
+    others = _read([*_column_texts(values, "spectators"), *_selection_texts(values)])
+    for written in (*features, *secret, *others):
+        if written.fault:
+            yield Finding(written.place, written.fault)
+    varying = [*features, *(written for written in secret if written.place[:2] == ("split", "by"))]
+    for written in varying:
+        if written.tree is not None and not written.branches:
+            yield Finding(written.place, "this names no branch, so it is the same for every event")
+    yield from _check_leaks(features, secret)
+
+
+def _check_leaks(features: Iterable[_Written], secret: Sequence[_Written]) -> Iterator[Finding]:
+    """Refuse features that are a weight, a number of the event or a known discriminant."""
+    for feature in features:
+        same = [written.place for written in secret if feature.branches and written.tree == feature.tree]
+        if same:
+            message = f"this is the same as {render_place(same[0])}, which the network must not see"
+            yield Finding(feature.place, f"{message}; remove the feature")
+
+
+def _read(texts: Iterable[tuple[Place, object]]) -> list[_Written]:
+    # empty texts are refused where the fields are checked
+    return [_read_one(place, text) for place, text in texts if isinstance(text, str) and text.strip()]
+
+
+def _read_one(place: Place, text: str) -> _Written:
+    try:
+        expression = parse(text.strip())
+    except ExpressionError as error:
+        return _Written(place, fault=str(error).replace("\n", "\n    "))
+    return _Written(place, expression.tree, expression.branches)
+
+
+def _column_texts(values: Mapping[str, object], key: str) -> Iterator[tuple[Place, object]]:
+    for place, section in _sections(values, key):
+        used = "name" if section.get("expression") is None else "expression"
+        yield (*place, used), section.get(used)
+
+
+def _weight_texts(values: Mapping[str, object]) -> Iterator[tuple[Place, object]]:
+    return (((*place, "weight"), section.get("weight")) for place, section in _sections(values, "samples"))
+
+
+def _selection_texts(values: Mapping[str, object]) -> Iterator[tuple[Place, object]]:
+    return (
+        ((*place, "selection"), section.get("selection")) for place, section in _sections(values, "samples")
+    )
+
+
+def _identity_texts(values: Mapping[str, object]) -> Iterator[tuple[Place, object]]:
+    by = _mapping(values.get("split")).get("by")
+    if isinstance(by, str):
+        yield ("split", "by"), by
+    yield from ((("split", "by", index), text) for index, text in enumerate(_items(by)))
+
+
+def _reference_texts(values: Mapping[str, object]) -> Iterator[tuple[Place, object]]:
+    for kind in ("log_density", "discriminant"):
+        for name, text in _mapping(_reference(values).get(kind)).items():
+            yield ("evaluation", "reference", kind, name), text

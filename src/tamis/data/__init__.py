@@ -1,0 +1,1 @@
+"""From files to events: schemas, chunks, selection, weights, split and the ledger."""

@@ -1,0 +1,325 @@
+"""Events in memory: read, selected, weighed and assigned to training, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.data.ledger import Tally, tally
+from tamis.data.plan import Quantity, SamplePlan
+from tamis.data.schema import FileSchema
+from tamis.data.sources import Chunk, read_chunks
+from tamis.data.split import Fractions, assign_parts, identity_of_columns, identity_of_entries
+from tamis.errors import ExpressionError, InputError, Problem, RequestError, TamisError
+from tamis.expressions import Expression, Values, evaluate, truth
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Selected events, one row each, in an order that does not depend on the order of samples and files.
+
+    Args:
+        features: inputs of the network as read, a missing value is NaN, float32 [n, n_features].
+        class_index: the true class, [n].
+        weight: signed physics weight, float64 [n].
+        identity: 64-bit hash of who the event is, [n].
+        part: index into `tamis.data.split.PARTS`, [n].
+        sample_index: index into `samples`, [n].
+        file_index: index into `files`, [n].
+        entry: entry number in its file, [n].
+        spectators: float64 [n] each.
+        reference: known densities or discriminants by class, float64 [n] each.
+        samples: names of the samples, sorted.
+        files: identities of the files.
+    """
+
+    features: NDArray[np.float32]
+    class_index: NDArray[np.int32]
+    weight: NDArray[np.float64]
+    identity: NDArray[np.uint64]
+    part: NDArray[np.uint8]
+    sample_index: NDArray[np.int32]
+    file_index: NDArray[np.int32]
+    entry: NDArray[np.int64]
+    spectators: Mapping[str, NDArray[np.float64]]
+    reference: Mapping[str, NDArray[np.float64]]
+    samples: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Give the number of events."""
+        return len(self.weight)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
+        """Keep some rows, given as a mask or as indices."""
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in _PER_EVENT},
+            spectators={name: values[rows] for name, values in self.spectators.items()},
+            reference={name: values[rows] for name, values in self.reference.items()},
+        )
+
+    def of_part(self, part: int) -> Events:
+        """Keep the events of one part."""
+        return self.take(self.part == part)
+
+
+_PER_EVENT = (
+    "features", "class_index", "weight", "identity", "part", "sample_index", "file_index", "entry",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MissingValues:
+    """Missing values of one feature in one sample.
+
+    Args:
+        sample: name of the sample.
+        feature: name of the feature.
+        declared: whether the feature's `missing` rule allows them.
+        count: how many selected events have none.
+        file: file of the first one.
+        entry: entry number of the first one.
+    """
+
+    sample: str
+    feature: str
+    declared: bool
+    count: int
+    file: str
+    entry: int
+
+
+@dataclass(frozen=True)
+class SampleReading:
+    """What was read of one sample, before any policy.
+
+    Args:
+        plan: what was computed.
+        schemas: its files.
+        read: all entries whose weight is finite.
+        unweighted: entries that failed the selection and whose weight is not a finite number.
+        failed_selection: entries that failed the selection and whose weight is finite.
+        missing: missing values of each feature that has any.
+        problems: what makes the sample unusable.
+    """
+
+    plan: SamplePlan
+    schemas: tuple[FileSchema, ...]
+    read: Tally
+    unweighted: int
+    failed_selection: Tally
+    missing: tuple[MissingValues, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass
+class _Rows:
+    """Collects the selected rows of all chunks."""
+
+    columns: dict[str, list[NDArray[np.generic]]] = field(default_factory=dict)
+
+    def add(self, **columns: NDArray[np.generic]) -> None:
+        for name, values in columns.items():
+            self.columns.setdefault(name, []).append(values)
+
+    def join(self, name: str, empty: NDArray[np.generic]) -> NDArray[np.generic]:
+        pieces = self.columns.pop(name, [])
+        return np.concatenate(pieces) if pieces else empty
+
+
+@dataclass
+class _Count:
+    """Collects what happened to the entries of one sample."""
+
+    read: Tally = field(default_factory=Tally)
+    unweighted: int = 0
+    failed: Tally = field(default_factory=Tally)
+    missing: dict[str, MissingValues] = field(default_factory=dict)
+    bad_weights: int = 0
+    first_bad_weight: Problem | None = None
+
+
+def read_events(
+    inputs: Sequence[tuple[SamplePlan, Sequence[FileSchema]]],
+    fractions: Fractions,
+    *,
+    rows: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Events, tuple[SampleReading, ...]]:
+    """Read, select and weigh the events of all samples.
+
+    Memory is bounded by one chunk plus the selected columns.
+
+    Args:
+        inputs: for each sample what to compute and its files.
+        fractions: how events are divided.
+        rows: rows per chunk; by default as many as the memory budget allows.
+        progress: called with the number of entries of each chunk that was read.
+
+    Returns:
+        The events and, per sample, what was counted on the way; a reading with `problems` must not be used.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    inputs = sorted(inputs, key=lambda item: item[0].sample)
+    files = sorted({schema.source.identity for _, schemas in inputs for schema in schemas})
+    gathered = _Rows()
+    readings = []
+    for number, (plan, schemas) in enumerate(inputs):
+        count = _Count()
+        for schema in sorted(schemas, key=lambda schema: schema.source.identity):
+            for chunk in read_chunks(schema, plan.scalars | plan.indexed, rows):
+                labels = (number, files.index(schema.source.identity))
+                _add_chunk(gathered, count, plan, chunk, labels)
+                if progress is not None:
+                    progress(chunk.length)
+        readings.append(_reading(plan, tuple(schemas), count))
+    names = tuple(plan.sample for plan, _ in inputs)
+    return _events(gathered, inputs[0][0], fractions, names, tuple(files)), tuple(readings)
+
+
+def _add_chunk(
+    gathered: _Rows, count: _Count, plan: SamplePlan, chunk: Chunk, labels: tuple[int, int]
+) -> None:
+    weight = _float(_evaluate(plan.weight, chunk))
+    selected = _selected(plan, chunk)
+    _count_weights(count, plan, chunk, weight, selected)
+    rows = np.flatnonzero(selected & np.isfinite(weight))
+    features = np.stack([_feature(count, plan, chunk, each, rows) for each in plan.features], axis=1)
+    constant = np.ones(len(rows), np.int32)
+    gathered.add(
+        features=features,
+        weight=weight[rows],
+        class_index=constant * plan.class_index,
+        identity=_identity(plan, chunk)[rows],
+        sample_index=constant * labels[0],
+        file_index=constant * labels[1],
+        entry=chunk.first_entry + rows,
+        **{f"spectators/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.spectators},
+        **{f"reference/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.reference},
+    )
+
+
+def _selected(plan: SamplePlan, chunk: Chunk) -> NDArray[np.bool_]:
+    if plan.selection is None:
+        return np.ones(chunk.length, np.bool_)
+    return truth(_evaluate(plan.selection, chunk))
+
+
+def _count_weights(
+    count: _Count, plan: SamplePlan, chunk: Chunk, weight: NDArray[np.float64], selected: NDArray[np.bool_]
+) -> None:
+    finite = np.isfinite(weight)
+    count.read += tally(weight[finite])
+    count.failed += tally(weight[finite & ~selected])
+    count.unweighted += int(np.count_nonzero(~finite & ~selected))
+    bad = np.flatnonzero(~finite & selected)
+    count.bad_weights += len(bad)
+    if len(bad) and count.first_bad_weight is None:
+        entry = chunk.first_entry + int(bad[0])
+        message = (
+            f"the weight {plan.weight.text!r} of sample {plan.sample} is {weight[bad[0]]} at entry {entry}; "
+            "expected a finite number: mend the branch, or leave such events out with `selection`"
+        )
+        count.first_bad_weight = Problem(chunk.source.path, message)
+
+
+def _feature(
+    count: _Count, plan: SamplePlan, chunk: Chunk, feature: Quantity, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # too large for the network's 32 bits counts as infinite
+        values = _quantity(feature, chunk)[rows].astype(np.float32)
+    missing = ~np.isfinite(values)
+    if missing.any():
+        first = chunk.first_entry + int(rows[np.flatnonzero(missing)[0]])
+        before = count.missing.get(feature.name) or MissingValues(
+            plan.sample, feature.name, feature.missing is not None, 0, chunk.source.path, first
+        )
+        number = before.count + int(np.count_nonzero(missing))
+        count.missing[feature.name] = replace(before, count=number)
+        values[missing] = np.nan
+    return values
+
+
+def _quantity(quantity: Quantity, chunk: Chunk) -> Values:
+    return _evaluate(quantity.expression, chunk, quantity.missing)
+
+
+def _evaluate(expression: Expression, chunk: Chunk, sentinel: Sequence[float] | None = None) -> Values:
+    try:
+        return evaluate(expression, chunk.columns, sentinel=sentinel, length=chunk.length)
+    except ExpressionError as error:
+        problem = Problem(chunk.source.path, f"entries from {chunk.first_entry}: {error}")
+        raise InputError("input files", [problem]) from error
+
+
+def _float(values: Values) -> NDArray[np.float64]:
+    return values.astype(np.float64)
+
+
+def _identity(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
+    if not plan.identity:
+        return identity_of_entries(plan.sample, chunk.source.identity, chunk.first_entry, chunk.length)
+    try:
+        return identity_of_columns([_evaluate(column, chunk) for column in plan.identity])
+    except RequestError:
+        raise
+    except TamisError as error:
+        where = f"{chunk.source.path} after entry {chunk.first_entry}"
+        raise InputError("split.by", [Problem(where, str(error))]) from error
+
+
+def _reading(plan: SamplePlan, schemas: tuple[FileSchema, ...], count: _Count) -> SampleReading:
+    missing = tuple(count.missing.values())
+    problems = [_missing_problem(plan, each) for each in missing if not each.declared]
+    if count.first_bad_weight is not None:
+        more = f" ({count.bad_weights} such events in the sample)"
+        problems.append(replace(count.first_bad_weight, message=count.first_bad_weight.message + more))
+    return SampleReading(plan, schemas, count.read, count.unweighted, count.failed, missing, tuple(problems))
+
+
+def _missing_problem(plan: SamplePlan, missing: MissingValues) -> Problem:
+    expression = next(each.expression.text for each in plan.features if each.name == missing.feature)
+    return Problem(
+        missing.file,
+        f"sample {missing.sample}: feature {missing.feature!r} ({expression}) is not a finite number in "
+        f"{missing.count} events, first at entry {missing.entry}; say what that means with `missing: nan` "
+        "(or the sentinel, `missing: -999`) at the feature, or leave such events out with `selection`",
+    )
+
+
+def _events(
+    gathered: _Rows, plan: SamplePlan, fractions: Fractions, samples: tuple[str, ...], files: tuple[str, ...]
+) -> Events:
+    empty = np.empty(0)
+    identity = gathered.join("identity", empty).astype(np.uint64, copy=False)
+    features = gathered.join("features", np.empty((0, len(plan.features))))
+    return Events(
+        features=features.astype(np.float32, copy=False),
+        class_index=gathered.join("class_index", empty).astype(np.int32, copy=False),
+        weight=gathered.join("weight", empty).astype(np.float64, copy=False),
+        identity=identity,
+        part=assign_parts(identity, fractions),
+        sample_index=gathered.join("sample_index", empty).astype(np.int32, copy=False),
+        file_index=gathered.join("file_index", empty).astype(np.int32, copy=False),
+        entry=gathered.join("entry", empty).astype(np.int64, copy=False),
+        spectators=_named(gathered, "spectators/", plan.spectators),
+        reference=_named(gathered, "reference/", plan.reference),
+        samples=samples,
+        files=files,
+    )
+
+
+def _named(gathered: _Rows, prefix: str, quantities: Iterable[Quantity]) -> dict[str, NDArray[np.float64]]:
+    empty = np.empty(0)
+    return {
+        each.name: gathered.join(prefix + each.name, empty).astype(np.float64, copy=False)
+        for each in quantities
+    }

@@ -1,0 +1,102 @@
+"""What is computed from the branches of each sample, as parsed expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tamis.config import Feature, Sample, Spectator
+from tamis.expressions import Expression, parse
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A named number per event.
+
+    Args:
+        name: its name in tamis.
+        expression: how it is computed from branches.
+        missing: values that mean "not there"; None where nothing may be missing.
+    """
+
+    name: str
+    expression: Expression
+    missing: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """All that is computed for the events of one sample.
+
+    Args:
+        sample: name of the sample.
+        class_index: position of its class.
+        weight: the physics weight.
+        selection: events for which it is false are not used; None keeps all.
+        features: inputs of the network, in its order.
+        spectators: columns that are carried along.
+        reference: known densities or discriminants, carried along.
+        identity: columns that identify an event; empty where file and entry do.
+    """
+
+    sample: str
+    class_index: int
+    weight: Expression
+    selection: Expression | None
+    features: tuple[Quantity, ...]
+    spectators: tuple[Quantity, ...]
+    reference: tuple[Quantity, ...]
+    identity: tuple[Expression, ...]
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Every expression of the plan."""
+        selection = () if self.selection is None else (self.selection,)
+        quantities = (*self.features, *self.spectators, *self.reference)
+        return (self.weight, *selection, *self.identity, *(quantity.expression for quantity in quantities))
+
+    @property
+    def scalars(self) -> frozenset[str]:
+        """Branches that are used as one number per event."""
+        return frozenset().union(*(expression.scalars for expression in self.expressions))
+
+    @property
+    def indexed(self) -> frozenset[str]:
+        """Branches that are used with an index."""
+        return frozenset().union(*(expression.indexed for expression in self.expressions))
+
+
+def quantity(section: Feature | Spectator) -> Quantity:
+    """Parse a feature or a spectator of the configuration."""
+    return Quantity(section.name, parse(section.expression), section.missing)
+
+
+def plan_sample(
+    sample: Sample,
+    classes: Sequence[str],
+    *,
+    features: Sequence[Quantity],
+    spectators: Sequence[Quantity] = (),
+    reference: Sequence[Quantity] = (),
+    identity: Sequence[str] = (),
+) -> SamplePlan:
+    """Parse what one sample needs.
+
+    Args:
+        sample: its section of the configuration.
+        classes: names of the classes, in the order of the network's outputs.
+        features: inputs of the network.
+        spectators: columns that are carried along.
+        reference: known densities or discriminants.
+        identity: columns that identify an event.
+    """
+    return SamplePlan(
+        sample=sample.name,
+        class_index=list(classes).index(sample.class_name),
+        weight=parse(sample.weight if isinstance(sample.weight, str) else repr(float(sample.weight))),
+        selection=None if sample.selection is None else parse(sample.selection),
+        features=tuple(features),
+        spectators=tuple(spectators),
+        reference=tuple(reference),
+        identity=tuple(parse(column) for column in identity),
+    )

@@ -1,0 +1,182 @@
+"""What the files of a sample hold, found out before any event is read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tamis.errors import Problem
+
+Kind = Literal["scalar", "jagged", "array", "other"]
+
+_NUMBERS = {
+    "double": "float64", "float": "float32", "Double32_t": "float32", "Float16_t": "float32",
+    "bool": "bool", "char": "int8", "signed char": "int8", "unsigned char": "uint8",
+    "short": "int16", "unsigned short": "uint16", "int": "int32", "unsigned int": "uint32",
+    "long": "int64", "unsigned long": "uint64", "long long": "int64", "unsigned long long": "uint64",
+    "Long64_t": "int64", "ULong64_t": "uint64", "real32_t": "float32", "real16_t": "float32",
+}  # fmt: skip
+_FIXED_WIDTH = re.compile(r"u?int(8|16|32|64)(?:_t)?|float(16|32|64)")
+_JAGGED = re.compile(r"(?:vector|ROOT::VecOps::RVec|ROOT::RVec)<(.+)>|(.+)\[\]")
+_ARRAY = re.compile(r"array<(.+),\s*\d+>|(.+)\[\d+\]")
+
+
+@dataclass(frozen=True)
+class BranchType:
+    """The type of one branch.
+
+    Args:
+        kind: `scalar` (one number per event), `jagged` (a list of numbers), `array` (a fixed number of
+            numbers) or `other` (text, objects, nested lists).
+        number: NumPy's name of the number's type, empty for `other`.
+        found: the type as the file spells it.
+    """
+
+    kind: Kind
+    number: str
+    found: str
+
+    @property
+    def usable(self) -> bool:
+        """Whether an expression can use the branch."""
+        return self.kind != "other"
+
+
+def branch_type(spelling: str) -> BranchType:
+    """Read a C++ type name as ROOT files spell it.
+
+    >>> branch_type("std::vector<float>")
+    BranchType(kind='jagged', number='float32', found='std::vector<float>')
+    >>> branch_type("uint32_t").number
+    'uint32'
+    """
+    plain = spelling.replace("std::", "").strip()
+    if number := _number(plain):
+        return BranchType("scalar", number, spelling)
+    for kind, pattern in (("jagged", _JAGGED), ("array", _ARRAY)):
+        if match := pattern.fullmatch(plain):
+            number = _number(match.group(1) or match.group(2))
+            return BranchType(kind if number else "other", number, spelling)  # type: ignore[arg-type]
+    return BranchType("other", "", spelling)
+
+
+def _number(plain: str) -> str:
+    plain = plain.strip()
+    if _FIXED_WIDTH.fullmatch(plain):
+        return plain.removesuffix("_t")
+    return _NUMBERS.get(plain, "")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One input file of a sample.
+
+    Args:
+        sample: name of the sample.
+        path: where the file is opened: an absolute path or a URL.
+        identity: the path below the data folder, as POSIX text, or the absolute path or URL where the file
+            lies elsewhere. It does not depend on the file's position in a list or on where the data folder is.
+    """
+
+    sample: str
+    path: str
+    identity: str
+
+
+@dataclass(frozen=True)
+class FileSchema:
+    """What one file holds.
+
+    Args:
+        source: the file.
+        tree: name of the tree; empty in a Parquet file.
+        entries: number of entries.
+        branches: type of each branch.
+    """
+
+    source: SourceFile
+    tree: str
+    entries: int
+    branches: Mapping[str, BranchType]
+
+    @property
+    def where(self) -> str:
+        """The file and the tree, as error messages name them."""
+        return f"{self.source.path}:{self.tree}" if self.tree else self.source.path
+
+
+def nearest(name: str, known: Iterable[str], prefix: str = "; did you mean ") -> str:
+    """Suggest the names that are most like the given one, or nothing.
+
+    >>> nearest("mas", ["pt", "mass"])
+    "; did you mean 'mass'?"
+    """
+    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return prefix + " or ".join(repr(match) for match in matches) + "?" if matches else ""
+
+
+def schema_problems(
+    schemas: Sequence[FileSchema], scalars: Iterable[str], indexed: Iterable[str]
+) -> list[Problem]:
+    """Compare the files of one sample with the branches that its expressions use.
+
+    Args:
+        schemas: the files of one sample.
+        scalars: branches that are used as one number per event.
+        indexed: branches that are used with an index, `jet_pt[0]`.
+
+    Returns:
+        Every missing branch, wrong kind and difference between files; a file without entries needs no branches.
+    """
+    filled = [schema for schema in schemas if schema.entries]
+    problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed))]
+    for name in sorted({*scalars, *indexed}):
+        problems += _differences(name, [schema for schema in filled if name in schema.branches])
+    return problems
+
+
+def _file_problems(schema: FileSchema, scalars: set[str], indexed: set[str]) -> list[Problem]:
+    problems = []
+    for name in sorted(scalars | indexed):
+        found = schema.branches.get(name)
+        if found is None:
+            hint = nearest(name, schema.branches)
+            message = f"branch {name!r} is missing{hint or f'; there are {_listing(schema.branches)}'}"
+        elif found.kind == "other":
+            message = f"branch {name!r} has type {found.found}; expected numbers"
+        elif name in scalars and found.kind != "scalar":
+            message = (
+                f"branch {name!r} has several values per event ({found.found}); expected one: "
+                f"write {name}[0] and declare `missing`"
+            )
+        elif name in indexed and found.kind == "scalar":
+            message = f"branch {name!r} has one value per event ({found.found}) and takes no index"
+        else:
+            continue
+        problems.append(Problem(schema.where, message))
+    return problems
+
+
+def _listing(names: Iterable[str], limit: int = 12) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return (", ".join(names[:limit]) or "none") + more
+
+
+def _differences(name: str, schemas: Sequence[FileSchema]) -> list[Problem]:
+    if not schemas:
+        return []
+    first = schemas[0].branches[name]
+    return [
+        Problem(
+            schema.where,
+            f"branch {name!r} has type {schema.branches[name].found}, but {first.found} in "
+            f"{schemas[0].source.path}; the files of a sample must agree: convert one of them, "
+            "or make two samples of the same class",
+        )
+        for schema in schemas[1:]
+        if (schema.branches[name].kind, schema.branches[name].number) != (first.kind, first.number)
+    ]

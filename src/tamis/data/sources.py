@@ -1,0 +1,308 @@
+"""Input files, from the names in the configuration to chunks of named columns.
+
+ROOT files (TTree and RNTuple) are read by uproot, Parquet files by pyarrow. All files are looked into before
+the first event is read, and every problem is reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type, schema_problems
+from tamis.errors import InputError, Problem
+
+CHUNK_VALUES = 2**23
+"""Number of values (rows times branches) that one chunk holds at most: 64 MiB of 8-byte numbers."""
+
+_Result = TypeVar("_Result")
+_PARQUET = (".parquet", ".pq")
+_TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive entries of one file.
+
+    Args:
+        source: the file.
+        first_entry: entry number of the first row.
+        length: number of rows.
+        columns: one array per branch: NumPy for scalars, awkward for jagged branches.
+    """
+
+    source: SourceFile
+    first_entry: int
+    length: int
+    columns: Mapping[str, Any]
+
+
+def expand_files(sample: str, patterns: Sequence[str], folder: Path) -> list[SourceFile]:
+    """Find the files of a sample, in an order that does not depend on the list.
+
+    Args:
+        sample: name of the sample.
+        patterns: paths, globs or URLs.
+        folder: where relative paths are looked up.
+
+    Raises:
+        InputError: a pattern matches no file, or a file is named twice.
+    """
+    found: list[SourceFile] = []
+    problems = []
+    for pattern in patterns:
+        paths = _matches(pattern, folder)
+        if not paths:
+            problems.append(Problem(f"sample {sample}", f"no file matches {str(folder / pattern)!r}"))
+        found += [SourceFile(sample, path, _identity(path, folder)) for path in paths]
+    by_place = sorted(found, key=lambda source: os.path.realpath(source.path))
+    problems += [
+        Problem(f"sample {sample}", f"file {second.path!r} is named twice; its events would count twice")
+        for first, second in pairwise(by_place)
+        if os.path.realpath(first.path) == os.path.realpath(second.path)
+    ]
+    if problems:
+        raise InputError("input files", problems)
+    return sorted(found, key=lambda source: source.identity)
+
+
+def _matches(pattern: str, folder: Path) -> list[str]:
+    if "://" in pattern:
+        return [pattern]
+    # links are kept: a file is known by the name that the user gave it, not by where its bytes lie
+    path = _absolute(folder / Path(pattern).expanduser())
+    if path.is_file():
+        return [str(path)]
+    found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    return sorted(str(match) for match in found if match.is_file())
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _identity(path: str, folder: Path) -> str:
+    inside, root = Path(path), _absolute(folder)
+    return inside.relative_to(root).as_posix() if inside.is_relative_to(root) else path
+
+
+def scan_files(sources: Sequence[SourceFile], tree: str | None = None) -> list[FileSchema]:
+    """Look into every file: its tree, number of entries and types of branches.
+
+    Args:
+        sources: files of one sample.
+        tree: name of the tree, or None where each file holds exactly one.
+
+    Raises:
+        InputError: with one problem for each file that cannot be used.
+    """
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = list(pool.map(lambda source: _scan(source, tree), sources))
+    problems = [item for item in found if isinstance(item, Problem)]
+    if problems:
+        raise InputError("input files", problems)
+    return [item for item in found if isinstance(item, FileSchema)]
+
+
+def _scan(source: SourceFile, tree: str | None) -> FileSchema | Problem:
+    try:
+        return _scan_parquet(source, tree) if _is_parquet(source) else _scan_root(source, tree)
+    except InputError as error:
+        return error.problems[0]
+
+
+def _is_parquet(source: SourceFile) -> bool:
+    return source.path.lower().endswith(_PARQUET)
+
+
+def _unreadable(source: SourceFile, error: Exception, entries: str = "") -> InputError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    advice = "is it complete, and a ROOT or Parquet file? copy or produce it again"
+    if isinstance(error, ImportError):
+        advice = 'for URLs, `pip install "tamis[remote]"`'
+    elif isinstance(error, FileNotFoundError | PermissionError):
+        advice = "check the path and its permissions"
+    where = f"{source.path}{entries}"
+    return InputError("input files", [Problem(where, f"cannot be read ({reason[:300]}); {advice}")])
+
+
+def _reading(source: SourceFile, work: Callable[[], _Result], entries: str = "") -> _Result:
+    """Do some work on a file; whatever the reader raises becomes an error that names the file."""
+    try:
+        return work()
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can raise anything inside the reading libraries
+        raise _unreadable(source, error, entries) from error
+
+
+def _scan_root(source: SourceFile, tree: str | None) -> FileSchema:
+    import uproot
+
+    def look() -> FileSchema:
+        with uproot.open({source.path: None}) as file:
+            name = _tree_name(source, file.classnames(cycle=False), tree)
+            found = file[name]
+            return FileSchema(source, name, int(found.num_entries), _root_branches(found))
+
+    return _reading(source, look)
+
+
+def _tree_name(source: SourceFile, classes: Mapping[str, str], wanted: str | None) -> str:
+    trees = [name for name, kind in classes.items() if kind in _TREES]
+    if wanted in trees:
+        return str(wanted)
+    listing = ", ".join(repr(name) for name in trees[:12]) or "no tree"
+    if wanted is not None:
+        message = f"tree {wanted!r} is missing; the file holds {listing}"
+    elif len(trees) == 1:
+        return trees[0]
+    elif trees:
+        message = f"the file holds several trees, {listing}; say which with `tree: NAME` in the sample"
+    else:
+        message = "the file holds no TTree or RNTuple"
+    raise InputError("input files", [Problem(source.path, message)])
+
+
+def _root_branches(tree: Any) -> dict[str, BranchType]:
+    names = tree.typenames(recursive=True, full_paths=False)
+    return {str(name): branch_type(str(spelling)) for name, spelling in names.items()}
+
+
+def _scan_parquet(source: SourceFile, tree: str | None) -> FileSchema:
+    import pyarrow.parquet
+
+    if tree is not None:
+        message = (
+            f"Parquet files hold one table, found `tree: {tree}`; leave it out, or make samples per format"
+        )
+        raise InputError("input files", [Problem(source.path, message)])
+
+    def look() -> FileSchema:
+        with pyarrow.parquet.ParquetFile(source.path) as file:
+            schema = file.schema_arrow
+            branches = {name: _arrow_type(schema.field(name).type) for name in schema.names}
+            return FileSchema(source, "", int(file.metadata.num_rows), branches)
+
+    return _reading(source, look)
+
+
+def _arrow_type(kind: Any) -> BranchType:
+    import pyarrow.types as types
+
+    found = str(kind)
+    plain = {"double": "float64", "float": "float32", "halffloat": "float16", "bool": "bool"}
+    if types.is_list(kind) or types.is_large_list(kind):
+        inner = _arrow_type(kind.value_type)
+        return BranchType("jagged" if inner.kind == "scalar" else "other", inner.number, found)
+    if types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind):
+        return BranchType("scalar", plain.get(found, found), found)
+    return BranchType("other", "", found)
+
+
+def check_schemas(samples: Iterable[tuple[Sequence[FileSchema], Iterable[str], Iterable[str]]]) -> None:
+    """Refuse files that do not hold what the expressions need, all problems of all samples together.
+
+    Args:
+        samples: for each sample its files, the branches used as scalars and those used with an index.
+
+    Raises:
+        InputError: with file, tree, branch, what was found and what was expected.
+    """
+    problems = [problem for each in samples for problem in schema_problems(*each)]
+    if problems:
+        raise InputError("input files", problems)
+
+
+def rows_per_chunk(branches: int) -> int:
+    """Give the number of rows of a chunk that holds this many branches.
+
+    >>> rows_per_chunk(20)
+    419430
+    """
+    return max(10_000, CHUNK_VALUES // max(branches, 1))
+
+
+def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = None) -> Iterator[Chunk]:
+    """Stream the branches of one file in chunks of rows.
+
+    Args:
+        schema: the file, as scanned.
+        branches: names of the branches to read; with none, the chunks have a length only.
+        rows: rows per chunk; by default as many as the memory budget allows.
+
+    Raises:
+        InputError: the file is damaged, or holds fewer entries than it says.
+    """
+    names = sorted(set(branches))
+    rows = rows or rows_per_chunk(len(names))
+    reader = _iterate_parquet if _is_parquet(schema.source) else _iterate_root
+    first = 0
+    if schema.entries and names:
+        chunks = reader(schema, names, rows)
+        while (
+            columns := _reading(schema.source, lambda: next(chunks, None), f" after entry {first}")
+        ) is not None:
+            length = len(columns[names[0]])
+            yield Chunk(schema.source, first, length, columns)
+            first += length
+    elif not names:
+        for first in range(0, schema.entries, rows):
+            yield Chunk(schema.source, first, min(rows, schema.entries - first), {})
+        return
+    if first != schema.entries:
+        message = f"holds {first} readable entries of {schema.entries}; the file is damaged"
+        raise InputError("input files", [Problem(schema.where, message)])
+
+
+def _iterate_root(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
+    import uproot
+
+    wanted = set(names)
+    with ThreadPoolExecutor(max_workers=2) as pool, uproot.open({schema.source.path: None}) as file:
+        tree = file[schema.tree]
+        # names go in as a set, never as uproot's expressions, which would be compiled and run
+        options = {"filter_name": wanted.__contains__, "step_size": rows, "library": "ak"}
+        if isinstance(tree, uproot.TTree):
+            options["decompression_executor"] = pool
+        for chunk in tree.iterate(**options):
+            yield {name: _column(chunk[name], schema.branches[name]) for name in names}
+
+
+def _iterate_parquet(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
+    import awkward
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(schema.source.path) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=list(names)):
+            yield {
+                name: (
+                    batch.column(name).to_numpy(zero_copy_only=False)
+                    if schema.branches[name].kind == "scalar" and not batch.column(name).null_count
+                    else _with_nulls(awkward.from_arrow(batch.column(name)), schema.branches[name])
+                )
+                for name in names
+            }
+
+
+def _with_nulls(array: Any, kind: BranchType) -> Any:
+    """Turn Parquet's null into NaN, the one spelling of "not there" behind this point."""
+    import awkward
+
+    if kind.kind != "scalar":
+        filled = awkward.fill_none(array, np.nan, axis=-1)
+        return awkward.fill_none(filled, [], axis=0)
+    return awkward.to_numpy(awkward.fill_none(awkward.values_astype(array, np.float64), np.nan))
+
+
+def _column(array: Any, kind: BranchType) -> Any:
+    import awkward
+
+    return array if kind.kind == "jagged" else awkward.to_numpy(array)

@@ -1,0 +1,149 @@
+"""Columns that look wrong as features: constant, numbering events, weights, giving the class away, sentinels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["constant", "empty", "identifier", "weight", "class", "sentinel"]
+
+_IDENTIFIER = re.compile(
+    r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?$"
+    r"|eventnumber|runnumber|mcchannelnumber"
+)
+_WEIGHT = re.compile(r"(?i)weight|(^|_)(wgt|xsec|crosssection|lumiscale|scalefactor|sf)($|_)")
+_SENTINELS = (-9999.0, -999.0, -99.0, -9.0, -1.0, 999.0, 9999.0)
+
+PURITY = 0.98
+"""Mean fraction of each class that the values of one column alone assign rightly, from which it is suspicious."""
+SPIKE = 0.005
+"""Fraction of events with one and the same outlying value, from which it may be a sentinel."""
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """One column that may not belong among the features.
+
+    Args:
+        column: its name.
+        kind: what it looks like.
+        reason: one sentence for people.
+        value: the sentinel, where that is the kind.
+    """
+
+    column: str
+    kind: Kind
+    reason: str
+    value: float | None = None
+
+
+def survey_columns(
+    columns: Mapping[str, NDArray[np.generic]],
+    class_index: NDArray[np.int32],
+    classes: Sequence[str],
+    *,
+    names: bool = True,
+) -> list[Suspicion]:
+    """Look for columns that would make a classifier worthless or wrong.
+
+    Args:
+        columns: values of each candidate, [n]; NaN where missing.
+        class_index: the true class, [n].
+        classes: names of the classes.
+        names: whether a column's name counts, as when nobody has chosen the features yet.
+
+    Returns:
+        Suspicions in the order of the columns; several may concern one column.
+    """
+    found: list[Suspicion] = []
+    for name, values in columns.items():
+        unfit = (
+            _constant(name, values)
+            or (_by_name(name, values) if names else None)
+            or _class(name, values, class_index, classes)
+        )
+        sentinel = (
+            None if unfit is not None and unfit.kind in ("constant", "empty") else _sentinel(name, values)
+        )
+        found += [each for each in (unfit, sentinel) if each is not None]
+    return found
+
+
+def _constant(name: str, values: NDArray[np.generic]) -> Suspicion | None:
+    numbers = values[np.isfinite(values.astype(np.float64))]
+    if not len(numbers):
+        return Suspicion(name, "empty", "has no finite value")
+    if numbers.min() == numbers.max():
+        return Suspicion(name, "constant", f"is {numbers[0]:g} in all events")
+    return None
+
+
+def _by_name(name: str, values: NDArray[np.generic]) -> Suspicion | None:
+    if _IDENTIFIER.search(name):
+        return Suspicion(name, "identifier", "looks like a number that identifies events")
+    if _WEIGHT.search(name):
+        return Suspicion(name, "weight", "looks like an event weight")
+    if values.dtype.kind in "iu" and len(values) > 1000 and len(np.unique(values)) > 0.99 * len(values):
+        return Suspicion(name, "identifier", "is a whole number that is different in nearly every event")
+    return None
+
+
+def _class(
+    name: str, values: NDArray[np.generic], class_index: NDArray[np.int32], classes: Sequence[str]
+) -> Suspicion | None:
+    purity = class_purity(values.astype(np.float64), class_index, len(classes))
+    if purity < PURITY:
+        return None
+    return Suspicion(
+        name,
+        "class",
+        f"nearly identifies the class: alone it assigns {100 * purity:.1f}% of the events rightly",
+    )
+
+
+def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int) -> float:
+    """Measure how well the values of one column alone tell the classes apart.
+
+    Every value (every one of 200 quantile bins, where there are more values) is assigned to its most frequent
+    class, each class counting the same.
+
+    Args:
+        values: the column, [n]; a value that is not finite counts as a value of its own.
+        class_index: the true class, [n].
+        classes: number of classes.
+
+    Returns:
+        Mean over the classes of the fraction that is assigned rightly; 1/classes for a column that says nothing.
+    """
+    values = np.where(np.isfinite(values), values, -np.inf)
+    edges = np.unique(values)
+    if len(edges) > 200:
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, 201), method="lower"))
+    bins = np.searchsorted(edges, values, side="right")
+    counts = np.zeros((classes, len(edges) + 1))
+    np.add.at(counts, (class_index, bins), 1)
+    sizes = counts.sum(axis=1, keepdims=True)
+    fractions = counts / np.maximum(sizes, 1)
+    return float(fractions.max(axis=0).sum() / max(np.count_nonzero(sizes), 1))
+
+
+def _sentinel(name: str, values: NDArray[np.generic]) -> Suspicion | None:
+    numbers = values.astype(np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    for sentinel in _SENTINELS:
+        same = numbers == sentinel
+        fraction = float(same.mean()) if len(numbers) else 0.0
+        rest = numbers[~same]
+        if fraction < SPIKE or len(np.unique(rest[:1000])) < 10:
+            continue
+        low, high = rest.min(), rest.max()
+        # a sentinel stands apart from all other values: it is no end of a continuous range
+        if (sentinel < low and low - sentinel > 0.02 * (high - low)) or sentinel > high + 0.02 * (high - low):
+            reason = f"is {sentinel:g} in {100 * fraction:.1f}% of the events, apart from all other values"
+            return Suspicion(name, "sentinel", reason, sentinel)
+    return None

@@ -1,0 +1,1 @@
+"""Numbers that judge a classifier: arrays in, frozen results out, all with the signed physics weights."""

@@ -1,0 +1,120 @@
+"""The numbers that are quoted first: loss, accuracy, areas under the curve and confusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis.errors import TamisError
+from tamis.evaluation.arrays import classes_of, positive_sum, probabilities_of, weights_of
+from tamis.evaluation.roc import roc_curves
+
+# The smallest probability that a 32-bit network can give without losing digits; it keeps the loss finite.
+SMALLEST_SCORE = float(np.finfo(np.float32).smallest_normal)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How well the scores of one part of the split (or of any events) tell the classes apart.
+
+    All is weighted with the signed physics weights, so shares may leave [0, 1] where many are negative.
+
+    Args:
+        loss: weighted mean of -log(score of the true class), in nats.
+        accuracy: weighted share of events whose highest score is that of the true class. An event with
+            several equal highest scores counts for each in equal parts, so the order of classes is of no
+            matter.
+        auc: for each class, the area under its ROC curve against all other classes. None where the class or
+            the rest has no positive sum of weights.
+        confusion: for each true class, the weighted shares of its events by the class with the highest
+            score; a row sums to one. None for a class without a positive sum of weights.
+        sum_of_weights: for each class.
+        events: for each class.
+    """
+
+    loss: float
+    accuracy: float
+    auc: tuple[float | None, ...]
+    confusion: tuple[tuple[float, ...] | None, ...]
+    sum_of_weights: tuple[float, ...]
+    events: tuple[int, ...]
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, object]:
+        """Give the numbers as JSON takes them, with class names in the place of class indices.
+
+        Args:
+            class_names: in the order of the class indices.
+        """
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "auc": dict(zip(class_names, self.auc, strict=True)),
+            "confusion": [None if row is None else list(row) for row in self.confusion],
+            "sum_of_weights": dict(zip(class_names, self.sum_of_weights, strict=True)),
+            "events": dict(zip(class_names, self.events, strict=True)),
+        }
+
+
+def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Metrics:
+    """Measure loss, accuracy, areas under the curve and confusion.
+
+    The loss is -sum_i w_i log p_i / sum_i w_i, where p_i is the score of the true class of event i, not
+    below the smallest normal 32-bit number.
+
+    Args:
+        scores: softmax outputs. Shape [n_events, n_classes].
+        class_index: true class of each event. Shape [n_events].
+        weight: signed physics weight. Shape [n_events].
+
+    Raises:
+        TamisError: if the arrays do not fit together, a score is not a probability, or the sum of all
+            weights is not positive.
+
+    Example:
+        >>> result = measure([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], [0, 1, 1], [1.0, 1.0, 2.0])
+        >>> result.accuracy, result.auc
+        (0.75, (1.0, 1.0))
+        >>> result.confusion
+        ((1.0, 0.0), (0.3333333333333333, 0.6666666666666666))
+    """
+    probabilities = probabilities_of(scores)
+    weights = weights_of(weight, len(probabilities))
+    classes = classes_of(class_index, *probabilities.shape)
+    total = positive_sum(weights)
+    if total is None:
+        raise TamisError(
+            f"metrics: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
+        )
+    chosen = _chosen(probabilities)
+    rows = range(len(weights))
+    return Metrics(
+        loss=float(weights @ -np.log(np.maximum(probabilities[rows, classes], SMALLEST_SCORE))) / total,
+        accuracy=float(weights @ chosen[rows, classes]) / total,
+        auc=tuple(
+            None if curve is None else curve.auc for curve in roc_curves(probabilities, classes, weights)
+        ),
+        confusion=_confusion(chosen, classes, weights),
+        sum_of_weights=tuple(float(weights[classes == index].sum()) for index in range(chosen.shape[1])),
+        events=tuple(np.bincount(classes, minlength=chosen.shape[1]).tolist()),
+    )
+
+
+def _chosen(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    highest = probabilities == probabilities.max(axis=1, keepdims=True)
+    parts: NDArray[np.float64] = highest / highest.sum(axis=1, keepdims=True)
+    return parts
+
+
+def _confusion(
+    chosen: NDArray[np.float64], classes: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[tuple[float, ...] | None, ...]:
+    rows: list[tuple[float, ...] | None] = []
+    for index in range(chosen.shape[1]):
+        of_class = classes == index
+        total = positive_sum(weights[of_class])
+        shares = None if total is None else (weights[of_class] @ chosen[of_class]) / total
+        rows.append(None if shares is None else tuple(shares.tolist()))
+    return tuple(rows)

@@ -1,0 +1,191 @@
+"""The receiver operating characteristic of one score, weighted and exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis.errors import RequestError, TamisError
+from tamis.evaluation.arrays import (
+    classes_of,
+    finite_numbers,
+    positive_sum,
+    real_numbers,
+    same_length,
+    weights_of,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RocCurve:
+    """What each cut `score >= threshold` keeps of signal and of background.
+
+    The points run from the cut that keeps nothing to the cut that keeps everything; there is one for each
+    different score. With weights of one sign both efficiencies only grow; with signed weights they may go
+    down between two points and leave [0, 1].
+
+    Args:
+        thresholds: the cut of each point, falling, the first is infinity. Shape [n_points].
+        signal_efficiency: weighted share of the signal that passes, from 0 to 1. Shape [n_points].
+        background_efficiency: weighted share of the background that passes, from 0 to 1. Shape [n_points].
+        auc: area under signal efficiency against background efficiency, by the trapezoid rule. It is the
+            weighted share of pairs (signal, background) in which the signal has the higher score; equal
+            scores count one half.
+        class_index: the class that is signal, where the curve sets one class against all others.
+    """
+
+    thresholds: NDArray[np.float64]
+    signal_efficiency: NDArray[np.float64]
+    background_efficiency: NDArray[np.float64]
+    auc: float
+    class_index: int | None = None
+
+
+@dataclass(frozen=True)
+class WorkingPoint:
+    """One cut on a score, and what it keeps.
+
+    Args:
+        target: the signal efficiency that was asked for.
+        threshold: events with `score >= threshold` pass.
+        signal_efficiency: share of the signal that passes; at least the target.
+        background_efficiency: share of the background that passes.
+        background_rejection: 1 / background efficiency; None where no background passes, or where its
+            signed weights sum to less than nothing.
+    """
+
+    target: float
+    threshold: float
+    signal_efficiency: float
+    background_efficiency: float
+    background_rejection: float | None
+
+
+def roc_curve(
+    score: ArrayLike, is_signal: ArrayLike, weight: ArrayLike, *, class_index: int | None = None
+) -> RocCurve:
+    """Follow signal and background efficiency through all cuts on a score.
+
+    The cost is that of sorting. An infinite score is allowed, NaN is not.
+
+    Args:
+        score: higher means more like signal. Shape [n_events].
+        is_signal: true or 1 for signal, false or 0 for background. Shape [n_events].
+        weight: signed physics weight. Shape [n_events].
+        class_index: kept in the result.
+
+    Raises:
+        TamisError: if the arrays do not fit together, or if the sum of weights of signal or of background
+            is not positive.
+
+    Example:
+        >>> curve = roc_curve([0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
+        >>> curve.auc
+        0.875
+        >>> curve.thresholds.tolist()
+        [inf, 0.8, 0.4, 0.1]
+        >>> curve.signal_efficiency.tolist(), curve.background_efficiency.tolist()
+        ([0.0, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0])
+    """
+    values = real_numbers(score, "score")
+    weights = weights_of(weight, len(values))
+    signal = _signal_mask(is_signal, len(values))
+    for name, part in (("signal", weights[signal]), ("background", weights[~signal])):
+        if positive_sum(part) is None:
+            where = "" if class_index is None else f" for class {class_index}"
+            raise TamisError(
+                f"ROC curve{where}: the weights of the {name} must have a positive sum; "
+                f"found {part.sum():g} in {len(part)} events"
+            )
+    order = np.argsort(-values, kind="stable")
+    falling = values[order]
+    last_of_equals = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
+    signal_efficiency = _efficiency(np.where(signal, weights, 0.0)[order], last_of_equals)
+    background_efficiency = _efficiency(np.where(signal, 0.0, weights)[order], last_of_equals)
+    return RocCurve(
+        thresholds=_frozen(np.concatenate(([np.inf], falling[last_of_equals]))),
+        signal_efficiency=_frozen(signal_efficiency),
+        background_efficiency=_frozen(background_efficiency),
+        auc=float(np.trapezoid(signal_efficiency, background_efficiency)),
+        class_index=class_index,
+    )
+
+
+def roc_curves(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> tuple[RocCurve | None, ...]:
+    """Draw the curve of each class against all others, with the score of that class.
+
+    Args:
+        scores: shape [n_events, n_classes].
+        class_index: true class of each event. Shape [n_events].
+        weight: signed physics weight. Shape [n_events].
+
+    Returns:
+        One curve per class; None where the class, or the rest, has no positive sum of weights.
+    """
+    columns = finite_numbers(scores, "scores", dimensions=2)
+    weights = weights_of(weight, len(columns))
+    classes = classes_of(class_index, len(columns), columns.shape[1])
+    curves: list[RocCurve | None] = []
+    for index, column in enumerate(columns.T):
+        signal = classes == index
+        defined = positive_sum(weights[signal]) is not None and positive_sum(weights[~signal]) is not None
+        curves.append(roc_curve(column, signal, weights, class_index=index) if defined else None)
+    return tuple(curves)
+
+
+def background_rejection(curve: RocCurve, working_points: Sequence[float]) -> tuple[WorkingPoint, ...]:
+    """Find the cuts that reach given signal efficiencies, and what they reject.
+
+    The cut is the highest threshold at which the signal efficiency reaches the target, so it is one that an
+    analysis can apply: where scores are equal it may keep more than the target, which the result says.
+
+    Args:
+        curve: the curve of the score.
+        working_points: signal efficiencies above 0, up to 1.
+
+    Raises:
+        RequestError: if a working point is outside that range.
+
+    Example:
+        >>> curve = roc_curve([0.1, 0.3, 0.4, 0.8], [0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
+        >>> background_rejection(curve, [0.5])[0].threshold
+        0.8
+    """
+    wrong = [point for point in working_points if not 0 < point <= 1]
+    if wrong:
+        raise RequestError(f"working points: expected signal efficiencies above 0 and up to 1, found {wrong}")
+    return tuple(_working_point(curve, float(target)) for target in working_points)
+
+
+def _working_point(curve: RocCurve, target: float) -> WorkingPoint:
+    # Efficiencies are sums: without the tolerance rounding could move the cut by one event.
+    point = int(np.argmax(curve.signal_efficiency >= target - 1e-12))
+    background = float(curve.background_efficiency[point])
+    return WorkingPoint(
+        target=target,
+        threshold=float(curve.thresholds[point]),
+        signal_efficiency=float(curve.signal_efficiency[point]),
+        background_efficiency=background,
+        background_rejection=1 / background if background > 0 else None,
+    )
+
+
+def _signal_mask(is_signal: ArrayLike, events: int) -> NDArray[np.bool_]:
+    mask = real_numbers(is_signal, "is_signal")
+    same_length(mask, events, "is_signal")
+    if not np.isin(mask, (0, 1)).all():
+        raise TamisError("is_signal: expected true and false (or 1 and 0), found other numbers")
+    return mask.astype(np.bool_)
+
+
+def _efficiency(weight: NDArray[np.float64], ends: NDArray[np.intp]) -> NDArray[np.float64]:
+    passed = np.cumsum(weight)[ends]
+    return np.concatenate(([0.0], passed / passed[-1]))
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array.flags.writeable = False
+    return array

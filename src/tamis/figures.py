@@ -1,0 +1,76 @@
+"""The figures of a run, by the names of their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tamis.data.split import TEST, TRAINING
+from tamis.plots.confusion import plot_confusion
+from tamis.plots.history import plot_history
+from tamis.plots.inputs import plot_inputs
+from tamis.plots.labels import ClassStyle, axis_label, class_styles
+from tamis.plots.roc import RocLine, plot_roc
+from tamis.plots.scores import plot_scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tamis.pipeline import Run
+
+
+def draw_run(run: Run) -> dict[str, Figure]:
+    """Draw every figure of a run.
+
+    Args:
+        run: what the pipeline returned.
+
+    Returns:
+        Figures by name, in the order of the book.
+    """
+    names = run.config.class_names
+    styles = class_styles(names, [section.label for section in run.config.classes.values()])
+    confusion = plot_confusion(run.evaluation.parts["test"].physics.confusion, classes=styles)
+    return {
+        **_inputs(run, styles),
+        "history": plot_history(run.trained.history),
+        "confusion": confusion,
+        **{f"score_{name}": _scores(run, styles, index) for index, name in enumerate(names)},
+        "roc": _roc(run, styles),
+    }
+
+
+def _inputs(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    events = run.prepared.events
+    labels = [axis_label(feature.name, feature.label, feature.unit) for feature in run.config.features]
+    pages = plot_inputs(events.features, events.class_index, events.weight, classes=styles, features=labels)
+    if len(pages) == 1:
+        return {"inputs": pages[0]}
+    return {f"inputs_{number}": page for number, page in enumerate(pages, start=1)}
+
+
+def _scores(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Figure:
+    events = run.prepared.events
+    training, test = events.part == TRAINING, events.part == TEST
+    return plot_scores(
+        run.scores[training, column],
+        events.class_index[training],
+        events.weight[training],
+        run.scores[test, column],
+        events.class_index[test],
+        events.weight[test],
+        classes=styles,
+        column=column,
+        tests=[row[column] for row in run.evaluation.overtraining],
+    )
+
+
+def _roc(run: Run, styles: tuple[ClassStyle, ...]) -> Figure:
+    evaluation = run.evaluation
+    lines = [
+        RocLine(style, curve, evaluation.limit_curves.get(index), points or ())
+        for index, (style, curve, points) in enumerate(
+            zip(styles, evaluation.curves, evaluation.working_points, strict=True)
+        )
+        if curve is not None
+    ]
+    return plot_roc(lines, limit_name="limit" if evaluation.limit is not None else "reference")

@@ -1,0 +1,210 @@
+"""A configuration to start from, made of what the files hold."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from tamis.data.schema import FileSchema, SourceFile
+from tamis.data.sources import expand_files, read_chunks, scan_files
+from tamis.data.survey import Suspicion, survey_columns
+from tamis.errors import InputError, Problem, RequestError
+from tamis.files import write_text
+
+LOOKED_AT = 100_000
+"""Entries of each file that the suspicions rest on."""
+
+_ENDINGS = re.compile(r"(?i)([_.-]?(events?|tree|ntuples?|nano(aod)?|flat|skim(med)?))+$")
+_SIGNAL = re.compile(r"(?i)(^|[^a-z])s(i)?g(nal)?([^a-z]|$)|signal")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def initial_configuration(files: Sequence[str], *, tree: str | None = None, folder: Path) -> str:
+    """Write a commented configuration with one class per file.
+
+    Args:
+        files: paths, globs or URLs of ROOT or Parquet files; each file becomes a class of its own.
+        tree: name of the tree, where files hold several.
+        folder: where the configuration will stand; files below it are named relative to it.
+
+    Returns:
+        YAML that `tamis train` accepts as it is.
+
+    Raises:
+        RequestError: there are fewer than two files, or no branch that all of them share.
+        InputError: a file cannot be read.
+    """
+    sources = expand_files("files", files, Path.cwd())
+    if len(sources) < 2:
+        raise RequestError(
+            f"a classifier needs at least two classes, one file each; found {len(sources)} file"
+        )
+    schemas = scan_files(sources, tree)
+    names = class_names([schema.source for schema in schemas])
+    branches = _shared_branches(schemas)
+    columns, class_index = _look(schemas, branches)
+    suspicions = survey_columns(columns, class_index, names)
+    return _text(schemas, names, columns, suspicions, folder, tree)
+
+
+def write_configuration(text: str, path: Path) -> None:
+    """Write a new configuration.
+
+    Raises:
+        RequestError: the file exists already.
+    """
+    if path.exists():
+        raise RequestError(f"{path} exists already; choose another name with --output")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def class_names(sources: Sequence[SourceFile]) -> list[str]:
+    """Make a name for each file's class, without what all file names share.
+
+    >>> class_names([SourceFile("", "a/bkg_Events.root", ""), SourceFile("", "a/sig_Events.root", "")])
+    ['bkg', 'sig']
+    """
+    names: list[str] = []
+    for source in sources:
+        stem = source.path.rsplit("/", 1)[-1].split("?")[0].removesuffix(".root").removesuffix(".parquet")
+        name = re.sub(r"[^A-Za-z0-9_]+", "_", _ENDINGS.sub("", stem) or stem).strip("_") or "class"
+        while name in names:
+            name = f"{name}_{len(names) + 1}"
+        names.append(name)
+    return names
+
+
+def _shared_branches(schemas: Sequence[FileSchema]) -> list[str]:
+    filled = [schema for schema in schemas if schema.entries]
+    empty = [schema for schema in schemas if not schema.entries]
+    if empty:
+        problems = [
+            Problem(schema.where, "has no entries, so its class could not be trained") for schema in empty
+        ]
+        raise InputError("input files", problems)
+    first = filled[0].branches
+    shared = [
+        name
+        for name, kind in first.items()
+        if kind.kind == "scalar" and all(schema.branches.get(name) == kind for schema in filled)
+    ]
+    if not shared:
+        scalars = [name for name, kind in first.items() if kind.kind == "scalar"]
+        raise RequestError(
+            "no branch with one number per event is in all files with the same type; "
+            f"{filled[0].where} has {', '.join(scalars[:12]) or 'none'}"
+        )
+    return shared
+
+
+def _look(
+    schemas: Sequence[FileSchema], branches: Sequence[str]
+) -> tuple[dict[str, NDArray[np.generic]], NDArray[np.int32]]:
+    chunks = [next(read_chunks(schema, branches, LOOKED_AT)) for schema in schemas]
+    columns = {
+        name: np.concatenate([np.asarray(chunk.columns[name]) for chunk in chunks]) for name in branches
+    }
+    return columns, np.repeat(np.arange(len(chunks), dtype=np.int32), [chunk.length for chunk in chunks])
+
+
+def _text(
+    schemas: Sequence[FileSchema],
+    names: Sequence[str],
+    columns: dict[str, NDArray[np.generic]],
+    suspicions: Sequence[Suspicion],
+    folder: Path,
+    tree: str | None,
+) -> str:
+    refused = {each.column: each.reason for each in suspicions if each.kind != "sentinel"}
+    if len(refused) == len(columns):
+        listing = "; ".join(f"{name} {reason}" for name, reason in refused.items())
+        raise RequestError(f"no branch looks like a feature: {listing}")
+    sentinels = {each.column: each for each in suspicions if each.kind == "sentinel"}
+    signal = [name for name in names if _SIGNAL.search(name)] or [names[-1]]
+    lines = [
+        "# Written by `tamis init`. Read it, change it, then: tamis check, tamis train.",
+        f"name: {_quoted(_run_name(folder))}",
+        "seed: 1",
+        "",
+        "samples:  # one for each process; several may belong to one class",
+    ]
+    for schema, name in zip(schemas, names, strict=True):
+        lines += [
+            f"  - name: {_quoted(name)}",
+            f"    class: {_quoted(name)}",
+            f"    files: {_quoted(_relative(schema.source.path, folder))}  # {schema.entries} entries",
+            *([f"    tree: {_quoted(schema.tree)}"] if tree is not None else []),
+            "    weight: 1.0  # the physics weight: a number or an expression of branches",
+        ]
+    lines += ["", "classes:  # the order is that of the network's outputs"]
+    lines += [f"  {_quoted(name)}: {{signal: {'true' if name in signal else 'false'}}}" for name in names]
+    lines += ["", "features:  # every branch with one number per event that all files share"]
+    for name, values in columns.items():
+        lines += _feature(name, values, refused.get(name), sentinels.get(name))
+    lines += _others(schemas)
+    lines += [
+        "",
+        "# What is left out here has a default; docs/configuration.md lists all of it. Often wanted:",
+        "# weights: {balance: classes, negative: keep}",
+        "# split: {test: 0.25, validation: 0.2, by: [run, luminosityBlock, event]}",
+        "# training: {epochs: 20, batch_size: 512}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _feature(
+    name: str, values: NDArray[np.generic], refused: str | None, sentinel: Suspicion | None
+) -> list[str]:
+    entry = {"name": name}
+    if not all(_IDENTIFIER.fullmatch(part) for part in name.split(".")):
+        entry["expression"] = f"`{name}`"
+    missing = []
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        missing.append(".nan")
+    if sentinel is not None:
+        missing.append(f"{sentinel.value:g}")
+    parts = [f"{key}: {_quoted(value)}" for key, value in entry.items()]
+    if missing:
+        parts.append(f"missing: {missing[0] if len(missing) == 1 else '[' + ', '.join(missing) + ']'}")
+    text = f"- {{{', '.join(parts)}}}" if len(parts) > 1 else f"- {_quoted(name)}"
+    if refused is not None:
+        return [f"  # {text}  # left out: {refused}"]
+    return [f"  {text}" + (f"  # {sentinel.reason}" if sentinel is not None else "")]
+
+
+def _others(schemas: Sequence[FileSchema]) -> list[str]:
+    """Name the branches that could be features but for their shape, as comments."""
+    first = schemas[0].branches
+    jagged = [name for name, kind in first.items() if kind.kind in ("jagged", "array")]
+    return [
+        f"  # - {{name: {name}_0, expression: '{name}[0]', missing: .nan}}  # several values per event"
+        for name in jagged
+        if _IDENTIFIER.fullmatch(name)
+    ]
+
+
+def _quoted(text: str) -> str:
+    """Write a text so that YAML reads it as just this text."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", text) is not None
+    if plain and isinstance(yaml.safe_load(text), str):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _run_name(folder: Path) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.resolve().name).strip("_")
+    return name or "classifier"
+
+
+def _relative(path: str, folder: Path) -> str:
+    if "://" in path:
+        return path
+    inside = os.path.relpath(path, folder)
+    return inside if not inside.startswith("..") else path

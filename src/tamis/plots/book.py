@@ -1,0 +1,67 @@
+"""Save figures: each as PDF and PNG, and all of them in one book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+
+from tamis.errors import RequestError
+from tamis.files import complete_file
+from tamis.plots.style import figure_style
+
+BOOK = "figures.pdf"
+# Neither the time nor the version of matplotlib goes into a file: the same figures give the same bytes.
+_PDF_METADATA = {"CreationDate": None, "Creator": "tamis", "Producer": None}
+_PNG_METADATA = {"Software": None}
+
+
+@figure_style()
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...]:
+    """Write each figure as `name.pdf` and `name.png`, and all as pages of `figures.pdf`.
+
+    The files depend on the figures alone, not on the time.
+
+    Args:
+        figures: by the name of the file without its ending; the order is that of the pages.
+        folder: is made where it is not there.
+
+    Returns:
+        The files, the book last. No book is written where there are no figures.
+
+    Raises:
+        RequestError: if a name cannot be a file in the folder.
+    """
+    for name in figures:
+        if name != Path(name).name or name.startswith(".") or f"{name}.pdf" == BOOK:
+            raise RequestError(
+                f"'{name}' cannot name a figure: expected a plain file name other than 'figures'"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure in figures.items():
+        written += [_save_pdf(figure, folder / f"{name}.pdf"), _save_png(figure, folder / f"{name}.png")]
+    return (*written, *_save_book(figures, folder / BOOK))
+
+
+def _save_pdf(figure: Figure, path: Path) -> Path:
+    with complete_file(path) as temporary:
+        figure.savefig(temporary, format="pdf", metadata=_PDF_METADATA)
+    return path
+
+
+def _save_png(figure: Figure, path: Path) -> Path:
+    with complete_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
+    return path
+
+
+def _save_book(figures: Mapping[str, Figure], path: Path) -> tuple[Path, ...]:
+    if not figures:
+        return ()
+    with complete_file(path) as temporary, PdfPages(temporary, metadata=_PDF_METADATA) as book:
+        for figure in figures.values():
+            book.savefig(figure)
+    return (path,)

@@ -1,0 +1,76 @@
+"""Which class is taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from tamis.errors import TamisError
+from tamis.plots.labels import ClassStyle, fitting_size
+from tamis.plots.style import TEXT_COLOUR, figure_style
+
+_SHADES = LinearSegmentedColormap.from_list("share", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
+
+
+@figure_style()
+def plot_confusion(confusion: Sequence[Sequence[float] | None], *, classes: Sequence[ClassStyle]) -> Figure:
+    """Draw the confusion matrix, each row (true class) of sum one.
+
+    Args:
+        confusion: for each true class, the shares by predicted class; None where they are not defined,
+            which is drawn hatched. With signed weights a share may leave [0, 1]: the number says so, the
+            shade stays at the end of the scale.
+        classes: how each class is shown.
+
+    Raises:
+        TamisError: if the matrix has not one row and one column for each class.
+    """
+    count = len(classes)
+    if len(confusion) != count or any(row is not None and len(row) != count for row in confusion):
+        raise TamisError(f"confusion: expected {count} rows and columns, one for each class")
+    shares = np.array([[np.nan] * count if row is None else row for row in confusion], dtype=np.float64)
+    cell = min(1.1, 5.0 / count)
+    figure = Figure(figsize=(2.6 + cell * count, 1.7 + cell * count), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap=_SHADES, vmin=0.0, vmax=1.0)
+    _write_shares(axes, shares, fontsize=min(13.0, 20 * cell))
+    _name_axes(axes, [style.text for style in classes])
+    bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
+    bar.set_label("Share of the true class")
+    bar.ax.tick_params(which="both", direction="out", left=False)
+    return figure
+
+
+def _write_shares(
+    axes: Axes, shares: np.ndarray[tuple[int, int], np.dtype[np.float64]], fontsize: float
+) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        if np.isnan(share):
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="#c9cbd0", linewidth=0
+                )
+            )
+            continue
+        # White on the dark half of the shades, dark on the light half: contrast of 4.5 or more.
+        colour = "white" if share > 0.5 else TEXT_COLOUR
+        axes.text(column, row, f"{share:.3f}", ha="center", va="center", color=colour, fontsize=fontsize)
+
+
+def _name_axes(axes: Axes, texts: Sequence[str]) -> None:
+    places = range(len(texts))
+    sizes = [fitting_size(text, 1.8, 10.5) for text in texts]
+    axes.set_xticks(places, texts, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, texts)
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        for label, size in zip(labels, sizes, strict=True):
+            label.set_fontsize(size)
+    axes.tick_params(which="both", length=0)
+    axes.minorticks_off()
+    axes.set_xlabel("Predicted class", loc="center")
+    axes.set_ylabel("True class", loc="center")

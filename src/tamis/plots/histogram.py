@@ -1,0 +1,144 @@
+"""Weighted histograms of unit area, with edges that fit what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.evaluation.arrays import effective_number, positive_sum
+
+FEWEST_BINS = 10
+MOST_BINS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """A weighted distribution of unit area.
+
+    Args:
+        edges: shape [n_bins + 1].
+        density: share of the sum of weights per unit of the axis; may be negative. Shape [n_bins].
+        uncertainty: square root of the sum of squared weights, in the unit of the density. Shape [n_bins].
+    """
+
+    edges: NDArray[np.float64]
+    density: NDArray[np.float64]
+    uncertainty: NDArray[np.float64]
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Give the middle of each bin."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Binning:
+    """Bins for one feature.
+
+    Args:
+        edges: rising, with a bin for what lies below or above the range where there is any.
+        below: whether the first bin holds all that lies below the range.
+        above: whether the last bin holds all that lies above the range.
+    """
+
+    edges: NDArray[np.float64]
+    below: bool = False
+    above: bool = False
+
+
+def fill(
+    values: NDArray[np.float64], weight: NDArray[np.float64], edges: NDArray[np.float64]
+) -> Histogram | None:
+    """Fill a histogram of unit area; what lies outside goes into the first or the last bin.
+
+    Args:
+        values: finite. Shape [n].
+        weight: signed. Shape [n].
+        edges: rising. Shape [n_bins + 1].
+
+    Returns:
+        None where the sum of weights is not positive: there is no area to scale to one.
+
+    Example:
+        >>> edges = np.array([0.0, 1.0, 2.0])
+        >>> fill(np.array([0.5, 0.6, 7.0]), np.array([1.0, 1.0, 2.0]), edges).density
+        array([0.5, 0.5])
+    """
+    total = positive_sum(weight)
+    if total is None:
+        return None
+    bins = len(edges) - 1
+    position = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
+    area = total * np.diff(edges)
+    return Histogram(
+        edges=edges,
+        density=np.bincount(position, weight, bins) / area,
+        uncertainty=np.sqrt(np.bincount(position, np.square(weight), bins)) / area,
+    )
+
+
+def number_of_bins(weights: Sequence[NDArray[np.float64]]) -> int:
+    """Choose how many bins the smallest class can fill: 2 n^(1/3) (Rice's rule), between 10 and 40.
+
+    Args:
+        weights: signed weights of each class.
+
+    Example:
+        >>> number_of_bins([np.ones(1000), np.ones(10**6)])
+        20
+    """
+    smallest = min((effective_number(weight) for weight in weights if len(weight)), default=0.0)
+    return int(np.clip(np.rint(2 * np.cbrt(smallest)), FEWEST_BINS, MOST_BINS))
+
+
+def binning(parts: Sequence[NDArray[np.float64]], bins: int) -> Binning:
+    """Choose edges that show the bulk of every class, with extra bins for what lies far outside.
+
+    The range holds the central 99% of each class. Whole numbers get bins that are centred on them.
+
+    Args:
+        parts: the finite values of each class; at least one value in all.
+        bins: how many bins the range gets, about.
+
+    Example:
+        >>> binning([np.array([0.0, 1.0, 2.0])], 10).edges
+        array([-0.5,  0.5,  1.5,  2.5])
+    """
+    filled = [part for part in parts if len(part)]
+    lowest = min(float(part.min()) for part in filled)
+    highest = max(float(part.max()) for part in filled)
+    quantiles = np.array([np.quantile(part, [0.005, 0.995]) for part in filled])
+    low, high = float(quantiles[:, 0].min()), float(quantiles[:, 1].max())
+    if _same(low, high):
+        low, high = lowest, highest
+    # A tail that is short stays in the range.
+    margin = 0.25 * (high - low)
+    low = lowest if lowest >= low - margin else low
+    high = highest if highest <= high + margin else high
+    if all((part == np.rint(part)).all() for part in filled):
+        edges = _whole_edges(np.floor(low), np.ceil(high), bins)
+    else:
+        edges = _edges(low, high, bins)
+    below, above = lowest < edges[0], highest > edges[-1]
+    before = [2 * edges[0] - edges[1]] if below else []
+    after = [2 * edges[-1] - edges[-2]] if above else []
+    return Binning(np.concatenate((before, edges, after)), below=below, above=above)
+
+
+def _same(low: float, high: float) -> bool:
+    return high - low <= 1e-9 * max(abs(low), abs(high))
+
+
+def _edges(low: float, high: float, bins: int) -> NDArray[np.float64]:
+    if _same(low, high):
+        half = max(0.5, 1e-3 * abs(low))
+        low, high = low - half, high + half
+    return np.linspace(low, high, bins + 1)
+
+
+def _whole_edges(low: float, high: float, bins: int) -> NDArray[np.float64]:
+    width = max(1.0, float(np.ceil((high - low + 1) / bins)))
+    return low - 0.5 + width * np.arange(np.ceil((high - low + 1) / width) + 1)

@@ -1,0 +1,93 @@
+"""How a training went: loss and accuracy, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tamis.plots.labels import fitting_size
+from tamis.plots.legend import add_legend
+from tamis.plots.style import MUTED_COLOUR, SIX_COLOURS, TEXT_COLOUR, figure_style
+from tamis.training.history import History
+
+TRAINING_COLOUR = SIX_COLOURS[0]
+VALIDATION_COLOUR = SIX_COLOURS[2]
+_FEW_EPOCHS = 25
+_CHOSEN: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 7,
+    "markerfacecolor": "white",
+    "markeredgecolor": TEXT_COLOUR,
+    "markeredgewidth": 1.4,
+    "linestyle": "",
+    "zorder": 5,
+}
+
+
+@figure_style()
+def plot_history(history: History) -> Figure:
+    """Draw loss and accuracy of training and validation against the epoch, and mark the chosen epoch.
+
+    The axis of the loss is logarithmic where the loss changes by more than a factor of ten.
+
+    Args:
+        history: of one training.
+    """
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    epochs = history.epochs
+    numbers = [epoch.number for epoch in epochs]
+    training, validation = [e.training_loss for e in epochs], [e.validation_loss for e in epochs]
+    _draw_curves(loss, numbers, training, validation, history.best)
+    if _spans_decades([*training, *validation]):
+        loss.set_yscale("log")
+    training, validation = [e.training_accuracy for e in epochs], [e.validation_accuracy for e in epochs]
+    _draw_curves(accuracy, numbers, training, validation, history.best)
+    loss.set_ylabel("Loss")
+    accuracy.set_ylabel("Accuracy")
+    accuracy.set_xlabel("Epoch")
+    accuracy.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    if len(epochs) <= _FEW_EPOCHS:
+        # Between few epochs minor ticks would stand at fractions.
+        loss.xaxis.minorticks_off()
+        accuracy.xaxis.minorticks_off()
+    _add_legend(loss, history.best)
+    note = f"ended: {history.reason}".replace("$", r"\$")
+    accuracy.set_title(note, loc="right", fontsize=fitting_size(note, 5.4, 9.0), color=MUTED_COLOUR)
+    return figure
+
+
+def _draw_curves(
+    axes: Axes, numbers: Sequence[int], training: Sequence[float], validation: Sequence[float], best: int
+) -> None:
+    marker = "o" if len(numbers) <= _FEW_EPOCHS else ""
+    axes.axvline(best, color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
+    axes.plot(numbers, training, marker=marker, color=TRAINING_COLOUR)
+    axes.plot(numbers, validation, marker=marker, color=VALIDATION_COLOUR, linestyle="--")
+    chosen = [value for number, value in zip(numbers, validation, strict=True) if number == best]
+    axes.plot([best] * len(chosen), chosen, **_CHOSEN)
+
+
+def _spans_decades(values: Sequence[float]) -> bool:
+    finite = [value for value in values if np.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) > 10 * min(finite)
+
+
+def _add_legend(axes: Axes, best: int) -> None:
+    add_legend(
+        axes,
+        [
+            (Line2D([], [], color=TRAINING_COLOUR), "training"),
+            (Line2D([], [], color=VALIDATION_COLOUR, linestyle="--"), "validation"),
+            (Line2D([], [], **_CHOSEN), f"chosen: epoch {best}"),
+        ],
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=3,
+    )

@@ -1,0 +1,91 @@
+"""The one look of all figures, as a context that leaves matplotlib's own settings as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from matplotlib import style as matplotlib_style
+
+FONT = "DejaVu Sans"
+TEXT_COLOUR = "#1a1a1a"
+MUTED_COLOUR = "#71757d"
+
+# M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270: orders of colours
+# that people with any colour vision tell apart, and that differ in lightness when printed in grey.
+SIX_COLOURS = ("#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd")
+TEN_COLOURS = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">")
+LineStyle = Literal["-", "--", "-.", ":"]
+LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": [FONT],
+    "font.size": 10.0,
+    "mathtext.fontset": "dejavusans",
+    "text.color": TEXT_COLOUR,
+    "axes.edgecolor": TEXT_COLOUR,
+    "axes.labelcolor": TEXT_COLOUR,
+    "axes.labelsize": 11.5,
+    "axes.linewidth": 0.9,
+    "axes.axisbelow": True,
+    "axes.formatter.limits": (-3, 5),
+    "axes.formatter.use_mathtext": True,
+    "xaxis.labellocation": "right",
+    "yaxis.labellocation": "top",
+    "xtick.color": TEXT_COLOUR,
+    "ytick.color": TEXT_COLOUR,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.major.size": 5.0,
+    "ytick.major.size": 5.0,
+    "xtick.minor.size": 2.5,
+    "ytick.minor.size": 2.5,
+    "xtick.minor.visible": True,
+    "ytick.minor.visible": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "legend.handlelength": 1.8,
+    "legend.labelspacing": 0.4,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "figure.dpi": 100.0,
+    "savefig.dpi": 150.0,
+    # Text stays text: searchable, and editable by a journal.
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tamis",
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw in the style of the package; what the user has set in matplotlib comes back afterwards.
+
+    It is also a decorator. Some settings act when a figure is drawn, so saving takes place inside it too.
+
+    Example:
+        >>> import matplotlib
+        >>> with figure_style():
+        ...     matplotlib.rcParams["legend.frameon"]
+        False
+    """
+    with matplotlib_style.context(["default", _SETTINGS]):
+        yield
+
+
+def colours(count: int) -> tuple[str, ...]:
+    """Return colours for a number of things; beyond ten they repeat, and line styles must differ.
+
+    Example:
+        >>> colours(2)
+        ('#5790fc', '#f89c20')
+    """
+    sequence = SIX_COLOURS if count <= len(SIX_COLOURS) else TEN_COLOURS
+    return tuple(sequence[index % len(sequence)] for index in range(count))

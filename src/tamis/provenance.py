@@ -1,0 +1,78 @@
+"""Where a result came from: versions, inputs with their hashes, the command and the times."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tamis.data.schema import FileSchema
+from tamis.files import sha256
+
+_PACKAGES = (
+    "tamis", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "uproot", "awkward", "pyarrow", "matplotlib",
+    "pydantic", "safetensors",
+)  # fmt: skip
+
+
+def describe_machine() -> dict[str, Any]:
+    """Give the versions of Python, of the packages that compute, and of the operating system."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "system": platform.platform(),
+        "processor": platform.machine(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def describe_inputs(schemas: Sequence[FileSchema]) -> list[dict[str, Any]]:
+    """Give name, entries, size and hash of every input file; a remote file is not read again for its hash.
+
+    Args:
+        schemas: the files of all samples.
+    """
+    unique = {schema.source.path: schema for schema in schemas}
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        hashes = pool.map(_content, unique)
+        return [
+            {
+                "file": schema.source.identity,
+                "path": path,
+                "tree": schema.tree,
+                "entries": schema.entries,
+                **content,
+            }
+            for (path, schema), content in zip(unique.items(), hashes, strict=True)
+        ]
+
+
+def _content(path: str) -> dict[str, Any]:
+    if "://" in path:
+        return {"bytes": None, "sha256": None}
+    return {"bytes": Path(path).stat().st_size, "sha256": sha256(Path(path))}
+
+
+def now() -> str:
+    """Give the time as text, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Give the command as it can be typed again.
+
+    >>> command_line(["tamis", "train", "my config.yaml"])
+    "tamis train 'my config.yaml'"
+    """
+    return shlex.join(arguments)

@@ -1,0 +1,154 @@
+"""The run directory: everything that a training leaves behind, written as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tamis.config import dump_config
+from tamis.data.split import PARTS, TEST
+from tamis.errors import RequestError
+from tamis.figures import draw_run
+from tamis.files import complete_file, sha256, write_json, write_text
+from tamis.pipeline import Run
+from tamis.plots.book import save_figures
+from tamis.provenance import command_line, describe_inputs, describe_machine, now
+
+FINISHED = "provenance.json"
+"""The file that is written last: a directory that holds it is a finished run."""
+
+_OWN = frozenset({
+    "config.yaml", "provenance.json", "events.json", "history.json", "metrics.json", "scores.parquet",
+    "model", "figures",
+})  # fmt: skip
+
+
+def check_output(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to write where something is that would be lost.
+
+    Args:
+        folder: the run directory to be.
+        overwrite: whether a finished run may be replaced.
+
+    Raises:
+        RequestError: the folder holds a run and may not be replaced, or holds files that tamis did not write.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"{folder} is a file; choose another folder with --output")
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    foreign = sorted(found - _OWN)
+    if foreign:
+        raise RequestError(
+            f"{folder} holds files that are not of a run ({', '.join(foreign[:5])}); "
+            "move them, or choose another folder with --output"
+        )
+    if found and not overwrite:
+        raise RequestError(
+            f"{folder} holds a run already; choose another folder with --output, or replace it with --overwrite"
+        )
+
+
+def write_run(
+    run: Run, folder: Path, *, overwrite: bool = False, arguments: Sequence[str] = (), started: str = ""
+) -> None:
+    """Write the run directory.
+
+    Everything is written to a folder beside it and renamed at the end, so that a failure leaves what was there.
+
+    Args:
+        run: what the pipeline returned.
+        folder: the run directory.
+        overwrite: whether a finished run may be replaced.
+        arguments: the command line, for the provenance.
+        started: when the run began, for the provenance.
+
+    Raises:
+        RequestError: as `check_output`.
+    """
+    check_output(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    unfinished.mkdir()
+    try:
+        _write_files(run, unfinished)
+        write_json(unfinished / FINISHED, _provenance(run, unfinished, arguments, started or now()))
+        _replace(folder, unfinished)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_files(run: Run, folder: Path) -> None:
+    write_text(folder / "config.yaml", dump_config(run.config))
+    write_json(folder / "events.json", run.prepared.ledger.to_dict(run.config.class_names))
+    write_json(folder / "history.json", run.trained.history.to_dict())
+    write_json(folder / "metrics.json", run.metrics())
+    with complete_file(folder / "scores.parquet") as temporary:
+        write_scores(run, temporary)
+    run.classifier.save(folder / "model")
+    save_figures(draw_run(run), folder / "figures")
+
+
+def _replace(folder: Path, finished: Path) -> None:
+    """Put the finished directory in place of what was there; until the last rename that can be put back."""
+    before = folder.with_name(f".{folder.name}.{os.getpid()}.before")
+    if folder.exists():
+        folder.rename(before)
+    try:
+        finished.rename(folder)
+    except OSError:
+        if before.exists():
+            before.rename(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def write_scores(run: Run, path: Path) -> None:
+    """Write who each test event is, its class, its weights and its scores, as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    events = run.prepared.events
+    rows = np.flatnonzero(events.part == TEST)
+    classes = run.config.class_names
+    factors = run.prepared.weighed.factors
+    table = {
+        "id": events.identity[rows],
+        "sample": _labels(events.samples, events.sample_index[rows]),
+        "file": _labels(events.files, events.file_index[rows]),
+        "entry": events.entry[rows],
+        "class": _labels(classes, events.class_index[rows]),
+        "weight": events.weight[rows],
+        "training_factor": factors[events.class_index[rows]],
+        **{f"score_{name}": run.scores[rows, index] for index, name in enumerate(classes)},
+        **{f"spectator_{name}": values[rows] for name, values in events.spectators.items()},
+    }
+    pq.write_table(pa.table(table), path, compression="zstd")
+
+
+def _labels(names: Sequence[str], index: np.ndarray[Any, Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(pa.array(index, pa.int32()), pa.array(list(names)))
+
+
+def _provenance(run: Run, folder: Path, arguments: Sequence[str], started: str) -> dict[str, Any]:
+    schemas = [schema for each in run.prepared.inputs for schema in each.schemas]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "command": command_line(arguments),
+        "started": started,
+        "finished": now(),
+        "seed": run.config.seed,
+        "device": run.trained.device,
+        **describe_machine(),
+        "inputs": describe_inputs(schemas),
+        "parts": {
+            name: int(np.count_nonzero(run.prepared.events.part == part)) for part, name in enumerate(PARTS)
+        },
+        "outputs": {str(path.relative_to(folder)): sha256(path) for path in files},
+    }

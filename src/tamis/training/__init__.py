@@ -1,0 +1,1 @@
+"""Fit the weights of a network to events: optimizer, loop and history."""

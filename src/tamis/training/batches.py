@@ -1,0 +1,130 @@
+"""Training events as blocks that a compiled program walks through, shuffled anew for every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from tamis.training.devices import Placement
+
+Block = jax.Array
+"""[batches, inputs + 2, batch size]: the inputs of each event, its class and its weight, events last."""
+
+BLOCK = PartitionSpec(None, None, "events")
+"""How a block is divided among the devices."""
+
+
+@dataclass(frozen=True)
+class WeightedInputs:
+    """What the loss needs of some events.
+
+    Args:
+        inputs: preprocessed features, float32 [n, inputs].
+        class_index: the true class, [n].
+        weight: weight in the loss, [n].
+    """
+
+    inputs: NDArray[np.float32]
+    class_index: NDArray[np.int32]
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Give the number of events."""
+        return len(self.weight)
+
+    def packed(self, rows: int) -> NDArray[np.float32]:
+        """Put everything into one array, [rows, inputs + 2], padded with events of weight zero.
+
+        The weights are normalised to a mean of one over the rows, once and for all events.
+        """
+        packed = np.zeros((rows, self.inputs.shape[1] + 2), np.float32)
+        packed[: len(self), :-2] = self.inputs
+        packed[: len(self), -2] = self.class_index
+        packed[: len(self), -1] = self.weight * (rows / self.weight.sum())
+        return packed
+
+
+def fixed_block(events: WeightedInputs, batch_size: int, placement: Placement) -> Block:
+    """Lay events out in their order, for evaluation inside the program."""
+    batches = max(-(-len(events) // batch_size), 1)
+    packed = events.packed(batches * batch_size).reshape(batches, batch_size, -1)
+    return _put(np.ascontiguousarray(packed.transpose(0, 2, 1)), placement)
+
+
+def shuffled_blocks(
+    events: WeightedInputs, batch_size: int, seed: int, placement: Placement, *, first_epoch: int = 0
+) -> Generator[Block, None, None]:
+    """Give the block of each epoch, without end.
+
+    The permutation of an epoch follows from the seed and the epoch's number alone. On a CPU the events are
+    shuffled by NumPy, in a thread, while the epoch before trains; elsewhere they live on the device and are
+    shuffled there.
+
+    Args:
+        events: the training events.
+        batch_size: events per batch; the last batch is padded with events of weight zero.
+        seed: where the random numbers come from.
+        placement: devices of the training.
+        first_epoch: number of the first epoch to give.
+    """
+    packed = events.packed(-(-len(events) // batch_size) * batch_size)
+    shuffle = _shuffle_on_host if placement.platform == "cpu" else _shuffle_on_device
+    return shuffle(packed, len(events), batch_size, seed, placement, first_epoch)
+
+
+def _put(block: NDArray[np.float32], placement: Placement) -> Block:
+    placed: Block = jax.device_put(block, NamedSharding(placement.mesh, BLOCK))
+    return placed
+
+
+def _shuffle_on_host(
+    packed: NDArray[np.float32], events: int, batch_size: int, seed: int, placement: Placement, epoch: int
+) -> Generator[Block, None, None]:
+    fill = partial(_fill, packed, events, batch_size, seed)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        future: Future[NDArray[np.float32]] = thread.submit(fill, epoch)
+        while True:
+            block = future.result()
+            epoch += 1
+            future = thread.submit(fill, epoch)
+            yield _put(block, placement)
+
+
+def _fill(
+    packed: NDArray[np.float32], events: int, batch_size: int, seed: int, epoch: int
+) -> NDArray[np.float32]:
+    order = np.arange(len(packed))
+    order[:events] = np.random.default_rng((seed, epoch)).permutation(events)
+    # "clip" because NumPy copies once more to be able to raise
+    rows = packed.take(order, axis=0, mode="clip").reshape(-1, batch_size, packed.shape[1])
+    return np.ascontiguousarray(rows.transpose(0, 2, 1))
+
+
+def _shuffle_on_device(
+    packed: NDArray[np.float32], events: int, batch_size: int, seed: int, placement: Placement, epoch: int
+) -> Generator[Block, None, None]:
+    everything = NamedSharding(placement.mesh, PartitionSpec())
+    on_device = jax.device_put(packed, everything)
+    key = jax.random.key(seed)
+    shuffle = _device_shuffle(events, batch_size, NamedSharding(placement.mesh, BLOCK))
+    while True:
+        yield shuffle(on_device, jax.random.fold_in(key, epoch))
+        epoch += 1
+
+
+def _device_shuffle(
+    events: int, batch_size: int, sharding: NamedSharding
+) -> Callable[[jax.Array, jax.Array], Block]:
+    def shuffle(packed: jax.Array, key: jax.Array) -> Block:
+        order = jnp.concatenate([jax.random.permutation(key, events), jnp.arange(events, len(packed))])
+        return packed[order].reshape(-1, batch_size, packed.shape[1]).transpose(0, 2, 1)
+
+    return jax.jit(shuffle, out_shardings=sharding)

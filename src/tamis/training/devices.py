@@ -1,0 +1,102 @@
+"""Where a training computes: one device, or a mesh of devices that share every batch.
+
+One compiled program uses one core of a CPU. To use more, the cores are made devices of their own, and a batch
+that is worth it is divided among them; the same code divides it among several GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from tamis.errors import RequestError
+
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
+SHARE_FROM = 6_000_000
+"""Multiplications of one batch (events times weights) from which dividing it among cores was measured to pay."""
+
+
+def work_of_batch(batch_size: int, widths: Sequence[int]) -> int:
+    """Count the multiplications of one forward pass of a batch.
+
+    Args:
+        batch_size: events per batch.
+        widths: inputs, nodes of each layer, outputs.
+
+    >>> work_of_batch(4096, [18, 60, 30, 15, 10, 6])
+    14376960
+    """
+    return batch_size * sum(before * after for before, after in pairwise(widths))
+
+
+def cores() -> int:
+    """Count the processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start_devices(wanted: int | None = None) -> None:
+    """Make each core a device of JAX; it has an effect only before JAX computes for the first time.
+
+    Args:
+        wanted: number of devices; by default one per core.
+    """
+    import jax
+
+    try:
+        jax.config.update("jax_num_cpu_devices", wanted or cores())
+    except RuntimeError:
+        return  # JAX has started already: what it has is what there is, and `choose_mesh` looks
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Devices of a training.
+
+    Args:
+        mesh: all devices that share a batch, along one axis named `events`.
+        platform: `cpu`, `gpu` or `tpu`.
+        description: for people, for example `2 x cpu`.
+    """
+
+    mesh: Mesh
+    platform: str
+    description: str
+
+    @property
+    def count(self) -> int:
+        """Number of devices that share a batch."""
+        return int(self.mesh.size)
+
+
+def place(devices: int | str, batch_size: int, widths: Sequence[int]) -> Placement:
+    """Choose the devices of a training.
+
+    Args:
+        devices: how many, or `auto` for all of them where the batch is large enough and for one where it is not.
+        batch_size: events per batch.
+        widths: inputs, nodes of each layer, outputs.
+
+    Raises:
+        RequestError: there are fewer devices than wanted, or the batch cannot be divided.
+    """
+    import jax
+    from jax.sharding import AxisType
+
+    found = jax.devices()
+    if devices == "auto":
+        shared = work_of_batch(batch_size, widths) >= SHARE_FROM and batch_size % len(found) == 0
+        number = len(found) if shared else 1
+    else:
+        number = int(devices)
+    if number > len(found):
+        raise RequestError(f"training.devices is {number}, but there are {len(found)} ({found[0].platform})")
+    if batch_size % number:
+        raise RequestError(f"training.batch_size {batch_size} cannot be divided among {number} devices")
+    mesh = jax.make_mesh((number,), ("events",), axis_types=(AxisType.Auto,), devices=found[:number])
+    kind = found[0].device_kind if found[0].platform != "cpu" else "cpu"
+    return Placement(mesh, found[0].platform, f"{number} x {kind}")

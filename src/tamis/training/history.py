@@ -1,0 +1,57 @@
+"""What a training did, epoch by epoch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training events, and what it led to.
+
+    Args:
+        number: counted from 1.
+        training_loss: weighted mean over the training events, in nats.
+        training_accuracy: weighted share of training events whose highest score is right.
+        validation_loss: the same as `training_loss` for the validation events.
+        validation_accuracy: the same as `training_accuracy` for the validation events.
+        learning_rate: of the last step of the epoch.
+        seconds: wall time of the epoch.
+    """
+
+    number: int
+    training_loss: float
+    training_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class History:
+    """A whole training.
+
+    Args:
+        epochs: in the order of training.
+        best: number of the epoch whose weights were chosen.
+        reason: why the training ended, as words for the user.
+    """
+
+    epochs: tuple[Epoch, ...]
+    best: int
+    reason: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the history as JSON takes it.
+
+        Example:
+            >>> epoch = Epoch(1, 0.7, 0.5, 0.6, 0.6, learning_rate=1e-3, seconds=0.1)
+            >>> History((epoch,), best=1, reason="all epochs done").to_dict()["best"]
+            1
+        """
+        return {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "best": self.best,
+            "reason": self.reason,
+        }

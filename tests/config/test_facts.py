@@ -1,0 +1,216 @@
+"""Facts across fields, each broken alone."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tamis.config import Config, parse_config
+from tamis.errors import ConfigurationError, Problem
+
+COMPLETE = """\
+samples:
+  - name: background
+    class: bkg
+    files: [a.root, b.root]
+    weight: w * 2
+  - name: signal
+    class: sig
+    files: c.root
+    selection: pt > 20
+classes:
+  bkg: {label: BKG}
+  sig: {signal: true}
+features:
+  - pt
+  - {name: abs_eta, expression: abs(eta)}
+spectators: [mass]
+weights:
+  balance: {bkg: 2}
+split:
+  by: [run, event]
+evaluation:
+  reference:
+    log_density: {bkg: log(p_bkg), sig: log(p_sig)}
+"""
+TOO_EARLY = "the expression ends too early: a branch, a number, a function or a bracket is expected here"
+
+
+def problems_of(text: str) -> list[Problem]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config(text)
+    return list(caught.value.problems)
+
+
+def test_the_configuration_that_is_broken_below_is_right() -> None:
+    assert parse_config(COMPLETE).split.by == ("run", "event")
+
+
+BROKEN = [
+    ("class: bkg", "class: bgk", "samples[0].class", "there is no class 'bgk'; did you mean 'bkg'?", 3),
+    ("class: bkg", "class: x", "samples[0].class", "there is no class 'x'; the classes are 'bkg', 'sig'", 3),
+    (
+        "class: bkg",
+        "class: sig",
+        "classes.bkg",
+        "no sample has the class 'bkg'; add one, or remove the class",
+        11,
+    ),
+    (
+        "name: signal",
+        "name: background",
+        "samples[1].name",
+        "the name 'background' is already used by samples[0]; names of samples must differ",
+        6,
+    ),
+    (
+        "b.root",
+        "a.root",
+        "samples[0].files[1]",
+        "the file 'a.root' stands twice in this sample; its events would count twice",
+        4,
+    ),
+    (
+        "{signal: true}",
+        "{}",
+        "classes",
+        "no class is marked as signal; write signal: true for at least one",
+        10,
+    ),
+    (
+        "{label: BKG}",
+        "{signal: true}",
+        "classes",
+        "every class is marked as signal; at least one must be a background",
+        10,
+    ),
+    (
+        "name: abs_eta",
+        "name: pt",
+        "features[1].name",
+        "the name 'pt' is already used by features[0]; names of features and spectators must differ",
+        15,
+    ),
+    (
+        "[mass]",
+        "[mass, pt]",
+        "spectators[1]",
+        "the name 'pt' is already used by features[0]; names of features and spectators must differ",
+        16,
+    ),
+    ("{bkg: 2}", "{bgk: 2}", "weights.balance.bgk", "there is no class 'bgk'; did you mean 'bkg'?", 18),
+    (
+        "bkg: log(p_bkg), ",
+        "",
+        "evaluation.reference.log_density",
+        "expected an expression for every class, but there is none for 'bkg'",
+        23,
+    ),
+    (
+        "{bkg: log(p_bkg),",
+        "{bkg: log(p_bkg), sgi: x,",
+        "evaluation.reference.log_density.sgi",
+        "there is no class 'sgi'; did you mean 'sig'?",
+        23,
+    ),
+    (
+        "log_density: {bkg: log(p_bkg),",
+        "discriminant: {bgk: x,",
+        "evaluation.reference.discriminant.bgk",
+        "there is no class 'bgk'; did you mean 'bkg'?",
+        23,
+    ),
+    # expressions
+    ("w * 2", "w *", "samples[0].weight", f"{TOO_EARLY}\n      w *\n         ^", 5),
+    ("pt > 20", "pt >", "samples[1].selection", f"{TOO_EARLY}\n      pt >\n          ^", 9),
+    ("- pt", "- pt +", "features[0]", f"{TOO_EARLY}\n      pt +\n          ^", 14),
+    ("abs(eta)", "eta -", "features[1].expression", f"{TOO_EARLY}\n      eta -\n           ^", 15),
+    (
+        "{name: abs_eta, expression: abs(eta)}",
+        "{name: eta -}",
+        "features[1].name",
+        f"{TOO_EARLY}\n      eta -\n           ^",
+        15,
+    ),
+    ("[mass]", "[mass -]", "spectators[0]", f"{TOO_EARLY}\n      mass -\n            ^", 16),
+    ("[run, event]", "[run, event %]", "split.by[1]", f"{TOO_EARLY}\n      event %\n             ^", 20),
+    ("[run, event]", "event %", "split.by", f"{TOO_EARLY}\n      event %\n             ^", 20),
+    (
+        "log(p_sig)",
+        "p_sig /",
+        "evaluation.reference.log_density.sig",
+        f"{TOO_EARLY}\n      p_sig /\n             ^",
+        23,
+    ),
+    (
+        "abs(eta)",
+        "3 + 4",
+        "features[1].expression",
+        "this names no branch, so it is the same for every event",
+        15,
+    ),
+    (
+        "[run, event]",
+        "[run, 3]",
+        "split.by[1]",
+        "this names no branch, so it is the same for every event",
+        20,
+    ),
+    # what the network must not see
+    (
+        "abs(eta)",
+        "(w*2)",
+        "features[1].expression",
+        "this is the same as samples[0].weight, which the network must not see; remove the feature",
+        15,
+    ),
+    (
+        "- pt",
+        "- event",
+        "features[0]",
+        "this is the same as split.by[1], which the network must not see; remove the feature",
+        14,
+    ),
+    (
+        "abs(eta)",
+        "log( p_sig )",
+        "features[1].expression",
+        "this is the same as evaluation.reference.log_density.sig, which the network must not see; "
+        "remove the feature",
+        15,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "message", "line"), BROKEN, ids=[f"{case[0]} -> {case[1]}" for case in BROKEN]
+)
+def test_a_broken_fact_is_the_one_problem(old: str, new: str, where: str, message: str, line: int) -> None:
+    assert COMPLETE.count(old) == 1
+    assert problems_of(COMPLETE.replace(old, new)) == [Problem(where, message, line)]
+
+
+def test_a_spectator_may_be_the_weight() -> None:
+    assert parse_config(COMPLETE.replace("[mass]", "[w]")).spectators[0].expression == "w"
+
+
+def test_a_constant_weight_is_no_secret() -> None:
+    text = COMPLETE.replace("w * 2", "2.0")
+    assert parse_config(text).samples[0].weight == 2.0
+
+
+def test_facts_are_checked_beside_wrong_values() -> None:
+    text = COMPLETE.replace("class: bkg", "class: bgk").replace("- pt", "- pt +") + "seed: -1\n"
+    assert [problem.where for problem in problems_of(text)] == ["samples[0].class", "features[0]", "seed"]
+
+
+def test_a_wrong_type_hides_only_what_depends_on_it() -> None:
+    text = COMPLETE.replace("{label: BKG}", "3").replace("b.root", "a.root")
+    assert [problem.where for problem in problems_of(text)] == ["samples[0].files[1]", "classes.bkg"]
+
+
+def test_the_model_itself_refuses_contradictions() -> None:
+    values = parse_config(COMPLETE).model_dump(by_alias=True)
+    values["samples"][0]["class"] = "bgk"
+    with pytest.raises(ValidationError, match=r"samples\[0\]\.class: there is no class 'bgk'"):
+        Config.model_validate(values)

@@ -1,0 +1,436 @@
+"""Every refusal of one value: its place, its words and its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from tamis.config import parse_config
+from tamis.errors import ConfigurationError, Problem
+
+
+def problems_of(text: str) -> list[Problem]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config(text)
+    return list(caught.value.problems)
+
+
+TOP_KEYS = (
+    "name, seed, data, samples, classes, features, spectators, weights, split, preprocessing, network, "
+    "training, evaluation"
+)
+FOLDER = "use letters, digits and _ . + - only, with a letter, a digit or _ first"
+REFUSED = [
+    # what stands at the top
+    ("naem: x", "naem", f"unknown key; did you mean 'name'? Keys here: {TOP_KEYS}"),
+    ("zzz: x", "zzz", f"unknown key; keys here: {TOP_KEYS}"),
+    ("name: 5", "name", "expected text, found 5; put it in quotes"),
+    ("name: a/b", "name", f"the text 'a/b' cannot name the folder of the run; {FOLDER}"),
+    ("name: ..", "name", f"the text '..' cannot name the folder of the run; {FOLDER}"),
+    ('name: "a\\n"', "name", f"the text 'a\\n' cannot name the folder of the run; {FOLDER}"),
+    ("name:", "name", "expected text, found nothing"),
+    ("seed: true", "seed", "expected a whole number, found true"),
+    ("seed: -1", "seed", "expected a number of at least 0, found -1"),
+    ("seed: 4294967296", "seed", "expected a number of at most 4294967295, found 4294967296"),
+    ("seed: 1.0", "seed", "expected a whole number, found 1.0"),
+    ('seed: "1"', "seed", "expected a whole number, found the text '1'; leave the quotes out"),
+    ('data: ""', "data", "expected some text, found none"),
+    (
+        'data: "a\\0"',
+        "data",
+        "the text 'a\\x00' has a control character or half a character in it; remove it",
+    ),
+    # columns
+    ("spectators: {}", "spectators", "expected a list, found a mapping"),
+    ("spectators: [3]", "spectators[0]", "expected a mapping (key: value), found 3"),
+    (
+        'spectators: [""]',
+        "spectators[0]",
+        "expected some text, found none; write a formula as {name: ..., expression: ...}",
+    ),
+    (
+        "spectators: [a/b]",
+        "spectators[0]",
+        "the text 'a/b' is not a name: slashes and invisible characters are not allowed; "
+        "write a formula as {name: ..., expression: ...}",
+    ),
+    (
+        'spectators: [{name: " a"}]',
+        "spectators[0].name",
+        "the text ' a' begins or ends with a space; remove it; write a formula as {name: ..., expression: ...}",
+    ),
+    ("spectators: [{}]", "spectators[0].name", "this key is needed, but not there"),
+    ("spectators: [{name: 3}]", "spectators[0].name", "expected text, found 3; put it in quotes"),
+    (
+        "spectators: [{name: a, expression: 3}]",
+        "spectators[0].expression",
+        "expected text, found 3; put it in quotes",
+    ),
+    (
+        'spectators: [{name: a, expression: " "}]',
+        "spectators[0].expression",
+        "expected an expression of branches, found an empty text",
+    ),
+    ('spectators: [{name: a, unit: ""}]', "spectators[0].unit", "expected some text, found none"),
+    (
+        "spectators: [{name: a, missing: x}]",
+        "spectators[0].missing",
+        "expected a number, nan or a list of them, found the text 'x'",
+    ),
+    (
+        "spectators: [{name: a, missing: [1, true]}]",
+        "spectators[0].missing",
+        "expected a number, nan or a list of them, found true",
+    ),
+    (
+        f"spectators: [{{name: a, missing: 1{'0' * 400}}}]",
+        "spectators[0].missing",
+        "expected a number of at most 1e308, found a very large number",
+    ),
+    (
+        "spectators: [{name: a, titel: x}]",
+        "spectators[0].titel",
+        "unknown key; keys here: name, expression, unit, label, missing",
+    ),
+    # weights and split
+    ("weights: 3", "weights", "expected a mapping (key: value), found 3"),
+    (
+        "weights: {balance: classses}",
+        "weights.balance",
+        "expected one of classes, none; found the text 'classses'; did you mean 'classes'?",
+    ),
+    ("weights: {balance: true}", "weights.balance", "expected one of classes, none; found true"),
+    ("weights: {balance: {bkg: 0}}", "weights.balance.bkg", "expected a number above 0, found 0"),
+    ("weights: {balance: {bkg: .inf}}", "weights.balance.bkg", "expected a finite number, found inf"),
+    (
+        "weights: {negative: droop}",
+        "weights.negative",
+        "expected one of keep, drop, absolute, refuse; found the text 'droop'; did you mean 'drop'?",
+    ),
+    ("split: {test: 0}", "split.test", "expected a number above 0, found 0"),
+    ("split: {test: 1}", "split.test", "expected a number below 1, found 1"),
+    ("split: {validation: .nan}", "split.validation", "expected a finite number, found nan"),
+    (
+        "split: {validation: 0.5.1}",
+        "split.validation",
+        "expected a number, found the text '0.5.1'",
+    ),
+    ("split: {by: []}", "split.by", "expected at least 1 entry, found 0"),
+    ("split: {by: 3}", "split.by", "expected a list, found 3"),
+    ("split: {by: [event, 3]}", "split.by[1]", "expected text, found 3; put it in quotes"),
+    ('split: {by: ""}', "split.by", "expected an expression of branches, found an empty text"),
+    (
+        "split: {folds: 5}",
+        "split.folds",
+        "cross-training over folds is not available yet; leave the key out or write null (found 5)",
+    ),
+    # preprocessing and network
+    (
+        "preprocessing: {scaling: quantile}",
+        "preprocessing.scaling",
+        "expected one of standard, none, robust; found the text 'quantile'",
+    ),
+    (
+        "preprocessing: {missing: mean}",
+        "preprocessing.missing",
+        "expected median; found the text 'mean'; did you mean 'median'?",
+    ),
+    ("network: {layers: 3}", "network.layers", "expected a list, found 3"),
+    ("network: {layers: [64]}", "network.layers[0]", "expected a mapping (key: value), found 64"),
+    ("network: {layers: [{}]}", "network.layers[0].nodes", "this key is needed, but not there"),
+    (
+        "network: {layers: [{nodes: 1, type: sparse}]}",
+        "network.layers[0].type",
+        "expected dense; found the text 'sparse'",
+    ),
+    (
+        "network: {layers: [{nodes: 0}]}",
+        "network.layers[0].nodes",
+        "expected a number of at least 1, found 0",
+    ),
+    (
+        "network: {layers: [{nodes: 65537}]}",
+        "network.layers[0].nodes",
+        "expected a number of at most 65536, found 65537",
+    ),
+    (
+        "network: {layers: [{nodes: 1, activaton: relu}]}",
+        "network.layers[0].activaton",
+        "unknown key; did you mean 'activation'? Keys here: type, nodes, activation",
+    ),
+    # training
+    ("training: {loss: mse}", "training.loss", "expected cross_entropy; found the text 'mse'"),
+    (
+        "training: {optimizer: adma}",
+        "training.optimizer",
+        "expected one of adam, adamw, sgd; found the text 'adma'; did you mean 'adam'?",
+    ),
+    (
+        "training: {optimizer: {name: adma}}",
+        "training.optimizer.name",
+        "expected one of adam, adamw, sgd; found the text 'adma'; did you mean 'adam'?",
+    ),
+    ("training: {optimizer: 3}", "training.optimizer", "expected a mapping (key: value), found 3"),
+    (
+        "training: {optimizer: {learning_rate: 0}}",
+        "training.optimizer.learning_rate",
+        "expected a number above 0, found 0",
+    ),
+    (
+        "training: {optimizer: {beta1: 1.0}}",
+        "training.optimizer.beta1",
+        "expected a number below 1, found 1.0",
+    ),
+    (
+        "training: {optimizer: {name: adam, momentum: 0.9}}",
+        "training.optimizer.momentum",
+        "unknown key; keys here: name, learning_rate, beta1, beta2, epsilon",
+    ),
+    (
+        "training: {optimizer: {name: sgd, momentun: 0.9}}",
+        "training.optimizer.momentun",
+        "unknown key; did you mean 'momentum'? Keys here: name, learning_rate, momentum, nesterov",
+    ),
+    (
+        "training: {optimizer: {name: adamw, weight_decay: -1}}",
+        "training.optimizer.weight_decay",
+        "expected a number of at least 0, found -1",
+    ),
+    (
+        "training: {optimizer: {name: sgd, momentum: 0, nesterov: true}}",
+        "training.optimizer",
+        "nesterov needs momentum above 0; set momentum, or nesterov to false",
+    ),
+    (
+        "training: {optimizer: {name: sgd, nesterov: 1}}",
+        "training.optimizer.nesterov",
+        "expected true or false, found 1",
+    ),
+    (
+        "training: {schedule: linear}",
+        "training.schedule",
+        "expected one of constant, cosine, one_cycle; found the text 'linear'",
+    ),
+    (
+        'training: {batch_size: "32"}',
+        "training.batch_size",
+        "expected a whole number, found the text '32'; leave the quotes out",
+    ),
+    ("training: {batch_size: 0}", "training.batch_size", "expected a number of at least 1, found 0"),
+    ("training: {epochs: 1e2}", "training.epochs", "expected a whole number, found 100.0"),
+    (
+        "training: {early_stopping: {patience: 0}}",
+        "training.early_stopping.patience",
+        "expected a number of at least 1, found 0",
+    ),
+    (
+        "training: {early_stopping: {monitor: loss}}",
+        "training.early_stopping.monitor",
+        "expected one of validation_loss, validation_accuracy; found the text 'loss'",
+    ),
+    (
+        "training: {early_stopping: true}",
+        "training.early_stopping",
+        "expected a mapping (key: value), found true",
+    ),
+    ("training: {devices: 0}", "training.devices", "expected auto or a whole number of at least 1, found 0"),
+    (
+        "training: {devices: true}",
+        "training.devices",
+        "expected auto or a whole number of at least 1, found true",
+    ),
+    (
+        "training: {devices: gpu}",
+        "training.devices",
+        "expected auto or a whole number of at least 1, found the text 'gpu'",
+    ),
+    # evaluation
+    (
+        "evaluation: {working_points: [0.5, 1.5]}",
+        "evaluation.working_points[1]",
+        "expected a number below 1, found 1.5",
+    ),
+    (
+        "evaluation: {reference: x}",
+        "evaluation.reference",
+        "expected a mapping (key: value), found the text 'x'",
+    ),
+    (
+        "evaluation: {reference: {}}",
+        "evaluation.reference",
+        "expected exactly one of log_density, discriminant; found none",
+    ),
+    (
+        "evaluation: {reference: {discriminat: {}}}",
+        "evaluation.reference",
+        "expected exactly one of log_density, discriminant; found none; did you mean 'discriminant'?",
+    ),
+    (
+        "evaluation: {reference: {log_density: {bkg: a, sig: b}, discriminant: {sig: c}}}",
+        "evaluation.reference",
+        "expected exactly one of log_density, discriminant; found log_density and discriminant",
+    ),
+    (
+        "evaluation: {reference: {discriminant: {}}}",
+        "evaluation.reference.discriminant",
+        "expected at least 1 entry, found 0",
+    ),
+    (
+        "evaluation: {reference: {discriminant: {sig: 3}}}",
+        "evaluation.reference.discriminant.sig",
+        "expected text, found 3; put it in quotes",
+    ),
+    (
+        "evaluation: {reference: {discriminant: {sig: c}, other: 3}}",
+        "evaluation.reference.other",
+        "unknown key; keys here: discriminant",
+    ),
+]
+
+
+@pytest.mark.parametrize(("added", "where", "message"), REFUSED, ids=[case[0][:60] for case in REFUSED])
+def test_one_wrong_value_is_the_one_problem(minimal: str, added: str, where: str, message: str) -> None:
+    assert problems_of(minimal + added) == [Problem(where, message, 8)]
+
+
+REPLACED = [
+    (
+        "name: signal, ",
+        "",
+        Problem("samples[1].name", "this key is needed, but not there", 3),
+    ),
+    (
+        "name: signal",
+        "name: a/b",
+        Problem(
+            "samples[1].name",
+            "the text 'a/b' is not a name: slashes and invisible characters are not allowed",
+            3,
+        ),
+    ),
+    ("class: sig", "klass: sig", Problem("samples[1].class", "this key is needed, but not there", 3)),
+    ("files: signal.root", "files: 3", Problem("samples[1].files", "expected a list, found 3", 3)),
+    ("files: signal.root", "files: []", Problem("samples[1].files", "expected at least 1 entry, found 0", 3)),
+    ("files: signal.root", 'files: ""', Problem("samples[1].files", "expected some text, found none", 3)),
+    (
+        "files: signal.root",
+        "files: [a, 3]",
+        Problem("samples[1].files[1]", "expected text, found 3; put it in quotes", 3),
+    ),
+    (
+        "signal.root",
+        "a, weight: .inf",
+        Problem("samples[1].weight", "expected a finite number, found inf", 3),
+    ),
+    (
+        "signal.root",
+        "a, weight: true",
+        Problem("samples[1].weight", "expected a number or an expression of branches, found true", 3),
+    ),
+    (
+        "signal.root",
+        f"a, weight: 1{'0' * 400}",
+        Problem("samples[1].weight", "expected a number of at most 1e308, found a very large number", 3),
+    ),
+    (
+        "signal.root",
+        'a, weight: ""',
+        Problem("samples[1].weight", "expected an expression of branches, found an empty text", 3),
+    ),
+    ("signal.root", "a, tree: 5", Problem("samples[1].tree", "expected text, found 5; put it in quotes", 3)),
+    (
+        "signal.root",
+        "a, wieght: 5",
+        Problem(
+            "samples[1].wieght",
+            "unknown key; did you mean 'weight'? Keys here: name, class, files, tree, weight, selection",
+            3,
+        ),
+    ),
+    (
+        "signal.root",
+        "a, class_name: sig",
+        Problem(
+            "samples[1].class_name",
+            "unknown key; did you mean 'class'? Keys here: name, class, files, tree, weight, selection",
+            3,
+        ),
+    ),
+    (
+        "{signal: true}",
+        "{signal: yes}",
+        Problem("classes.sig.signal", "expected true or false, found the text 'yes'", 6),
+    ),
+    (
+        "{signal: true}",
+        "{signal: true, label: 3}",
+        Problem("classes.sig.label", "expected text, found 3; put it in quotes", 6),
+    ),
+    (
+        "{signal: true}",
+        "{signal: true, lable: a}",
+        Problem("classes.sig.lable", "unknown key; did you mean 'label'? Keys here: label, signal", 6),
+    ),
+    ("[pt, mass]", "[]", Problem("features", "expected at least 1 entry, found 0", 7)),
+    ("[pt, mass]", "pt", Problem("features", "expected a list, found the text 'pt'", 7)),
+    (
+        "[pt, mass]",
+        "[pt, [mass]]",
+        Problem("features[1]", "expected a mapping (key: value), found a list", 7),
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "problem"), REPLACED, ids=[case[1][:60] for case in REPLACED])
+def test_one_wrong_value_in_place_of_a_right_one(minimal: str, old: str, new: str, problem: Problem) -> None:
+    assert old in minimal
+    assert problem in problems_of(minimal.replace(old, new))
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(minimal: str) -> None:
+    added = [
+        case
+        for case in REFUSED
+        if case[0].startswith(("seed: -1", "split: {test: 0}", "network: {layers: 3}"))
+    ]
+    text = minimal.replace("class: bkg", "class: bgk") + "\n".join(line for line, _, _ in added)
+    found = problems_of(text)
+    assert [problem.line for problem in found] == [2, 8, 9, 10]
+    assert [problem.where for problem in found] == [
+        "samples[0].class",
+        "seed",
+        "split.test",
+        "network.layers",
+    ]
+
+
+def test_a_wrong_entry_does_not_make_its_list_short(minimal: str) -> None:
+    found = problems_of(minimal.replace("[pt, mass]", "[3]"))
+    assert [problem.where for problem in found] == ["features[0]"]
+
+
+def test_what_is_needed_is_asked_for() -> None:
+    found = problems_of("name: a")
+    message = "this key is needed, but not there"
+    assert found == [Problem(key, message, 1) for key in ("samples", "classes", "features")]
+
+
+def test_a_class_may_be_called_like_a_key(minimal: str) -> None:
+    text = minimal.replace("bkg", "label").replace("sig:", "sig: {lable: x, signal: true} #")
+    assert problems_of(text) == [
+        Problem("classes.sig.lable", "unknown key; did you mean 'label'? Keys here: label, signal", 6)
+    ]
+    text = minimal.replace("class: bkg", "class: label").replace("bkg:", "label: {lable: x}")
+    assert problems_of(text) == [
+        Problem("classes.label.lable", "unknown key; did you mean 'label'? Keys here: label, signal", 5)
+    ]
+
+
+def test_no_message_speaks_of_the_machinery(minimal: str) -> None:
+    text = minimal + "\n".join(dict.fromkeys(case[0] for case in REFUSED if ":" in case[0]))
+    words = " ".join(f"{problem.where} {problem.message}" for problem in problems_of(text)).lower()
+    assert not any(word in words for word in ("pydantic", "http", "input should", "none_required"))
+
+
+def test_the_error_names_what_was_read() -> None:
+    with pytest.raises(ConfigurationError, match=r"\Aoffshell\.yaml: 3 problems\n  samples \(line 1\): "):
+        parse_config("name: a", title="offshell.yaml")

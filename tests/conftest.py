@@ -1,0 +1,70 @@
+"""What all tests share: strict JAX, small ROOT files, a small configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import jax
+import numpy as np
+import pytest
+import uproot
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+hypothesis.settings.register_profile("tamis", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("tamis")
+
+WriteTree = Callable[..., Path]
+
+
+@pytest.fixture
+def write_tree(tmp_path: Path) -> WriteTree:
+    """Write a ROOT file with one TTree; columns may be NumPy or awkward arrays."""
+
+    def write(name: str, columns: Mapping[str, Any], tree: str = "tree") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        types = {
+            key: values.dtype if isinstance(values, np.ndarray) else values.type.content
+            for key, values in columns.items()
+        }
+        with uproot.recreate(path) as file:
+            made = file.mktree(tree, types)
+            if len(next(iter(columns.values()))):
+                made.extend(dict(columns))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def two_classes(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
+    """Write a background and a signal that differ in x, and give a configuration that trains on them quickly."""
+
+    def make(events: int = 600, **changes: Any) -> dict[str, Any]:
+        rng = np.random.default_rng(5)
+        for name, shift in (("bkg", 0.0), ("sig", 1.5)):
+            columns = {
+                "x": rng.normal(shift, 1, events),
+                "y": rng.normal(0, 1, events),
+                "w": rng.uniform(0.5, 1.5, events),
+                "event": np.arange(events, dtype=np.int64),
+            }
+            path = write_tree(f"{name}.root", columns)
+        return {
+            "name": "small",
+            "data": str(path.parent),
+            "samples": [
+                {"name": "bkg", "class": "bkg", "files": "bkg.root"},
+                {"name": "sig", "class": "sig", "files": "sig.root"},
+            ],
+            "classes": {"bkg": {}, "sig": {"signal": True}},
+            "features": ["x", "y"],
+            "network": {"layers": [{"nodes": 4}]},
+            "training": {"epochs": 3, "batch_size": 64},
+            **changes,
+        }
+
+    return make

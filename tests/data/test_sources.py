@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import uproot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tamis.data.schema import BranchType, branch_type
+from tamis.data.sources import check_schemas, expand_files, read_chunks, rows_per_chunk, scan_files
+from tamis.errors import InputError
+
+WriteTree = Callable[..., Path]
+JETS = ak.values_astype(ak.Array([[50.0, 30.0], [], [20.0], [], [40.0, 35.0, 25.0]]), np.float32)
+COLUMNS = {
+    "pt": np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
+    "n": np.array([0, 1, 2, 3, 4], np.uint32),
+    "ok": np.array([True, False, True, True, False]),
+}
+
+
+def write_parquet(path: Path) -> Path:
+    pq.write_table(pa.table({**{k: pa.array(v) for k, v in COLUMNS.items()}, "jet": pa.array(JETS.to_list())}), path)
+    return path
+
+
+def write_rntuple(path: Path) -> Path:
+    with uproot.recreate(path) as file:
+        file["tree"] = {**COLUMNS, "jet": JETS}
+    return path
+
+
+@pytest.fixture(params=["ttree", "rntuple", "parquet"])
+def source(request: pytest.FixtureRequest, tmp_path: Path, write_tree: WriteTree) -> Path:
+    match request.param:
+        case "ttree":
+            return write_tree("a.root", {**COLUMNS, "jet": JETS})
+        case "rntuple":
+            return write_rntuple(tmp_path / "a.root")
+        case _:
+            return write_parquet(tmp_path / "a.parquet")
+
+
+def scan(path: Path, tree: str | None = None):
+    return scan_files(expand_files("s", [path.name], path.parent), tree)
+
+
+def test_every_format_says_what_it_holds(source: Path) -> None:
+    (schema,) = scan(source)
+    assert schema.entries == 5
+    kinds = {name: (kind.kind, kind.number) for name, kind in schema.branches.items() if name != "njet"}
+    assert kinds["pt"] == ("scalar", "float64")
+    assert kinds["n"] == ("scalar", "uint32")
+    assert kinds["ok"] == ("scalar", "bool")
+    assert kinds["jet"][0] == "jagged"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 100])
+def test_chunks_join_to_the_whole(source: Path, rows: int) -> None:
+    (schema,) = scan(source)
+    chunks = list(read_chunks(schema, ["pt", "n", "ok", "jet"], rows))
+    assert [chunk.first_entry for chunk in chunks] == list(range(0, 5, rows))
+    assert sum(chunk.length for chunk in chunks) == 5
+    for name, values in COLUMNS.items():
+        assert np.concatenate([chunk.columns[name] for chunk in chunks]).tolist() == values.tolist()
+    assert ak.to_list(ak.concatenate([chunk.columns["jet"] for chunk in chunks])) == JETS.to_list()
+
+
+def test_without_branches_chunks_count_entries(source: Path) -> None:
+    (schema,) = scan(source)
+    assert [(chunk.first_entry, chunk.length) for chunk in read_chunks(schema, [], 2)] == [(0, 2), (2, 2), (4, 1)]
+
+
+def test_parquet_null_is_not_a_number(tmp_path: Path) -> None:
+    table = {"x": pa.array([1, None, 3], pa.int32()), "jet": pa.array([[1.0, None], None, []])}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    (schema,) = scan(tmp_path / "a.parquet")
+    (chunk,) = read_chunks(schema, ["x", "jet"])
+    assert str(chunk.columns["x"].tolist()) == "[1.0, nan, 3.0]"
+    assert str(ak.to_list(chunk.columns["jet"])) == "[[1.0, nan], [], []]"
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_order_of_files_does_not_matter(tmp_path: Path, write_tree: WriteTree, reverse: bool) -> None:
+    for name in ("b.root", "sub/a.root", "c.root"):
+        write_tree(name, {"x": np.zeros(1)})
+    patterns = ["sub/a.root", "?.root"]
+    found = expand_files("s", patterns[::-1] if reverse else patterns, tmp_path)
+    assert [source.identity for source in found] == ["b.root", "c.root", "sub/a.root"]
+
+
+def test_identity_does_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
+    for site in ("here", "there/deeper"):
+        (tmp_path / site / "data").mkdir(parents=True)
+        (tmp_path / site / "data/a.root").touch()
+    identities = {expand_files("s", ["data/a.root"], tmp_path / site)[0].identity for site in ("here", "there/deeper")}
+    assert identities == {"data/a.root"}
+
+
+def test_no_match_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"sample s: no file matches .*missing\*\.root"):
+        expand_files("s", ["missing*.root"], tmp_path)
+
+
+def test_a_file_named_twice_is_refused(tmp_path: Path, write_tree: WriteTree) -> None:
+    path = write_tree("a.root", {"x": np.zeros(1)})
+    (tmp_path / "link.root").symlink_to(path)
+    with pytest.raises(InputError, match="named twice; its events would count twice"):
+        expand_files("s", ["*.root"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "cannot be read"), (b"not a ROOT file at all", "cannot be read"), (b"root\x00\x00\xf6\x1c", "cannot be read")],
+)
+@pytest.mark.parametrize("name", ["a.root", "a.parquet"])
+def test_files_of_another_kind_are_named(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}: {reason}"):
+        scan(tmp_path / name)
+
+
+def test_a_truncated_file_is_named(tmp_path: Path, write_tree: WriteTree) -> None:
+    path = write_tree("a.root", {"x": np.random.default_rng(0).normal(size=20_000)})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"a\.root"):
+        list(read_chunks(scan(path)[0], ["x"]))
+
+
+def test_a_missing_tree_lists_what_there_is(write_tree: WriteTree) -> None:
+    path = write_tree("a.root", {"x": np.zeros(1)}, tree="Events")
+    with pytest.raises(InputError, match=r"a\.root: tree 'tree' is missing; the file holds 'Events'"):
+        scan(path, "tree")
+
+
+def test_several_trees_must_be_told_apart(tmp_path: Path) -> None:
+    with uproot.recreate(tmp_path / "a.root") as file:
+        for name in ("one", "two"):
+            file.mktree(name, {"x": "float64"}).extend({"x": np.zeros(1)})
+    with pytest.raises(InputError, match=r"several trees, 'one', 'two'; say which with `tree: NAME`"):
+        scan(tmp_path / "a.root")
+    assert scan(tmp_path / "a.root", "two")[0].tree == "two"
+
+
+def test_parquet_takes_no_tree(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Parquet files hold one table, found `tree: tree`"):
+        scan(write_parquet(tmp_path / "a.parquet"), "tree")
+
+
+def test_all_problems_of_all_files_are_reported_together(write_tree: WriteTree) -> None:
+    good = write_tree("a.root", {"mass": np.zeros(2), "jet": JETS[:2], "eta": np.zeros(2)})
+    write_tree("b.root", {"mas": np.zeros(2), "jet": JETS[:2], "eta": np.zeros(2, np.float32)})
+    schemas = scan_files(expand_files("s", ["*.root"], good.parent))
+    with pytest.raises(InputError) as caught:
+        check_schemas([(schemas, ["mass", "jet", "eta"], ["eta"])])
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "input files: 6 problems"
+    text = "\n".join(lines)
+    assert "b.root:tree: branch 'mass' is missing; did you mean 'mas'?" in text
+    assert "a.root:tree: branch 'jet' has several values per event (float[]); expected one: write jet[0]" in text
+    assert "a.root:tree: branch 'eta' has one value per event (double) and takes no index" in text
+    assert "b.root:tree: branch 'eta' has type float, but double in" in text
+
+
+def test_a_file_without_entries_needs_no_branches(write_tree: WriteTree) -> None:
+    write_tree("a.root", {"x": np.zeros(2)})
+    path = write_tree("b.root", {"other": np.zeros(0)})
+    schemas = scan_files(expand_files("s", ["*.root"], path.parent))
+    check_schemas([(schemas, ["x"], [])])
+    assert list(read_chunks(schemas[1], ["x"])) == []
+
+
+@pytest.mark.parametrize(
+    ("spelling", "expected"),
+    [
+        ("double", ("scalar", "float64")),
+        ("Float_t", ("other", "")),
+        ("std::int32_t", ("scalar", "int32")),
+        ("uint64_t", ("scalar", "uint64")),
+        ("bool", ("scalar", "bool")),
+        ("std::vector<float>", ("jagged", "float32")),
+        ("vector<std::uint8_t>", ("jagged", "uint8")),
+        ("int32_t[]", ("jagged", "int32")),
+        ("double[3]", ("array", "float64")),
+        ("std::array<float, 4>", ("array", "float32")),
+        ("std::vector<std::vector<float>>", ("other", "")),
+        ("std::string", ("other", "")),
+        ("TLorentzVector", ("other", "")),
+    ],
+)
+def test_types_are_read_from_their_spelling(spelling: str, expected: tuple[str, str]) -> None:
+    assert branch_type(spelling) == BranchType(*expected, spelling)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(rows=st.integers(1, 4000))
+def test_any_chunk_size_reads_the_same(tmp_path: Path, rows: int) -> None:
+    path = tmp_path / "many.root"
+    values = np.arange(3000, dtype=np.float32)
+    if not path.exists():
+        with uproot.recreate(path) as file:
+            tree = file.mktree("tree", {"x": "float32"})
+            for start in range(0, 3000, 700):  # several baskets
+                tree.extend({"x": values[start : start + 700]})
+    (schema,) = scan(path)
+    assert np.concatenate([chunk.columns["x"] for chunk in read_chunks(schema, ["x"], rows)]).tolist() == values.tolist()
+
+
+def test_a_chunk_keeps_to_its_budget() -> None:
+    assert rows_per_chunk(1000) * 1000 * 8 <= 80_000_000

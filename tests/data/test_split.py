@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tamis.data.split import (
+    PARTS,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Fractions,
+    assign_parts,
+    hash_text,
+    identity_of_columns,
+    identity_of_entries,
+    repeated,
+    scramble,
+)
+from tamis.errors import TamisError
+
+fractions = st.builds(
+    Fractions, test=st.floats(0.01, 0.99), validation=st.floats(0.01, 0.99), seed=st.integers(0, 2**31)
+)
+
+
+def test_scramble_is_the_finaliser_of_splitmix64() -> None:
+    # the first outputs of the reference implementation for the state 1234567 (Vigna, prng.di.unimi.it)
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    states = np.array([1234567], np.uint64) + golden * np.arange(3, dtype=np.uint64)
+    assert scramble(states).tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+def test_hashes_of_names_never_change() -> None:
+    # a change here would move the events of every user to another part
+    assert int(hash_text("sig", "sig.root")) == 15037934658403686537
+    assert identity_of_entries("sig", "sig.root", 0, 2).tolist() == [14487373764228545829, 3842891367088548146]
+    assert identity_of_columns([np.array([1]), np.array([2])]).tolist() == [15671754871817308195]
+
+
+@given(first=st.integers(0, 10**12), lengths=st.lists(st.integers(0, 50), max_size=5))
+def test_chunks_change_no_identity(first: int, lengths: list[int]) -> None:
+    whole = identity_of_entries("s", "f", first, sum(lengths))
+    starts = first + np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int) if lengths else []
+    pieces = [identity_of_entries("s", "f", int(a), n) for a, n in zip(starts, lengths, strict=True)]
+    assert np.concatenate([np.empty(0, np.uint64), *pieces]).tolist() == whole.tolist()
+
+
+@given(identity=st.lists(st.integers(0, 2**64 - 1), min_size=1), fractions=fractions, data=st.data())
+def test_the_part_depends_on_the_identity_alone(identity: list[int], fractions: Fractions, data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(len(identity))))
+    values = np.array(identity, np.uint64)
+    parts = assign_parts(values, fractions)
+    assert set(parts.tolist()) <= set(range(len(PARTS)))
+    assert assign_parts(values[order], fractions).tolist() == parts[order].tolist()
+
+
+@pytest.mark.parametrize(("test", "validation"), [(0.5, 0.35), (0.25, 0.2), (0.1, 0.9), (0.9, 0.5)])
+def test_fractions_are_kept(test: float, validation: float) -> None:
+    n = 200_000
+    parts = assign_parts(identity_of_entries("s", "f", 0, n), Fractions(test, validation))
+    expected = {TEST: test, VALIDATION: (1 - test) * validation, TRAINING: (1 - test) * (1 - validation)}
+    for part, fraction in expected.items():
+        found = np.count_nonzero(parts == part)
+        assert abs(found - n * fraction) < 5 * np.sqrt(n * fraction * (1 - fraction))
+
+
+def test_parts_do_not_depend_on_each_other_between_files() -> None:
+    one, other = (assign_parts(identity_of_entries("s", f, 0, 100_000), Fractions(0.5, 0.5)) for f in "ab")
+    both = np.count_nonzero((one == TEST) & (other == TEST))
+    assert abs(both - 25_000) < 5 * np.sqrt(100_000 * 0.25 * 0.75)
+
+
+def test_another_seed_divides_otherwise() -> None:
+    identity = identity_of_entries("s", "f", 0, 1000)
+    assert (assign_parts(identity, Fractions(0.5, 0.5, 1)) != assign_parts(identity, Fractions(0.5, 0.5, 2))).any()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.uint64, np.float64, np.float32])
+def test_a_whole_number_is_the_same_event_in_every_type(kind: type) -> None:
+    numbers = np.array([0, 1, 7, 65_535])
+    assert identity_of_columns([numbers.astype(kind)]).tolist() == identity_of_columns([numbers]).tolist()
+
+
+@given(st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(0, 2**31)), unique=True, min_size=2))
+def test_different_columns_are_different_events(rows: list[tuple[int, int]]) -> None:
+    columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)]
+    assert len(set(identity_of_columns(columns).tolist())) == len(rows)
+
+
+def test_the_order_of_columns_counts() -> None:
+    a, b = np.array([1, 2]), np.array([2, 1])
+    assert identity_of_columns([a, b])[0] != identity_of_columns([b, a])[0]
+
+
+def test_an_identity_that_is_not_a_number_is_refused() -> None:
+    with pytest.raises(TamisError, match="nan in row 1; expected a number"):
+        identity_of_columns([np.array([1.0, np.nan])])
+
+
+@given(st.lists(st.integers(0, 20)))
+def test_repeated_finds_all_but_the_first(values: list[int]) -> None:
+    expected = [i for i, value in enumerate(values) if value in values[:i]]
+    assert repeated(np.array(values, np.uint64)).tolist() == expected

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tamis.data.survey import class_purity, survey_columns
+
+RNG = np.random.default_rng(3)
+CLASS = np.repeat(np.arange(3, dtype=np.int32), 1000)
+NORMAL = RNG.normal(size=3000)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("flat", np.ones(3000), "constant"),
+        ("nothing", np.full(3000, np.nan), "empty"),
+        ("event", RNG.integers(0, 9, 3000), "identifier"),
+        ("runNumber", RNG.integers(0, 9, 3000), "identifier"),
+        ("serial", np.arange(3000)[::-1].copy(), "identifier"),
+        ("genWeight", NORMAL, "weight"),
+        ("label", CLASS, "class"),
+        ("shifted", NORMAL + 100 * CLASS, "class"),
+        ("middle", np.where(CLASS == 1, 5.0, 0.0) + 0.01 * NORMAL + np.where(CLASS == 2, -5, 0), "class"),
+        ("btag", np.where(RNG.random(3000) < 0.1, -9.0, RNG.random(3000)), "sentinel"),
+    ],
+)
+def test_suspicious_columns_are_found(name: str, values: np.ndarray, kind: str) -> None:
+    assert [each.kind for each in survey_columns({name: values}, CLASS, "abc")] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("pt", np.abs(NORMAL)),
+        ("mass", NORMAL + CLASS),
+        ("charge", RNG.choice([-1, 1], 3000)),
+        ("n_jets", RNG.poisson(3, 3000)),
+        ("eta", RNG.uniform(-2.5, 2.5, 3000)),
+        ("score", np.where(RNG.random(3000) < 0.1, -1.0, RNG.uniform(-1, 1, 3000))),
+        ("jet_width", NORMAL),
+        ("eventShape", NORMAL),
+        ("lead_pt", np.where(RNG.random(3000) < 0.001, -999.0, NORMAL)),
+    ],
+)
+def test_good_features_are_left_alone(name: str, values: np.ndarray) -> None:
+    assert survey_columns({name: values}, CLASS, "abc") == []
+
+
+def test_the_name_counts_only_where_nobody_has_chosen() -> None:
+    assert survey_columns({"event_weight": NORMAL}, CLASS, "abc", names=False) == []
+
+
+def test_purity_of_nothing_and_everything() -> None:
+    assert class_purity(CLASS.astype(float), CLASS, 3) == 1
+    assert class_purity(np.ones(3000), CLASS, 3) == pytest.approx(1 / 3)

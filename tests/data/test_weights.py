@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tamis.data.events import Events
+from tamis.data.split import TEST, TRAINING, VALIDATION
+from tamis.data.weights import weigh_events
+from tamis.errors import InputError
+
+CLASSES = ("bkg", "sig")
+
+
+def events(weight: Any, class_index: Any, part: Any) -> Events:
+    n = len(weight)
+    return Events(
+        features=np.zeros((n, 1), np.float32),
+        class_index=np.array(class_index, np.int32),
+        weight=np.array(weight, np.float64),
+        identity=np.arange(n, dtype=np.uint64),
+        part=np.array(part, np.uint8),
+        sample_index=np.array(class_index, np.int32),
+        file_index=np.zeros(n, np.int32),
+        entry=np.arange(n),
+        spectators={},
+        reference={},
+        samples=CLASSES,
+        files=("f",),
+    )
+
+
+def in_all_parts(weights: Any) -> Events:
+    """The same weights for both classes in every part."""
+    n = len(weights)
+    parts = np.repeat([TRAINING, VALIDATION, TEST], 2 * n)
+    return events(np.tile(weights, 6), np.tile(np.repeat([0, 1], n), 3), parts)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=8), st.floats(0.01, 100))
+def test_balanced_classes_have_equal_sums_and_the_same_total(weights: list[float], ratio: float) -> None:
+    made = in_all_parts(weights)
+    weight = np.where(made.class_index == 1, ratio, 1.0) * made.weight
+    weighed = weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES)
+    training = made.part == TRAINING
+    sums = [weighed.training_weight[training & (made.class_index == index)].sum() for index in (0, 1)]
+    assert sums[0] == pytest.approx(sums[1])
+    assert sum(sums) == pytest.approx(weight[training].sum())
+    assert weighed.events.weight.tolist() == weight.tolist()  # the physics weight is left alone
+
+
+def test_factors_can_be_given_or_left_out() -> None:
+    made = in_all_parts([1.0])
+    assert weigh_events(made, CLASSES, balance={"bkg": 10.0}).factors.tolist() == [10, 1]
+    assert weigh_events(made, CLASSES, balance="none").factors.tolist() == [1, 1]
+
+
+def test_keep_trains_on_signed_weights() -> None:
+    weighed = weigh_events(in_all_parts([3.0, -1.0]), CLASSES, balance="none")
+    assert weighed.training_weight.tolist() == [3, -1] * 6
+    assert len(weighed.dropped) == 0
+
+
+def test_drop_leaves_events_out_of_training_only() -> None:
+    weighed = weigh_events(in_all_parts([3.0, -1.0]), CLASSES, balance="none", negative="drop")
+    assert weighed.dropped.tolist() == [1, 3]
+    assert weighed.training_weight.tolist() == [3, 3] + [3, -1] * 4
+    assert len(weighed.events) == 10
+
+
+def test_absolute_changes_training_only() -> None:
+    weighed = weigh_events(in_all_parts([3.0, -1.0]), CLASSES, balance="none", negative="absolute")
+    assert weighed.training_weight.tolist() == [3, 1, 3, 1] + [3, -1] * 4
+    assert weighed.changed == 2
+    assert weighed.events.weight.tolist() == [3, -1] * 6
+
+
+def test_refuse_counts_by_class() -> None:
+    with pytest.raises(InputError, match="class bkg: 3 events have a negative weight and weights.negative is 'refuse'"):
+        weigh_events(in_all_parts([3.0, -1.0]), CLASSES, negative="refuse")
+    assert weigh_events(in_all_parts([3.0]), CLASSES, negative="refuse").changed == 0
+
+
+@pytest.mark.parametrize("part", [TRAINING, VALIDATION, TEST])
+@pytest.mark.parametrize("bad", [-3.0, -5.0])
+def test_a_class_without_a_positive_sum_is_refused_in_every_part(part: int, bad: float) -> None:
+    made = in_all_parts([3.0, 0.0])
+    weight = np.where((made.part == part) & (made.class_index == 1) & (made.weight == 0), bad, made.weight)
+    name = ("training", "validation", "test")[part]
+    with pytest.raises(InputError, match=rf"class sig: the weights of its 2 {name} events sum to {bad + 3:g}"):
+        weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES)
+
+
+def test_a_class_without_events_is_refused_with_counts() -> None:
+    made = in_all_parts([1.0])
+    with pytest.raises(InputError) as caught:
+        weigh_events(made.take((made.part != TEST) | (made.class_index == 0)), CLASSES)
+    assert "class sig: no events in the test set; it has 2 events in all" in str(caught.value)
+    with pytest.raises(InputError, match="class sig: no events in the training set; no event of this class passes"):
+        weigh_events(made.take(made.class_index == 0), CLASSES)
+
+
+def test_dropping_may_leave_a_class_empty() -> None:
+    made = in_all_parts([1.0])
+    weight = np.where((made.part == TRAINING) & (made.class_index == 1), -1.0, 1.0)
+    with pytest.raises(InputError, match="class sig: no events in the training set"):
+        weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES, negative="drop")

@@ -1,0 +1,201 @@
+"""Laws and known answers of the ROC curve."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tamis.errors import RequestError, TamisError
+from tamis.evaluation.roc import background_rejection, roc_curve, roc_curves
+
+Sample = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]
+
+
+@st.composite
+def samples(draw: st.DrawFn, *, negative: bool = True) -> Sample:
+    """Scores with many ties, and weights of eighths, so that sums carry no rounding."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    events = draw(st.integers(2, 60))
+    random = np.random.default_rng(seed)
+    score = random.integers(0, draw(st.sampled_from([2, 5, 1000])), events) / 7
+    is_signal = random.random(events) < 0.5
+    is_signal[:2] = True, False
+    weight = random.integers(-8 if negative else 0, 33, events) / 8
+    # The first event of each kind outweighs what can be negative.
+    weight[:2] = 64.0
+    return score, is_signal, weight
+
+
+def by_pairs(score: NDArray[np.float64], is_signal: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
+    signal, background = score[is_signal], score[~is_signal]
+    pairs = weight[is_signal][:, None] * weight[~is_signal][None, :]
+    wins = (signal[:, None] > background[None, :]) + 0.5 * (signal[:, None] == background[None, :])
+    return float((pairs * wins).sum() / pairs.sum())
+
+
+laws = settings(deadline=None, max_examples=60)
+
+
+@laws
+@given(samples())
+def test_area_is_the_share_of_pairs_in_order(sample: Sample) -> None:
+    assert roc_curve(*sample).auc == pytest.approx(by_pairs(*sample), abs=1e-12)
+
+
+@laws
+@given(samples())
+def test_area_is_the_trapezoid_of_the_curve(sample: Sample) -> None:
+    curve = roc_curve(*sample)
+    area = np.trapezoid(curve.signal_efficiency, curve.background_efficiency)
+    assert curve.auc == pytest.approx(float(area), abs=1e-12)
+
+
+@laws
+@given(samples())
+def test_a_point_is_what_its_cut_keeps(sample: Sample) -> None:
+    score, is_signal, weight = sample
+    curve = roc_curve(*sample)
+    points = zip(curve.thresholds, curve.signal_efficiency, curve.background_efficiency, strict=True)
+    for threshold, signal, background in points:
+        passed = np.where(score >= threshold, weight, 0.0)
+        assert signal == pytest.approx(passed[is_signal].sum() / weight[is_signal].sum(), abs=1e-12)
+        assert background == pytest.approx(passed[~is_signal].sum() / weight[~is_signal].sum(), abs=1e-12)
+
+
+@laws
+@given(samples(negative=False))
+def test_positive_weights_give_a_monotonic_curve_from_nothing_to_all(sample: Sample) -> None:
+    curve = roc_curve(*sample)
+    for efficiency in (curve.signal_efficiency, curve.background_efficiency):
+        assert efficiency[0] == 0.0
+        assert efficiency[-1] == 1.0
+        assert (np.diff(efficiency) >= 0).all()
+    assert (np.diff(curve.thresholds) < 0).all()
+
+
+@laws
+@given(samples(), st.sampled_from([np.exp, np.arctan, lambda score: 3 * score - 11]))
+def test_a_rising_map_of_the_score_changes_no_area(sample: Sample, rising: np.ufunc) -> None:
+    score, is_signal, weight = sample
+    assert roc_curve(rising(score), is_signal, weight).auc == roc_curve(*sample).auc
+
+
+@laws
+@given(samples())
+def test_the_opposite_score_has_the_opposite_area(sample: Sample) -> None:
+    score, is_signal, weight = sample
+    both = roc_curve(score, is_signal, weight).auc + roc_curve(-score, is_signal, weight).auc
+    assert both == pytest.approx(1.0, abs=1e-12)
+
+
+@laws
+@given(samples())
+def test_signal_and_background_swap(sample: Sample) -> None:
+    score, is_signal, weight = sample
+    both = roc_curve(score, is_signal, weight).auc + roc_curve(score, ~is_signal, weight).auc
+    assert both == pytest.approx(1.0, abs=1e-12)
+
+
+@laws
+@given(samples(), st.integers(0, 2**32 - 1))
+def test_order_doubling_dropping_and_scale(sample: Sample, seed: int) -> None:
+    score, is_signal, weight = sample
+    expected = roc_curve(*sample).auc
+    order = np.random.default_rng(seed).permutation(len(score))
+    doubled = np.concatenate([order, order])
+    extra = roc_curve(np.append(score, 0.3), np.append(is_signal, True), np.append(weight, 0.0))
+    assert roc_curve(score[order], is_signal[order], weight[order]).auc == pytest.approx(expected, abs=1e-12)
+    assert roc_curve(score, is_signal, 2 * weight).auc == pytest.approx(expected, abs=1e-12)
+    assert roc_curve(score[doubled], is_signal[doubled], weight[doubled]).auc == pytest.approx(
+        expected, abs=1e-12
+    )
+    assert extra.auc == pytest.approx(expected, abs=1e-12)
+    assert roc_curve(score, is_signal, weight * 1e-7).auc == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.5, 1.0, 2.5])
+def test_two_gaussians(distance: float) -> None:
+    events = 200_000
+    random = np.random.default_rng(12)
+    is_signal = np.arange(events) % 2 == 0
+    score = random.normal(size=events) + distance * is_signal
+    expected = 0.5 * (1 + math.erf(distance / 2))  # Phi(distance / sqrt(2))
+    assert roc_curve(score, is_signal, np.ones(events)).auc == pytest.approx(expected, abs=0.004)
+
+
+def test_infinite_scores_are_the_most_extreme() -> None:
+    curve = roc_curve([-np.inf, 0.0, 1.0, np.inf], [0, 1, 0, 1], [1.0] * 4)
+    assert curve.auc == 0.75
+    assert curve.signal_efficiency.tolist() == [0.0, 0.5, 0.5, 1.0, 1.0]
+
+
+def test_equal_scores_are_one_point_and_one_half() -> None:
+    curve = roc_curve([0.5] * 4, [0, 1, 0, 1], [1.0] * 4)
+    assert curve.auc == 0.5
+    assert curve.thresholds.tolist() == [np.inf, 0.5]
+
+
+def test_the_arrays_of_a_curve_cannot_be_changed() -> None:
+    curve = roc_curve([0.0, 1.0], [0, 1], [1.0, 1.0])
+    with pytest.raises(ValueError, match="read-only"):
+        curve.signal_efficiency[0] = 3.0
+
+
+@pytest.mark.parametrize(
+    ("is_signal", "weight", "message"),
+    [
+        ([1, 1, 1], [1, 1, 1], "class 2: the weights of the background .* found 0 in 0 events"),
+        ([0, 0, 0], [1, 1, 1], "class 2: the weights of the signal .* found 0 in 0 events"),
+        ([1, 1, 0], [1, -2, 1], "class 2: the weights of the signal .* found -1 in 2 events"),
+        ([1, 2, 0], [1, 1, 1], "is_signal: expected true and false"),
+    ],
+)
+def test_undefined_curves_are_refused(is_signal: list[int], weight: list[int], message: str) -> None:
+    with pytest.raises(TamisError, match=message):
+        roc_curve([0.1, 0.2, 0.3], is_signal, weight, class_index=2)
+
+
+def test_curves_of_all_classes() -> None:
+    scores = np.array([[0.8, 0.2, 0.0], [0.3, 0.7, 0.0], [0.6, 0.4, 0.0]])
+    first, second, third = roc_curves(scores, [0, 1, 1], [1.0, 1.0, 1.0])
+    assert first is not None
+    assert second is not None
+    assert third is None
+    assert (first.class_index, second.class_index) == (0, 1)
+    assert first.auc == second.auc == 1.0
+
+
+@laws
+@given(samples(negative=False), st.floats(0.01, 1.0))
+def test_a_working_point_is_the_tightest_cut_that_reaches_the_target(sample: Sample, target: float) -> None:
+    score, is_signal, weight = sample
+    (point,) = background_rejection(roc_curve(*sample), [target])
+    signal, background = weight * is_signal, weight * ~is_signal
+    passed = score >= point.threshold
+    assert point.target == target
+    assert point.signal_efficiency >= target - 1e-12
+    assert point.signal_efficiency == pytest.approx(signal[passed].sum() / signal.sum())
+    assert point.background_efficiency == pytest.approx(background[passed].sum() / background.sum())
+    tighter = score > point.threshold
+    assert signal[tighter].sum() / signal.sum() < target
+
+
+def test_rejection_is_one_over_the_efficiency_or_none() -> None:
+    curve = roc_curve([0.9, 0.8, 0.5, 0.4], [1, 1, 0, 0], [1.0] * 4)
+    tight, loose = background_rejection(curve, [0.5, 1.0])
+    assert tight.background_rejection is None
+    assert loose.background_rejection is None
+    overlapping = roc_curve([0.9, 0.8, 0.5, 0.4], [1, 0, 1, 0], [1.0] * 4)
+    assert background_rejection(overlapping, [1.0])[0].background_rejection == 2.0
+
+
+@pytest.mark.parametrize("wrong", [0.0, -0.1, 1.1, float("nan")])
+def test_working_points_are_efficiencies(wrong: float) -> None:
+    curve = roc_curve([0.0, 1.0], [0, 1], [1.0, 1.0])
+    with pytest.raises(RequestError, match="working points"):
+        background_rejection(curve, [0.5, wrong])
