@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.workload import Timing, Workload
+from peers.workload import LEARNING_RATE, Timing, Workload, time_each
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,44 @@ class RunResult:
 
 
 def time_epochs(workload: Workload, epochs: int) -> Timing:
-    """Time epochs of tamis' public training loop; the first is the warm-up (it compiles)."""
-    _not_connected("time_epochs", "tamis.training.train", workload, epochs)
+    """Time epochs of tamis' public training loop; the first is the warm-up (it compiles).
+
+    An epoch is what a user waits for: the shuffle, all steps, loss and accuracy, and the validation events, of
+    which there are as few as there can be, because the peers have none.
+    """
+    from tamis.training.devices import start_devices
+
+    start_devices()
+    import jax
+
+    from tamis.config import Adam, Dense, Training
+    from tamis.network.network import build_network
+    from tamis.training.batches import WeightedInputs
+    from tamis.training.loop import train
+
+    hidden = [Dense(nodes=nodes, activation="relu") for nodes in workload.sizes[1:-1]]
+    network = build_network(workload.sizes[0], workload.sizes[-1], hidden, key=jax.random.key(0))
+    settings = Training(
+        optimizer=Adam(learning_rate=LEARNING_RATE),
+        schedule="constant",
+        batch_size=workload.batch_size,
+        epochs=epochs + 1,
+        early_stopping=None,
+    )
+    weight = np.ones(len(workload.labels))
+    classes = workload.labels.astype(np.int32)
+    events = WeightedInputs(workload.features, classes, weight)
+    few = WeightedInputs(workload.features[:64], classes[:64], weight[:64])
+    loop = train(network, events, few, settings, seed=0)
+    return time_each(epochs, lambda: next(loop).training_loss)
 
 
 def read_rows(path: Path, branches: list[str], rows: int) -> int:
     """Read the branches in chunks of rows, as a training reads them; give the number of rows read."""
-    _not_connected("read_rows", "tamis.data.sources.read_chunks", path, branches, rows)
+    from tamis.data.sources import expand_files, read_chunks, scan_files
+
+    (schema,) = scan_files(expand_files("sample", [str(path)], path.parent))
+    return sum(chunk.length for chunk in read_chunks(schema, branches, rows))
 
 
 def read_metrics(run: Path) -> RunResult:
@@ -66,9 +96,3 @@ def read_test_rows(run: Path, file: str, class_name: str, entries: int) -> NDArr
             f"{test.sum()} of {len(ids)} test events of class {class_name!r} were found in {file}"
         )
     return test
-
-
-def _not_connected(function: str, entry_point: str, *_arguments: object) -> NoReturn:
-    raise NotImplementedError(
-        f"benchmarks/peers/tamis_peer.py: {function} does not call {entry_point} yet; write that call there"
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,7 +179,7 @@ def find_input(config: Config) -> tuple[Input, ...]:
     features = [quantity(feature) for feature in config.features]
     spectators = [quantity(spectator) for spectator in config.spectators]
     reference = [Quantity(name, parse(text)) for name, text in reference_expressions(config).items()]
-    folder = Path(config.data or ".")
+    folder = config.data or "."
     inputs: list[Input] = []
     problems: list[Problem] = []
     for sample in config.samples:

@@ -137,7 +137,7 @@ def test_the_deepest_nesting_is_read() -> None:
     ("text", "problem"),
     [
         ("a: 1\nb: 2\na: 3", Problem("a", "this key stands twice, in lines 1 and 3; remove one", 3)),
-        ("a: {b: 1, b: 2}", Problem("a.b", "this key stands twice, in lines 1 and 1; remove one", 1)),
+        ("a: {b: 1, b: 2}", Problem("a.b", "this key stands twice, in line 1; remove one", 1)),
         ("a: &x 1\nb: *x", Problem("b", "aliases (*x) are not allowed; write the value out", 2)),
         ("a: *x", Problem("a", "aliases (*x) are not allowed; write the value out", 1)),
         (
@@ -177,6 +177,10 @@ def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     try:
         document = read_document(text)
     except ConfigurationError as error:
-        assert error.problems
+        problems = list(error.problems)
     else:
+        problems = [document.problem(finding) for finding in document.findings]
         assert isinstance(document.values, dict)
+    for problem in problems:
+        assert problem.message
+        assert problem.line is None or 1 <= problem.line <= len(text) + 1

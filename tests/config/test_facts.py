@@ -151,7 +151,7 @@ BROKEN = [
     ),
     (
         "[run, event]",
-        "[run, 3]",
+        "[run, 3 + 4]",
         "split.by[1]",
         "this names no branch, so it is the same for every event",
         20,

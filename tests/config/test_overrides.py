@@ -14,7 +14,7 @@ def problems_of(text: str, *overrides: str) -> list[Problem]:
     return list(caught.value.problems)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(batch_size=st.integers(1, 10**6), epochs=st.integers(1, 10**6))
 def test_an_override_is_the_same_as_the_value_in_the_file(minimal: str, batch_size: int, epochs: int) -> None:
     written = parse_config(f"{minimal}training: {{batch_size: {batch_size}, epochs: {epochs}}}")
@@ -101,7 +101,7 @@ FORM = "expected a place, = and a value, as in training.batch_size=256"
         (
             "weights={balance: none, balance: none}",
             "weights.balance (from --set)",
-            "this key stands twice, in lines 1 and 1; remove one",
+            "this key stands twice, in line 1; remove one",
         ),
         (
             "training.batch_siz=1",

@@ -84,7 +84,9 @@ def test_a_repeated_identity_is_reported(two_classes: Make, write_tree: WriteTre
     prepared = prepare(parse_config(config))
     assert prepared.ledger.repeated == 2
     assert prepared.ledger.shared == 100
-    assert "2 events have the same identity (event) as another event of their sample" in prepared.duplicates[0]
+    assert (
+        "2 events have the same identity (event) as another event of their sample" in prepared.duplicates[0]
+    )
     assert "100 identities (event) occur in more than one sample" in prepared.duplicates[1]
 
 
@@ -117,7 +119,9 @@ def test_jagged_branches_are_used_through_an_index(two_classes: Make, write_tree
     assert str(events.features[:3, 1].tolist()) == "[30.0, nan, nan]"
 
 
-def test_sentinels_are_missing_before_the_expression_and_after(two_classes: Make, write_tree: WriteTree) -> None:
+def test_sentinels_are_missing_before_the_expression_and_after(
+    two_classes: Make, write_tree: WriteTree
+) -> None:
     config = two_classes()
     for name in ("bkg", "sig"):
         write_tree(f"{name}.root", {"eta": np.array([-999.0, -2.0, 1.0, np.inf] * 30)})
@@ -132,26 +136,36 @@ def test_an_undeclared_missing_value_names_everything(two_classes: Make, write_t
     with pytest.raises(InputError) as caught:
         prepare(parse_config(config))
     text = str(caught.value)
-    assert "sig.root: sample sig: feature 'x' (x) is not a finite number in 40 events, first at entry 2;" in text
+    assert (
+        "sig.root: sample sig: feature 'x' (x) is not a finite number in 40 events, first at entry 2;" in text
+    )
     assert "feature 'y' (y) is not a finite number in 100 events, first at entry 0" in text
     assert "`missing: nan`" in text
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_weight_that_is_no_number_names_file_and_entry(two_classes: Make, write_tree: WriteTree, bad: float) -> None:
+def test_a_weight_that_is_no_number_names_file_and_entry(
+    two_classes: Make, write_tree: WriteTree, bad: float
+) -> None:
     config = two_classes()
     weights = np.ones(50)
     weights[[17, 30]] = bad
     write_tree("sig.root", {"x": np.zeros(50), "y": np.zeros(50), "w": weights})
     for sample in config["samples"]:
         sample["weight"] = "w"
-    with pytest.raises(InputError, match=rf"sig\.root: the weight 'w' of sample sig is {bad} at entry 17.*\(2 such"):
+    with pytest.raises(
+        InputError, match=rf"sig\.root: the weight 'w' of sample sig is {bad} at entry 17.*\(2 such"
+    ):
         prepare(parse_config(config))
 
 
 def test_a_failing_event_may_have_no_weight(two_classes: Make, write_tree: WriteTree) -> None:
     config = two_classes(100)
-    columns = {"x": np.r_[np.full(5, -9.0), np.zeros(95)], "y": np.zeros(100), "w": np.r_[np.full(5, np.nan), np.ones(95)]}
+    columns = {
+        "x": np.r_[np.full(5, -9.0), np.zeros(95)],
+        "y": np.zeros(100),
+        "w": np.r_[np.full(5, np.nan), np.ones(95)],
+    }
     write_tree("sig.root", columns)
     config["samples"][1] |= {"weight": "w", "selection": "x > -5"}
     account = prepare(parse_config(config)).ledger.samples[1].to_dict()
@@ -176,7 +190,7 @@ def test_the_ledger_adds_up(two_classes: Make, cut: float, shift: float, negativ
         found = account.to_dict()
         dropped = found["dropped"]["negative_weight"]
         assert found["entries"] == 400
-        assert 400 == found["failed_selection"]["events"] + dropped["events"] + found["used"]["events"]
+        assert found["failed_selection"]["events"] + dropped["events"] + found["used"]["events"] == 400
         assert found["used"]["events"] == sum(found[part]["events"] for part in PARTS)
         weights = account.failed_selection.weights + account.dropped["negative_weight"].weights
         weights += sum(account.parts[part].weights for part in PARTS)

@@ -17,7 +17,9 @@ numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), m
 
 @given(numbers)
 def test_exact_sum_equals_the_sum_of_fractions(values: list[float]) -> None:
-    assert Fraction(exact_sum(np.array(values, np.float64)), 2**1126) == sum(map(Fraction, values), Fraction())
+    assert Fraction(exact_sum(np.array(values, np.float64)), 2**1126) == sum(
+        map(Fraction, values), Fraction()
+    )
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=50))
@@ -62,7 +64,9 @@ def test_an_account_that_adds_up_passes() -> None:
     found = account().to_dict()
     assert found["entries"] == 17
     assert found["entries"] == (
-        found["failed_selection"]["events"] + found["dropped"]["negative_weight"]["events"] + found["used"]["events"]
+        found["failed_selection"]["events"]
+        + found["dropped"]["negative_weight"]["events"]
+        + found["used"]["events"]
     )
     assert found["failed_selection"]["events_without_weight"] == 2
 

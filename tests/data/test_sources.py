@@ -26,7 +26,9 @@ COLUMNS = {
 
 
 def write_parquet(path: Path) -> Path:
-    pq.write_table(pa.table({**{k: pa.array(v) for k, v in COLUMNS.items()}, "jet": pa.array(JETS.to_list())}), path)
+    pq.write_table(
+        pa.table({**{k: pa.array(v) for k, v in COLUMNS.items()}, "jet": pa.array(JETS.to_list())}), path
+    )
     return path
 
 
@@ -74,7 +76,11 @@ def test_chunks_join_to_the_whole(source: Path, rows: int) -> None:
 
 def test_without_branches_chunks_count_entries(source: Path) -> None:
     (schema,) = scan(source)
-    assert [(chunk.first_entry, chunk.length) for chunk in read_chunks(schema, [], 2)] == [(0, 2), (2, 2), (4, 1)]
+    assert [(chunk.first_entry, chunk.length) for chunk in read_chunks(schema, [], 2)] == [
+        (0, 2),
+        (2, 2),
+        (4, 1),
+    ]
 
 
 def test_parquet_null_is_not_a_number(tmp_path: Path) -> None:
@@ -99,7 +105,9 @@ def test_identity_does_not_depend_on_where_the_folder_is(tmp_path: Path) -> None
     for site in ("here", "there/deeper"):
         (tmp_path / site / "data").mkdir(parents=True)
         (tmp_path / site / "data/a.root").touch()
-    identities = {expand_files("s", ["data/a.root"], tmp_path / site)[0].identity for site in ("here", "there/deeper")}
+    identities = {
+        expand_files("s", ["data/a.root"], tmp_path / site)[0].identity for site in ("here", "there/deeper")
+    }
     assert identities == {"data/a.root"}
 
 
@@ -117,7 +125,11 @@ def test_a_file_named_twice_is_refused(tmp_path: Path, write_tree: WriteTree) ->
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "cannot be read"), (b"not a ROOT file at all", "cannot be read"), (b"root\x00\x00\xf6\x1c", "cannot be read")],
+    [
+        (b"", "cannot be read"),
+        (b"not a ROOT file at all", "cannot be read"),
+        (b"root\x00\x00\xf6\x1c", "cannot be read"),
+    ],
 )
 @pytest.mark.parametrize("name", ["a.root", "a.parquet"])
 def test_files_of_another_kind_are_named(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
@@ -126,7 +138,7 @@ def test_files_of_another_kind_are_named(tmp_path: Path, name: str, content: byt
         scan(tmp_path / name)
 
 
-def test_a_truncated_file_is_named(tmp_path: Path, write_tree: WriteTree) -> None:
+def test_a_truncated_file_is_named(write_tree: WriteTree) -> None:
     path = write_tree("a.root", {"x": np.random.default_rng(0).normal(size=20_000)})
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -164,7 +176,9 @@ def test_all_problems_of_all_files_are_reported_together(write_tree: WriteTree) 
     assert lines[0] == "input files: 6 problems"
     text = "\n".join(lines)
     assert "b.root:tree: branch 'mass' is missing; did you mean 'mas'?" in text
-    assert "a.root:tree: branch 'jet' has several values per event (float[]); expected one: write jet[0]" in text
+    assert (
+        "a.root:tree: branch 'jet' has several values per event (float[]); expected one: write jet[0]" in text
+    )
     assert "a.root:tree: branch 'eta' has one value per event (double) and takes no index" in text
     assert "b.root:tree: branch 'eta' has type float, but double in" in text
 
@@ -210,8 +224,24 @@ def test_any_chunk_size_reads_the_same(tmp_path: Path, rows: int) -> None:
             for start in range(0, 3000, 700):  # several baskets
                 tree.extend({"x": values[start : start + 700]})
     (schema,) = scan(path)
-    assert np.concatenate([chunk.columns["x"] for chunk in read_chunks(schema, ["x"], rows)]).tolist() == values.tolist()
+    assert (
+        np.concatenate([chunk.columns["x"] for chunk in read_chunks(schema, ["x"], rows)]).tolist()
+        == values.tolist()
+    )
 
 
 def test_a_chunk_keeps_to_its_budget() -> None:
     assert rows_per_chunk(1000) * 1000 * 8 <= 80_000_000
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern", "path", "identity"),
+    [
+        ("root://site//store/user", "a/b.root", "root://site//store/user/a/b.root", "a/b.root"),
+        ("root://site//store/user/", "b.root", "root://site//store/user/b.root", "b.root"),
+        ("/data", "https://site/b.root", "https://site/b.root", "https://site/b.root"),
+    ],
+)
+def test_urls_are_kept_as_they_are(folder: str, pattern: str, path: str, identity: str) -> None:
+    (source,) = expand_files("s", [pattern], folder)
+    assert (source.path, source.identity) == (path, identity)

@@ -35,7 +35,10 @@ def test_scramble_is_the_finaliser_of_splitmix64() -> None:
 def test_hashes_of_names_never_change() -> None:
     # a change here would move the events of every user to another part
     assert int(hash_text("sig", "sig.root")) == 15037934658403686537
-    assert identity_of_entries("sig", "sig.root", 0, 2).tolist() == [14487373764228545829, 3842891367088548146]
+    assert identity_of_entries("sig", "sig.root", 0, 2).tolist() == [
+        14487373764228545829,
+        3842891367088548146,
+    ]
     assert identity_of_columns([np.array([1]), np.array([2])]).tolist() == [15671754871817308195]
 
 
@@ -48,7 +51,9 @@ def test_chunks_change_no_identity(first: int, lengths: list[int]) -> None:
 
 
 @given(identity=st.lists(st.integers(0, 2**64 - 1), min_size=1), fractions=fractions, data=st.data())
-def test_the_part_depends_on_the_identity_alone(identity: list[int], fractions: Fractions, data: st.DataObject) -> None:
+def test_the_part_depends_on_the_identity_alone(
+    identity: list[int], fractions: Fractions, data: st.DataObject
+) -> None:
     order = data.draw(st.permutations(range(len(identity))))
     values = np.array(identity, np.uint64)
     parts = assign_parts(values, fractions)
@@ -74,7 +79,9 @@ def test_parts_do_not_depend_on_each_other_between_files() -> None:
 
 def test_another_seed_divides_otherwise() -> None:
     identity = identity_of_entries("s", "f", 0, 1000)
-    assert (assign_parts(identity, Fractions(0.5, 0.5, 1)) != assign_parts(identity, Fractions(0.5, 0.5, 2))).any()
+    assert (
+        assign_parts(identity, Fractions(0.5, 0.5, 1)) != assign_parts(identity, Fractions(0.5, 0.5, 2))
+    ).any()
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.uint64, np.float64, np.float32])

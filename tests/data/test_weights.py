@@ -79,7 +79,9 @@ def test_absolute_changes_training_only() -> None:
 
 
 def test_refuse_counts_by_class() -> None:
-    with pytest.raises(InputError, match="class bkg: 3 events have a negative weight and weights.negative is 'refuse'"):
+    with pytest.raises(
+        InputError, match=r"class bkg: 3 events have a negative weight and weights\.negative is 'refuse'"
+    ):
         weigh_events(in_all_parts([3.0, -1.0]), CLASSES, negative="refuse")
     assert weigh_events(in_all_parts([3.0]), CLASSES, negative="refuse").changed == 0
 
@@ -90,7 +92,9 @@ def test_a_class_without_a_positive_sum_is_refused_in_every_part(part: int, bad:
     made = in_all_parts([3.0, 0.0])
     weight = np.where((made.part == part) & (made.class_index == 1) & (made.weight == 0), bad, made.weight)
     name = ("training", "validation", "test")[part]
-    with pytest.raises(InputError, match=rf"class sig: the weights of its 2 {name} events sum to {bad + 3:g}"):
+    with pytest.raises(
+        InputError, match=rf"class sig: the weights of its 2 {name} events sum to {bad + 3:g}"
+    ):
         weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES)
 
 
@@ -99,7 +103,9 @@ def test_a_class_without_events_is_refused_with_counts() -> None:
     with pytest.raises(InputError) as caught:
         weigh_events(made.take((made.part != TEST) | (made.class_index == 0)), CLASSES)
     assert "class sig: no events in the test set; it has 2 events in all" in str(caught.value)
-    with pytest.raises(InputError, match="class sig: no events in the training set; no event of this class passes"):
+    with pytest.raises(
+        InputError, match="class sig: no events in the training set; no event of this class passes"
+    ):
         weigh_events(made.take(made.class_index == 0), CLASSES)
 
 

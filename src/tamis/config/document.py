@@ -227,8 +227,9 @@ class _Reading:
         return None
 
     def _note_duplicate(self, place: Place, line: int) -> None:
-        message = f"this key stands twice, in lines {self.lines[place]} and {line}; remove one"
-        self._note(place, message, line)
+        first = self.lines[place]
+        lines = f"line {line}" if first == line else f"lines {first} and {line}"
+        self._note(place, f"this key stands twice, in {lines}; remove one", line)
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> object:
         text = str(node.value)

@@ -47,7 +47,9 @@ def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
 
 
 def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
+    """Give the entries of a mapping that have a name, and nothing for anything else."""
+    entries = value.items() if isinstance(value, Mapping) else ()
+    return {name: entry for name, entry in entries if isinstance(name, str)}
 
 
 def _items(value: object) -> Sequence[object]:

@@ -23,6 +23,7 @@ _KINDS = {
     "float_type": "a number",
     "finite_number": "a finite number",
     "string_type": "text",
+    "invalid_key": "text as the key",
     "bool_type": "true or false",
     "tuple_type": "a list",
     "dict_type": "a mapping (key: value)",

@@ -44,13 +44,13 @@ class Chunk:
     columns: Mapping[str, Any]
 
 
-def expand_files(sample: str, patterns: Sequence[str], folder: Path) -> list[SourceFile]:
+def expand_files(sample: str, patterns: Sequence[str], folder: Path | str) -> list[SourceFile]:
     """Find the files of a sample, in an order that does not depend on the list.
 
     Args:
         sample: name of the sample.
         patterns: paths, globs or URLs.
-        folder: where relative paths are looked up.
+        folder: where relative paths are looked up; may be a URL.
 
     Raises:
         InputError: a pattern matches no file, or a file is named twice.
@@ -60,7 +60,7 @@ def expand_files(sample: str, patterns: Sequence[str], folder: Path) -> list[Sou
     for pattern in patterns:
         paths = _matches(pattern, folder)
         if not paths:
-            problems.append(Problem(f"sample {sample}", f"no file matches {str(folder / pattern)!r}"))
+            problems.append(Problem(f"sample {sample}", f"no file matches {_below(pattern, folder)!r}"))
         found += [SourceFile(sample, path, _identity(path, folder)) for path in paths]
     by_place = sorted(found, key=lambda source: os.path.realpath(source.path))
     problems += [
@@ -73,11 +73,21 @@ def expand_files(sample: str, patterns: Sequence[str], folder: Path) -> list[Sou
     return sorted(found, key=lambda source: source.identity)
 
 
-def _matches(pattern: str, folder: Path) -> list[str]:
+def _below(pattern: str, folder: Path | str) -> str:
+    """Give the path or URL of a name; only relative names are looked up in the folder."""
     if "://" in pattern:
-        return [pattern]
+        return pattern
+    if "://" in str(folder):
+        return f"{str(folder).rstrip('/')}/{pattern}"
+    return str(_absolute(folder / Path(pattern).expanduser()))
+
+
+def _matches(pattern: str, folder: Path | str) -> list[str]:
+    place = _below(pattern, folder)
+    if "://" in place:
+        return [place]
     # links are kept: a file is known by the name that the user gave it, not by where its bytes lie
-    path = _absolute(folder / Path(pattern).expanduser())
+    path = Path(place)
     if path.is_file():
         return [str(path)]
     found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
@@ -88,8 +98,10 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _identity(path: str, folder: Path) -> str:
-    inside, root = Path(path), _absolute(folder)
+def _identity(path: str, folder: Path | str) -> str:
+    if "://" in path:
+        return path.removeprefix(f"{str(folder).rstrip('/')}/")
+    inside, root = Path(path), _absolute(Path(folder))
     return inside.relative_to(root).as_posix() if inside.is_relative_to(root) else path
 
 

@@ -74,7 +74,7 @@ def fit_preprocessing(
     columns = [_Column.of(features[:, index], np.abs(weight)) for index in range(features.shape[1])]
     centre, scale = np.array([column.scaling(scaling) for column in columns], np.float64).T
     allowed = list(missing_allowed) or [False] * len(columns)
-    seen = np.isnan(features).any(axis=0)
+    seen = np.asarray(np.isnan(features).any(axis=0))
     return Preprocessing(
         scaling=scaling,
         fill=np.array([column.quantile(0.5) for column in columns], np.float32),
@@ -94,8 +94,8 @@ class _Column:
     @classmethod
     def of(cls, values: Float32, weight: NDArray[np.float64]) -> _Column:
         there = np.flatnonzero(~np.isnan(values) & (weight > 0))
-        order = np.argsort(values[there], kind="stable")
-        return cls(values[there][order].astype(np.float64), weight[there][order])
+        ascending = there[np.argsort(values[there], kind="stable")]
+        return cls(values[ascending].astype(np.float64), weight[ascending])
 
     def quantile(self, fraction: float) -> float:
         """Smallest value below or at which this fraction of the weight lies, or the middle of two such."""

@@ -40,28 +40,25 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
                 f"'{name}' cannot name a figure: expected a plain file name other than 'figures'"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, figure in figures.items():
-        written += [_save_pdf(figure, folder / f"{name}.pdf"), _save_png(figure, folder / f"{name}.png")]
-    return (*written, *_save_book(figures, folder / BOOK))
-
-
-def _save_pdf(figure: Figure, path: Path) -> Path:
-    with complete_file(path) as temporary:
-        figure.savefig(temporary, format="pdf", metadata=_PDF_METADATA)
-    return path
-
-
-def _save_png(figure: Figure, path: Path) -> Path:
-    with complete_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
-    return path
-
-
-def _save_book(figures: Mapping[str, Figure], path: Path) -> tuple[Path, ...]:
+    written: list[Path] = []
     if not figures:
         return ()
-    with complete_file(path) as temporary, PdfPages(temporary, metadata=_PDF_METADATA) as book:
-        for figure in figures.values():
-            book.savefig(figure)
-    return (path,)
+    with complete_file(folder / BOOK) as temporary, PdfPages(temporary, metadata=_PDF_METADATA) as book:
+        for name, figure in figures.items():
+            written += _save(figure, folder / f"{name}.pdf", folder / f"{name}.png", book)
+    return (*written, folder / BOOK)
+
+
+def _save(figure: Figure, pdf: Path, png: Path, book: PdfPages) -> tuple[Path, Path]:
+    with complete_file(pdf) as temporary:
+        figure.savefig(temporary, format="pdf", metadata=_PDF_METADATA)
+    # The layout is found now; to find it again for each file would take half of the time.
+    layout = figure.get_layout_engine()
+    figure.set_layout_engine(None)
+    try:
+        with complete_file(png) as temporary:
+            figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
+        book.savefig(figure)  # type: ignore[no-untyped-call]
+    finally:
+        figure.set_layout_engine(layout)
+    return pdf, png

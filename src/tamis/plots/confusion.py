@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tamis.errors import TamisError
-from tamis.plots.labels import ClassStyle, fitting_size
-from tamis.plots.style import TEXT_COLOUR, figure_style
+from tamis.plots.labels import ClassStyle, fitting_size, text_width
+from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
 
 _SHADES = LinearSegmentedColormap.from_list("share", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
+_LONGEST_LABEL = 2.4
 
 
 @figure_style()
@@ -34,15 +35,18 @@ def plot_confusion(confusion: Sequence[Sequence[float] | None], *, classes: Sequ
     if len(confusion) != count or any(row is not None and len(row) != count for row in confusion):
         raise TamisError(f"confusion: expected {count} rows and columns, one for each class")
     shares = np.array([[np.nan] * count if row is None else row for row in confusion], dtype=np.float64)
-    cell = min(1.1, 5.0 / count)
-    figure = Figure(figsize=(2.6 + cell * count, 1.7 + cell * count), layout="constrained")
+    texts = [style.text for style in classes]
+    sizes = [fitting_size(text, _LONGEST_LABEL, 11.0) for text in texts]
+    margin = max(text_width(text, size) for text, size in zip(texts, sizes, strict=True))
+    cell = float(np.clip(5.0 / count, 0.45, 1.2))
+    # Slanted labels take sin(35 degrees) of their length below the matrix.
+    figure = Figure(
+        figsize=(1.0 + margin + cell * count, 1.0 + 0.57 * margin + cell * count), layout="constrained"
+    )
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap=_SHADES, vmin=0.0, vmax=1.0)
-    _write_shares(axes, shares, fontsize=min(13.0, 20 * cell))
-    _name_axes(axes, [style.text for style in classes])
-    bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
-    bar.set_label("Share of the true class")
-    bar.ax.tick_params(which="both", direction="out", left=False)
+    axes.imshow(shares, cmap=_SHADES, vmin=0.0, vmax=1.0)
+    _write_shares(axes, shares, fontsize=float(np.clip(15 * cell, 6.0, 14.0)))
+    _name_axes(axes, texts, sizes)
     return figure
 
 
@@ -62,9 +66,8 @@ def _write_shares(
         axes.text(column, row, f"{share:.3f}", ha="center", va="center", color=colour, fontsize=fontsize)
 
 
-def _name_axes(axes: Axes, texts: Sequence[str]) -> None:
+def _name_axes(axes: Axes, texts: Sequence[str], sizes: Sequence[float]) -> None:
     places = range(len(texts))
-    sizes = [fitting_size(text, 1.8, 10.5) for text in texts]
     axes.set_xticks(places, texts, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_yticks(places, texts)
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
@@ -74,3 +77,4 @@ def _name_axes(axes: Axes, texts: Sequence[str]) -> None:
     axes.minorticks_off()
     axes.set_xlabel("Predicted class", loc="center")
     axes.set_ylabel("True class", loc="center")
+    axes.set_title("share of the true class", loc="right", fontsize=9.0, color=MUTED_COLOUR)

@@ -42,11 +42,13 @@ class Binning:
         edges: rising, with a bin for what lies below or above the range where there is any.
         below: whether the first bin holds all that lies below the range.
         above: whether the last bin holds all that lies above the range.
+        whole: whether all values are whole numbers.
     """
 
     edges: NDArray[np.float64]
     below: bool = False
     above: bool = False
+    whole: bool = False
 
 
 def fill(
@@ -97,7 +99,8 @@ def number_of_bins(weights: Sequence[NDArray[np.float64]]) -> int:
 def binning(parts: Sequence[NDArray[np.float64]], bins: int) -> Binning:
     """Choose edges that show the bulk of every class, with extra bins for what lies far outside.
 
-    The range holds the central 99% of each class. Whole numbers get bins that are centred on them.
+    The range holds the central 99% of each class, or less where a tail is long: it goes to five times the
+    distance between the quartiles beyond a quartile. Whole numbers get bins that are centred on them.
 
     Args:
         parts: the finite values of each class; at least one value in all.
@@ -108,24 +111,29 @@ def binning(parts: Sequence[NDArray[np.float64]], bins: int) -> Binning:
         array([-0.5,  0.5,  1.5,  2.5])
     """
     filled = [part for part in parts if len(part)]
-    lowest = min(float(part.min()) for part in filled)
-    highest = max(float(part.max()) for part in filled)
-    quantiles = np.array([np.quantile(part, [0.005, 0.995]) for part in filled])
-    low, high = float(quantiles[:, 0].min()), float(quantiles[:, 1].max())
-    if _same(low, high):
-        low, high = lowest, highest
-    # A tail that is short stays in the range.
-    margin = 0.25 * (high - low)
-    low = lowest if lowest >= low - margin else low
-    high = highest if highest <= high + margin else high
-    if all((part == np.rint(part)).all() for part in filled):
-        edges = _whole_edges(np.floor(low), np.ceil(high), bins)
-    else:
-        edges = _edges(low, high, bins)
-    below, above = lowest < edges[0], highest > edges[-1]
+    low, high = _bulk(filled)
+    whole = all((part == np.rint(part)).all() for part in filled)
+    edges = _whole_edges(np.floor(low), np.ceil(high), bins) if whole else _edges(low, high, bins)
+    below = min(float(part.min()) for part in filled) < edges[0]
+    above = max(float(part.max()) for part in filled) > edges[-1]
     before = [2 * edges[0] - edges[1]] if below else []
     after = [2 * edges[-1] - edges[-2]] if above else []
-    return Binning(np.concatenate((before, edges, after)), below=below, above=above)
+    return Binning(np.concatenate((before, edges, after)), below=below, above=above, whole=whole)
+
+
+def _bulk(parts: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    lowest, highest = min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    quantiles = np.array([np.quantile(part, [0.005, 0.25, 0.75, 0.995]) for part in parts])
+    reach = 5 * (quantiles[:, 2] - quantiles[:, 1])
+    # Where most values are equal the quartiles tell nothing of the tails.
+    reach = np.where(reach > 0, reach, np.inf)
+    low = float(np.maximum(quantiles[:, 0], quantiles[:, 1] - reach).min())
+    high = float(np.minimum(quantiles[:, 3], quantiles[:, 2] + reach).max())
+    if _same(low, high):
+        return lowest, highest
+    # A tail that is short stays in the range.
+    margin = 0.25 * (high - low)
+    return lowest if lowest >= low - margin else low, highest if highest <= high + margin else high
 
 
 def _same(low: float, high: float) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from tamis.plots.labels import fitting_size
 from tamis.plots.legend import add_legend
@@ -47,12 +47,17 @@ def plot_history(history: History) -> Figure:
     _draw_curves(loss, numbers, training, validation, history.best)
     if _spans_decades([*training, *validation]):
         loss.set_yscale("log")
+        loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        loss.yaxis.set_minor_formatter(NullFormatter())
     training, validation = [e.training_accuracy for e in epochs], [e.validation_accuracy for e in epochs]
     _draw_curves(accuracy, numbers, training, validation, history.best)
     loss.set_ylabel("Loss")
     accuracy.set_ylabel("Accuracy")
+    figure.align_ylabels()
     accuracy.set_xlabel("Epoch")
-    accuracy.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    accuracy.set_xlim(0.5, len(epochs) + 0.5)
+    accuracy.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     if len(epochs) <= _FEW_EPOCHS:
         # Between few epochs minor ticks would stand at fractions.
         loss.xaxis.minorticks_off()

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import AutoMinorLocator, MaxNLocator
+from matplotlib.ticker import AutoMinorLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
@@ -17,7 +17,7 @@ from tamis.evaluation.arrays import classes_of, weights_of
 from tamis.plots.histogram import Binning, binning, fill, number_of_bins
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, columns_that_fit
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_style
 
 PANELS_PER_PAGE = 12
 _LEGEND_SIZE = 10.0
@@ -80,7 +80,7 @@ def plot_inputs(
 
 def _page(panels: int) -> tuple[Figure, list[Axes], float]:
     """Lay out a page, and tell the width of a panel in inches."""
-    columns = next(count for count in (1, 2, 3, 4) if panels <= count * min(count, 3))
+    columns = {1: 1, 2: 2, 4: 2}.get(panels, 3 if panels <= 9 else 4)
     rows = -(-panels // columns)
     size = (6.4, 5.0) if panels == 1 else (1.0 + 3.0 * columns, 0.9 + 2.55 * rows)
     figure = Figure(figsize=size, layout="constrained")
@@ -96,6 +96,7 @@ def _draw_panel(axes: Axes, parts: Sequence[Part], classes: Sequence[ClassStyle]
         axes.set(xticks=[], yticks=[])
         return False
     bins = binning([values for values, _ in parts], number_of_bins([weight for _, weight in parts]))
+    lowest, highest = 0.0, 0.0
     for (values, weight), style in zip(parts, classes, strict=True):
         histogram = fill(values, weight, bins.edges)
         if histogram is None:
@@ -103,23 +104,25 @@ def _draw_panel(axes: Axes, parts: Sequence[Part], classes: Sequence[ClassStyle]
         low, high = histogram.density - histogram.uncertainty, histogram.density + histogram.uncertainty
         axes.stairs(high, bins.edges, baseline=low, fill=True, color=style.colour, alpha=0.25, linewidth=0)
         axes.stairs(histogram.density, bins.edges, color=style.colour, linestyle=style.line, linewidth=1.4)
+        highest = max(highest, float(high.max()))
+        lowest = min(lowest, float(low[histogram.density < 0].min(initial=0.0)))
+    if highest > 0:
+        axes.set_ylim(1.06 * lowest, 1.06 * highest)
+    if lowest < 0:
+        axes.axhline(0.0, color=MUTED_COLOUR, linewidth=0.7, zorder=0.5)
     _finish_axes(axes, bins)
     return bins.below or bins.above
 
 
 def _finish_axes(axes: Axes, bins: Binning) -> None:
     axes.set_xlim(bins.edges[0], bins.edges[-1])
-    low, high = axes.get_ylim()
-    axes.set_ylim(low if low < 0 else 0.0, high)
-    if low < 0:
-        axes.axhline(0.0, color=MUTED_COLOUR, linewidth=0.7, zorder=0.5)
     for outside, first, last in ((bins.below, 0, 1), (bins.above, -2, -1)):
         if outside:
             axes.axvspan(bins.edges[first], bins.edges[last], color=_OUTSIDE_COLOUR, linewidth=0, zorder=0)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_minor_locator(AutoMinorLocator())
-    axes.yaxis.set_minor_locator(AutoMinorLocator())
+    for axis, whole in ((axes.xaxis, bins.whole), (axes.yaxis, False)):
+        axis.set_major_locator(MaxNLocator(5, integer=whole))
+        axis.set_minor_locator(NullLocator() if whole else AutoMinorLocator())
+        axis.set_major_formatter(PlainTicks())
 
 
 def _name_axis(axes: Axes, text: str, note: str, *, width: float) -> None:

@@ -14,6 +14,8 @@ from tamis.plots.labels import text_width
 
 # What an entry takes beside its text, in units of the font size: handle, its pad, and space between columns.
 _BESIDE_TEXT = 1.8 + 0.8 + 2.0
+# Height of a row with text of 9 points, in inches.
+_ROW_HEIGHT = 0.178
 
 Entry = tuple[Artist, str]
 
@@ -33,6 +35,19 @@ def add_legend(target: Axes | Figure, entries: Sequence[Entry], **placing: Any) 
     return legend
 
 
+def top_with_room(lowest: float, highest: float, rows: int, height: float) -> float:
+    """Return the upper end of a logarithmic axis that leaves room for a legend above the data.
+
+    Args:
+        lowest: lower end of the axis.
+        highest: of what is drawn.
+        rows: of the legend.
+        height: of the axes, in inches.
+    """
+    share = min(0.7, (rows * _ROW_HEIGHT + 0.25) / height)
+    return float(lowest * (highest / lowest) ** (1 / (1 - share)))
+
+
 def columns_that_fit(texts: Sequence[str], width: float, size: float) -> int:
     """Return how many columns a legend can have.
 
@@ -41,5 +56,10 @@ def columns_that_fit(texts: Sequence[str], width: float, size: float) -> int:
         width: there is, in inches.
         size: of the font, in points.
     """
-    widest = max(text_width(text, size) for text in texts) + _BESIDE_TEXT * size / 72
-    return max(1, min(len(texts), int(width / widest)))
+    widths = [entry_width(text, size) for text in texts]
+    return len(texts) if sum(widths) <= width else max(1, int(width / max(widths)))
+
+
+def entry_width(text: str, size: float) -> float:
+    """Return the width of an entry with its line and the space beside it, in inches."""
+    return text_width(text, size) + _BESIDE_TEXT * size / 72

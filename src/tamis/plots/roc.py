@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from tamis.evaluation.roc import RocCurve, WorkingPoint
 from tamis.plots.labels import ClassStyle, fitting_size
-from tamis.plots.legend import Entry, add_legend
+from tamis.plots.legend import Entry, add_legend, entry_width, top_with_room
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
 
-# Where less signal passes, what is left of the background are single events.
-SMALLEST_EFFICIENCY = 0.02
-_LARGEST_REJECTION = 1e7
-_POINTS = 500
+# A rejection is drawn where about this many background events are left; beyond, it is chance.
+FEWEST_EVENTS = 5
+
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,34 +51,30 @@ def plot_roc(lines: Sequence[RocLine], *, limit_name: str = "limit") -> Figure:
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set_yscale("log")
-    diagonal = np.linspace(SMALLEST_EFFICIENCY, 1.0, 200)
+    diagonal = np.geomspace(0.01, 1.0, 100)
     axes.plot(diagonal, 1 / diagonal, color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
     for line in lines:
         _draw(axes, line)
     axes.set_xlim(0.0, 1.0)
-    axes.set_ylim(1.0, 1.6 * max([10.0, *(_highest(curve) for line in lines for curve in _curves(line))]))
+    entries = _legend_entries(lines, limit_name)
+    size = min(fitting_size(text, 3.6, 9.0) for _, text in entries)
+    # The curves fall to the right: only what lies below the legend needs room.
+    width = max(entry_width(text, size) for _, text in entries)
+    below = max([2.0, *(_highest(line, from_efficiency=1 - width / 5.6) for line in lines)])
+    highest = max([5.0, *(_highest(line) for line in lines)])
+    axes.set_ylim(1.0, max(1.5 * highest, top_with_room(1.0, below, len(entries), height=4.7)))
     axes.set_xlabel("Signal efficiency")
     axes.set_ylabel("Background rejection (1 / efficiency)")
-    _add_legend(axes, lines, limit_name)
+    add_legend(axes, entries, loc="upper right", fontsize=size)
     return figure
 
 
-def _curves(line: RocLine) -> list[RocCurve]:
-    return [line.curve] if line.limit is None else [line.curve, line.limit]
-
-
 def _draw(axes: Axes, line: RocLine) -> None:
-    axes.plot(*_outline(line.curve), color=line.style.colour)
+    axes.plot(*_outline(line.curve, line.working_points), color=line.style.colour)
     if line.limit is not None:
         axes.plot(*_outline(line.limit), color=line.style.colour, linestyle="--", linewidth=1.2)
-    marked = [
-        (point.signal_efficiency, point.background_rejection)
-        for point in line.working_points
-        if point.background_rejection is not None
-    ]
     axes.plot(
-        [signal for signal, _ in marked],
-        [rejection for _, rejection in marked],
+        *_marked(line.working_points),
         color=line.style.colour,
         marker=line.style.marker,
         markersize=6.5,
@@ -87,25 +84,38 @@ def _draw(axes: Axes, line: RocLine) -> None:
     )
 
 
-def _outline(curve: RocCurve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Thin a curve to what the eye can see, so that the file stays small."""
-    shown = (curve.signal_efficiency >= SMALLEST_EFFICIENCY) & (
-        curve.background_efficiency >= 1 / _LARGEST_REJECTION
+def _marked(points: Sequence[WorkingPoint]) -> tuple[Numbers, Numbers]:
+    places = [
+        (point.signal_efficiency, point.background_rejection)
+        for point in points
+        if point.background_rejection is not None
+    ]
+    signal, rejection = np.array(places, dtype=np.float64).reshape(-1, 2).T
+    return signal, rejection
+
+
+def _outline(curve: RocCurve, points: Sequence[WorkingPoint] = ()) -> tuple[Numbers, Numbers]:
+    """Return signal efficiency and rejection where they mean something, thinned to what the eye can see."""
+    steps = np.abs(np.diff(curve.background_efficiency))
+    least = FEWEST_EVENTS * float(np.median(steps[steps > 0]))
+    least = min(
+        [least, *(point.background_efficiency for point in points if point.background_efficiency > 0)]
     )
+    shown = curve.background_efficiency >= least
     signal, rejection = curve.signal_efficiency[shown], 1 / curve.background_efficiency[shown]
-    steps = np.concatenate(
-        (np.rint(signal * _POINTS)[:, None], np.rint(np.log(rejection) * 50)[:, None]), axis=1
-    )
-    kept = np.append((np.diff(steps, axis=0) != 0).any(axis=1), True)[: len(signal)]
+    cells = np.stack((np.rint(signal * 500), np.rint(np.log(rejection) * 100)))
+    kept = np.append(True, (np.diff(cells) != 0).any(axis=0))[: len(signal)]
     return signal[kept], rejection[kept]
 
 
-def _highest(curve: RocCurve) -> float:
-    _, rejection = _outline(curve)
-    return float(rejection.max(initial=1.0))
+def _highest(line: RocLine, from_efficiency: float = 0.0) -> float:
+    parts = [_outline(line.curve), _marked(line.working_points)]
+    parts += [] if line.limit is None else [_outline(line.limit)]
+    shown = [rejection[signal >= from_efficiency] for signal, rejection in parts]
+    return float(np.concatenate(shown).max(initial=1.0))
 
 
-def _add_legend(axes: Axes, lines: Sequence[RocLine], limit_name: str) -> None:
+def _legend_entries(lines: Sequence[RocLine], limit_name: str) -> list[Entry]:
     entries: list[Entry] = []
     for line in lines:
         entries.append(
@@ -117,5 +127,4 @@ def _add_legend(axes: Axes, lines: Sequence[RocLine], limit_name: str) -> None:
     if any(line.working_points for line in lines):
         entries.append((Line2D([], [], color=TEXT_COLOUR, marker="o", linestyle=""), "working points"))
     entries.append((Line2D([], [], color=MUTED_COLOUR, linewidth=1.0, linestyle=":"), "random choice"))
-    size = min(fitting_size(text, 3.6, 9.0) for _, text in entries)
-    add_legend(axes, entries, loc="upper right", fontsize=size)
+    return entries

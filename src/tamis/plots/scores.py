@@ -14,12 +14,11 @@ from tamis.evaluation.arrays import classes_of, finite_numbers, weights_of
 from tamis.evaluation.overtraining import KolmogorovSmirnov
 from tamis.plots.histogram import Histogram, fill, number_of_bins
 from tamis.plots.labels import ClassStyle, fitting_size
-from tamis.plots.legend import Entry, add_legend
+from tamis.plots.legend import Entry, add_legend, top_with_room
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
 
 _MOST_FILLED = 3
 _DECADES = 6
-_ROW_HEIGHT = 0.2
 _LEGEND_SIZE = 9.0
 
 Part = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -114,10 +113,9 @@ def _draw_test(axes: Axes, histogram: Histogram | None, style: ClassStyle) -> li
 def _leave_room(axes: Axes, histograms: Sequence[Histogram], rows: int) -> None:
     """Set the logarithmic axis so that the data stay below the legend, and rare bins stay visible."""
     positive = np.concatenate([[1.0], *(found.density[found.density > 0] for found in histograms)])
-    highest = float(positive.max()) * 1.5
+    highest = float(positive.max())
     lowest = max(float(positive.min()) / 2, highest * 10.0**-_DECADES)
-    share = (rows * _ROW_HEIGHT + 0.15) / 4.4
-    axes.set_ylim(lowest, lowest * (highest / lowest) ** (1 / (1 - share)))
+    axes.set_ylim(lowest, top_with_room(lowest, highest, rows, height=4.7))
 
 
 def _add_legends(

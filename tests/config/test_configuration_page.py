@@ -1,0 +1,106 @@
+"""The page of the configuration has every key with its default."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from tamis.config import (
+    Adam,
+    AdamW,
+    ClassSection,
+    Config,
+    Dense,
+    Discriminant,
+    EarlyStopping,
+    Evaluation,
+    Feature,
+    LogDensity,
+    Network,
+    Preprocessing,
+    Sample,
+    Sgd,
+    Spectator,
+    Split,
+    Training,
+    Weights,
+    parse_config,
+)
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+# the heading, the sections whose keys stand below it, and how a default is set again
+SECTIONS: list[tuple[str, list[type[BaseModel]], str, list[str]]] = [
+    ("The top of the file", [Config], "", []),
+    ("samples", [Sample], "samples[0].", []),
+    ("classes", [ClassSection], "classes.bkg.", []),
+    ("features", [Feature], "features[0].", []),
+    ("spectators", [Spectator], "spectators[0].", ["spectators=[eta]"]),
+    ("weights", [Weights], "weights.", []),
+    ("split", [Split], "split.", []),
+    ("preprocessing", [Preprocessing], "preprocessing.", []),
+    ("network", [Network], "network.", []),
+    ("network.layers", [Dense], "network.layers[0].", ["network.layers=[{nodes: 3}]"]),
+    ("training", [Training], "training.", []),
+    ("training.optimizer: adam", [Adam], "training.optimizer.", []),
+    ("training.optimizer: adamw", [AdamW], "training.optimizer.", ["training.optimizer=adamw"]),
+    ("training.optimizer: sgd", [Sgd], "training.optimizer.", ["training.optimizer=sgd"]),
+    ("training.early_stopping", [EarlyStopping], "training.early_stopping.", []),
+    ("evaluation", [Evaluation], "evaluation.", []),
+    ("evaluation.reference", [LogDensity, Discriminant], "evaluation.reference.", []),
+]
+
+
+def rows(heading: str) -> dict[str, str]:
+    """Give the keys and defaults of the table below a heading."""
+    (text,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("heading", "models", "prefix", "base"), SECTIONS, ids=[case[0] for case in SECTIONS]
+)
+def test_every_key_stands_in_the_page(
+    heading: str, models: list[type[BaseModel]], prefix: str, base: list[str]
+) -> None:
+    del prefix, base
+    keys = [field.alias or name for model in models for name, field in model.model_fields.items()]
+    assert sorted(rows(heading)) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("heading", "models", "prefix", "base"), SECTIONS, ids=[case[0] for case in SECTIONS]
+)
+def test_every_default_in_the_page_is_the_default(
+    minimal: str, heading: str, models: list[type[BaseModel]], prefix: str, base: list[str]
+) -> None:
+    plain = parse_config(minimal, overrides=base)
+    needed = {
+        field.alias or name
+        for model in models
+        for name, field in model.model_fields.items()
+        if field.is_required()
+    }
+    for key, default in rows(heading).items():
+        if default.startswith("`"):
+            assert key not in needed
+            assert parse_config(minimal, overrides=[*base, f"{prefix}{key}={default.strip('`')}"]) == plain, (
+                key
+            )
+        elif key in needed:
+            assert default == "needed"
+
+
+def test_the_full_example_is_right() -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    config = parse_config(example)
+    assert config.class_names == ("bkg1", "bkg2", "sig")
+    assert config.evaluation.reference == Discriminant(discriminant={"sig": "matrix_element"})
+
+
+def test_the_example_of_the_page_has_every_section() -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"^(\w+):", example, re.MULTILINE)) == set(Config.model_fields)

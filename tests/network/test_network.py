@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tamis.config import Dense
+from tamis.network.activations import ActivationName, activation, initial_weight
+from tamis.network.network import build_network, map_events, predict_scores
+
+NAMES = get_args(ActivationName)
+X = np.array([-3.0, -1.0, -0.1, 0.2, 1.0, 4.0])
+# from the definitions, in 64 bits
+KNOWN = {
+    "relu": np.maximum(X, 0),
+    "leaky_relu": np.where(X > 0, X, 0.01 * X),
+    "elu": np.where(X > 0, X, np.exp(X) - 1),
+    "selu": 1.0507009873554805 * np.where(X > 0, X, 1.6732632423543772 * (np.exp(X) - 1)),
+    "silu": X / (1 + np.exp(-X)),
+    "mish": X * np.tanh(np.log1p(np.exp(X))),
+    "tanh": np.tanh(X),
+    "sigmoid": 1 / (1 + np.exp(-X)),
+    "softplus": np.log1p(np.exp(X)),
+    "linear": X,
+    "gelu": X * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3))),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_activations_follow_their_formula(name: ActivationName) -> None:
+    found = activation(name)(jnp.asarray(X, jnp.float32))
+    np.testing.assert_allclose(found, KNOWN[name], rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_initial_weights_have_the_fitting_spread(name: ActivationName) -> None:
+    weight = np.asarray(initial_weight(name, 300, 500, key=jax.random.key(1)))
+    expected = {"selu": 1 / 500, "tanh": 2 / 800, "sigmoid": 2 / 800, "linear": 2 / 800}.get(name, 2 / 500)
+    assert weight.shape == (300, 500)
+    assert weight.var() == pytest.approx(expected, rel=0.02)
+    assert abs(weight.mean()) < 5 * np.sqrt(expected / weight.size)
+
+
+def numpy_logits(network, inputs: np.ndarray) -> np.ndarray:
+    x = inputs.astype(np.float64)
+    for layer in network.layers:
+        x = x @ np.asarray(layer.weight, np.float64).T + np.asarray(layer.bias, np.float64)
+        x = np.maximum(x, 0) if layer.activation == "relu" else x
+    return x
+
+
+@settings(max_examples=10)  # each shape is compiled
+@given(
+    widths=st.lists(st.integers(1, 9), min_size=0, max_size=4),
+    inputs=st.integers(1, 6),
+    classes=st.integers(2, 5),
+    events=st.integers(0, 20),
+)
+def test_scores_are_the_softmax_of_the_layers(
+    widths: list[int], inputs: int, classes: int, events: int
+) -> None:
+    layers = [Dense(nodes=nodes, activation="relu") for nodes in widths]
+    network = build_network(inputs, classes, layers, key=jax.random.key(len(widths)))
+    x = np.random.default_rng(0).normal(size=(events, inputs)).astype(np.float32)
+    scores = predict_scores(network, x)
+    logits = numpy_logits(network, x)
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert scores.shape == (events, classes)
+    np.testing.assert_allclose(scores, expected, atol=2e-6)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
+    assert network.widths == (inputs, *widths, classes)
+    assert network.parameters == sum(
+        (a + 1) * b for a, b in zip(network.widths, network.widths[1:], strict=False)
+    )
+
+
+def test_events_along_the_last_axis_equal_one_event_at_a_time() -> None:
+    network = build_network(3, 2, [Dense(nodes=5)], key=jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (3, 7))
+    one_by_one = jnp.stack([network(x[:, event]) for event in range(7)], axis=1)
+    np.testing.assert_allclose(map_events(network, x), one_by_one, rtol=1e-5, atol=1e-6)
+
+
+def test_an_event_has_the_same_score_in_any_company() -> None:
+    network = build_network(3, 3, [Dense(nodes=16), Dense(nodes=16)], key=jax.random.key(0))
+    x = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32)
+    together = predict_scores(network, x)
+    for rows in (slice(0, 1), slice(5, 12), slice(8190, 8195), slice(19_999, 20_000)):
+        assert predict_scores(network, x[rows]).tobytes() == together[rows].tobytes()

@@ -1,0 +1,150 @@
+"""Imports point left in the picture of docs/architecture.md, and there are no cycles."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "tamis"
+
+# rooms from left to right; a room may import itself and what stands before it
+ROOMS = [
+    "errors",
+    "files",
+    "expressions",
+    "config",
+    "data",
+    "network",
+    "training",
+    "classifier",
+    "evaluation",
+    "plots",
+    "pipeline",
+    "figures",
+    "provenance",
+    "run_directory",
+    "check",
+    "initial",
+    "demo",
+    "cli",
+]
+# they import lazily and are imported by nobody
+ENTRANCES = {"__init__", "__main__"}
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imports() -> list[tuple[str, str]]:
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        module = ".".join(("tamis", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        )
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found += [(module, alias.name) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module}: imports are absolute"
+                found.append((module, node.module or ""))
+    return found
+
+
+ARROWS = [(source, target) for source, target in imports() if target.split(".")[0] == "tamis"]
+
+
+def test_every_module_is_in_a_known_room() -> None:
+    rooms = {path.stem if path.is_file() else path.name for path in SOURCE.iterdir()} - {"__pycache__", "py"}
+    assert rooms == {*ROOMS, *ENTRANCES}
+
+
+def test_imports_point_left() -> None:
+    wrong = [
+        f"{source} imports {target}"
+        for source, target in ARROWS
+        if room_of(source) not in ENTRANCES and ROOMS.index(room_of(target)) > ROOMS.index(room_of(source))
+    ]
+    assert wrong == []
+
+
+def test_modules_have_no_cycle() -> None:
+    graph: dict[str, set[str]] = {}
+    for source, target in ARROWS:
+        if room_of(source) not in ENTRANCES and source != target:
+            graph.setdefault(source, set()).add(target)
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"cycle: {' -> '.join((*path, module))}"
+        if module not in done:
+            for target in graph.get(module, ()):
+                visit(target, (*path, module))
+            done.add(module)
+
+    for module in list(graph):
+        visit(module, ())
+
+
+def test_only_pipeline_and_what_stands_right_of_it_sees_the_whole_configuration() -> None:
+    names = ("Config", "load_config")
+    for path in SOURCE.rglob("*.py"):
+        room = room_of(".".join(("tamis", *path.relative_to(SOURCE).with_suffix("").parts)))
+        if room in ENTRANCES or room == "config" or ROOMS.index(room) >= ROOMS.index("pipeline"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tamis.config"):
+                assert not {alias.name for alias in node.names} & set(names), path
+
+
+def test_no_module_is_a_drawer_for_everything() -> None:
+    words = {"utils", "util", "helpers", "helper", "core", "base", "common", "manager", "handler"}
+    assert not [path for path in SOURCE.rglob("*") if path.stem in words]
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("tamis", ("jax", "matplotlib", "uproot", "pydantic")),
+        ("tamis.cli", ("jax", "matplotlib", "uproot", "pydantic", "scipy")),
+        ("tamis.config", ("jax", "matplotlib", "uproot", "scipy")),
+        ("tamis.expressions", ("jax", "matplotlib", "pydantic", "uproot")),
+        ("tamis.data.events", ("jax", "matplotlib")),
+        ("tamis.evaluation.evaluation", ("jax", "matplotlib", "uproot")),
+    ],
+)
+def test_what_is_heavy_is_imported_where_it_is_used(module: str, forbidden: tuple[str, ...]) -> None:
+    code = f"import {module}, sys; print([name for name in {forbidden} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_MODULES = {
+    "pickle",
+    "joblib",
+    "dill",
+    "cloudpickle",
+    "marshal",
+    "shelve",
+    "torch",
+    "tensorflow",
+    "keras",
+}
+
+
+def test_nothing_in_the_source_can_run_foreign_code() -> None:
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in FORBIDDEN_CALLS, path
+            if isinstance(node, ast.keyword):
+                assert node.arg != "allow_pickle", path
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert (node.value.id, node.attr) != ("yaml", "load"), path
+    roots = {target.split(".")[0] for _, target in imports()}
+    assert not roots & FORBIDDEN_MODULES

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import tamis
+from tamis.config import parse_config
+from tamis.errors import InputError, RequestError
+from tamis.files import sha256
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def classifier(two_classes: Make) -> tamis.Classifier:
+    features = ["x", {"name": "abs_y", "expression": "abs(y)", "missing": ["nan", -999], "unit": "GeV"}]
+    return tamis.train(parse_config(two_classes(300, features=features))).classifier
+
+
+def columns(n: int = 40) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(9)
+    y = rng.normal(size=n)
+    y[::5], y[1::5] = np.nan, -999
+    return {"x": rng.normal(size=n), "y": y}
+
+
+def test_save_and_load_change_no_bit(classifier: tamis.Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "model")
+    loaded = tamis.Classifier.load(tmp_path / "model")
+    assert loaded.predict(columns()).tobytes() == classifier.predict(columns()).tobytes()
+    assert loaded.class_names == classifier.class_names
+    assert str(loaded.features) == str(classifier.features)
+    assert loaded.preprocessing.indicators == classifier.preprocessing.indicators
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "classifier.json",
+        "weights.safetensors",
+    ]
+
+
+def test_columns_are_found_by_name(classifier: tamis.Classifier) -> None:
+    given = columns()
+    expected = classifier.predict(given).tobytes()
+    assert classifier.predict({"more": np.ones(3), **dict(reversed(given.items()))}).tobytes() == expected
+    assert classifier.predict(pd.DataFrame(given)).tobytes() == expected
+    assert classifier.predict({name: values.tolist() for name, values in given.items()}).tobytes() == expected
+
+
+def test_every_way_of_being_missing_is_the_same(classifier: tamis.Classifier) -> None:
+    values = np.array([np.nan, -999, np.inf, -np.inf])
+    scores = classifier.predict({"x": np.zeros(4), "y": values})
+    assert (scores == scores[0]).all()
+    assert np.isfinite(scores).all()
+
+
+def test_reference_events_include_missing_values(classifier: tamis.Classifier) -> None:
+    missing = np.isnan(classifier.reference_features).any(axis=1)
+    assert len(missing) == 32
+    assert not missing.all()
+
+
+def test_a_missing_column_is_named(classifier: tamis.Classifier) -> None:
+    with pytest.raises(RequestError, match="needs the columns y; found x, z"):
+        classifier.predict({"x": [1.0], "z": [1.0]})
+
+
+def test_columns_of_different_lengths_are_refused(classifier: tamis.Classifier) -> None:
+    with pytest.raises(RequestError, match="different numbers of events"):
+        classifier.predict({"x": [1.0, 2.0], "y": [1.0]})
+
+
+def test_an_undeclared_missing_value_is_refused(classifier: tamis.Classifier) -> None:
+    with pytest.raises(RequestError, match="feature 'x' is not a finite number in 1 events, first in row 1"):
+        classifier.predict({"x": [1.0, math.nan], "y": [1.0, 1.0]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda folder: (folder / "classifier.json").unlink(),
+            "classifier.json: is missing; a classifier is the folder",
+        ),
+        (lambda folder: (folder / "classifier.json").write_text("{"), "is not JSON"),
+        (lambda folder: (folder / "classifier.json").write_text("[" * 100_000), "is not JSON"),
+        (lambda folder: (folder / "weights.safetensors").unlink(), "weights.safetensors: is missing"),
+        (
+            lambda folder: flip_bit(folder / "weights.safetensors"),
+            "is not the file that classifier.json was written with",
+        ),
+        (lambda folder: edit(folder, version=2), "version: .* the file is damaged or foreign"),
+        (lambda folder: edit(folder, run_this="os.system"), "run_this: .* the file is damaged or foreign"),
+        (lambda folder: edit(folder, network=[]), "does not fit classifier.json"),
+        (lambda folder: change_weights(folder, lambda a: a + 0.01), "reference event .* gets other scores"),
+        (lambda folder: change_weights(folder, lambda a: a.astype(np.float64)), "arrays of another type"),
+        (lambda folder: change_weights(folder, lambda a: a * np.nan), "reference event .* gets other scores"),
+    ],
+)
+def test_a_damaged_model_is_refused(
+    classifier: tamis.Classifier, tmp_path: Path, change: Callable[[Path], Any], message: str
+) -> None:
+    classifier.save(tmp_path)
+    change(tmp_path)
+    with pytest.raises(InputError, match=message):
+        tamis.Classifier.load(tmp_path)
+
+
+def flip_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 4
+    path.write_bytes(content)
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    path = folder / "classifier.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def change_weights(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    path = folder / "weights.safetensors"
+    arrays = load_file(path)
+    arrays["layers.0.weight"] = change(arrays["layers.0.weight"])
+    save_file(arrays, path)
+    edit(folder, weights_sha256=sha256(path))

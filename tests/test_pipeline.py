@@ -1,0 +1,262 @@
+"""The stages together: laws of the whole way, and every refusal on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import tamis
+from tamis.config import parse_config
+from tamis.data.split import PARTS, TRAINING
+from tamis.errors import InputError, RequestError
+from tamis.evaluation.metrics import measure
+from tamis.pipeline import find_input, learn_preprocessing, prepare
+from tamis.run_directory import check_output, write_run
+
+Make = Callable[..., dict[str, Any]]
+WriteTree = Callable[..., Path]
+
+
+def bits(run: tamis.Run) -> list[bytes]:
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(run.classifier.network)]
+
+
+def test_the_order_of_samples_and_files_changes_no_bit(two_classes: Make, write_tree: WriteTree) -> None:
+    config = two_classes(200)
+    write_tree("more.root", {"x": np.ones(3), "y": np.ones(3)})
+    config["samples"][0]["files"] = ["bkg.root", "more.root"]
+    first = tamis.train(parse_config(config))
+    config["samples"] = config["samples"][::-1]
+    config["samples"][1]["files"] = ["more.root", "bkg.root"]
+    second = tamis.train(parse_config(config))
+    assert bits(first) == bits(second)
+    assert first.scores.tobytes() == second.scores.tobytes()
+    assert first.evaluation.to_dict() == second.evaluation.to_dict()
+
+
+def test_scaling_is_learned_on_training_events_alone(two_classes: Make) -> None:
+    prepared = prepare(parse_config(config := two_classes(300)))
+    learned = learn_preprocessing(parse_config(config), prepared.weighed)
+    events = prepared.events
+    training = events.part == TRAINING
+    weight = prepared.weighed.training_weight[training]
+    expected = np.average(events.features[training], axis=0, weights=weight)
+    np.testing.assert_allclose(learned.centre, expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(learned.centre, events.features.mean(axis=0), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[tamis.Run, Path]:
+    import uproot
+
+    folder = tmp_path_factory.mktemp("run")
+    rng = np.random.default_rng(2)
+    for name, shift in (("bkg", 0.0), ("sig", 1.0)):
+        with uproot.recreate(folder / f"{name}.root") as file:
+            columns = {
+                "x": rng.normal(shift, 1, 500),
+                "m": rng.normal(size=500),
+                "w": rng.uniform(-0.2, 1, 500),
+            }
+            file.mktree("tree", dict.fromkeys(columns, "float64")).extend(columns)
+    config = parse_config(
+        {
+            "name": "small",
+            "data": str(folder),
+            "samples": [{"name": n, "class": n, "files": f"{n}.root", "weight": "w"} for n in ("bkg", "sig")],
+            "classes": {"bkg": {"label": "$b$"}, "sig": {"signal": True}},
+            "features": ["x"],
+            "spectators": ["m"],
+            "training": {"epochs": 3, "batch_size": 64},
+        }
+    )
+    run = tamis.train(config)
+    write_run(run, folder / "runs" / "small")
+    return run, folder / "runs" / "small"
+
+
+def test_the_run_directory_holds_what_the_design_says(finished: tuple[tamis.Run, Path]) -> None:
+    _, folder = finished
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml", "events.json", "figures", "history.json", "metrics.json", "model", "provenance.json",
+        "scores.parquet",
+    }  # fmt: skip
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    names = ("inputs", "history", "confusion", "score_bkg", "score_sig", "roc")
+    assert figures == {"figures.pdf", *(f"{name}.{kind}" for name in names for kind in ("pdf", "png"))}
+    assert [path.name for path in folder.parent.iterdir()] == ["small"]  # nothing unfinished is left
+
+
+def test_metrics_can_be_recomputed_from_the_scores(finished: tuple[tamis.Run, Path]) -> None:
+    _, folder = finished
+    metrics = json.loads((folder / "metrics.json").read_text())
+    table = pq.read_table(folder / "scores.parquet").to_pandas()
+    assert metrics["classes"] == ["bkg", "sig"]
+    truth = (table["class"] == "sig").to_numpy()
+    scores = table[["score_bkg", "score_sig"]].to_numpy(np.float64)
+    own = scores[np.arange(len(table)), truth.astype(int)]
+    for weight, numbers in (
+        (table["weight"].to_numpy(), metrics["test"]),
+        ((table["weight"] * table["training_factor"]).to_numpy(), metrics["test"]["balanced"]),
+        (np.ones(len(table)), metrics["test"]["unweighted"]),
+    ):
+        assert numbers["loss"] == pytest.approx(-(weight * np.log(own)).sum() / weight.sum(), rel=1e-9)
+        right = (scores.argmax(axis=1) == truth) * weight
+        assert numbers["accuracy"] == pytest.approx(right.sum() / weight.sum(), rel=1e-9)
+        row = [(weight * truth)[scores.argmax(axis=1) == column].sum() for column in (0, 1)]
+        assert numbers["confusion"][1] == pytest.approx(row / (weight * truth).sum(), rel=1e-9)
+        pairs = scores[truth][:, None, 1] - scores[~truth][None, :, 1]
+        above = (pairs > 0) + 0.5 * (pairs == 0)
+        signal, background = weight[truth], weight[~truth]
+        auc = (signal[:, None] * background[None, :] * above).sum() / (signal.sum() * background.sum())
+        assert numbers["auc"]["sig"] == pytest.approx(auc, rel=1e-9)
+
+
+def test_scores_are_those_of_the_saved_classifier(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    classifier = tamis.Classifier.load(folder / "model")
+    assert classifier.scores(run.prepared.events.features).tobytes() == run.scores.tobytes()
+
+
+def test_the_ledger_agrees_with_the_scores(finished: tuple[tamis.Run, Path]) -> None:
+    _, folder = finished
+    ledger = json.loads((folder / "events.json").read_text())
+    table = pq.read_table(folder / "scores.parquet").to_pandas()
+    for name in ("bkg", "sig"):
+        account = ledger["classes"][name]
+        assert account["entries"] == 500 == account["used"]["events"]
+        assert account["test"]["events"] == (table["class"] == name).sum()
+        total = table.loc[table["class"] == name, "weight"].sum()
+        assert account["test"]["sum_of_weights"] == pytest.approx(total, rel=1e-12)
+    assert sum(ledger["total"][part]["events"] for part in PARTS) == 1000
+
+
+def test_the_written_configuration_gives_the_same_run(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    config = tamis.load_config(folder / "config.yaml")
+    assert config == run.config
+    assert bits(tamis.train(config)) == bits(run)
+
+
+def test_provenance_names_inputs_and_outputs_with_their_hashes(finished: tuple[tamis.Run, Path]) -> None:
+    from tamis.files import sha256
+
+    _, folder = finished
+    found = json.loads((folder / "provenance.json").read_text())
+    assert [each["entries"] for each in found["inputs"]] == [500, 500]
+    assert all(each["sha256"] == sha256(Path(each["path"])) for each in found["inputs"])
+    assert all(sha256(folder / name) == value for name, value in found["outputs"].items())
+    assert found["packages"]["jax"]
+    assert found["device"] == "1 x cpu"
+
+
+def test_history_has_every_epoch(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    history = json.loads((folder / "history.json").read_text())
+    assert [epoch["number"] for epoch in history["epochs"]] == [1, 2, 3]
+    keys = {
+        "training_loss",
+        "validation_loss",
+        "training_accuracy",
+        "validation_accuracy",
+        "learning_rate",
+        "seconds",
+    }
+    assert keys < set(history["epochs"][0])
+    kept = history["epochs"][history["best"] - 1]
+    balanced = run.evaluation.parts["validation"].balanced
+    assert kept["validation_loss"] == pytest.approx(balanced.loss, rel=1e-4)
+    assert kept["validation_accuracy"] == pytest.approx(balanced.accuracy, rel=1e-4)
+
+
+def test_metrics_are_signed_and_weighted(finished: tuple[tamis.Run, Path]) -> None:
+    run, _ = finished
+    events = run.prepared.events
+    assert (events.weight < 0).any()
+    rows = events.part == 2
+    found = measure(run.scores[rows], events.class_index[rows], events.weight[rows])
+    assert run.evaluation.parts["test"].physics == found
+
+
+def test_a_run_is_not_overwritten_unless_asked(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    with pytest.raises(RequestError, match="holds a run already; choose another folder with --output"):
+        write_run(run, folder)
+    before = (folder / "metrics.json").read_text()
+    write_run(run, folder, overwrite=True)
+    assert (folder / "metrics.json").read_text() == before
+    assert [path.name for path in folder.parent.iterdir()] == ["small"]
+
+
+def test_foreign_files_are_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RequestError, match=r"holds files that are not of a run \(thesis\.tex\)"):
+        check_output(tmp_path, overwrite=True)
+    with pytest.raises(RequestError, match="is a file"):
+        check_output(tmp_path / "thesis.tex", overwrite=True)
+
+
+def test_a_failure_leaves_the_run_that_was_there(
+    finished: tuple[tamis.Run, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, folder = finished
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tamis.run_directory.save_figures", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_run(run, folder, overwrite=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["small"]
+
+
+def test_problems_of_all_samples_are_reported_together(two_classes: Make) -> None:
+    config = two_classes(50)
+    config["samples"][0]["files"] = "absent.root"
+    config["samples"][1]["selection"] = "z > 0"
+    with pytest.raises(InputError) as caught:
+        find_input(parse_config(config))
+    text = str(caught.value)
+    assert "sample bkg: no file matches" in text
+    assert "branch 'z' is missing" in text
+
+
+REFERENCE = {"reference": {"log_density": {"bkg": "-x*x/2", "sig": "-(x-1.5)*(x-1.5)/2"}}}
+
+
+def test_the_limit_is_known_where_the_densities_are(two_classes: Make) -> None:
+    config = two_classes(3000, evaluation=REFERENCE)
+    run = tamis.train(parse_config(config))
+    limit = run.evaluation.to_dict()["limit"]
+    # two Gaussians 1.5 apart: AUC = Phi(1.5 / sqrt 2) = 0.8556
+    assert limit["auc"]["sig"] == pytest.approx(0.8556, abs=0.02)
+    assert limit["distance_in_loss"] == pytest.approx(
+        run.evaluation.parts["test"].balanced.loss - limit["loss"], rel=1e-9
+    )
+    assert limit["distance_in_loss"] > -0.01
+
+
+@pytest.mark.parametrize("bad", ["log(0 * x)", "log(-1 + 0 * x)"])
+def test_a_density_that_is_no_number_is_refused_before_training(two_classes: Make, bad: str) -> None:
+    config = two_classes(100, evaluation={"reference": {"log_density": {"bkg": bad, "sig": "2 * x"}}})
+    with pytest.raises(
+        InputError, match=r"evaluation\.reference for class bkg: is (-inf|nan) at entry 0 of bkg\.root"
+    ):
+        prepare(parse_config(config))
+
+
+def test_a_discriminant_is_drawn_beside_the_network(two_classes: Make) -> None:
+    config = two_classes(500, evaluation={"reference": {"discriminant": {"sig": "2 * x"}}})
+    run = tamis.train(parse_config(config))
+    found = run.evaluation.to_dict()["reference"]["sig"]
+    assert found["auc"] == pytest.approx(0.8556, abs=0.05)
+    assert set(run.evaluation.limit_curves) == {1}

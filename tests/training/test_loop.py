@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tamis.config import Adam, Dense, EarlyStopping, Sgd, Training
+from tamis.errors import RequestError, TrainingError
+from tamis.network.network import Network, build_network, predict_scores
+from tamis.training.batches import WeightedInputs, fixed_block, shuffled_blocks
+from tamis.training.devices import Placement, place, work_of_batch
+from tamis.training.history import Epoch
+from tamis.training.loop import Trained, follow, improves, train
+
+
+def sample(n: int, seed: int, *, shift: float = 1.0, noise: float = 0.0) -> WeightedInputs:
+    rng = np.random.default_rng(seed)
+    class_index = rng.integers(0, 2, n).astype(np.int32)
+    inputs = rng.normal(size=(n, 2)) + shift * class_index[:, None]
+    labels = np.where(rng.random(n) < noise, 1 - class_index, class_index).astype(np.int32)
+    return WeightedInputs(inputs.astype(np.float32), labels, np.ones(n))
+
+
+def network_of(*nodes: int) -> Network:
+    return build_network(2, 2, [Dense(nodes=each) for each in nodes], key=jax.random.key(0))
+
+
+def run(
+    settings: Training, training: WeightedInputs, validation: WeightedInputs, *, seed: int = 0
+) -> Trained:
+    return follow(train(network_of(8), training, validation, settings, seed=seed))
+
+
+PLAIN = Training(
+    epochs=4, batch_size=64, schedule="constant", optimizer=Adam(learning_rate=0.01), early_stopping=None
+)
+
+
+def test_training_reaches_the_known_limit() -> None:
+    settings = replace_fields(PLAIN, epochs=15, schedule="one_cycle")
+    trained = run(settings, sample(20_000, 1), sample(5000, 2))
+    events = sample(50_000, 3)
+    scores = predict_scores(trained.network, events.inputs)
+    loss = -np.log(scores[np.arange(50_000), events.class_index]).mean()
+    # two Gaussians one apart in both inputs, equal priors: the posterior is a logistic function of x + y - 1
+    position = events.inputs.sum(axis=1) - 1
+    limit = np.log1p(np.exp(np.where(events.class_index == 1, -position, position))).mean()
+    assert 0 <= loss - limit < 0.002
+
+
+def replace_fields(settings: Training, **changes: object) -> Training:
+    return settings.model_copy(update=changes)
+
+
+def test_two_trainings_give_the_same_bits() -> None:
+    first, second = (run(PLAIN, sample(1000, 1), sample(300, 2)) for _ in range(2))
+    assert [leaf.tobytes() for leaf in leaves(first)] == [leaf.tobytes() for leaf in leaves(second)]
+    strip = [replace(epoch, seconds=0) for epoch in first.history.epochs]
+    assert strip == [replace(epoch, seconds=0) for epoch in second.history.epochs]
+
+
+def leaves(trained: Trained) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(trained.network)]
+
+
+def test_another_seed_gives_another_order() -> None:
+    first, second = (run(PLAIN, sample(1000, 1), sample(300, 2), seed=seed) for seed in (0, 1))
+    assert any((a != b).any() for a, b in zip(leaves(first), leaves(second), strict=True))
+
+
+def test_history_measures_what_the_network_gives() -> None:
+    trained = run(PLAIN, sample(1000, 1), validation := sample(777, 2))
+    scores = predict_scores(trained.network, validation.inputs)
+    loss = -np.log(scores[np.arange(777), validation.class_index]).mean()
+    accuracy = (scores.argmax(axis=1) == validation.class_index).mean()
+    last = trained.history.epochs[-1]
+    assert last.validation_loss == pytest.approx(loss, rel=1e-5)
+    assert last.validation_accuracy == pytest.approx(accuracy, rel=1e-5)
+    assert [epoch.number for epoch in trained.history.epochs] == [1, 2, 3, 4]
+
+
+def test_early_stopping_returns_the_best_epoch() -> None:
+    stopping = EarlyStopping(monitor="validation_loss", patience=4)
+    settings = replace_fields(PLAIN, epochs=200, early_stopping=stopping, optimizer=Adam(learning_rate=0.05))
+    validation = sample(500, 2)
+    trained = run(settings, sample(60, 1, noise=0.3), validation)  # few and noisy: it overtrains
+    history = trained.history
+    assert len(history.epochs) == history.best + 4 < 200
+    assert history.reason == "no improvement of validation_loss for 4 epochs"
+    best = min(epoch.validation_loss for epoch in history.epochs)
+    assert history.epochs[history.best - 1].validation_loss == best
+    scores = predict_scores(trained.network, validation.inputs)
+    loss = -np.log(scores[np.arange(500), validation.class_index]).mean()
+    assert loss == pytest.approx(best, rel=1e-5)
+
+
+def epoch(number: int, loss: float, accuracy: float = 0.5) -> Epoch:
+    return Epoch(number, 1.0, 0.5, loss, accuracy, 0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("losses", "min_delta", "expected"),
+    [([1.0, 0.9], 0.0, True), ([1.0, 1.0], 0.0, False), ([1.0, 0.95], 0.1, False), ([1.0, 0.85], 0.1, True)],
+)
+def test_an_improvement_must_exceed_min_delta(losses: list[float], min_delta: float, expected: bool) -> None:
+    epochs = [epoch(number, loss) for number, loss in enumerate(losses, start=1)]
+    assert improves(epochs, 1, EarlyStopping(min_delta=min_delta)) is expected
+
+
+def test_accuracy_improves_upwards() -> None:
+    epochs = [epoch(1, 1.0, 0.5), epoch(2, 2.0, 0.6)]
+    assert improves(epochs, 1, EarlyStopping(monitor="validation_accuracy"))
+    assert not improves(epochs[::-1], 1, EarlyStopping(monitor="validation_accuracy"))
+
+
+def test_a_loss_that_is_no_number_stops_with_advice() -> None:
+    settings = replace_fields(PLAIN, optimizer=Sgd(learning_rate=1e30))
+    with pytest.raises(
+        TrainingError, match=r"not a finite number any more in epoch 1 .* lower training\.optimizer"
+    ):
+        run(settings, sample(1000, 1), sample(100, 2))
+
+
+@pytest.mark.parametrize(("events", "batch_size"), [(1000, 64), (10, 64), (128, 64), (65, 64)])
+def test_every_event_is_in_every_epoch_once(events: int, batch_size: int) -> None:
+    data = sample(events, 1)
+    blocks = shuffled_blocks(data, batch_size, 5, place(1, batch_size, [2, 2]))
+    seen = [np.asarray(next(blocks)) for _ in range(3)]
+    blocks.close()
+    expected = sorted(map(tuple, data.packed(-(-events // batch_size) * batch_size).tolist()))
+    for block in seen:
+        assert block.shape == (-(-events // batch_size), 4, batch_size)
+        assert sorted(map(tuple, block.transpose(0, 2, 1).reshape(-1, 4).tolist())) == expected
+    assert (seen[0] != seen[1]).any()
+
+
+def test_an_epoch_can_be_drawn_again() -> None:
+    placement = place(1, 64, [2, 2])
+    blocks = shuffled_blocks(sample(500, 1), 64, 5, placement)
+    third = [np.asarray(next(blocks)) for _ in range(3)][2]
+    blocks.close()
+    again = shuffled_blocks(sample(500, 1), 64, 5, placement, first_epoch=2)
+    assert np.asarray(next(again)).tobytes() == third.tobytes()
+    again.close()
+
+
+def test_the_shuffle_on_a_device_keeps_every_event() -> None:
+    # what a GPU does, run on the CPU: the program is the same
+    data = sample(100, 1)
+    placement = Placement(place(1, 64, [2, 2]).mesh, "gpu", "test")
+    blocks = shuffled_blocks(data, 64, 5, placement)
+    seen = [np.asarray(next(blocks)) for _ in range(2)]
+    expected = sorted(map(tuple, data.packed(128).tolist()))
+    for block in seen:
+        assert sorted(map(tuple, block.transpose(0, 2, 1).reshape(-1, 4).tolist())) == expected
+    assert (seen[0] != seen[1]).any()
+
+
+def test_validation_is_padded_without_effect() -> None:
+    block = np.asarray(fixed_block(sample(100, 1), 64, place(1, 64, [2, 2])))
+    assert block.shape == (2, 4, 64)
+    assert block[:, -1].sum() == pytest.approx(128)
+    assert np.count_nonzero(block[:, -1]) == 100
+
+
+def test_small_batches_stay_on_one_device() -> None:
+    assert place("auto", 32, [3, 6, 6, 3]).count == 1
+    assert work_of_batch(4096, [18, 60, 30, 15, 10, 6]) == 4096 * 3540
+
+
+def test_too_many_devices_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"training\.devices is 99, but there are"):
+        place(99, 990, [2, 2])
+
+
+SHARED = """
+from tamis.training.devices import start_devices
+start_devices(2)
+import jax, numpy as np
+from tests_of_loop import PLAIN, run, sample, replace_fields, leaves
+assert len(jax.devices()) == 2
+found = []
+for devices in (1, 2):
+    trained = run(replace_fields(PLAIN, devices=devices, batch_size=256), sample(1000, 1), sample(301, 2))
+    assert trained.device == f"{devices} x cpu"
+    found.append(trained)
+for first, second in zip(*(each.history.epochs for each in found), strict=True):
+    assert abs(first.training_loss - second.training_loss) < 1e-5, (first, second)
+    assert abs(first.validation_loss - second.validation_loss) < 1e-5, (first, second)
+for a, b in zip(*(leaves(each) for each in found), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+again = run(replace_fields(PLAIN, devices=2, batch_size=256), sample(1000, 1), sample(301, 2))
+assert [x.tobytes() for x in leaves(again)] == [x.tobytes() for x in leaves(found[1])]
+print("equal")
+"""
+
+
+def test_two_devices_train_as_one(tmp_path) -> None:
+    # devices are fixed when JAX starts, so this needs a process of its own
+    (tmp_path / "tests_of_loop.py").write_text(Path(__file__).read_text(encoding="utf-8"))
+    result = subprocess.run(
+        [sys.executable, "-c", SHARED], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert result.stdout.strip() == "equal", result.stderr
