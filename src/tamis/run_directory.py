@@ -36,10 +36,15 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         overwrite: whether a finished run may be replaced.
 
     Raises:
-        RequestError: the folder holds a run and may not be replaced, or holds files that tamis did not write.
+        RequestError: the folder holds a run and may not be replaced, holds files that tamis did not write, or
+            cannot be made.
     """
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; choose another folder with --output")
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = "may not be written to" if there.is_dir() else "is a file"
+        raise RequestError(f"{folder} cannot be made, because {there} {reason}; choose another with --output")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     foreign = sorted(found - _OWN)
     if foreign:

@@ -19,7 +19,10 @@ NORMAL = RNG.normal(size=3000)
         ("runNumber", RNG.integers(0, 9, 3000), "identifier"),
         ("serial", np.arange(3000)[::-1].copy(), "identifier"),
         ("genWeight", NORMAL, "weight"),
-        ("label", CLASS, "class"),
+        ("log_density_sig", NORMAL, "truth"),
+        ("GenPart_pt", NORMAL, "truth"),
+        ("is_signal", CLASS, "truth"),
+        ("process", CLASS, "class"),
         ("shifted", NORMAL + 100 * CLASS, "class"),
         ("middle", np.where(CLASS == 1, 5.0, 0.0) + 0.01 * NORMAL + np.where(CLASS == 2, -5, 0), "class"),
         ("btag", np.where(RNG.random(3000) < 0.1, -9.0, RNG.random(3000)), "sentinel"),
@@ -40,6 +43,7 @@ def test_suspicious_columns_are_found(name: str, values: np.ndarray, kind: str) 
         ("score", np.where(RNG.random(3000) < 0.1, -1.0, RNG.uniform(-1, 1, 3000))),
         ("jet_width", NORMAL),
         ("eventShape", NORMAL),
+        ("generalised_mass", NORMAL),
         ("lead_pt", np.where(RNG.random(3000) < 0.001, -999.0, NORMAL)),
     ],
 )
@@ -54,3 +58,8 @@ def test_the_name_counts_only_where_nobody_has_chosen() -> None:
 def test_purity_of_nothing_and_everything() -> None:
     assert class_purity(CLASS.astype(float), CLASS, 3) == 1
     assert class_purity(np.ones(3000), CLASS, 3) == pytest.approx(1 / 3)
+
+
+def test_few_events_are_no_reason_for_suspicion() -> None:
+    few = np.arange(200)
+    assert class_purity(RNG.normal(size=200), (few % 3 == 0).astype(np.int32), 2) < 0.7

@@ -15,7 +15,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.limit import distance_to_limit, distance_to_reference, posterior
 from tamis.evaluation.metrics import measure
 
-laws = settings(deadline=None, max_examples=60)
+laws = settings(deadline=None, max_examples=40)
 densities = arrays(np.float64, (7, 3), elements=st.floats(-700, 700))
 priors = arrays(np.float64, (3,), elements=st.floats(1e-6, 1e6))
 

@@ -16,7 +16,7 @@ from tamis.evaluation.metrics import SMALLEST_SCORE, Metrics, measure
 from tamis.evaluation.roc import roc_curves
 
 Sample = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
-laws = settings(deadline=None, max_examples=60)
+laws = settings(deadline=None, max_examples=40)
 
 
 @st.composite

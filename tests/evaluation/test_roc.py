@@ -38,7 +38,7 @@ def by_pairs(score: NDArray[np.float64], is_signal: NDArray[np.bool_], weight: N
     return float((pairs * wins).sum() / pairs.sum())
 
 
-laws = settings(deadline=None, max_examples=60)
+laws = settings(deadline=None, max_examples=40)
 
 
 @laws
@@ -120,7 +120,7 @@ def test_order_doubling_dropping_and_scale(sample: Sample, seed: int) -> None:
 
 @pytest.mark.parametrize("distance", [0.0, 0.5, 1.0, 2.5])
 def test_two_gaussians(distance: float) -> None:
-    events = 200_000
+    events = 100_000
     random = np.random.default_rng(12)
     is_signal = np.arange(events) % 2 == 0
     score = random.normal(size=events) + distance * is_signal

@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["constant", "empty", "identifier", "weight", "class", "sentinel"]
+Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel"]
 
 _IDENTIFIER = re.compile(
     r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?$"
     r"|eventnumber|runnumber|mcchannelnumber"
 )
 _WEIGHT = re.compile(r"(?i)weight|(^|_)(wgt|xsec|crosssection|lumiscale|scalefactor|sf)($|_)")
+_TRUTH = re.compile(r"(?i:log_?density|truth|(^|_)(label|target|is_?(signal|sig|bkg))($|_))|^[Gg]en([A-Z_]|$)")
 _SENTINELS = (-9999.0, -999.0, -99.0, -9.0, -1.0, 999.0, 9999.0)
 
 PURITY = 0.98
@@ -88,6 +89,8 @@ def _by_name(name: str, values: NDArray[np.generic]) -> Suspicion | None:
         return Suspicion(name, "identifier", "looks like a number that identifies events")
     if _WEIGHT.search(name):
         return Suspicion(name, "weight", "looks like an event weight")
+    if _TRUTH.search(name):
+        return Suspicion(name, "truth", "looks like the truth of a simulation, which data do not have")
     if values.dtype.kind in "iu" and len(values) > 1000 and len(np.unique(values)) > 0.99 * len(values):
         return Suspicion(name, "identifier", "is a whole number that is different in nearly every event")
     return None
@@ -109,8 +112,9 @@ def _class(
 def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int) -> float:
     """Measure how well the values of one column alone tell the classes apart.
 
-    Every value (every one of 200 quantile bins, where there are more values) is assigned to its most frequent
-    class, each class counting the same.
+    Every value (every one of 200 quantile bins, where there are more values) is assigned to the class that is
+    most frequent there among every other event, each class counting the same; the events between measure it, so
+    that chance alone gives no purity.
 
     Args:
         values: the column, [n]; a value that is not finite counts as a value of its own.
@@ -125,11 +129,19 @@ def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], cl
     if len(edges) > 200:
         edges = np.unique(np.quantile(values, np.linspace(0, 1, 201), method="lower"))
     bins = np.searchsorted(edges, values, side="right")
-    counts = np.zeros((classes, len(edges) + 1))
+    learned, measured = (_shares(bins[half::2], class_index[half::2], classes, len(edges) + 1) for half in (0, 1))
+    present = np.flatnonzero(measured.sum(axis=1))
+    assigned = learned.argmax(axis=0)
+    return float(measured[assigned, np.arange(measured.shape[1])].sum() / max(len(present), 1))
+
+
+def _shares(
+    bins: NDArray[np.intp], class_index: NDArray[np.int32], classes: int, number: int
+) -> NDArray[np.float64]:
+    """Give the fraction of each class in each bin, [classes, number]."""
+    counts = np.zeros((classes, number))
     np.add.at(counts, (class_index, bins), 1)
-    sizes = counts.sum(axis=1, keepdims=True)
-    fractions = counts / np.maximum(sizes, 1)
-    return float(fractions.max(axis=0).sum() / max(np.count_nonzero(sizes), 1))
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
 def _sentinel(name: str, values: NDArray[np.generic]) -> Suspicion | None:

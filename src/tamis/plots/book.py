@@ -35,7 +35,7 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
         RequestError: if a name cannot be a file in the folder.
     """
     for name in figures:
-        if name != Path(name).name or name.startswith(".") or f"{name}.pdf" == BOOK:
+        if not name or name != Path(name).name or name.startswith(".") or f"{name}.pdf" == BOOK:
             raise RequestError(
                 f"'{name}' cannot name a figure: expected a plain file name other than 'figures'"
             )
@@ -50,14 +50,14 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
 
 
 def _save(figure: Figure, pdf: Path, png: Path, book: PdfPages) -> tuple[Path, Path]:
-    with complete_file(pdf) as temporary:
-        figure.savefig(temporary, format="pdf", metadata=_PDF_METADATA)
+    with complete_file(png) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
     # The layout is found now; to find it again for each file would take half of the time.
     layout = figure.get_layout_engine()
     figure.set_layout_engine(None)
     try:
-        with complete_file(png) as temporary:
-            figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
+        with complete_file(pdf) as temporary:
+            figure.savefig(temporary, format="pdf", metadata=_PDF_METADATA)
         book.savefig(figure)  # type: ignore[no-untyped-call]
     finally:
         figure.set_layout_engine(layout)

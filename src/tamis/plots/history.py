@@ -56,7 +56,7 @@ def plot_history(history: History) -> Figure:
     accuracy.set_ylabel("Accuracy")
     figure.align_ylabels()
     accuracy.set_xlabel("Epoch")
-    accuracy.set_xlim(0.5, len(epochs) + 0.5)
+    accuracy.set_xlim(0.5, max(1, len(epochs)) + 0.5)
     accuracy.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     if len(epochs) <= _FEW_EPOCHS:
         # Between few epochs minor ticks would stand at fractions.

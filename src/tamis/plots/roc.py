@@ -105,6 +105,7 @@ def _outline(curve: RocCurve, points: Sequence[WorkingPoint] = ()) -> tuple[Numb
     signal, rejection = curve.signal_efficiency[shown], 1 / curve.background_efficiency[shown]
     cells = np.stack((np.rint(signal * 500), np.rint(np.log(rejection) * 100)))
     kept = np.append(True, (np.diff(cells) != 0).any(axis=0))[: len(signal)]
+    kept[-1:] = True
     return signal[kept], rejection[kept]
 
 

@@ -49,6 +49,9 @@ _SETTINGS: dict[str, Any] = {
     "ytick.minor.size": 2.5,
     "xtick.minor.visible": True,
     "ytick.minor.visible": True,
+    # Text is a little wider in pixels than in a PDF: the layout of one must hold for the other.
+    "figure.constrained_layout.w_pad": 0.07,
+    "figure.constrained_layout.h_pad": 0.05,
     "legend.frameon": False,
     "legend.fontsize": 9.0,
     "legend.handlelength": 1.8,

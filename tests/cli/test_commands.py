@@ -1,0 +1,289 @@
+"""The program as a user runs it: right and wrong input, exit statuses, messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uproot
+import yaml
+
+import tamis
+from tamis.cli import main
+
+Make = Callable[..., dict[str, Any]]
+WriteTree = Callable[..., Path]
+
+
+def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the real program in a process of its own."""
+    command = [sys.executable, "-W", "error", "-m", "tamis", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process, in an empty folder: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        output = capsys.readouterr()
+        code = ended.value.code
+        assert "Traceback" not in output.err
+        return (0 if code is None else int(code)), output.out, output.err
+
+    return run
+
+
+def write_config(folder: Path, config: dict[str, Any], name: str = "small.yaml") -> Path:
+    path = folder / name
+    path.write_text(
+        yaml.safe_dump({key: value for key, value in config.items() if key != "data"}, sort_keys=False)
+    )
+    return path
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    result = program("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    assert all(command in result.stdout for command in ("demo", "simulate", "init", "check", "train"))
+    assert "--debug" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate", "init", "check", "train"])
+def test_every_command_explains_itself(command: str, inside) -> None:
+    code, out, _ = inside(command, "--help")
+    assert code == 0
+    assert "Usage: tamis" in out
+
+
+def test_demo_goes_the_whole_way(tmp_path: Path) -> None:
+    result = program("demo", "--events", "3000", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    run = tmp_path / "runs" / "demo"
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert 0.1 < metrics["limit"]["loss"] < 0.3
+    assert f"{metrics['test']['loss']:.4f}" in result.stdout
+    assert "Distance to the limit" in result.stdout
+    assert (run / "figures" / "figures.pdf").stat().st_size > 10_000
+    assert tamis.Classifier.load(run / "model").class_names == ("bkg1", "bkg2", "sig")
+    assert json.loads((run / "provenance.json").read_text())["command"] == "tamis demo --events 3000"
+    again = program("demo", "--events", "3000", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "runs/demo holds a run already" in again.stderr
+
+
+def test_simulate_then_init_then_check_then_train(inside, tmp_path: Path) -> None:
+    assert inside("simulate", "data", "--events", "2000", "--seed", "3")[0] == 0
+    names = [f"data/{name}_Events.root" for name in ("bkg1", "bkg2", "sig")]
+    code, out, _ = inside("init", *names, "-o", "start.yaml")
+    assert code == 0
+    assert "wrote start.yaml" in out
+    config = tamis.load_config(tmp_path / "start.yaml")
+    assert config.class_names == ("bkg1", "bkg2", "sig")
+    assert config.signal_names == ("sig",)
+    assert [feature.name for feature in config.features] == ["pt", "mass", "eta"]
+    code, out, _ = inside("check", "start.yaml")
+    assert code == 0
+    assert "Nothing stands in the way of a training." in out
+    options = ("--set", "training.epochs=1", "--set", "training.batch_size=64", "--output", "out/first")
+    code, out, _ = inside("train", "start.yaml", *options)
+    assert code == 0
+    written = tamis.load_config(tmp_path / "out/first/config.yaml")
+    assert (written.training.epochs, written.training.batch_size) == (1, 64)
+
+
+def test_init_output_trains_as_it_is(inside, tmp_path: Path, write_tree: WriteTree) -> None:
+    rng = np.random.default_rng(1)
+    for number, name in enumerate(("ttbar", "signal #1")):
+        write_tree(
+            f"{name}.root",
+            {
+                "pt": rng.exponential(50, 1500),
+                "a b": rng.normal(number, 1, 1500),
+                "btag": np.where(rng.random(1500) < 0.2, -99.0, rng.random(1500)),
+                "dxy": np.where(rng.random(1500) < 0.1, np.nan, rng.normal(size=1500)),
+                "eventNumber": np.arange(1500, dtype=np.int64),
+                "genWeight": rng.normal(1, 0.1, 1500),
+                "year": np.full(1500, 2018, np.int32),
+                "tag": np.full(1500, float(number)) + rng.normal(0, 1e-3, 1500),
+            },
+        )
+    code, text, _ = inside("init", "ttbar.root", "signal #1.root")
+    assert code == 0
+    for name, reason in (
+        ("eventNumber", "looks like a number that identifies events"),
+        ("genWeight", "looks like an event weight"),
+        ("year", "is 2018 in all events"),
+        ("tag", "nearly identifies the class"),
+    ):
+        assert any(line.startswith(f"  # - {name}") and reason in line for line in text.splitlines()), name
+    (tmp_path / "c.yaml").write_text(text)
+    config = tamis.load_config(tmp_path / "c.yaml")
+    found = {feature.name: (feature.expression, feature.missing) for feature in config.features}
+    assert found["a b"] == ("`a b`", None)
+    assert found["btag"] == ("btag", (-99.0,))
+    assert str(found["dxy"]) == "('dxy', (nan,))"
+    assert config.signal_names == ("signal_1",)
+    assert inside("train", "c.yaml", "--set", "training.epochs=1")[0] == 0
+
+
+def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_classes: Make) -> None:
+    config = two_classes(300)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "site").mkdir()
+    path = write_config(tmp_path / "elsewhere", config)
+    for name in ("bkg", "sig"):
+        (tmp_path / f"{name}.root").rename(tmp_path / "site" / f"{name}.root")
+    code, _, error = inside("train", str(path))
+    assert code == 2
+    assert "no file matches" in error
+    assert inside("train", str(path), "--data", "site", "-o", "one")[0] == 0
+    (tmp_path / "site").rename(tmp_path / "other")
+    assert inside("train", str(path), "--data", "other", "-o", "two")[0] == 0
+    weights = [(tmp_path / run / "model" / "weights.safetensors").read_bytes() for run in ("one", "two")]
+    assert weights[0] == weights[1]  # bit-identical, wherever the files are
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "one", "other", "two"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["train"], "Missing argument 'CONFIG'"),
+        (["train", "absent.yaml"], "absent.yaml"),
+        (["train", "small.yaml", "--set", "training.epoch=3"], "did you mean 'epochs'?"),
+        (["train", "small.yaml", "--set", "training.epochs=none"], "training.epochs (from --set)"),
+        (["train", "small.yaml", "--set", "training"], "--set"),
+        (["train", "small.yaml", "--data", "nowhere"], "no file matches"),
+        (["train", "small.yaml", "--output", "small.yaml"], "small.yaml is a file"),
+        (["train", "small.yaml", "--output", "small.yaml/run"], "small.yaml is a file; choose another"),
+        (["train", "small.yaml", "--set", "training.devices=77"], "training.devices is 77"),
+        (
+            ["check", "small.yaml", "--set", "samples[0].tree=Events"],
+            "tree 'Events' is missing; the file holds 'tree'",
+        ),
+        (["check", "small.yaml", "--set", "features=[x, z]"], "branch 'z' is missing"),
+        (["init", "bkg.root"], "at least two classes"),
+        (["init", "bkg.root", "absent.root"], "no file matches"),
+        (["init", "bkg.root", "sig.root", "-o", "small.yaml"], "small.yaml exists already"),
+        (["simulate", "d", "--events", "0"], "events"),
+        (["simulate", "d", "--events", "many"], "Invalid value"),
+        (["demo", "--output", "."], "holds files that are not of a run"),
+    ],
+)
+def test_a_wrong_request_is_told_in_words(
+    inside, tmp_path: Path, two_classes: Make, arguments: Sequence[str], message: str
+) -> None:
+    write_config(tmp_path, two_classes(100))
+    before = sorted(tmp_path.rglob("*"))
+    code, out, error = inside(*arguments)
+    assert code == 2
+    assert message in error
+    assert out == ""
+    assert sorted(tmp_path.rglob("*")) == before  # nothing was written
+
+
+def test_a_training_that_diverges_is_status_1(inside, tmp_path: Path, two_classes: Make) -> None:
+    write_config(tmp_path, two_classes(100))
+    code, _, error = inside(
+        "train", "small.yaml", "--set", "training.optimizer={name: sgd, learning_rate: 1e38}"
+    )
+    assert code == 1
+    assert "not a finite number any more in epoch 1" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = program("train", "absent.yaml", "--debug", cwd=tmp_path)
+    assert result.returncode != 0
+    assert "Traceback" in result.stderr
+    assert "ConfigurationError" in result.stderr
+    quiet = program("train", "absent.yaml", cwd=tmp_path)
+    assert quiet.returncode == 2
+    assert "Traceback" not in quiet.stderr
+    assert 1 <= len(quiet.stderr.strip().splitlines()) <= 4
+
+
+def test_check_reports_problems_and_suspicions_together(
+    inside, tmp_path: Path, write_tree: WriteTree
+) -> None:
+    rng = np.random.default_rng(1)
+    for number, name in enumerate(("bkg", "sig")):
+        weight = rng.uniform(0.5, 1, 1000)
+        weight[3] = 80
+        write_tree(
+            f"{name}.root",
+            {
+                "x": np.where(rng.random(1000) < 0.01, np.nan, rng.normal(size=1000)),
+                "btag": np.where(rng.random(1000) < 0.1, -99.0, rng.random(1000)),
+                "truth": np.full(1000, number),
+                "flat": np.ones(1000),
+                "w": weight,
+            },
+        )
+    config = {
+        "samples": [{"name": n, "class": n, "files": f"{n}.root", "weight": "w"} for n in ("bkg", "sig")],
+        "classes": {"bkg": {}, "sig": {"signal": True}},
+        "features": ["x", "btag", "truth", "flat"],
+    }
+    write_config(tmp_path, config)
+    code, out, error = inside("check", "small.yaml")
+    assert code == 2
+    assert "see the problems above" in error
+    for text in (
+        "feature 'x' (x) is not a finite number in",
+        "feature 'btag' is -99 in",
+        "declare it with `missing: -99`",
+        "feature 'truth' nearly identifies the class",
+        "feature 'flat' is 1 in all events",
+        "one event carries",
+    ):
+        assert text in out, text
+
+
+def test_a_sample_without_events_in_a_part_is_refused_with_counts(
+    inside, tmp_path: Path, write_tree: WriteTree, two_classes: Make
+) -> None:
+    config = two_classes(100)
+    write_tree("sig.root", {"x": np.zeros(1), "y": np.zeros(1)})
+    write_config(tmp_path, config)
+    code, _, error = inside("train", "small.yaml")
+    assert code == 2
+    assert "class sig: no events in the" in error
+    assert "it has 1 events in all" in error
+
+
+def test_empty_files_stand_in_the_ledger(inside, tmp_path: Path, two_classes: Make) -> None:
+    config = two_classes(300)
+    with uproot.recreate(tmp_path / "empty.root") as file:
+        file.mktree("tree", {"x": "float64", "y": "float64"})
+    config["samples"][0]["files"] = ["bkg.root", "empty.root"]
+    write_config(tmp_path, config)
+    assert inside("train", "small.yaml", "-o", "run")[0] == 0
+    ledger = json.loads((tmp_path / "run" / "events.json").read_text())
+    assert ledger["samples"][0]["files"] == {"bkg.root": 300, "empty.root": 0}
+
+
+def test_a_log_stays_quiet(tmp_path: Path, two_classes: Make) -> None:
+    write_config(tmp_path, two_classes(200))
+    environment = {**os.environ, "COLUMNS": "80"}
+    result = subprocess.run(
+        [sys.executable, "-m", "tamis", "train", "small.yaml"],
+        capture_output=True, text=True, cwd=tmp_path, check=True, env=environment,
+    )  # fmt: skip
+    assert result.stderr.splitlines() == [
+        "tamis: reading", "tamis: training", "tamis: evaluation", "tamis: figures and files",
+    ]  # fmt: skip
+    assert "\x1b" not in result.stdout + result.stderr

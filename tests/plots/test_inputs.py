@@ -1,0 +1,136 @@
+"""The figure of the inputs: panels, pages, missing values and what lies outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+
+from tamis.errors import TamisError
+from tamis.plots.histogram import fill
+from tamis.plots.inputs import PANELS_PER_PAGE, plot_inputs
+from tamis.plots.labels import axis_label, class_styles
+
+three = class_styles(["bkg1", "bkg2", "sig"], ["BKG 1", None, "SIGNAL"])
+
+
+def draw(events: Any, values: np.ndarray, features: list[str] | None = None) -> list[Figure]:
+    names = features or [f"feature_{index}" for index in range(values.shape[1])]
+    return plot_inputs(values, events.class_index, events.weight, classes=three, features=names)
+
+
+@pytest.mark.mpl_image_compare(baseline_dir="baseline", savefig_kwargs={"dpi": 55}, tolerance=5)
+def test_inputs_image(events_of: Callable[..., Any]) -> Figure:
+    events = events_of(1)
+    values = np.stack(
+        [20 * np.exp(events.values[:, 0]), events.values[:, 1], np.rint(events.values[:, 2])], axis=1
+    )
+    values[::7, 1] = np.nan
+    names = [axis_label("pt", "$p_T$", "GeV"), axis_label("weird_$_name"), axis_label("n_jets")]
+    (figure,) = draw(events, values, names)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["$p_T$ [GeV]", r"weird_\$_name", "n_jets"]
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("features", "panels"),
+    [(1, [1]), (2, [2]), (3, [3]), (4, [4]), (13, [7, 6]), (30, [10, 10, 10])],
+)
+def test_each_feature_has_a_panel(events_of: Callable[..., Any], features: int, panels: list[int]) -> None:
+    events = events_of(2, events=30)
+    values = np.random.default_rng(1).normal(size=(30, features))
+    figures = draw(events, values)
+    assert [len(figure.axes) for figure in figures] == panels
+    labels = [axes.get_xlabel() for figure in figures for axes in figure.axes]
+    assert labels == [f"feature_{index}" for index in range(features)]
+    assert max(panels) <= PANELS_PER_PAGE
+
+
+def test_a_panel_shows_the_histogram_of_each_class(events_of: Callable[..., Any]) -> None:
+    events = events_of(3)
+    (figure,) = draw(events, events.values)
+    lines = [
+        patch for patch in figure.axes[0].patches if isinstance(patch, StepPatch) and not patch.get_fill()
+    ]
+    assert len(lines) == 3
+    for index, line in enumerate(lines):
+        mask = events.class_index == index
+        drawn = line.get_data()
+        expected = fill(events.values[mask, 0], events.weight[mask], drawn.edges)
+        assert expected is not None
+        assert drawn.values == pytest.approx(expected.density)
+
+
+def test_the_legend_names_the_classes_once(events_of: Callable[..., Any]) -> None:
+    events = events_of(3)
+    (figure,) = draw(events, np.tanh(events.values))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["BKG 1", "bkg2", "SIGNAL"]
+
+
+def test_what_lies_outside_is_shaded_and_named(events_of: Callable[..., Any]) -> None:
+    events = events_of(3)
+    values = np.tanh(events.values)
+    values[0, 0] = 1e6
+    (figure,) = draw(events, values)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "all values outside the range"
+    assert figure.axes[0].get_xlim()[1] < 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "note"), [(0, ""), (1, "missing: < 0.1%"), (300, "missing: 10.0%"), (3000, "missing: 100.0%")]
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_missing_values_are_stated(
+    events_of: Callable[..., Any], missing: int, note: str, value: float
+) -> None:
+    events = events_of(4)
+    values = events.values[:, :1].copy()
+    values[:missing] = value
+    (figure,) = draw(events, values)
+    assert figure.axes[0].get_title(loc="right") == note
+    assert [text.get_text() for text in figure.axes[0].texts] == (["no values"] if missing == 3000 else [])
+
+
+@pytest.mark.parametrize("kept", [[0, 2], [1], []])
+def test_classes_without_events_are_left_out(events_of: Callable[..., Any], kept: list[int]) -> None:
+    events = events_of(5)
+    mask = np.isin(events.class_index, kept)
+    (figure,) = plot_inputs(
+        events.values[mask],
+        events.class_index[mask],
+        events.weight[mask],
+        classes=three,
+        features=list("abc"),
+    )
+    lines = [
+        patch for patch in figure.axes[1].patches if isinstance(patch, StepPatch) and not patch.get_fill()
+    ]
+    assert len(lines) == len(kept)
+
+
+def test_negative_bins_stay_visible(events_of: Callable[..., Any]) -> None:
+    events = events_of(6)
+    weight = np.where(events.values[:, 0] < -1.0, -0.5, 1.0)
+    (figure,) = plot_inputs(events.values[:, :1], events.class_index, weight, classes=three, features=["a"])
+    assert figure.axes[0].get_ylim()[0] < 0
+    (figure,) = plot_inputs(
+        events.values[:, :1], events.class_index, np.abs(weight), classes=three, features=["a"]
+    )
+    assert figure.axes[0].get_ylim()[0] == 0
+
+
+def test_arrays_that_do_not_fit_are_refused(events_of: Callable[..., Any]) -> None:
+    events = events_of(7)
+    with pytest.raises(TamisError, match=r"expected values of shape \[n_events, 2\], found \(3000, 3\)"):
+        draw(events, events.values, ["a", "b"])
+    with pytest.raises(TamisError, match="weight: expected 2 events"):
+        plot_inputs(np.zeros((2, 1)), [0, 1], [1.0], classes=three, features=["a"])
+
+
+def test_no_features_give_no_pages() -> None:
+    assert plot_inputs(np.zeros((2, 0)), [0, 1], [1.0, 1.0], classes=three, features=[]) == []
