@@ -13,7 +13,7 @@ from tamis.plots.style import figure_style
 
 
 @figure_style()
-def figure(text: str = "$x$") -> Figure:
+def figure(text: str = "x") -> Figure:
     drawn = Figure(figsize=(2, 1.5), layout="constrained")
     axes = drawn.add_subplot()
     axes.plot([0, 1], [0, 1])

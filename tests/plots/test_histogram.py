@@ -15,7 +15,7 @@ values_of_any_size = arrays(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(values_of_any_size, values_of_any_size, st.integers(FEWEST_BINS, MOST_BINS))
 def test_edges_rise_and_hold_every_value(first: np.ndarray, second: np.ndarray, bins: int) -> None:
     found = binning([first, np.empty(0), second], bins)

@@ -70,7 +70,8 @@ def test_a_limit_is_dashed_and_named(events_of: Callable[..., Any]) -> None:
     limit = roc_curve(events.scores[:, 2], is_signal, events.weight)
     (axes,) = plot_roc([RocLine(three[2], limit, limit)], limit_name="MELA").axes
     assert [line.get_linestyle() for line in axes.lines[1:3]] == ["-", "--"]
-    assert legend_texts(axes)[1] == f"MELA  (AUC {limit.auc:.4f})"
+    expected = [f"SIGNAL  (AUC {limit.auc:.4f}, MELA {limit.auc:.4f})", "MELA", "random choice"]
+    assert legend_texts(axes) == expected
 
 
 def test_many_events_make_a_small_figure() -> None:

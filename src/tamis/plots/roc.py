@@ -46,7 +46,7 @@ def plot_roc(lines: Sequence[RocLine], *, limit_name: str = "limit") -> Figure:
 
     Args:
         lines: the curves.
-        limit_name: what the dashed curves are, for the legend.
+        limit_name: what the dashed curves are, for the legend; safe to draw.
     """
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.add_subplot()
@@ -119,12 +119,11 @@ def _highest(line: RocLine, from_efficiency: float = 0.0) -> float:
 def _legend_entries(lines: Sequence[RocLine], limit_name: str) -> list[Entry]:
     entries: list[Entry] = []
     for line in lines:
-        entries.append(
-            (Line2D([], [], color=line.style.colour), f"{line.style.text}  (AUC {line.curve.auc:.4f})")
-        )
-        if line.limit is not None:
-            dashed = Line2D([], [], color=line.style.colour, linestyle="--", linewidth=1.2)
-            entries.append((dashed, f"{limit_name}  (AUC {line.limit.auc:.4f})"))
+        limit = "" if line.limit is None else f", {limit_name} {line.limit.auc:.4f}"
+        handle = Line2D([], [], color=line.style.colour)
+        entries.append((handle, f"{line.style.text}  (AUC {line.curve.auc:.4f}{limit})"))
+    if any(line.limit is not None for line in lines):
+        entries.append((Line2D([], [], color=TEXT_COLOUR, linestyle="--", linewidth=1.2), limit_name))
     if any(line.working_points for line in lines):
         entries.append((Line2D([], [], color=TEXT_COLOUR, marker="o", linestyle=""), "working points"))
     entries.append((Line2D([], [], color=MUTED_COLOUR, linewidth=1.0, linestyle=":"), "random choice"))
