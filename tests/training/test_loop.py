@@ -130,7 +130,7 @@ def test_a_loss_that_is_no_number_stops_with_advice() -> None:
 def test_every_event_is_in_every_epoch_once(events: int, batch_size: int) -> None:
     data = sample(events, 1)
     blocks = shuffled_blocks(data, batch_size, 5, place(1, batch_size, [2, 2]))
-    seen = [np.asarray(next(blocks)) for _ in range(3)]
+    seen = [np.array(next(blocks)) for _ in range(3)]
     blocks.close()
     expected = sorted(map(tuple, data.packed(-(-events // batch_size) * batch_size).tolist()))
     for block in seen:
@@ -142,10 +142,10 @@ def test_every_event_is_in_every_epoch_once(events: int, batch_size: int) -> Non
 def test_an_epoch_can_be_drawn_again() -> None:
     placement = place(1, 64, [2, 2])
     blocks = shuffled_blocks(sample(500, 1), 64, 5, placement)
-    third = [np.asarray(next(blocks)) for _ in range(3)][2]
+    third = [np.array(next(blocks)) for _ in range(3)][2]
     blocks.close()
     again = shuffled_blocks(sample(500, 1), 64, 5, placement, first_epoch=2)
-    assert np.asarray(next(again)).tobytes() == third.tobytes()
+    assert np.array(next(again)).tobytes() == third.tobytes()
     again.close()
 
 
@@ -154,7 +154,7 @@ def test_the_shuffle_on_a_device_keeps_every_event() -> None:
     data = sample(100, 1)
     placement = Placement(place(1, 64, [2, 2]).mesh, "gpu", "test")
     blocks = shuffled_blocks(data, 64, 5, placement)
-    seen = [np.asarray(next(blocks)) for _ in range(2)]
+    seen = [np.array(next(blocks)) for _ in range(2)]
     expected = sorted(map(tuple, data.packed(128).tolist()))
     for block in seen:
         assert sorted(map(tuple, block.transpose(0, 2, 1).reshape(-1, 4).tolist())) == expected

@@ -79,5 +79,6 @@ def _live(progress: Progress, config: Config) -> Watch:
 def _note(epoch: Epoch, config: Config) -> str:
     return (
         f"epoch {epoch.number}/{config.training.epochs}  loss {epoch.training_loss:.4f}  "
-        f"validation {epoch.validation_loss:.4f}  accuracy {epoch.validation_accuracy:.4f}  {epoch.seconds:.2f} s/epoch"
+        f"validation {epoch.validation_loss:.4f}  accuracy {epoch.validation_accuracy:.4f}  "
+        f"{epoch.events_per_second:,.0f} events/s"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,8 @@ from tamis.training.devices import Placement
 
 Block = jax.Array
 """[batches, inputs + 2, batch size]: the inputs of each event, its class and its weight, events last."""
+
+_ROWS_AT_ONCE = 16_384  # gathered and transposed while they are in the cache
 
 BLOCK = PartitionSpec(None, None, "events")
 """How a block is divided among the devices."""
@@ -63,7 +67,7 @@ def fixed_block(events: WeightedInputs, batch_size: int, placement: Placement) -
 def shuffled_blocks(
     events: WeightedInputs, batch_size: int, seed: int, placement: Placement, *, first_epoch: int = 0
 ) -> Generator[Block, None, None]:
-    """Give the block of each epoch, without end.
+    """Give the block of each epoch, without end; a block may be overwritten once the next one is asked for.
 
     The permutation of an epoch follows from the seed and the epoch's number alone. On a CPU the events are
     shuffled by NumPy, in a thread, while the epoch before trains; elsewhere they live on the device and are
@@ -93,24 +97,52 @@ def _put(block: NDArray[np.float32], placement: Placement) -> Block:
 def _shuffle_on_host(
     packed: NDArray[np.float32], events: int, batch_size: int, seed: int, placement: Placement, epoch: int
 ) -> Generator[Block, None, None]:
-    fill = partial(_fill, packed, events, batch_size, seed)
+    shape = (placement.count, len(packed) // batch_size, packed.shape[1], batch_size // placement.count)
+    # two buffers in turn: while the program reads one, the thread fills the other
+    buffers = cycle((_aligned(shape), _aligned(shape)))
+    fill = partial(_fill, packed, events, seed)
     with ThreadPoolExecutor(max_workers=1) as thread:
-        future: Future[NDArray[np.float32]] = thread.submit(fill, epoch)
+        future: Future[NDArray[np.float32]] = thread.submit(fill, next(buffers), epoch)
         while True:
-            block = future.result()
+            shards = future.result()
             epoch += 1
-            future = thread.submit(fill, epoch)
-            yield _put(block, placement)
+            future = thread.submit(fill, next(buffers), epoch)
+            yield _share(shards, placement)
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Allocate an array at a multiple of 64 bytes, which JAX uses on a CPU without copying it."""
+    size = math.prod(shape) * 4
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(np.float32).reshape(shape)
 
 
 def _fill(
-    packed: NDArray[np.float32], events: int, batch_size: int, seed: int, epoch: int
+    packed: NDArray[np.float32], events: int, seed: int, shards: NDArray[np.float32], epoch: int
 ) -> NDArray[np.float32]:
+    """Shuffle the events into the shards, [devices, batches, rows, events of a shard]."""
+    devices, batches, rows, share = shards.shape
     order = np.arange(len(packed))
     order[:events] = np.random.default_rng((seed, epoch)).permutation(events)
-    # "clip" because NumPy copies once more to be able to raise
-    rows = packed.take(order, axis=0, mode="clip").reshape(-1, batch_size, packed.shape[1])
-    return np.ascontiguousarray(rows.transpose(0, 2, 1))
+    of_batch = order.reshape(batches, devices * share)
+    step = max(_ROWS_AT_ONCE // (devices * share), 1)
+    gathered = np.empty((step * devices * share, rows), np.float32)
+    for first in range(0, batches, step):
+        chosen = of_batch[first : first + step].ravel()
+        some = gathered[: len(chosen)]
+        # "clip" because NumPy copies once more to be able to raise
+        packed.take(chosen, axis=0, out=some, mode="clip")
+        shards[:, first : first + step] = some.reshape(-1, devices, share, rows).transpose(1, 0, 3, 2)
+    return shards
+
+
+def _share(shards: NDArray[np.float32], placement: Placement) -> Block:
+    devices, batches, rows, share = shards.shape
+    pieces = [jax.device_put(shards[number], device) for number, device in enumerate(placement.mesh.devices.flat)]
+    sharding = NamedSharding(placement.mesh, BLOCK)
+    block: Block = jax.make_array_from_single_device_arrays((batches, rows, devices * share), sharding, pieces)
+    return block
 
 
 def _shuffle_on_device(

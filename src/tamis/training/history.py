@@ -11,12 +11,14 @@ class Epoch:
 
     Args:
         number: counted from 1.
-        training_loss: weighted mean over the training events, in nats.
-        training_accuracy: weighted share of training events whose highest score is right.
+        training_loss: weighted mean over the training events, in nats; each event with the weights of the network
+            before its step, so that it runs behind the validation loss while the network learns fast.
+        training_accuracy: weighted share of training events whose highest score is right, likewise.
         validation_loss: the same as `training_loss` for the validation events.
         validation_accuracy: the same as `training_accuracy` for the validation events.
         learning_rate: of the last step of the epoch.
         seconds: wall time of the epoch.
+        events: training events in the epoch.
     """
 
     number: int
@@ -26,6 +28,12 @@ class Epoch:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    events: int = 0
+
+    @property
+    def events_per_second(self) -> float:
+        """Training events per second of wall time."""
+        return self.events / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def train(
     for number in range(1, settings.epochs + 1):
         started = time.perf_counter()
         state, sums = program(state, next(blocks), checks)
-        epoch = _result(number, sums, float(rate(number * steps - 1)), started)
+        epoch = _result(number, sums, float(rate(number * steps - 1)), started, len(training))
         epochs.append(epoch)
         if improves(epochs, best, settings.early_stopping):
             best, kept = number, np.array(state.parameters)
@@ -95,7 +95,7 @@ def _everywhere(state: State, placement: Placement) -> State:
     return copied
 
 
-def _result(number: int, sums: EpochSums, rate: float, started: float) -> Epoch:
+def _result(number: int, sums: EpochSums, rate: float, started: float, events: int) -> Epoch:
     measured = [float(value) for value in sums]
     if not all(math.isfinite(value) for value in measured):
         raise TrainingError(
@@ -105,7 +105,7 @@ def _result(number: int, sums: EpochSums, rate: float, started: float) -> Epoch:
         )
     loss, accuracy, validation_loss, validation_accuracy = measured
     seconds = time.perf_counter() - started
-    return Epoch(number, loss, accuracy, validation_loss, validation_accuracy, rate, seconds)
+    return Epoch(number, loss, accuracy, validation_loss, validation_accuracy, rate, seconds, events)
 
 
 def improves(epochs: list[Epoch], best: int, stopping: EarlyStopping | None) -> bool:
