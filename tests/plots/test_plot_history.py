@@ -73,3 +73,19 @@ def test_losses_that_are_not_finite_are_gaps() -> None:
     figure = plot_history(History(epochs, best=1, reason="the loss is not finite"))
     figure.draw_without_rendering()
     assert np.isfinite(figure.axes[0].get_ylim()).all()
+
+
+def test_a_first_epoch_far_away_does_not_press_the_others_into_a_line() -> None:
+    losses = [0.9, *(0.30 - 0.001 * number for number in range(9))]
+    epochs = tuple(
+        Epoch(number, loss, 1 - loss, loss + 0.005, 0.99 - loss, learning_rate=1e-3, seconds=0.1)
+        for number, loss in enumerate(losses, start=1)
+    )
+    loss, accuracy = plot_history(History(epochs, best=10, reason="all")).axes
+    low, high = loss.get_ylim()
+    assert low < 0.292
+    assert 0.305 < high < 0.4
+    assert [text.get_text() for text in loss.texts] == ["epoch 1: training 0.9, validation 0.905 (off the axis)"]
+    assert [text.get_text() for text in accuracy.texts] == ["epoch 1: training 0.1, validation 0.09 (off the axis)"]
+    # every point is still drawn
+    assert list(loss.lines[1].get_ydata()) == losses

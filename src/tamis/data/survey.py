@@ -17,7 +17,9 @@ _IDENTIFIER = re.compile(
     r"|eventnumber|runnumber|mcchannelnumber"
 )
 _WEIGHT = re.compile(r"(?i)weight|(^|_)(wgt|xsec|crosssection|lumiscale|scalefactor|sf)($|_)")
-_TRUTH = re.compile(r"(?i:log_?density|truth|(^|_)(label|target|is_?(signal|sig|bkg))($|_))|^[Gg]en([A-Z_]|$)")
+_TRUTH = re.compile(
+    r"(?i:log_?density|truth|(^|_)(label|target|is_?(signal|sig|bkg))($|_))|^[Gg]en([A-Z_]|$)"
+)
 _SENTINELS = (-9999.0, -999.0, -99.0, -9.0, -1.0, 999.0, 9999.0)
 
 PURITY = 0.98
@@ -129,7 +131,9 @@ def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], cl
     if len(edges) > 200:
         edges = np.unique(np.quantile(values, np.linspace(0, 1, 201), method="lower"))
     bins = np.searchsorted(edges, values, side="right")
-    learned, measured = (_shares(bins[half::2], class_index[half::2], classes, len(edges) + 1) for half in (0, 1))
+    learned, measured = (
+        _shares(bins[half::2], class_index[half::2], classes, len(edges) + 1) for half in (0, 1)
+    )
     present = np.flatnonzero(measured.sum(axis=1))
     assigned = learned.argmax(axis=0)
     return float(measured[assigned, np.arange(measured.shape[1])].sum() / max(len(present), 1))

@@ -19,6 +19,7 @@ from tamis.training.history import History
 TRAINING_COLOUR = SIX_COLOURS[0]
 VALIDATION_COLOUR = SIX_COLOURS[2]
 _FEW_EPOCHS = 25
+_FOCUS_FROM = 6
 _CHOSEN: dict[str, Any] = {
     "marker": "o",
     "markersize": 7,
@@ -50,8 +51,11 @@ def plot_history(history: History) -> Figure:
         loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         loss.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        _focus(loss, training, validation)
     training, validation = [e.training_accuracy for e in epochs], [e.validation_accuracy for e in epochs]
     _draw_curves(accuracy, numbers, training, validation, history.best)
+    _focus(accuracy, training, validation)
     loss.set_ylabel("Loss")
     accuracy.set_ylabel("Accuracy")
     figure.align_ylabels()
@@ -77,6 +81,36 @@ def _draw_curves(
     axes.plot(numbers, validation, marker=marker, color=VALIDATION_COLOUR, linestyle="--")
     chosen = [value for number, value in zip(numbers, validation, strict=True) if number == best]
     axes.plot([best] * len(chosen), chosen, **_CHOSEN)
+
+
+def _focus(axes: Axes, training: Sequence[float], validation: Sequence[float]) -> None:
+    """Keep the first epochs, in which a network learns most, from pressing all others into a line."""
+    start = max(1, len(training) // 10)
+    later = np.array([*training[start:], *validation[start:]])
+    everything = np.array([*training, *validation])
+    if len(training) < _FOCUS_FROM or not np.isfinite(everything).all():
+        return
+    span = max(np.ptp(later), 1e-3 * np.abs(later).max(), 1e-12)
+    low, high = later.min() - 0.3 * span, later.max() + 0.3 * span
+    if np.ptp(everything) < 3 * span or (everything.min() >= low and everything.max() <= high):
+        return
+    axes.set_ylim(low, high)
+    outside = [
+        f"{name} {values[0]:.3g}"
+        for name, values in (("training", training), ("validation", validation))
+        if not low <= values[0] <= high
+    ]
+    if outside:
+        side = 0.94 if everything.max() > high else 0.06
+        axes.annotate(
+            f"epoch 1: {', '.join(outside)} (off the axis)",
+            (0.98, side),
+            xycoords="axes fraction",
+            ha="right",
+            va="top" if side > 0.5 else "bottom",
+            fontsize=9.0,
+            color=MUTED_COLOUR,
+        )
 
 
 def _spans_decades(values: Sequence[float]) -> bool:

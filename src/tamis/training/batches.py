@@ -139,9 +139,13 @@ def _fill(
 
 def _share(shards: NDArray[np.float32], placement: Placement) -> Block:
     devices, batches, rows, share = shards.shape
-    pieces = [jax.device_put(shards[number], device) for number, device in enumerate(placement.mesh.devices.flat)]
+    pieces = [
+        jax.device_put(shards[number], device) for number, device in enumerate(placement.mesh.devices.flat)
+    ]
     sharding = NamedSharding(placement.mesh, BLOCK)
-    block: Block = jax.make_array_from_single_device_arrays((batches, rows, devices * share), sharding, pieces)
+    block: Block = jax.make_array_from_single_device_arrays(
+        (batches, rows, devices * share), sharding, pieces
+    )
     return block
 
 
