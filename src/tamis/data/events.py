@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,19 +120,40 @@ class SampleReading:
     problems: tuple[Problem, ...]
 
 
-@dataclass
 class _Rows:
-    """Collects the selected rows of all chunks."""
+    """The selected rows of all chunks: columns that grow, each in one piece, so that none is copied to join it."""
 
-    columns: dict[str, list[NDArray[np.generic]]] = field(default_factory=dict)
+    def __init__(self, plan: SamplePlan, entries: int) -> None:
+        self.entries = entries
+        self.seen = 0
+        self.length = 0
+        kinds: dict[str, Any] = {"weight": np.float64, "identity": np.uint64, "entry": np.int64}
+        kinds |= dict.fromkeys(("class_index", "sample_index", "file_index"), np.int32)
+        kinds |= {f"spectators/{each.name}": np.float64 for each in plan.spectators}
+        kinds |= {f"reference/{each.name}": np.float64 for each in plan.reference}
+        self.columns: dict[str, NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
+        # one feature after the other: written and scaled column by column
+        self.columns["features"] = np.empty((len(plan.features), 0), np.float32)
 
-    def add(self, **columns: NDArray[np.generic]) -> None:
+    def add(self, read: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Append rows, of which a chunk gave so many for so many entries that were read."""
+        self.seen += read
+        end = self.length + columns["weight"].shape[-1]
+        if end > self.columns["weight"].shape[-1]:
+            expected = int(1.02 * end * self.entries / max(self.seen, 1))
+            self._grow(max(expected, end))
         for name, values in columns.items():
-            self.columns.setdefault(name, []).append(values)
+            self.columns[name][..., self.length : end] = values
+        self.length = end
 
-    def join(self, name: str, empty: NDArray[np.generic]) -> NDArray[np.generic]:
-        pieces = self.columns.pop(name, [])
-        return np.concatenate(pieces) if pieces else empty
+    def _grow(self, capacity: int) -> None:
+        for name, before in self.columns.items():
+            larger = np.empty((*before.shape[:-1], capacity), before.dtype)
+            larger[..., : self.length] = before[..., : self.length]
+            self.columns[name] = larger
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name][..., : self.length]
 
 
 @dataclass
@@ -170,41 +193,55 @@ def read_events(
     """
     inputs = sorted(inputs, key=lambda item: item[0].sample)
     files = sorted({schema.source.identity for _, schemas in inputs for schema in schemas})
-    gathered = _Rows()
+    entries = sum(schema.entries for _, schemas in inputs for schema in schemas)
+    gathered = _Rows(inputs[0][0], entries)
     readings = []
     for number, (plan, schemas) in enumerate(inputs):
         count = _Count()
         for schema in sorted(schemas, key=lambda schema: schema.source.identity):
-            for chunk in read_chunks(schema, plan.scalars | plan.indexed, rows):
-                labels = (number, files.index(schema.source.identity))
-                _add_chunk(gathered, count, plan, chunk, labels)
+            labels = (number, files.index(schema.source.identity))
+            for chunk in _ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
+                gathered.add(chunk.length, _select(count, plan, chunk, labels))
                 if progress is not None:
                     progress(chunk.length)
         readings.append(_reading(plan, tuple(schemas), count))
     names = tuple(plan.sample for plan, _ in inputs)
-    return _events(gathered, inputs[0][0], fractions, names, tuple(files)), tuple(readings)
+    return _events(gathered, fractions, names, tuple(files)), tuple(readings)
 
 
-def _add_chunk(
-    gathered: _Rows, count: _Count, plan: SamplePlan, chunk: Chunk, labels: tuple[int, int]
-) -> None:
+def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Read the next chunk in a thread while this one is used."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(next, chunks, None)
+        while (chunk := following.result()) is not None:
+            following = thread.submit(next, chunks, None)
+            yield chunk
+
+
+def _select(
+    count: _Count, plan: SamplePlan, chunk: Chunk, labels: tuple[int, int]
+) -> dict[str, NDArray[Any]]:
     weight = _float(_evaluate(plan.weight, chunk))
     selected = _selected(plan, chunk)
     _count_weights(count, plan, chunk, weight, selected)
-    rows = np.flatnonzero(selected & np.isfinite(weight))
-    features = np.stack([_feature(count, plan, chunk, each, rows) for each in plan.features], axis=1)
-    constant = np.ones(len(rows), np.int32)
-    gathered.add(
-        features=features,
-        weight=weight[rows],
-        class_index=constant * plan.class_index,
-        identity=_identity(plan, chunk)[rows],
-        sample_index=constant * labels[0],
-        file_index=constant * labels[1],
-        entry=chunk.first_entry + rows,
+    used = selected & np.isfinite(weight)
+    # where all are used, a slice copies nothing
+    rows = slice(None) if used.all() else np.flatnonzero(used)
+    features = np.empty((len(plan.features), int(np.count_nonzero(used))), np.float32)
+    for values, feature in zip(features, plan.features, strict=True):
+        values[:] = _feature(count, plan, chunk, feature, rows)
+    constant = np.ones(features.shape[1], np.int32)
+    return {
+        "features": features,
+        "weight": weight[rows],
+        "class_index": constant * plan.class_index,
+        "identity": _identity(plan, chunk)[rows],
+        "sample_index": constant * labels[0],
+        "file_index": constant * labels[1],
+        "entry": np.arange(chunk.first_entry, chunk.first_entry + chunk.length)[rows],
         **{f"spectators/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.spectators},
         **{f"reference/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.reference},
-    )
+    }
 
 
 def _selected(plan: SamplePlan, chunk: Chunk) -> NDArray[np.bool_]:
@@ -232,20 +269,36 @@ def _count_weights(
 
 
 def _feature(
-    count: _Count, plan: SamplePlan, chunk: Chunk, feature: Quantity, rows: NDArray[np.int64]
+    count: _Count, plan: SamplePlan, chunk: Chunk, feature: Quantity, rows: slice | NDArray[np.int64]
 ) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # too large for the network's 32 bits counts as infinite
         values = _quantity(feature, chunk)[rows].astype(np.float32)
+    # a sum is finite only where every value is, and is quicker to find
+    with np.errstate(invalid="ignore", over="ignore"):
+        complete = np.isfinite(values.sum(dtype=np.float64))
+    return values if complete else _without_infinities(count, plan, chunk, feature, rows, values)
+
+
+def _without_infinities(
+    count: _Count,
+    plan: SamplePlan,
+    chunk: Chunk,
+    feature: Quantity,
+    rows: slice | NDArray[np.int64],
+    values: NDArray[np.float32],
+) -> NDArray[np.float32]:
     missing = ~np.isfinite(values)
-    if missing.any():
-        first = chunk.first_entry + int(rows[np.flatnonzero(missing)[0]])
-        before = count.missing.get(feature.name) or MissingValues(
-            plan.sample, feature.name, feature.missing is not None, 0, chunk.source.path, first
-        )
-        number = before.count + int(np.count_nonzero(missing))
-        count.missing[feature.name] = replace(before, count=number)
-        values[missing] = np.nan
-    return values
+    entries = np.arange(chunk.first_entry, chunk.first_entry + chunk.length)[rows]
+    before = count.missing.get(feature.name) or MissingValues(
+        plan.sample,
+        feature.name,
+        feature.missing is not None,
+        0,
+        chunk.source.path,
+        int(entries[missing][0]),
+    )
+    count.missing[feature.name] = replace(before, count=before.count + int(np.count_nonzero(missing)))
+    return np.where(missing, np.float32(np.nan), values)
 
 
 def _quantity(quantity: Quantity, chunk: Chunk) -> Values:
@@ -295,31 +348,22 @@ def _missing_problem(plan: SamplePlan, missing: MissingValues) -> Problem:
     )
 
 
-def _events(
-    gathered: _Rows, plan: SamplePlan, fractions: Fractions, samples: tuple[str, ...], files: tuple[str, ...]
-) -> Events:
-    empty = np.empty(0)
-    identity = gathered.join("identity", empty).astype(np.uint64, copy=False)
-    features = gathered.join("features", np.empty((0, len(plan.features))))
+def _events(rows: _Rows, fractions: Fractions, samples: tuple[str, ...], files: tuple[str, ...]) -> Events:
     return Events(
-        features=features.astype(np.float32, copy=False),
-        class_index=gathered.join("class_index", empty).astype(np.int32, copy=False),
-        weight=gathered.join("weight", empty).astype(np.float64, copy=False),
-        identity=identity,
-        part=assign_parts(identity, fractions),
-        sample_index=gathered.join("sample_index", empty).astype(np.int32, copy=False),
-        file_index=gathered.join("file_index", empty).astype(np.int32, copy=False),
-        entry=gathered.join("entry", empty).astype(np.int64, copy=False),
-        spectators=_named(gathered, "spectators/", plan.spectators),
-        reference=_named(gathered, "reference/", plan.reference),
+        features=rows["features"].T,
+        class_index=rows["class_index"],
+        weight=rows["weight"],
+        identity=rows["identity"],
+        part=assign_parts(rows["identity"], fractions),
+        sample_index=rows["sample_index"],
+        file_index=rows["file_index"],
+        entry=rows["entry"],
+        spectators=_named(rows, "spectators/"),
+        reference=_named(rows, "reference/"),
         samples=samples,
         files=files,
     )
 
 
-def _named(gathered: _Rows, prefix: str, quantities: Iterable[Quantity]) -> dict[str, NDArray[np.float64]]:
-    empty = np.empty(0)
-    return {
-        each.name: gathered.join(prefix + each.name, empty).astype(np.float64, copy=False)
-        for each in quantities
-    }
+def _named(rows: _Rows, prefix: str) -> dict[str, NDArray[np.float64]]:
+    return {name.removeprefix(prefix): rows[name] for name in rows.columns if name.startswith(prefix)}

@@ -32,6 +32,8 @@ def exact_sum(values: NDArray[np.float64]) -> int:
 
 
 def _exact_block(values: NDArray[np.float64]) -> int:
+    if len(values) > 1 and (values == values[0]).all():  # as with samples whose weight is a number
+        return len(values) * _exact_block(values[:1])
     fraction, exponent = np.frexp(values)
     whole = np.ldexp(fraction, 53).astype(np.int64)
     lowest = int(exponent.min(initial=0))
