@@ -61,11 +61,23 @@ def time_epochs(workload: Workload, epochs: int) -> Timing:
 
 
 def read_rows(path: Path, branches: list[str], rows: int) -> int:
-    """Read the branches in chunks of rows, as a training reads them; give the number of rows read."""
-    from tamis.data.sources import expand_files, read_chunks, scan_files
+    """Read as a training reads: every branch a feature, weighed, counted in the ledger, identified and split.
 
-    (schema,) = scan_files(expand_files("sample", [str(path)], path.parent))
-    return sum(chunk.length for chunk in read_chunks(schema, branches, rows))
+    Gives the number of events; all of them are in memory then.
+    """
+    from tamis.config import Sample
+    from tamis.data.events import read_events
+    from tamis.data.plan import Quantity, plan_sample
+    from tamis.data.sources import expand_files, scan_files
+    from tamis.data.split import Fractions
+    from tamis.expressions import parse
+
+    schemas = scan_files(expand_files("sample", [str(path)], path.parent))
+    sample = Sample.model_validate({"name": "sample", "class": "class", "files": str(path)})
+    features = [Quantity(branch, parse(branch)) for branch in branches]
+    plan = plan_sample(sample, ["class"], features=features)
+    events, _ = read_events([(plan, schemas)], Fractions(test=0.25, validation=0.2), rows=rows)
+    return len(events)
 
 
 def read_metrics(run: Path) -> RunResult:
