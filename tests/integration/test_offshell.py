@@ -42,6 +42,10 @@ def test_the_workshop_example_has_the_hyperparameters_of_the_lecture() -> None:
     assert [(layer.nodes, layer.activation) for layer in config.network.layers] == [(6, "relu"), (6, "relu")]
     assert config.preprocessing.scaling == "none"
     assert (config.training.optimizer.name, config.training.optimizer.learning_rate) == ("adam", 1e-3)
-    assert (config.training.batch_size, config.training.epochs, config.training.schedule) == (32, 200, "constant")
+    assert (config.training.batch_size, config.training.epochs, config.training.schedule) == (
+        32,
+        200,
+        "constant",
+    )
     assert config.training.early_stopping.patience == 30
     assert (config.split.test, config.split.validation) == (0.5, 0.35)

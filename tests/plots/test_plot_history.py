@@ -85,7 +85,11 @@ def test_a_first_epoch_far_away_does_not_press_the_others_into_a_line() -> None:
     low, high = loss.get_ylim()
     assert low < 0.292
     assert 0.305 < high < 0.4
-    assert [text.get_text() for text in loss.texts] == ["epoch 1: training 0.9, validation 0.905 (off the axis)"]
-    assert [text.get_text() for text in accuracy.texts] == ["epoch 1: training 0.1, validation 0.09 (off the axis)"]
+    assert [text.get_text() for text in loss.texts] == [
+        "epoch 1: training 0.9, validation 0.905 (off the axis)"
+    ]
+    assert [text.get_text() for text in accuracy.texts] == [
+        "epoch 1: training 0.1, validation 0.09 (off the axis)"
+    ]
     # every point is still drawn
     assert list(loss.lines[1].get_ydata()) == losses

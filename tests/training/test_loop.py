@@ -13,7 +13,7 @@ from tamis.config import Adam, Dense, EarlyStopping, Sgd, Training
 from tamis.errors import RequestError, TrainingError
 from tamis.network.network import Network, build_network, predict_scores
 from tamis.training.batches import WeightedInputs, fixed_block, shuffled_blocks
-from tamis.training.devices import Placement, place, work_of_batch
+from tamis.training.devices import Placement, devices_that_pay, place, work_of_batch
 from tamis.training.history import Epoch
 from tamis.training.loop import Trained, follow, improves, train
 
@@ -171,6 +171,16 @@ def test_validation_is_padded_without_effect() -> None:
 def test_small_batches_stay_on_one_device() -> None:
     assert place("auto", 32, [3, 6, 6, 3]).count == 1
     assert work_of_batch(4096, [18, 60, 30, 15, 10, 6]) == 4096 * 3540
+
+
+@pytest.mark.parametrize(
+    ("available", "batch_size", "expected"),
+    [(2, 4096, 2), (128, 4096, 4), (3, 4096, 2), (2, 4097, 1), (8, 65_536, 8)],
+)
+def test_devices_share_a_batch_where_each_has_enough_to_do(
+    available: int, batch_size: int, expected: int
+) -> None:
+    assert devices_that_pay(available, batch_size, [18, 60, 30, 15, 10, 6]) == expected
 
 
 def test_too_many_devices_are_refused() -> None:

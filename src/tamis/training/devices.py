@@ -17,8 +17,10 @@ from tamis.errors import RequestError
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
-SHARE_FROM = 6_000_000
-"""Multiplications of one batch (events times weights) from which dividing it among cores was measured to pay."""
+SHARE_FROM = 3_000_000
+"""Multiplications (events times weights) that each device should get of a batch, for sharing it to pay."""
+MOST_CORES = 16
+"""Cores that are made devices at most: every device costs memory, whether it is used or not."""
 
 
 def work_of_batch(batch_size: int, widths: Sequence[int]) -> int:
@@ -48,7 +50,7 @@ def start_devices(wanted: int | None = None) -> None:
     import jax
 
     try:
-        jax.config.update("jax_num_cpu_devices", wanted or cores())
+        jax.config.update("jax_num_cpu_devices", wanted or min(cores(), MOST_CORES))
     except RuntimeError:
         return  # JAX has started already: what it has is what there is, and `choose_mesh` looks
 
@@ -73,11 +75,23 @@ class Placement:
         return int(self.mesh.size)
 
 
+def devices_that_pay(available: int, batch_size: int, widths: Sequence[int]) -> int:
+    """Choose how many devices share a batch: as many as divide it evenly and have enough to do.
+
+    >>> devices_that_pay(2, 4096, [18, 60, 30, 15, 10, 6])
+    2
+    >>> devices_that_pay(2, 32, [3, 6, 6, 3])
+    1
+    """
+    worth = max(work_of_batch(batch_size, widths) // SHARE_FROM, 1)
+    return max(number for number in range(1, min(available, worth) + 1) if batch_size % number == 0)
+
+
 def place(devices: int | str, batch_size: int, widths: Sequence[int]) -> Placement:
     """Choose the devices of a training.
 
     Args:
-        devices: how many, or `auto` for all of them where the batch is large enough and for one where it is not.
+        devices: how many, or `auto` for as many as pay.
         batch_size: events per batch.
         widths: inputs, nodes of each layer, outputs.
 
@@ -88,11 +102,7 @@ def place(devices: int | str, batch_size: int, widths: Sequence[int]) -> Placeme
     from jax.sharding import AxisType
 
     found = jax.devices()
-    if devices == "auto":
-        shared = work_of_batch(batch_size, widths) >= SHARE_FROM and batch_size % len(found) == 0
-        number = len(found) if shared else 1
-    else:
-        number = int(devices)
+    number = devices_that_pay(len(found), batch_size, widths) if devices == "auto" else int(devices)
     if number > len(found):
         raise RequestError(f"training.devices is {number}, but there are {len(found)} ({found[0].platform})")
     if batch_size % number:
