@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import tamis
+from tamis.classifier import _hash_of
 from tamis.config import parse_config
 from tamis.errors import InputError, RequestError
 from tamis.files import sha256
@@ -97,6 +98,9 @@ def test_an_undeclared_missing_value_is_refused(classifier: tamis.Classifier) ->
         ),
         (lambda folder: edit(folder, version=2), "version: .* the file is damaged or foreign"),
         (lambda folder: edit(folder, run_this="os.system"), "run_this: .* the file is damaged or foreign"),
+        (lambda folder: swap_classes(folder), "classifier.json: was changed after it was written"),
+        (lambda folder: use_another_branch(folder), "classifier.json: was changed after it was written"),
+        (lambda folder: edit(folder, classes=[{"name": "a", "signal": True}] * 2), "classes share a name"),
         (lambda folder: edit(folder, network=[]), "does not fit classifier.json"),
         (lambda folder: change_weights(folder, lambda a: a + 0.01), "reference event .* gets other scores"),
         (lambda folder: change_weights(folder, lambda a: a.astype(np.float64)), "arrays of another type"),
@@ -119,8 +123,22 @@ def flip_bit(path: Path) -> None:
 
 
 def edit(folder: Path, **changes: Any) -> None:
+    """Change the document as somebody would who also knows of its hash."""
     path = folder / "classifier.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    document = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({**document, "document_sha256": _hash_of(document)}))
+
+
+def swap_classes(folder: Path) -> None:
+    path = folder / "classifier.json"
+    document = json.loads(path.read_text())
+    document["classes"].reverse()
+    path.write_text(json.dumps(document))
+
+
+def use_another_branch(folder: Path) -> None:
+    path = folder / "classifier.json"
+    path.write_text(path.read_text().replace('"abs(y)"', '"abs(z)"'))
 
 
 def change_weights(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:

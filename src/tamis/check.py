@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tamis.config import Config
 from tamis.data.events import Events, SampleReading
 from tamis.data.ledger import Ledger
 from tamis.data.survey import survey_columns
 from tamis.errors import Problem, ProblemsError
-from tamis.pipeline import Input, check_reference, close_ledger, describe_duplicates, find_input, read, weigh
+from tamis.pipeline import (
+    Input,
+    check_overlap,
+    check_reference,
+    close_ledger,
+    describe_duplicates,
+    find_input,
+    read,
+    weigh,
+)
 
 LARGE_WEIGHT = 0.01
 """A single event with more than this fraction of the weight of its class is worth a look."""
@@ -80,10 +90,11 @@ def _weigh(
     config: Config, events: Events, readings: Sequence[SampleReading]
 ) -> tuple[Ledger | None, tuple[Problem, ...]]:
     problems: tuple[Problem, ...] = ()
-    try:
-        check_reference(config, events)
-    except ProblemsError as error:
-        problems = error.problems
+    for check in (partial(check_reference, config), check_overlap):
+        try:
+            check(events)
+        except ProblemsError as error:
+            problems += error.problems
     if any(reading.problems for reading in readings):
         return None, problems  # events without a weight were left out, so sums say nothing
     try:

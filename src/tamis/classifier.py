@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tamis.config import ClassSection, Dense, Feature
 from tamis.errors import InputError, Problem, RequestError
@@ -143,7 +144,7 @@ class Classifier:
         return arrays
 
     def _document(self, weights_hash: str) -> dict[str, Any]:
-        return {
+        document: dict[str, Any] = {
             "format": "tamis classifier",
             "version": 1,
             "features": [_without_nan(feature.model_dump(mode="json")) for feature in self.features],
@@ -158,6 +159,7 @@ class Classifier:
             ],
             "weights_sha256": weights_hash,
         }
+        return {**document, "document_sha256": _hash_of(document)}
 
     @classmethod
     def load(cls, folder: Path | str) -> Classifier:
@@ -217,6 +219,15 @@ class _Document(BaseModel):
     preprocessing: _PreprocessingEntry
     network: tuple[Dense, ...]
     weights_sha256: str
+    document_sha256: str
+
+    @model_validator(mode="after")
+    def _check_names(self) -> _Document:
+        for what, entries in (("features", self.features), ("classes", self.classes)):
+            names = [entry.name for entry in entries]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} share a name")
+        return self
 
 
 def _values(column: Any) -> Any:
@@ -233,7 +244,8 @@ def _without_nan(feature: dict[str, Any]) -> dict[str, Any]:
 
 def _read_document(path: Path) -> _Document:
     try:
-        return _Document.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        document = _Document.model_validate(found)
     except FileNotFoundError as error:
         message = "is missing; a classifier is the folder `model` of a finished run"
         raise InputError("classifier", [Problem(str(path), message)]) from error
@@ -248,6 +260,16 @@ def _read_document(path: Path) -> _Document:
     except (ValueError, RecursionError) as error:
         message = f"is not JSON ({error}); the file is damaged or foreign"
         raise InputError("classifier", [Problem(str(path), message)]) from error
+    if _hash_of(found) != document.document_sha256:
+        message = "was changed after it was written; copy the whole folder `model` again"
+        raise InputError("classifier", [Problem(str(path), message)])
+    return document
+
+
+def _hash_of(document: Mapping[str, Any]) -> str:
+    """Hash all that the document says but its own hash, so that no name or order changes unnoticed."""
+    said = {key: value for key, value in document.items() if key != "document_sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _read_arrays(path: Path, document: _Document) -> dict[str, NDArray[Any]]:

@@ -23,9 +23,10 @@ def demo_configuration(folder: Path, *, events: int, seed: int, overwrite: bool)
     Raises:
         RequestError: something is there already.
     """
+    folder = folder.resolve()
     check_output(folder, overwrite=overwrite)
     data = folder.with_name(f"{folder.name}-data")
-    write_sample(data, events=events, seed=seed, overwrite=True)
+    write_sample(data, events=events, seed=seed, overwrite=overwrite)
     names = [process.name for process in PROCESSES]
     return parse_config(
         {

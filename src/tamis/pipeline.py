@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from tamis.data.ledger import Ledger, SampleAccount, Tally, tally
 from tamis.data.plan import Quantity, SamplePlan, plan_sample, quantity
 from tamis.data.schema import FileSchema
 from tamis.data.sources import check_schemas, expand_files, scan_files
-from tamis.data.split import PARTS, TRAINING, VALIDATION, Fractions, repeated
+from tamis.data.split import PARTS, TRAINING, VALIDATION, Fractions, repeated, scramble
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
 from tamis.evaluation.evaluation import Evaluation, ScoredEvents, evaluate_classifier
 from tamis.expressions import parse
+from tamis.files import sha256
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 
 if TYPE_CHECKING:
@@ -176,6 +178,7 @@ def find_input(config: Config) -> tuple[Input, ...]:
     Raises:
         InputError: with every problem of every sample.
     """
+    check_labels(config)
     features = [quantity(feature) for feature in config.features]
     spectators = [quantity(spectator) for spectator in config.spectators]
     reference = [Quantity(name, parse(text)) for name, text in reference_expressions(config).items()]
@@ -201,9 +204,62 @@ def find_input(config: Config) -> tuple[Input, ...]:
         check_schemas((each.schemas, each.plan.scalars, each.plan.indexed) for each in inputs)
     except InputError as error:
         problems += error.problems
+    problems += copied_files([schema for each in inputs for schema in each.schemas])
     if problems:
         raise InputError("input files", problems)
     return tuple(sorted(inputs, key=lambda each: each.plan.sample))
+
+
+def check_labels(config: Config) -> None:
+    """Refuse labels and units that cannot be drawn, before hours of training and not after them.
+
+    Raises:
+        RequestError: with the label and whose it is.
+    """
+    from tamis.plots.labels import axis_label, class_styles
+
+    class_styles(config.class_names, [section.label for section in config.classes.values()])
+    for column in (*config.features, *config.spectators):
+        axis_label(column.name, column.label, column.unit)
+
+
+def copied_files(schemas: Sequence[FileSchema]) -> list[Problem]:
+    """Find files of other names that hold the same bytes: their events would be in training and in test."""
+    sizes: dict[int, dict[str, FileSchema]] = {}
+    for schema in schemas:
+        if schema.entries and "://" not in schema.source.path:
+            same = sizes.setdefault(Path(schema.source.path).stat().st_size, {})
+            same.setdefault(schema.source.path, schema)
+    problems, seen = [], dict[str, FileSchema]()
+    for schema in (each for same in sizes.values() if len(same) > 1 for each in same.values()):
+        first = seen.setdefault(sha256(Path(schema.source.path)), schema)
+        if first is not schema:
+            message = (
+                f"has the same content as {first.source.path}; the same events would be in training and in test: "
+                "leave one of them out"
+            )
+            problems.append(Problem(schema.source.path, message))
+    return problems
+
+
+def check_overlap(events: Events) -> None:
+    """Refuse an entry of a file that two samples use.
+
+    Raises:
+        InputError: with the number of such entries, the file and the samples.
+    """
+    entry = scramble(scramble(events.entry.astype(np.uint64)) ^ events.file_index.astype(np.uint64))
+    again = repeated(entry)
+    if not len(again):
+        return
+    first = int(again[0])
+    users = np.unique(events.sample_index[entry == entry[first]])
+    samples = " and ".join(events.samples[index] for index in users)
+    message = (
+        f"entry {events.entry[first]} is used by the samples {samples} ({len(again)} such entries): the same event "
+        "would be in training and in test, or in two classes; make their selections exclude each other"
+    )
+    raise InputError("input files", [Problem(events.files[events.file_index[first]], message)])
 
 
 def reference_expressions(config: Config) -> Mapping[str, str]:
@@ -243,6 +299,7 @@ def prepare(config: Config, watch: Watch | None = None) -> Prepared:
     if problems:
         raise InputError("input files", problems)
     check_reference(config, events)
+    check_overlap(events)
     weighed = weigh(config, events)
     ledger = close_ledger(config, readings, events, weighed)
     return Prepared(tuple(inputs), weighed, ledger, readings, describe_duplicates(config, ledger))
@@ -315,20 +372,7 @@ def describe_duplicates(config: Config, ledger: Ledger) -> tuple[str, ...]:
             f"{ledger.shared} identities{named} occur in more than one sample. Simulated samples often number their "
             "events alike; if they are the same events, one of them is in the wrong class."
         )
-    return (*sentences, *_shared_files(ledger))
-
-
-def _shared_files(ledger: Ledger) -> list[str]:
-    users: dict[str, list[str]] = {}
-    for account in ledger.samples:
-        for file in account.files:
-            users.setdefault(file, []).append(account.sample)
-    return [
-        f"The file {file} is used by the samples {', '.join(samples)}: make sure that their selections exclude "
-        "each other, or the same event has two classes."
-        for file, samples in users.items()
-        if len(samples) > 1
-    ]
+    return tuple(sentences)
 
 
 def learn_preprocessing(config: Config, weighed: WeighedEvents) -> Preprocessing:

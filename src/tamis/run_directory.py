@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         RequestError: the folder holds a run and may not be replaced, holds files that tamis did not write, or
             cannot be made.
     """
+    folder = folder.resolve()
+    if folder == Path(folder.anchor):
+        raise RequestError(f"{folder} cannot be a run directory; choose another folder with --output")
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; choose another folder with --output")
     there = next(parent for parent in folder.absolute().parents if parent.exists())
@@ -75,9 +79,10 @@ def write_run(
     Raises:
         RequestError: as `check_output`.
     """
+    folder = folder.resolve()  # a link stays where it is; what it points to is replaced
     check_output(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     unfinished.mkdir()
     try:
         _write_files(run, unfinished)
@@ -100,7 +105,7 @@ def _write_files(run: Run, folder: Path) -> None:
 
 def _replace(folder: Path, finished: Path) -> None:
     """Put the finished directory in place of what was there; until the last rename that can be put back."""
-    before = folder.with_name(f".{folder.name}.{os.getpid()}.before")
+    before = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.before")
     if folder.exists():
         folder.rename(before)
     try:

@@ -90,11 +90,22 @@ def test_a_repeated_identity_is_reported(two_classes: Make, write_tree: WriteTre
     assert "100 identities (event) occur in more than one sample" in prepared.duplicates[1]
 
 
-def test_one_file_in_two_samples_is_reported(two_classes: Make) -> None:
+def test_an_entry_in_two_samples_is_refused(two_classes: Make) -> None:
     config = two_classes(100)
-    config["samples"].append({"name": "again", "class": "sig", "files": "bkg.root"})
-    prepared = prepare(parse_config(config))
-    assert any("The file bkg.root is used by the samples again, bkg" in each for each in prepared.duplicates)
+    config["samples"].append({"name": "again", "class": "sig", "files": "bkg.root", "selection": "x > 0"})
+    with pytest.raises(InputError, match=r"bkg\.root: entry \d+ is used by the samples again and bkg"):
+        prepare(parse_config(config))
+    config["samples"][0]["selection"] = "x <= 0"
+    assert len(prepare(parse_config(config)).events) == 200
+
+
+def test_a_copy_of_a_file_is_refused(two_classes: Make) -> None:
+    config = two_classes(100)
+    folder = Path(config["data"])
+    (folder / "copy.root").write_bytes((folder / "bkg.root").read_bytes())
+    config["samples"][0]["files"] = ["bkg.root", "copy.root"]
+    with pytest.raises(InputError, match=r"has the same content as .*; the same events would be in training"):
+        prepare(parse_config(config))
 
 
 def test_selection_and_weight_are_expressions(two_classes: Make) -> None:

@@ -78,6 +78,13 @@ def test_absolute_changes_training_only() -> None:
     assert weighed.events.weight.tolist() == [3, -1] * 6
 
 
+def test_absolute_does_not_hide_a_signed_sum_that_is_not_positive() -> None:
+    made = in_all_parts([3.0, -1.0])
+    weight = np.where((made.part == TRAINING) & (made.class_index == 1), -made.weight, made.weight)
+    with pytest.raises(InputError, match="class sig: the weights of its 2 training events sum to -2"):
+        weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES, negative="absolute")
+
+
 def test_refuse_counts_by_class() -> None:
     with pytest.raises(
         InputError, match=r"class bkg: 3 events have a negative weight and weights\.negative is 'refuse'"

@@ -37,6 +37,17 @@ def test_robust_scaling_uses_quartiles_and_bounds_outliers() -> None:
     assert inputs[5] == pytest.approx(x / np.sqrt(1 + (x / 3) ** 2))
 
 
+def test_the_farthest_outlier_stays_at_the_end_of_the_clip() -> None:
+    found = fit(np.linspace(-1, 1, 101), None, "robust")
+    inputs = found.apply(np.array([[1e10], [1e20], [3e38], [-3e38]], np.float32))[:, 0]
+    np.testing.assert_allclose(inputs, [3, 3, 3, -3], rtol=1e-5)
+
+
+def test_a_small_spread_far_from_zero_is_scaled() -> None:
+    values = np.float32(1e6) + np.arange(-2, 3, dtype=np.float32)
+    np.testing.assert_allclose(fit(values).apply(values.reshape(-1, 1)).std(), 1, rtol=0.02)
+
+
 def test_none_leaves_values_alone() -> None:
     assert fit([3, 5], rule="none").apply(np.array([[7.0]], np.float32)).tolist() == [[7]]
 

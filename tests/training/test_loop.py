@@ -168,6 +168,14 @@ def test_validation_is_padded_without_effect() -> None:
     assert np.count_nonzero(block[:, -1]) == 100
 
 
+@pytest.mark.parametrize("devices", [3, 5, 6])
+def test_validation_divides_evenly_among_any_number_of_devices(devices: int) -> None:
+    from tamis.training.batches import _divisible
+
+    for events in (1, 100, 8192, 9000):
+        assert _divisible(min(8192, events), devices) % devices == 0
+
+
 def test_small_batches_stay_on_one_device() -> None:
     assert place("auto", 32, [3, 6, 6, 3]).count == 1
     assert work_of_batch(4096, [18, 60, 30, 15, 10, 6]) == 4096 * 3540

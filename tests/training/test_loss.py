@@ -122,6 +122,11 @@ def test_large_logits_stay_finite() -> None:
     assert float(right) == 1
 
 
+def test_equal_logits_are_right_in_equal_parts() -> None:
+    _, right = cross_entropy(jnp.zeros((3, 4)), jnp.array([0.0, 1.0, 2.0, 0.0]), jnp.ones(4))
+    assert float(right) == pytest.approx(4 / 3)
+
+
 def test_the_right_events_are_counted_by_weight() -> None:
     logits = jnp.array([[2.0, 0.0, 1.0], [0.0, 3.0, 2.0]])
     _, right = cross_entropy(logits, jnp.array([0.0, 0.0, 1.0]), jnp.array([1.0, 2.0, 4.0]))

@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_INTERRUPTED = 130
+
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.")]
 DataFolder = Annotated[
     Path | None,
@@ -137,14 +139,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     try:
         app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            typer.echo("tamis: interrupted; nothing was written", err=True)
+        raise
     except (TamisError, OSError, MemoryError) as error:
         if debug:
             raise
         typer.echo(f"tamis: {_explain(error)}", err=True)
         raise SystemExit(error.exit_status if isinstance(error, TamisError) else 1) from None
-    except KeyboardInterrupt:
-        typer.echo("tamis: interrupted; nothing was written", err=True)
-        raise SystemExit(130) from None
+    except Exception as error:
+        # what nobody thought of: still no traceback for the user, but a way to report it
+        if debug:
+            raise
+        typer.echo(
+            f"tamis: a defect of tamis ({type(error).__name__}: {error}); please report it with what "
+            "the same command prints with --debug",
+            err=True,
+        )
+        raise SystemExit(1) from None
 
 
 def _explain(error: Exception) -> str:

@@ -58,7 +58,15 @@ def expand_files(sample: str, patterns: Sequence[str], folder: Path | str) -> li
     found: list[SourceFile] = []
     problems = []
     for pattern in patterns:
-        paths = _matches(pattern, folder)
+        try:
+            paths = _matches(pattern, folder)
+        except (OSError, ValueError, IndexError, RuntimeError) as error:
+            # no permission, a name that is too long, an unknown ~user, or a pattern such as a**
+            message = (
+                f"{pattern!r} cannot be looked up ({error}); check the path, its permissions and the pattern"
+            )
+            problems.append(Problem(f"sample {sample}", message))
+            continue
         if not paths:
             problems.append(Problem(f"sample {sample}", f"no file matches {_below(pattern, folder)!r}"))
         found += [SourceFile(sample, path, _identity(path, folder)) for path in paths]

@@ -21,6 +21,10 @@ NegativePolicy = Literal["keep", "drop", "absolute", "refuse"]
 Balance = Literal["classes", "none"] | Mapping[str, float]
 
 
+ROUNDING = 1e-12
+"""A sum of weights below this fraction of the sum of their sizes is rounding, not positive."""
+
+
 @dataclass(frozen=True)
 class WeighedEvents:
     """Events with their weights in the loss.
@@ -64,6 +68,8 @@ def weigh_events(
     dropped = np.flatnonzero(bad) if negative == "drop" else np.empty(0, np.int64)
     kept = events.take(~bad) if len(dropped) else events
     weight = np.where(bad, np.abs(events.weight), events.weight) if negative == "absolute" else kept.weight
+    # the signed weights are what every result is made of, whatever the loss sees
+    check_classes(kept, classes, kept.weight)
     check_classes(kept, classes, weight)
     factors = training_factors(weight, kept.class_index, kept.part, classes, balance)
     changed = int(np.count_nonzero(bad)) if negative == "absolute" else 0
@@ -94,10 +100,13 @@ def check_classes(events: Events, classes: Sequence[str], weight: NDArray[np.flo
         chosen = events.part == number
         count = np.bincount(events.class_index[chosen], minlength=len(classes))
         summed = np.bincount(events.class_index[chosen], weights=weight[chosen], minlength=len(classes))
-        for name, n, total in zip(classes, count, summed, strict=True):
+        sizes = np.bincount(
+            events.class_index[chosen], weights=np.abs(weight[chosen]), minlength=len(classes)
+        )
+        for name, n, total, size in zip(classes, count, summed, sizes, strict=True):
             if n == 0:
                 message = f"no events in the {part} set; {_everywhere(events, classes, name)}"
-            elif not total > 0:
+            elif not total > ROUNDING * size:
                 message = f"the weights of its {n} {part} events sum to {total:g}; expected a positive sum"
             else:
                 continue

@@ -49,6 +49,8 @@ class Preprocessing:
         scaled -= self.centre
         scaled /= self.scale
         if self.scaling == "robust":
+            # beyond a million the clip is at its end, and a square would overflow
+            np.clip(scaled, -1e6, 1e6, out=scaled)
             scaled /= np.sqrt(1 + np.square(scaled / _CLIP))
         inputs[:, len(self.fill) :] = missing[:, list(self.indicators)]
         return inputs
@@ -125,5 +127,6 @@ class _Column:
                     scale = float(np.sqrt(np.average((self.values - centre) ** 2, weights=self.weight)))
             case _:
                 assert_never(rule)
-        tiny = 1e-6 * max(abs(centre), 1e-30)
-        return centre, scale if scale > tiny else 1.0
+        # the network computes in 32 bits: what varies less than they resolve is constant to it
+        resolution = float(np.spacing(np.float32(abs(centre)))) + 1e-37
+        return centre, scale if scale > resolution else 1.0

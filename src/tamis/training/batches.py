@@ -58,7 +58,7 @@ class WeightedInputs:
 
 def fixed_block(events: WeightedInputs, batch_size: int, placement: Placement) -> Block:
     """Lay events out in their order, for evaluation inside the program."""
-    batch_size = min(batch_size, _divisible(len(events), placement.count))
+    batch_size = _divisible(min(batch_size, len(events)), placement.count)
     batches = -(-len(events) // batch_size)
     packed = events.packed(batches * batch_size).reshape(batches, batch_size, -1)
     return _put(np.ascontiguousarray(packed.transpose(0, 2, 1)), placement)
