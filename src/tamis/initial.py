@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from tamis.config import Feature, parse_config
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.sources import expand_files, read_chunks, scan_files
 from tamis.data.survey import Suspicion, survey_columns
-from tamis.errors import InputError, Problem, RequestError
+from tamis.errors import ExpressionError, InputError, Problem, RequestError
+from tamis.expressions import parse
 from tamis.files import write_text
 
 LOOKED_AT = 100_000
@@ -49,8 +52,10 @@ def initial_configuration(files: Sequence[str], *, tree: str | None = None, fold
     names = class_names([schema.source for schema in schemas])
     branches = _shared_branches(schemas)
     columns, class_index = _look(schemas, branches)
-    suspicions = survey_columns(columns, class_index, names)
-    return _text(schemas, names, columns, suspicions, folder, tree)
+    suspicions = [*survey_columns(columns, class_index, names), *_inexpressible(branches)]
+    text = _text(schemas, names, columns, suspicions, _not_finite(schemas, branches), folder, tree)
+    parse_config(text, data=folder)  # what is written is accepted
+    return text
 
 
 def write_configuration(text: str, path: Path) -> None:
@@ -114,11 +119,47 @@ def _look(
     return columns, np.repeat(np.arange(len(chunks), dtype=np.int32), [chunk.length for chunk in chunks])
 
 
+def _not_finite(schemas: Sequence[FileSchema], branches: Sequence[str]) -> set[str]:
+    """Find the branches that hold anything but finite 32-bit numbers, in any entry of any file."""
+    found: set[str] = set()
+    for schema in schemas:
+        for chunk in read_chunks(schema, branches):
+            for name in set(branches) - found:
+                with np.errstate(over="ignore"):
+                    if not np.isfinite(np.asarray(chunk.columns[name]).astype(np.float32)).all():
+                        found.add(name)
+    return found
+
+
+def _inexpressible(branches: Sequence[str]) -> list[Suspicion]:
+    reason = "has a name that cannot be a feature's; give it another name with `{name: NEW, expression: ...}`"
+    return [Suspicion(name, "name", reason) for name in branches if not _can_be_written(name)]
+
+
+def _can_be_written(name: str) -> bool:
+    try:
+        return (
+            parse(_expression(name)).branches == (name,) and Feature(name=name, expression="x").name == name
+        )
+    except (ExpressionError, ValidationError):
+        return False
+
+
+def _expression(name: str) -> str:
+    """Write a branch as an expression: bare where that is read as this branch, else in backticks."""
+    try:
+        bare = parse(name).branches == (name,)
+    except ExpressionError:
+        bare = False
+    return name if bare else f"`{name}`"
+
+
 def _text(
     schemas: Sequence[FileSchema],
     names: Sequence[str],
     columns: dict[str, NDArray[np.generic]],
     suspicions: Sequence[Suspicion],
+    not_finite: set[str],
     folder: Path,
     tree: str | None,
 ) -> str:
@@ -127,7 +168,9 @@ def _text(
         listing = "; ".join(f"{name} {reason}" for name, reason in refused.items())
         raise RequestError(f"no branch looks like a feature: {listing}")
     sentinels = {each.column: each for each in suspicions if each.kind == "sentinel"}
-    signal = [name for name in names if _SIGNAL.search(name)] or [names[-1]]
+    signal = [name for name in names if _SIGNAL.search(name)]
+    if len(signal) in (0, len(names)):  # nothing to go by: a person decides
+        signal = [names[-1]]
     lines = [
         "# Written by `tamis init`. Read it, change it, then: tamis check, tamis train.",
         f"name: {_quoted(_run_name(folder))}",
@@ -146,8 +189,8 @@ def _text(
     lines += ["", "classes:  # the order is that of the network's outputs"]
     lines += [f"  {_quoted(name)}: {{signal: {'true' if name in signal else 'false'}}}" for name in names]
     lines += ["", "features:  # every branch with one number per event that all files share"]
-    for name, values in columns.items():
-        lines += _feature(name, values, refused.get(name), sentinels.get(name))
+    for name in columns:
+        lines += _feature(name, name in not_finite, refused.get(name), sentinels.get(name))
     lines += _others(schemas)
     lines += [
         "",
@@ -159,15 +202,11 @@ def _text(
     return "\n".join(lines) + "\n"
 
 
-def _feature(
-    name: str, values: NDArray[np.generic], refused: str | None, sentinel: Suspicion | None
-) -> list[str]:
+def _feature(name: str, not_finite: bool, refused: str | None, sentinel: Suspicion | None) -> list[str]:
     entry = {"name": name}
-    if not all(_IDENTIFIER.fullmatch(part) for part in name.split(".")):
-        entry["expression"] = f"`{name}`"
-    missing = []
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        missing.append(".nan")
+    if _expression(name) != name:
+        entry["expression"] = _expression(name)
+    missing = [".nan"] if not_finite else []
     if sentinel is not None:
         missing.append(f"{sentinel.value:g}")
     parts = [f"{key}: {_quoted(value)}" for key, value in entry.items()]
@@ -183,6 +222,23 @@ def _others(schemas: Sequence[FileSchema]) -> list[str]:
     """Name the branches that could be features but for their shape, as comments."""
     first = schemas[0].branches
     jagged = [name for name, kind in first.items() if kind.kind in ("jagged", "array")]
+    return [*_unshared(schemas), *_indexed(jagged)]
+
+
+def _unshared(schemas: Sequence[FileSchema]) -> list[str]:
+    """Name the branches that not all files have alike."""
+    lines = []
+    for name in dict.fromkeys(name for schema in schemas for name in schema.branches):
+        found = {schema.branches[name].found if name in schema.branches else "missing" for schema in schemas}
+        scalar = any(name in schema.branches and schema.branches[name].kind == "scalar" for schema in schemas)
+        if len(found) > 1 and scalar:
+            lines.append(
+                f"  # - {_quoted(name)}  # left out: not alike in all files ({', '.join(sorted(found))})"
+            )
+    return lines
+
+
+def _indexed(jagged: Sequence[str]) -> list[str]:
     return [
         f"  # - {{name: {name}_0, expression: '{name}[0]', missing: .nan}}  # several values per event"
         for name in jagged

@@ -139,6 +139,29 @@ def test_init_output_trains_as_it_is(inside, tmp_path: Path, write_tree: WriteTr
     assert inside("train", "c.yaml", "--set", "training.epochs=1")[0] == 0
 
 
+def test_init_copes_with_odd_branches(inside, write_tree: WriteTree) -> None:
+    rng = np.random.default_rng(1)
+    late = rng.normal(size=150_000)
+    late[140_000] = np.nan
+    for name in ("signal_m100", "signal_m200"):
+        columns = {each: rng.normal(size=150_000) for each in ("pass", "class", "True", "np.x", "x")}
+        kind = np.float32 if name == "signal_m100" else np.float64
+        write_tree(f"{name}.root", {**columns, "late": late, "mixed": late.astype(kind), "__hidden": late})
+    code, text, error = inside("init", "signal_m100.root", "signal_m200.root")
+    assert code == 0, error
+    config = tamis.parse_config(text)
+    assert config.signal_names == ("signal_m200",)
+    found = {feature.name: (feature.expression, feature.missing is not None) for feature in config.features}
+    assert found["late"] == ("late", True)  # the only NaN is far down in the file
+    assert found["x"] == ("x", False)
+    assert {name: found[name][0] for name in ("pass", "class", "True")} == {
+        name: f"`{name}`" for name in ("pass", "class", "True")
+    }
+    assert "# - mixed  # left out: not alike in all files (double, float)" in text
+    assert "mixed" not in found
+    assert "__hidden" not in found
+
+
 def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_classes: Make) -> None:
     config = two_classes(300)
     (tmp_path / "elsewhere").mkdir()

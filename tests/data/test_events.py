@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_an_undeclared_missing_value_names_everything(two_classes: Make, write_t
     assert "`missing: nan`" in text
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e155, 1e-170])
 def test_a_weight_that_is_no_number_names_file_and_entry(
     two_classes: Make, write_tree: WriteTree, bad: float
 ) -> None:
@@ -165,7 +166,8 @@ def test_a_weight_that_is_no_number_names_file_and_entry(
     for sample in config["samples"]:
         sample["weight"] = "w"
     with pytest.raises(
-        InputError, match=rf"sig\.root: the weight 'w' of sample sig is {bad} at entry 17.*\(2 such"
+        InputError,
+        match=rf"sig\.root: the weight 'w' of sample sig is {re.escape(str(bad))} at entry 17.*\(2 such",
     ):
         prepare(parse_config(config))
 

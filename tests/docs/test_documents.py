@@ -9,14 +9,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
+from typing import Any
 
-import click
 import pytest
 import typer
-import yaml
 
 from tamis.cli.commands import app
 from tamis.config import load_config, parse_config
+from tamis.config.document import read_document
 from tamis.data.simulate import write_sample
 
 ROOT = Path(__file__).parents[2]
@@ -56,10 +56,9 @@ def anchor(heading: str) -> str:
 
 def command_lines(page: Path) -> Iterator[list[str]]:
     """Give the arguments of every call of tamis in a block, without the program's name."""
+    variables: dict[str, str] = {}
     for body in blocks(page, "", "bash", "sh"):
-        joined = body.replace("\\\n", " ")
-        variables: dict[str, str] = {}
-        for line in joined.splitlines():
+        for line in body.replace("\\\n", " ").splitlines():
             if assigned := _ASSIGNMENT.match(line):
                 variables[assigned.group(1)] = shlex.split(line)[0].split("=", 1)[1]
             elif line.startswith("tamis "):
@@ -72,13 +71,12 @@ def mentions(page: Path) -> list[list[str]]:
     return [shlex.split(text)[1:] for text in re.findall(r"`(tamis [^`]+)`", _FENCE.sub("", text_of(page)))]
 
 
-def commands() -> dict[str, click.Command]:
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
+def commands() -> dict[str, Any]:
+    group: Any = typer.main.get_command(app)
     return dict(group.commands)
 
 
-def options(command: click.Command) -> set[str]:
+def options(command: Any) -> set[str]:
     return {"--help", "--debug", *(name for each in command.params for name in each.opts)}
 
 
@@ -114,15 +112,15 @@ def test_every_example_is_right(example: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_configuration_is_right(page: Path) -> None:
     for block in blocks(page, "yaml"):
-        if {"samples", "classes", "features"} <= set(yaml.safe_load(block)):
+        if {"samples", "classes", "features"} <= set(read_document(block).values):
             parse_config(block, title=name_of(page))
 
 
 @pytest.mark.parametrize("page", ABOUT_THE_WORKSHOP, ids=name_of)
 def test_every_fragment_fits_the_example(page: Path) -> None:
-    example = yaml.safe_load(text_of(WORKSHOP))
+    example = read_document(text_of(WORKSHOP)).values
     for block in blocks(page, "yaml"):
-        parse_config({**example, **yaml.safe_load(block)}, title=block)
+        parse_config({**example, **read_document(block).values}, title=block)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -164,6 +162,7 @@ def test_every_make_target_exists(page: Path) -> None:
     assert {*named, *(each.group(1) for each in found if each)} <= targets
 
 
+@pytest.mark.slow  # trains, and draws every figure of a run
 def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "examples" / "offshell"
     folder.mkdir(parents=True)

@@ -224,7 +224,7 @@ def _select(
     weight = _float(_evaluate(plan.weight, chunk))
     selected = _selected(plan, chunk)
     _count_weights(count, plan, chunk, weight, selected)
-    used = selected & np.isfinite(weight)
+    used = selected & usable_weight(weight)
     # where all are used, a slice copies nothing
     rows = slice(None) if used.all() else np.flatnonzero(used)
     features = np.empty((len(plan.features), int(np.count_nonzero(used))), np.float32)
@@ -250,10 +250,20 @@ def _selected(plan: SamplePlan, chunk: Chunk) -> NDArray[np.bool_]:
     return truth(_evaluate(plan.selection, chunk))
 
 
+def usable_weight(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which weights are numbers whose sums and squares are numbers as well.
+
+    >>> usable_weight(np.array([0.0, -2.5, np.nan, 1e200]))
+    array([ True,  True, False, False])
+    """
+    size = np.abs(weight)
+    return np.asarray((weight == 0) | ((size >= 1e-100) & (size <= 1e100)))
+
+
 def _count_weights(
     count: _Count, plan: SamplePlan, chunk: Chunk, weight: NDArray[np.float64], selected: NDArray[np.bool_]
 ) -> None:
-    finite = np.isfinite(weight)
+    finite = usable_weight(weight)
     count.read += tally(weight[finite])
     count.failed += tally(weight[finite & ~selected])
     count.unweighted += int(np.count_nonzero(~finite & ~selected))
@@ -263,7 +273,8 @@ def _count_weights(
         entry = chunk.first_entry + int(bad[0])
         message = (
             f"the weight {plan.weight.text!r} of sample {plan.sample} is {weight[bad[0]]} at entry {entry}; "
-            "expected a finite number: mend the branch, or leave such events out with `selection`"
+            "expected zero or a number of a size from 1e-100 to 1e100: mend the branch, or leave such events out "
+            "with `selection`"
         )
         count.first_bad_weight = Problem(chunk.source.path, message)
 

@@ -24,6 +24,7 @@ CHUNK_VALUES = 2**23
 
 _Result = TypeVar("_Result")
 _PARQUET = (".parquet", ".pq")
+_VALUES_OF_A_LIST = 16
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
 
 
@@ -192,7 +193,10 @@ def _tree_name(source: SourceFile, classes: Mapping[str, str], wanted: str | Non
 
 
 def _root_branches(tree: Any) -> dict[str, BranchType]:
-    names = tree.typenames(recursive=True, full_paths=False)
+    import uproot
+
+    # in an RNTuple only whole fields: the parts of different records may share a name
+    names = tree.typenames(recursive=isinstance(tree, uproot.TTree), full_paths=False)
     return {str(name): branch_type(str(spelling)) for name, spelling in names.items()}
 
 
@@ -262,7 +266,10 @@ def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = 
         InputError: the file is damaged, or holds fewer entries than it says.
     """
     names = sorted(set(branches))
-    rows = rows or rows_per_chunk(len(names))
+    # a list of numbers counts as several values: how many is known only when it is read
+    lists = sum(1 for name in names if name in schema.branches and schema.branches[name].kind != "scalar")
+    values = len(names) + (_VALUES_OF_A_LIST - 1) * lists
+    rows = rows or rows_per_chunk(values)
     reader = _iterate_parquet if _is_parquet(schema.source) else _iterate_root
     first = 0
     if schema.entries and names:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel"]
+Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel", "name"]
 
 _IDENTIFIER = re.compile(
     r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?$"

@@ -102,7 +102,7 @@ class Evaluation:
         numbers.update({part: metrics.to_dict(names) for part, metrics in self.parts.items()})
         numbers["overtraining"] = self._overtraining()
         numbers["working_points"] = {
-            name: None if points is None else [vars(point) for point in points]
+            name: None if points is None else [_finite(vars(point)) for point in points]
             for name, points in zip(names, self.working_points, strict=True)
         }
         if self.limit is not None:
@@ -134,6 +134,11 @@ class Evaluation:
                 for true, row in zip(self.class_names, self.overtraining, strict=True)
             },
         }
+
+
+def _finite(point: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Write the threshold that nothing passes as null: JSON has no infinity."""
+    return {key: None if value is None or not np.isfinite(value) else value for key, value in point.items()}
 
 
 def evaluate_classifier(

@@ -87,7 +87,9 @@ def map_events(network: Network, inputs: jax.Array) -> jax.Array:
 
 @eqx.filter_jit
 def _scores(network: Network, inputs: jax.Array) -> jax.Array:
-    return jax.nn.softmax(map_events(network, inputs), axis=0)
+    # some GPUs would round to fewer bits: the scores are to be the same on every machine
+    with jax.default_matmul_precision("float32"):
+        return jax.nn.softmax(map_events(network, inputs), axis=0)
 
 
 def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -112,7 +112,9 @@ def binning(parts: Sequence[NDArray[np.float64]], bins: int) -> Binning:
     """
     filled = [part for part in parts if len(part)]
     low, high = _bulk(filled)
-    whole = all((part == np.rint(part)).all() for part in filled)
+    # every number is whole where neighbours are more than one apart
+    small = max(abs(low), abs(high)) < 2.0**50
+    whole = small and all((part == np.rint(part)).all() for part in filled)
     edges = _whole_edges(np.floor(low), np.ceil(high), bins) if whole else _edges(low, high, bins)
     below = min(float(part.min()) for part in filled) < edges[0]
     above = max(float(part.max()) for part in filled) > edges[-1]
