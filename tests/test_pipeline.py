@@ -195,6 +195,19 @@ def test_a_run_is_not_overwritten_unless_asked(finished: tuple[tamis.Run, Path])
     assert [path.name for path in folder.parent.iterdir()] == ["small"]
 
 
+def test_colleagues_can_read_every_file(finished: tuple[tamis.Run, Path]) -> None:
+    _, folder = finished
+    modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    probe = folder.parent.parent / "probe"
+    probe.touch()
+    assert modes == {probe.stat().st_mode & 0o777}
+
+
+def test_a_folder_may_be_given_as_text(finished: tuple[tamis.Run, Path], tmp_path: Path) -> None:
+    write_run(finished[0], str(tmp_path / "run"))
+    assert (tmp_path / "run" / "provenance.json").is_file()
+
+
 def test_foreign_files_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(RequestError, match=r"holds files that are not of a run \(thesis\.tex\)"):

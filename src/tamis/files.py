@@ -27,6 +27,9 @@ def complete_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # some libraries write for the owner alone; colleagues read too
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -63,7 +63,7 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_run(
-    run: Run, folder: Path, *, overwrite: bool = False, arguments: Sequence[str] = (), started: str = ""
+    run: Run, folder: Path | str, *, overwrite: bool = False, arguments: Sequence[str] = (), started: str = ""
 ) -> None:
     """Write the run directory.
 
@@ -79,7 +79,7 @@ def write_run(
     Raises:
         RequestError: as `check_output`.
     """
-    folder = folder.resolve()  # a link stays where it is; what it points to is replaced
+    folder = Path(folder).resolve()  # a link stays where it is; what it points to is replaced
     check_output(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")

@@ -192,6 +192,11 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
         (["train", "small.yaml", "--data", "nowhere"], "no file matches"),
         (["train", "small.yaml", "--output", "small.yaml"], "small.yaml is a file"),
         (["train", "small.yaml", "--output", "small.yaml/run"], "small.yaml is a file; choose another"),
+        (["train", "small.yaml", "--output", "/"], "/ cannot be a run directory"),
+        (["check", "small.yaml", "--set", "samples[0].files=/"], "sample bkg"),
+        (["check", "small.yaml", "--set", "samples[0].files=~nosuchuser/x.root"], "cannot be looked up"),
+        (["check", "small.yaml", "--set", "samples[0].files=a**.root"], "sample bkg"),
+        (["train", "small.yaml", "--set", "classes.sig.label=$p_T"], "label"),
         (["train", "small.yaml", "--set", "training.devices=77"], "training.devices is 77"),
         (
             ["check", "small.yaml", "--set", "samples[0].tree=Events"],
@@ -216,6 +221,25 @@ def test_a_wrong_request_is_told_in_words(
     assert message in error
     assert out == ""
     assert sorted(tmp_path.rglob("*")) == before  # nothing was written
+
+
+def test_demo_does_not_replace_files_that_are_there(inside, tmp_path: Path) -> None:
+    own = tmp_path / "offshell-data" / "bkg1_Events.root"
+    own.parent.mkdir()
+    own.write_text("mine")
+    code, _, error = inside("demo", "--output", "offshell", "--events", "100")
+    assert code == 2
+    assert "bkg1_Events.root" in error
+    assert own.read_text() == "mine"
+
+
+def test_a_link_as_output_stays_a_link(inside, tmp_path: Path, two_classes: Make) -> None:
+    write_config(tmp_path, two_classes(200))
+    (tmp_path / "large_disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "large_disk")
+    assert inside("train", "small.yaml", "-o", "run", "--set", "training.epochs=1")[0] == 0
+    assert (tmp_path / "run").is_symlink()
+    assert (tmp_path / "large_disk" / "provenance.json").is_file()
 
 
 def test_a_training_that_diverges_is_status_1(inside, tmp_path: Path, two_classes: Make) -> None:

@@ -76,6 +76,7 @@ def _draw_curves(
     axes: Axes, numbers: Sequence[int], training: Sequence[float], validation: Sequence[float], best: int
 ) -> None:
     marker = "o" if len(numbers) <= _FEW_EPOCHS else ""
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.axvline(best, color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
     axes.plot(numbers, training, marker=marker, color=TRAINING_COLOUR)
     axes.plot(numbers, validation, marker=marker, color=VALIDATION_COLOUR, linestyle="--")
