@@ -333,6 +333,7 @@ def close_ledger(
             failed_selection=reading.failed_selection,
             dropped={"negative_weight": tally(events.weight[dropped])},
             parts=_tallies(weighed.events, number),
+            made_absolute=int(np.count_nonzero(weighed.events.sample_index[weighed.changed] == number)),
         )
         account.check()
         accounts.append(account)

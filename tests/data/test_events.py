@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tamis.config import parse_config
 from tamis.data.events import Events
 from tamis.data.ledger import exact_float
-from tamis.data.split import PARTS
+from tamis.data.split import PARTS, TRAINING
 from tamis.errors import InputError
 from tamis.pipeline import find_input, prepare, read
 
@@ -209,6 +209,11 @@ def test_the_ledger_adds_up(two_classes: Make, cut: float, shift: float, negativ
         weights += sum(account.parts[part].weights for part in PARTS)
         assert weights == account.read.weights  # to the last bit
         assert (dropped["events"] > 0) <= (negative == "drop")
+        events = prepared.events
+        lost_sign = (events.weight < 0) & (events.part == TRAINING)
+        lost_sign &= events.sample_index == (0 if account.sample == "bkg" else 1)
+        expected = np.count_nonzero(lost_sign) if negative == "absolute" else 0
+        assert found["made_absolute_in_training"] == expected
         used = prepared.events.weight[prepared.events.sample_index == (0 if account.sample == "bkg" else 1)]
         assert found["used"]["sum_of_weights"] == pytest.approx(used.sum(), rel=1e-12)
         assert found["used"]["sum_of_weights"] == exact_float(account.used.weights)

@@ -124,6 +124,8 @@ class SampleAccount:
         failed_selection: entries that fail the selection and whose weight is a number.
         dropped: events that a policy left out, by its name.
         parts: used events in training, validation and test.
+        made_absolute: training events whose negative weight counts with its absolute value in the loss; they are
+            among the used ones, with their sign.
     """
 
     sample: str
@@ -134,6 +136,7 @@ class SampleAccount:
     failed_selection: Tally
     dropped: Mapping[str, Tally] = field(default_factory=dict)
     parts: Mapping[str, Tally] = field(default_factory=dict)
+    made_absolute: int = 0
 
     @property
     def entries(self) -> int:
@@ -171,6 +174,7 @@ class SampleAccount:
             "failed_selection": failed,
             "dropped": {policy: count.to_dict() for policy, count in self.dropped.items()},
             "used": self.used.to_dict(),
+            "made_absolute_in_training": self.made_absolute,
             **{part: count.to_dict() for part, count in self.parts.items()},
         }
 
@@ -221,6 +225,7 @@ def _summary(accounts: Sequence[SampleAccount]) -> dict[str, Any]:
         failed_selection=total(account.failed_selection for account in accounts),
         dropped=_merge([account.dropped for account in accounts]),
         parts=_merge([account.parts for account in accounts]),
+        made_absolute=sum(account.made_absolute for account in accounts),
     ).to_dict()
     return {key: value for key, value in merged.items() if key not in ("sample", "class", "files")}
 

@@ -35,14 +35,14 @@ class WeighedEvents:
             class; outside the training part the sign is kept whatever the policy, [n].
         factors: training factor of each class, [n_classes].
         dropped: rows of the events before the policy that it left out of the training.
-        changed: number of training events whose weight lost its sign.
+        changed: rows of `events` whose weight lost its sign in the loss.
     """
 
     events: Events
     training_weight: NDArray[np.float64]
     factors: NDArray[np.float64]
     dropped: NDArray[np.int64]
-    changed: int
+    changed: NDArray[np.int64]
 
 
 def weigh_events(
@@ -72,7 +72,7 @@ def weigh_events(
     check_classes(kept, classes, kept.weight)
     check_classes(kept, classes, weight)
     factors = training_factors(weight, kept.class_index, kept.part, classes, balance)
-    changed = int(np.count_nonzero(bad)) if negative == "absolute" else 0
+    changed = np.flatnonzero(bad) if negative == "absolute" else np.empty(0, np.int64)
     return WeighedEvents(kept, weight * factors[kept.class_index], factors, dropped, changed)
 
 
