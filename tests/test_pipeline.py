@@ -243,6 +243,16 @@ def test_problems_of_all_samples_are_reported_together(two_classes: Make) -> Non
     assert "branch 'z' is missing" in text
 
 
+def test_an_unreadable_file_does_not_hide_what_is_wrong_with_the_others(two_classes: Make) -> None:
+    config = two_classes(50)
+    (Path(config["data"]) / "broken.root").write_bytes(b"nothing")
+    config["samples"][0] |= {"files": ["bkg.root", "broken.root"], "selection": "z > 0"}
+    with pytest.raises(InputError) as caught:
+        find_input(parse_config(config))
+    assert "broken.root: cannot be read" in str(caught.value)
+    assert "bkg.root:tree: branch 'z' is missing" in str(caught.value)
+
+
 REFERENCE = {"reference": {"log_density": {"bkg": "-x*x/2", "sig": "-(x-1.5)*(x-1.5)/2"}}}
 
 

@@ -16,7 +16,7 @@ from tamis.data.events import Events, SampleReading, read_events
 from tamis.data.ledger import Ledger, SampleAccount, Tally, tally
 from tamis.data.plan import Quantity, SamplePlan, plan_sample, quantity
 from tamis.data.schema import FileSchema
-from tamis.data.sources import check_schemas, expand_files, scan_files
+from tamis.data.sources import check_schemas, expand_files, scan_usable_files
 from tamis.data.split import PARTS, TRAINING, VALIDATION, Fractions, repeated, scramble
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
@@ -195,11 +195,13 @@ def find_input(config: Config) -> tuple[Input, ...]:
             identity=config.split.by or (),
         )
         try:
-            inputs.append(
-                Input(plan, tuple(scan_files(expand_files(sample.name, sample.files, folder), sample.tree)))
-            )
+            sources = expand_files(sample.name, sample.files, folder)
         except InputError as error:
             problems += error.problems
+            continue
+        schemas, unusable = scan_usable_files(sources, sample.tree)
+        problems += unusable
+        inputs.append(Input(plan, tuple(schemas)))
     try:
         check_schemas((each.schemas, each.plan.scalars, each.plan.indexed) for each in inputs)
     except InputError as error:

@@ -124,12 +124,20 @@ def scan_files(sources: Sequence[SourceFile], tree: str | None = None) -> list[F
     Raises:
         InputError: with one problem for each file that cannot be used.
     """
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(lambda source: _scan(source, tree), sources))
-    problems = [item for item in found if isinstance(item, Problem)]
+    schemas, problems = scan_usable_files(sources, tree)
     if problems:
         raise InputError("input files", problems)
-    return [item for item in found if isinstance(item, FileSchema)]
+    return schemas
+
+
+def scan_usable_files(
+    sources: Sequence[SourceFile], tree: str | None = None
+) -> tuple[list[FileSchema], list[Problem]]:
+    """Look into every file as `scan_files` does, and give the problems beside what could be looked into."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = list(pool.map(lambda source: _scan(source, tree), sources))
+    schemas = [item for item in found if isinstance(item, FileSchema)]
+    return schemas, [item for item in found if isinstance(item, Problem)]
 
 
 def _scan(source: SourceFile, tree: str | None) -> FileSchema | Problem:
