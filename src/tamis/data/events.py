@@ -66,10 +66,6 @@ class Events:
             reference={name: values[rows] for name, values in self.reference.items()},
         )
 
-    def of_part(self, part: int) -> Events:
-        """Keep the events of one part."""
-        return self.take(self.part == part)
-
 
 _PER_EVENT = (
     "features", "class_index", "weight", "identity", "part", "sample_index", "file_index", "entry",

@@ -52,7 +52,7 @@ def start_devices(wanted: int | None = None) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", wanted or min(cores(), MOST_CORES))
     except RuntimeError:
-        return  # JAX has started already: what it has is what there is, and `choose_mesh` looks
+        return  # JAX has started already: what it has is what there is, and `place` looks
 
 
 @dataclass(frozen=True)
