@@ -29,11 +29,24 @@ def cross_entropy(
     """
     classes = jnp.arange(logits.shape[0], dtype=class_index.dtype)
     target = jnp.where(classes[:, None] == class_index[None, :], weight[None, :], 0)
-    highest = jax.lax.stop_gradient(logits.max(axis=0))
-    shifted = logits - highest[None, :]
-    normalisation = jnp.log(jnp.exp(shifted).sum(axis=0))
-    loss = -(target * (shifted - normalisation[None, :])).sum()
     # an event with several equal highest logits counts for each in equal parts, as in the evaluation
-    highest_is = shifted >= 0
+    highest_is = logits >= logits.max(axis=0)[None, :]
     right = (jnp.where(highest_is, target, 0).sum(axis=0) / highest_is.sum(axis=0)).sum()
-    return loss, jax.lax.stop_gradient(right)
+    return _log_loss(logits, target), jax.lax.stop_gradient(right)
+
+
+@jax.custom_vjp
+def _log_loss(logits: jax.Array, target: jax.Array) -> jax.Array:
+    return _with_gradient(logits, target)[0]
+
+
+def _with_gradient(logits: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sum the loss, and give its gradient: weight * (p - one-hot), from the exponentials that are there already."""
+    shifted = logits - logits.max(axis=0)[None, :]
+    exponentials = jnp.exp(shifted)
+    total = exponentials.sum(axis=0)
+    loss = -(target * (shifted - jnp.log(total)[None, :])).sum()
+    return loss, exponentials * (target.sum(axis=0) / total)[None, :] - target
+
+
+_log_loss.defvjp(_with_gradient, lambda gradient, factor: (factor * gradient, None))
