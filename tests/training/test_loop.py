@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ import pytest
 from tamis.config import Adam, Dense, EarlyStopping, Sgd, Training
 from tamis.errors import RequestError, TrainingError
 from tamis.network.network import Network, build_network, predict_scores
-from tamis.training.batches import WeightedInputs, fixed_block, shuffled_blocks
+from tamis.training.batches import DEALT_FOR, GROUP, WeightedInputs, fixed_block, shuffled_blocks
 from tamis.training.devices import Placement, devices_that_pay, place, work_of_batch
 from tamis.training.history import Epoch
 from tamis.training.loop import Trained, follow, improves, train
@@ -139,13 +140,37 @@ def test_every_event_is_in_every_epoch_once(events: int, batch_size: int) -> Non
     assert (seen[0] != seen[1]).any()
 
 
-def test_an_epoch_can_be_drawn_again() -> None:
-    placement = place(1, 64, [2, 2])
-    blocks = shuffled_blocks(sample(500, 1), 64, 5, placement)
-    third = [np.array(next(blocks)) for _ in range(3)][2]
+@pytest.mark.parametrize("events", [10_000, 5000, 1030, 4096])
+def test_every_event_is_in_every_epoch_of_large_batches_once(events: int) -> None:
+    data = WeightedInputs(
+        np.arange(events, dtype=np.float32)[:, None], np.zeros(events, np.int32), np.ones(events)
+    )
+    blocks = shuffled_blocks(data, 1024, 5, place(1, 1024, [2, 2]))
+    seen = [np.array(next(blocks))[:, [0, -1]] for _ in range(DEALT_FOR + 1)]
     blocks.close()
-    again = shuffled_blocks(sample(500, 1), 64, 5, placement, first_epoch=2)
-    assert np.array(next(again)).tobytes() == third.tobytes()
+    for block in seen:
+        number, weight = block.transpose(1, 0, 2).reshape(2, -1)
+        assert sorted(number[weight > 0]) == list(range(events))
+    assert len({block.tobytes() for block in seen}) == len(seen)
+
+    def together(block: np.ndarray) -> set[int]:
+        """Events that follow each other."""
+        return {int(a) * events + int(b) for row in block[:, 0] for a, b in pairwise(row)}
+
+    # groups stay together until they are dealt anew
+    again = [len(together(seen[0]) & together(other)) / events for other in (seen[1], seen[DEALT_FOR])]
+    assert again[0] == pytest.approx(1 - 1 / GROUP, abs=0.03)
+    assert again[1] < 0.03
+
+
+@pytest.mark.parametrize("batch_size", [64, 1024])
+def test_an_epoch_can_be_drawn_again(batch_size: int) -> None:
+    placement = place(1, batch_size, [2, 2])
+    blocks = shuffled_blocks(sample(5000, 1), batch_size, 5, placement)
+    tenth = [np.array(next(blocks)) for _ in range(10)][-1]
+    blocks.close()
+    again = shuffled_blocks(sample(5000, 1), batch_size, 5, placement, first_epoch=9)
+    assert np.array(next(again)).tobytes() == tenth.tobytes()
     again.close()
 
 
