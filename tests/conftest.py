@@ -19,12 +19,11 @@ hypothesis.settings.load_profile("tamis")
 WriteTree = Callable[..., Path]
 
 
-@pytest.fixture
-def write_tree(tmp_path: Path) -> WriteTree:
-    """Write a ROOT file with one TTree; columns may be NumPy or awkward arrays."""
+def tree_writer(folder: Path) -> WriteTree:
+    """Give a function that writes ROOT files with one TTree; columns may be NumPy or awkward arrays."""
 
     def write(name: str, columns: Mapping[str, Any], tree: str = "tree") -> Path:
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         types = {
             key: values.dtype if isinstance(values, np.ndarray) else values.type.content
@@ -39,9 +38,8 @@ def write_tree(tmp_path: Path) -> WriteTree:
     return write
 
 
-@pytest.fixture
-def two_classes(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
-    """Write a background and a signal that differ in x, and give a configuration that trains on them quickly."""
+def two_class_maker(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
+    """Give a function that writes a background and a signal that differ in x, with a quick configuration."""
 
     def make(events: int = 600, **changes: Any) -> dict[str, Any]:
         rng = np.random.default_rng(5)
@@ -66,5 +64,25 @@ def two_classes(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
             "training": {"epochs": 3, "batch_size": 64},
             **changes,
         }
+
+    return make
+
+
+@pytest.fixture
+def write_tree(tmp_path: Path) -> WriteTree:
+    return tree_writer(tmp_path)
+
+
+@pytest.fixture
+def two_classes(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
+    return two_class_maker(write_tree)
+
+
+@pytest.fixture(scope="module")
+def module_classes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
+    """The same as `two_classes`; each call writes to a folder of its own."""
+
+    def make(events: int = 600, **changes: Any) -> dict[str, Any]:
+        return two_class_maker(tree_writer(tmp_path_factory.mktemp("classes")))(events, **changes)
 
     return make

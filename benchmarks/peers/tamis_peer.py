@@ -46,6 +46,7 @@ def time_epochs(workload: Workload, epochs: int) -> Timing:
     hidden = [Dense(nodes=nodes, activation="relu") for nodes in workload.sizes[1:-1]]
     network = build_network(workload.sizes[0], workload.sizes[-1], hidden, key=jax.random.key(0))
     settings = Training(
+        average=None,
         optimizer=Adam(learning_rate=LEARNING_RATE),
         schedule="constant",
         batch_size=workload.batch_size,

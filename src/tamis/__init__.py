@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tamis.classifier import Classifier
     from tamis.config import Config, load_config, parse_config
     from tamis.errors import ConfigurationError, InputError, RequestError, TamisError, TrainingError
+    from tamis.estimator import NeuralClassifier
     from tamis.pipeline import Run, train
     from tamis.run_directory import write_run
 
@@ -27,6 +28,7 @@ _HOMES = {
     "Config": "tamis.config",
     "ConfigurationError": "tamis.errors",
     "InputError": "tamis.errors",
+    "NeuralClassifier": "tamis.estimator",
     "RequestError": "tamis.errors",
     "Run": "tamis.pipeline",
     "TamisError": "tamis.errors",
@@ -42,6 +44,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "InputError",
+    "NeuralClassifier",
     "RequestError",
     "Run",
     "TamisError",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from tamis.config import ClassSection, Dense, Feature
+from tamis.config import ClassSection, Embedding, Feature, Folds, Layer, Symmetry
+from tamis.config import Network as NetworkSection
+from tamis.data.split import folds_of_numbers
 from tamis.errors import InputError, Problem, RequestError
 from tamis.expressions import evaluate, parse
 from tamis.files import complete_file, sha256, write_json
-from tamis.network.preprocessing import Preprocessing, Scaling
+from tamis.network.preprocessing import Logarithm, Preprocessing, Quantiles, Scaling
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
@@ -31,25 +33,66 @@ TOLERANCE = 1e-5
 """How far a recomputed score may lie from the stored one, for another processor or version."""
 
 
+def _nothing() -> Float32:
+    return np.empty((0, 0), np.float32)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a classifier, with the preprocessing that it was trained behind.
+
+    Args:
+        preprocessing: what happens to the features before the network.
+        network: the trained network.
+        fold: the fold of the events that it never saw; None where there are no folds.
+    """
+
+    preprocessing: Preprocessing
+    network: Network
+    fold: int | None = None
+
+    def scores(self, features: Float32) -> Float32:
+        """Compute scores, [n, n_classes], from features, [n, n_features], NaN where missing."""
+        from tamis.network.network import predict_scores
+
+        return predict_scores(self.network, self.preprocessing.apply(features))
+
+
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network with everything that is needed to apply it.
+    """A trained network, or several, with everything that is needed to apply them.
 
     Args:
         features: the inputs in their order: name, expression, unit, and what counts as missing.
         classes: the outputs in their order, with their labels and whether they are signal.
-        preprocessing: what happens to the features before the network.
-        network: the trained network.
+        members: the networks, whose scores are averaged.
         reference_features: some events, [n, n_features], NaN where missing.
-        reference_scores: what the network gave them, [n, n_classes].
+        reference_scores: what the networks gave them, [n, n_classes].
+        reference_fold: their folds, -1 where unknown, [n]; empty where there are no folds.
+        folds: which fold an event belongs to; None where there are no folds.
+        symmetries: over whose draws scores are averaged.
+        draws: over how many.
     """
 
     features: tuple[Feature, ...]
     classes: Mapping[str, ClassSection]
-    preprocessing: Preprocessing
-    network: Network
-    reference_features: Float32
-    reference_scores: Float32
+    members: tuple[Member, ...]
+    reference_features: Float32 = field(default_factory=_nothing)
+    reference_scores: Float32 = field(default_factory=_nothing)
+    reference_fold: Float32 = field(default_factory=_nothing)
+    folds: Folds | None = None
+    symmetries: tuple[Symmetry, ...] = ()
+    draws: int = 0
+
+    @property
+    def network(self) -> Network:
+        """The first network."""
+        return self.members[0].network
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What happens to the features before the first network."""
+        return self.members[0].preprocessing
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -61,14 +104,45 @@ class Classifier:
         """Names of the features, in the order of the inputs."""
         return tuple(feature.name for feature in self.features)
 
-    def scores(self, features: Float32) -> Float32:
-        """Compute scores, [n, n_classes], from features, [n, n_features] in their order, NaN where missing."""
-        from tamis.network.network import predict_scores
+    def scores(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Float32:
+        """Compute scores, [n, n_classes], from features, [n, n_features] in their order, NaN where missing.
 
-        return predict_scores(self.network, self.preprocessing.apply(features))
+        Args:
+            features: of the events.
+            fold: the fold of each event, whose scores come from the members that never saw it; -1, and no folds at
+                all, takes the average of all members, [n].
+        """
+        if fold is None:
+            return self._mean(features, self.members)
+        scores = np.empty((len(features), len(self.classes)), np.float32)
+        for number in np.unique(fold):
+            rows = fold == number
+            chosen = tuple(member for member in self.members if member.fold == number) or self.members
+            scores[rows] = self._mean(features[rows], chosen)
+        return scores
+
+    def _mean(self, features: Float32, members: Sequence[Member]) -> Float32:
+        if len(members) == 1 and not self.draws:
+            return members[0].scores(features)
+        total = np.zeros((len(features), len(self.classes)))
+        copies = 0
+        for copy in self._copies(features):
+            total += sum(member.scores(copy).astype(np.float64) for member in members)
+            copies += 1
+        return np.asarray(total / (copies * len(members)), np.float32)
+
+    def _copies(self, features: Float32) -> Iterable[Float32]:
+        if not self.draws:
+            return (features,)
+        from tamis.network.symmetries import build_symmetries
+
+        return build_symmetries(self.symmetries, self.feature_names).copies(features, self.draws)
 
     def predict(self, columns: Mapping[str, Any]) -> Float32:
         """Compute the scores of events that are given as columns.
+
+        With cross-training, an event whose fold can be computed (`split.folds.by`) gets its scores from the members
+        that never saw its fold, any other one from the average of all members.
 
         Args:
             columns: a DataFrame, or arrays by name: the branches that the features are made of, in any order;
@@ -80,7 +154,18 @@ class Classifier:
         Raises:
             RequestError: a branch is missing, or a feature without a `missing` rule has no value in an event.
         """
-        return self.scores(self._features(columns))
+        return self.scores(self._features(columns), self._fold(columns))
+
+    def _fold(self, columns: Mapping[str, Any]) -> NDArray[np.int32] | None:
+        if self.folds is None or self.folds.by is None:
+            return None
+        rule = parse(self.folds.by)
+        if any(name not in columns for name in rule.branches):
+            return None
+        used = {name: _values(columns[name]) for name in rule.branches}
+        return folds_of_numbers(
+            evaluate(rule, used, length=len(next(iter(used.values())))), self.folds.number
+        )
 
     def _features(self, columns: Mapping[str, Any]) -> Float32:
         expressions = [parse(feature.expression) for feature in self.features]
@@ -111,12 +196,18 @@ class Classifier:
                 )
         return features
 
-    def with_reference(self, features: Float32) -> Classifier:
+    def with_reference(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Classifier:
         """Store some of these events with their scores, spread evenly over the rows, with missing values first."""
         incomplete = np.flatnonzero(np.isnan(features).any(axis=1))[: REFERENCE_EVENTS // 4]
         spread = np.linspace(0, len(features) - 1, REFERENCE_EVENTS - len(incomplete)).astype(np.int64)
-        chosen = features[np.concatenate([incomplete, spread])]
-        return replace(self, reference_features=chosen, reference_scores=self.scores(chosen))
+        rows = np.concatenate([incomplete, spread])
+        chosen, of_fold = features[rows], None if fold is None else fold[rows]
+        return replace(
+            self,
+            reference_features=chosen,
+            reference_scores=self.scores(chosen, of_fold),
+            reference_fold=_nothing() if of_fold is None else of_fold.astype(np.float32),
+        )
 
     def save(self, folder: Path) -> None:
         """Write `classifier.json` and `weights.safetensors`; nothing else is needed to load the classifier."""
@@ -131,19 +222,16 @@ class Classifier:
         write_json(folder / _DOCUMENT, self._document(sha256(weights)))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        arrays = {
-            "preprocessing.fill": self.preprocessing.fill,
-            "preprocessing.centre": self.preprocessing.centre,
-            "preprocessing.scale": self.preprocessing.scale,
-            "reference.features": self.reference_features,
-            "reference.scores": self.reference_scores,
-        }
-        for number, layer in enumerate(self.network.layers):
-            arrays[f"layers.{number}.weight"] = np.asarray(layer.weight)
-            arrays[f"layers.{number}.bias"] = np.asarray(layer.bias)
+        arrays = {"reference.features": self.reference_features, "reference.scores": self.reference_scores}
+        if len(self.reference_fold):
+            arrays["reference.fold"] = self.reference_fold
+        for prefix, member in zip(_prefixes(len(self.members)), self.members, strict=True):
+            learned = {**_preprocessing_arrays(member.preprocessing), **network_arrays(member.network)}
+            arrays |= {prefix + name: np.asarray(array) for name, array in learned.items()}
         return arrays
 
     def _document(self, weights_hash: str) -> dict[str, Any]:
+        network, logarithm = self.network, self.preprocessing.logarithm
         document: dict[str, Any] = {
             "format": "tamis classifier",
             "version": 1,
@@ -151,15 +239,30 @@ class Classifier:
             "classes": [{"name": name, **section.model_dump()} for name, section in self.classes.items()],
             "preprocessing": {
                 "scaling": self.preprocessing.scaling,
-                "indicators": [self.features[index].name for index in self.preprocessing.indicators],
+                "indicators": self._names(self.preprocessing.indicators),
+                "logarithm": self._names(logarithm.features if logarithm else ()),
             },
-            "network": [
-                {"type": "dense", "nodes": int(layer.weight.shape[0]), "activation": layer.activation}
-                for layer in self.network.layers
+            "network": [layer.section.model_dump(mode="json") for layer in network.layers],
+            "embedding": None
+            if network.embedding is None
+            else network.embedding.section.model_dump(mode="json"),
+            "shared_members": network.members,
+            "members": [
+                {
+                    "fold": member.fold,
+                    "indicators": self._names(member.preprocessing.indicators),
+                }
+                for member in self.members
             ],
+            "folds": None if self.folds is None else self.folds.model_dump(mode="json"),
+            "symmetries": [symmetry.model_dump(mode="json") for symmetry in self.symmetries],
+            "draws": self.draws,
             "weights_sha256": weights_hash,
         }
         return {**document, "document_sha256": _hash_of(document)}
+
+    def _names(self, indices: Sequence[int]) -> list[str]:
+        return [self.features[index].name for index in indices]
 
     @classmethod
     def load(cls, folder: Path | str) -> Classifier:
@@ -184,7 +287,8 @@ class Classifier:
         Raises:
             InputError: they differ by more than `TOLERANCE`.
         """
-        found = self.scores(self.reference_features)
+        fold = self.reference_fold.astype(np.int32) if len(self.reference_fold) else None
+        found = self.scores(self.reference_features, fold)
         difference = np.abs(found - self.reference_scores)
         if not len(difference) or not difference.max() <= TOLERANCE:
             event = int(np.argmax(difference.max(axis=1))) if len(difference) else 0
@@ -208,6 +312,13 @@ class _PreprocessingEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     scaling: Scaling
     indicators: tuple[str, ...]
+    logarithm: tuple[str, ...] = ()
+
+
+class _MemberEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fold: int | None
+    indicators: tuple[str, ...]
 
 
 class _Document(BaseModel):
@@ -217,7 +328,13 @@ class _Document(BaseModel):
     features: tuple[Feature, ...]
     classes: tuple[_ClassEntry, ...]
     preprocessing: _PreprocessingEntry
-    network: tuple[Dense, ...]
+    network: tuple[Layer, ...]
+    embedding: Embedding | None = None
+    shared_members: int = 1
+    members: tuple[_MemberEntry, ...] = ()
+    folds: Folds | None = None
+    symmetries: tuple[Symmetry, ...] = ()
+    draws: int = 0
     weights_sha256: str
     document_sha256: str
 
@@ -227,7 +344,17 @@ class _Document(BaseModel):
             names = [entry.name for entry in entries]
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} share a name")
+        known = {feature.name for feature in self.features}
+        used = [name for member in self.entries for name in member.indicators]
+        unknown = {*used, *self.preprocessing.logarithm} - known
+        if unknown:
+            raise ValueError(f"there are no features {sorted(unknown)}, which the preprocessing names")
         return self
+
+    @property
+    def entries(self) -> tuple[_MemberEntry, ...]:
+        """The networks; a document without a list of them is of one network."""
+        return self.members or (_MemberEntry(fold=None, indicators=self.preprocessing.indicators),)
 
 
 def _values(column: Any) -> Any:
@@ -294,20 +421,26 @@ def _checked_arrays(
 ) -> dict[str, NDArray[Any]]:
     features, classes = len(document.features), len(document.classes)
     events = len(arrays.get("reference.features", ()))
+    outputs = [layer.nodes for layer in document.network[-1:]]
+    if outputs != [classes] and not (outputs == [1] and classes == 2):
+        message = f"does not fit {_DOCUMENT}: {outputs} outputs for {classes} classes; copy the folder `model` again"
+        raise InputError("classifier", [Problem(str(path), message)])
     shapes: dict[str, tuple[int, ...]] = {
-        "preprocessing.fill": (features,),
-        "preprocessing.centre": (features,),
-        "preprocessing.scale": (features,),
         "reference.features": (events, features),
         "reference.scores": (events, classes),
     }
-    inputs = features + len(document.preprocessing.indicators)
-    for number, layer in enumerate(document.network):
-        shapes[f"layers.{number}.weight"] = (layer.nodes, inputs)
-        shapes[f"layers.{number}.bias"] = (layer.nodes,)
-        inputs = layer.nodes
+    if "reference.fold" in arrays:
+        shapes["reference.fold"] = (events,)
+    for prefix, entry in zip(_prefixes(len(document.entries)), document.entries, strict=True):
+        skeleton = _skeleton(document, features + len(entry.indicators))
+        expected = {name: leaf.shape for name, leaf in network_arrays(skeleton).items()}
+        given = {
+            name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
+        }
+        expected |= _preprocessing_shapes(document.preprocessing, features, given)
+        shapes |= {prefix + name: shape for name, shape in expected.items()}
     found = {name: array.shape for name, array in arrays.items()}
-    if found != shapes or inputs != classes or any(array.dtype != np.float32 for array in arrays.values()):
+    if found != shapes or any(array.dtype != np.float32 for array in arrays.values()):
         wrong = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
         message = (
             f"does not fit {_DOCUMENT}: arrays {wrong or 'of another type'}; the files are of two classifiers"
@@ -316,32 +449,112 @@ def _checked_arrays(
     return arrays
 
 
-def _assemble(document: _Document, arrays: Mapping[str, NDArray[Any]]) -> Classifier:
-    import jax.numpy as jnp
+def _skeleton(document: _Document, inputs: int) -> Network:
+    """Build the network without computing any weights."""
+    import equinox as eqx
+    import jax
 
-    from tamis.network.layers import Dense as DenseLayer
-    from tamis.network.network import Network
+    from tamis.network.network import build_network
 
-    names = [feature.name for feature in document.features]
-    layers = tuple(
-        DenseLayer(
-            jnp.asarray(arrays[f"layers.{number}.weight"]),
-            jnp.asarray(arrays[f"layers.{number}.bias"]),
-            layer.activation,
-        )
-        for number, layer in enumerate(document.network)
+    section = NetworkSection(
+        layers=document.network[:-1], embedding=document.embedding, members=document.shared_members
     )
+    outputs = document.network[-1].nodes
+    skeleton: Network = eqx.filter_eval_shape(
+        lambda: build_network(inputs, len(document.classes), section, key=jax.random.key(0), outputs=outputs)
+    )
+    return skeleton
+
+
+def _prefixes(members: int) -> list[str]:
+    return [""] if members == 1 else [f"members.{number}." for number in range(members)]
+
+
+def _preprocessing_arrays(preprocessing: Preprocessing) -> dict[str, NDArray[Any]]:
+    arrays = {"fill": preprocessing.fill, "centre": preprocessing.centre, "scale": preprocessing.scale}
+    if preprocessing.logarithm is not None:
+        arrays |= {"lowest": preprocessing.logarithm.lowest, "typical": preprocessing.logarithm.typical}
+    if preprocessing.quantiles is not None:
+        arrays |= {"knots": preprocessing.quantiles.knots, "values": preprocessing.quantiles.values}
+    return {f"preprocessing.{name}": array for name, array in arrays.items()}
+
+
+def _preprocessing_shapes(
+    entry: _PreprocessingEntry, features: int, given: Mapping[str, NDArray[Any]]
+) -> dict[str, tuple[int, ...]]:
+    """Say what shapes the arrays must have; the number of knots is whatever the arrays have."""
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("fill", "centre", "scale"), (features,))
+    if entry.logarithm:
+        shapes |= {name: (len(entry.logarithm),) for name in ("lowest", "typical")}
+    if entry.scaling == "quantile":
+        knots = given.get("preprocessing.knots")
+        count = knots.shape[1] if knots is not None and knots.ndim == 2 else 0
+        shapes |= dict.fromkeys(("knots", "values"), (features, count))
+    return {f"preprocessing.{name}": shape for name, shape in shapes.items()}
+
+
+def _preprocessing(
+    document: _Document, entry: _MemberEntry, arrays: Mapping[str, NDArray[Any]], prefix: str
+) -> Preprocessing:
+    names = [feature.name for feature in document.features]
+    own = document.preprocessing
+
+    def array(name: str) -> Float32:
+        return arrays[f"{prefix}preprocessing.{name}"]
+
+    logarithm, quantiles = None, None
+    if own.logarithm:
+        chosen = tuple(names.index(name) for name in own.logarithm)
+        logarithm = Logarithm(chosen, array("lowest"), array("typical"))
+    if own.scaling == "quantile":
+        quantiles = Quantiles(array("knots"), array("values"))
+    return Preprocessing(
+        scaling=own.scaling,
+        fill=array("fill"),
+        centre=array("centre"),
+        scale=array("scale"),
+        indicators=tuple(names.index(name) for name in entry.indicators),
+        logarithm=logarithm,
+        quantiles=quantiles,
+    )
+
+
+def _assemble(document: _Document, arrays: Mapping[str, NDArray[Any]]) -> Classifier:
+    members = []
+    for prefix, entry in zip(_prefixes(len(document.entries)), document.entries, strict=True):
+        skeleton = _skeleton(document, len(document.features) + len(entry.indicators))
+        preprocessing = _preprocessing(document, entry, arrays, prefix)
+        members.append(Member(preprocessing, fill_network(skeleton, arrays, prefix), entry.fold))
     return Classifier(
         features=document.features,
         classes={each.name: ClassSection(label=each.label, signal=each.signal) for each in document.classes},
-        preprocessing=Preprocessing(
-            scaling=document.preprocessing.scaling,
-            fill=arrays["preprocessing.fill"],
-            centre=arrays["preprocessing.centre"],
-            scale=arrays["preprocessing.scale"],
-            indicators=tuple(names.index(name) for name in document.preprocessing.indicators),
-        ),
-        network=Network(layers),
+        members=tuple(members),
         reference_features=arrays["reference.features"],
         reference_scores=arrays["reference.scores"],
+        reference_fold=arrays.get("reference.fold", _nothing()),
+        folds=document.folds,
+        symmetries=document.symmetries,
+        draws=document.draws,
     )
+
+
+def network_arrays(network: Network) -> dict[str, Any]:
+    """Name all arrays of a network by where they are, for example `layers.0.weight`."""
+    from jax.tree_util import tree_flatten_with_path
+
+    return {".".join(map(_step, path)): leaf for path, leaf in tree_flatten_with_path(network)[0]}
+
+
+def fill_network(skeleton: Network, arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Network:
+    """Put arrays into a network, by the names that `network_arrays` gives them."""
+    import jax.numpy as jnp
+    from jax.tree_util import tree_map_with_path
+
+    filled: Network = tree_map_with_path(
+        lambda path, _: jnp.asarray(arrays[prefix + ".".join(map(_step, path))]), skeleton
+    )
+    return filled
+
+
+def _step(key: Any) -> str:
+    return str(getattr(key, "name", getattr(key, "idx", key)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tamis.data.split import TEST, TRAINING
+from tamis.data.split import PARTS, TEST, TRAINING
 from tamis.plots.confusion import plot_confusion
 from tamis.plots.history import plot_history
 from tamis.plots.inputs import plot_inputs
@@ -32,7 +32,7 @@ def draw_run(run: Run) -> dict[str, Figure]:
     confusion = plot_confusion(run.evaluation.parts["test"].physics.confusion, classes=styles)
     return {
         **_inputs(run, styles),
-        "history": plot_history(run.trained.history),
+        **_histories(run),
         "confusion": confusion,
         **{f"score_{name}": _scores(run, styles, index) for index, name in enumerate(names)},
         "roc": _roc(run, styles),
@@ -48,16 +48,25 @@ def _inputs(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
     return {f"inputs_{number}": page for number, page in enumerate(pages, start=1)}
 
 
+def _histories(run: Run) -> dict[str, Figure]:
+    if len(run.members) == 1:
+        return {"history": plot_history(run.trained.history)}
+    return {
+        f"history_{number}": plot_history(trained.history)
+        for number, trained in enumerate(run.members, start=1)
+    }
+
+
 def _scores(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Figure:
     events = run.prepared.events
-    training, test = events.part == TRAINING, events.part == TEST
+    training, test = run.parts[PARTS[TRAINING]], run.parts[PARTS[TEST]]
     return plot_scores(
-        run.scores[training, column],
-        events.class_index[training],
-        events.weight[training],
-        run.scores[test, column],
-        events.class_index[test],
-        events.weight[test],
+        training.scores[:, column],
+        events.class_index[training.rows],
+        events.weight[training.rows],
+        test.scores[:, column],
+        events.class_index[test.rows],
+        events.weight[test.rows],
         classes=styles,
         column=column,
         tests=[row[column] for row in run.evaluation.overtraining],

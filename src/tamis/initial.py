@@ -197,7 +197,7 @@ def _text(
         "# What is left out here has a default; docs/configuration.md lists all of it. Often wanted:",
         "# weights: {balance: classes, negative: keep}",
         "# split: {test: 0.25, validation: 0.2, by: [run, luminosityBlock, event]}",
-        "# training: {epochs: 20, batch_size: 512}",
+        "# training: {epochs: auto, batch_size: auto, time_budget: 60s}",
     ]
     return "\n".join(lines) + "\n"
 

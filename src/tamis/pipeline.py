@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tamis.classifier import Classifier
-from tamis.config import Config, LogDensity
+from tamis.classifier import Classifier, Member
+from tamis.config import BinaryCrossEntropy, Config, LogDensity, Symmetry
 from tamis.data.events import Events, SampleReading, read_events
 from tamis.data.ledger import Ledger, SampleAccount, Tally, tally
 from tamis.data.plan import Quantity, SamplePlan, plan_sample, quantity
 from tamis.data.schema import FileSchema
 from tamis.data.sources import check_schemas, expand_files, scan_usable_files
-from tamis.data.split import PARTS, TRAINING, VALIDATION, Fractions, repeated, scramble
+from tamis.data.split import (
+    PARTS,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Fractions,
+    folds_that_saw,
+    repeated,
+    rows_of_part,
+    scramble,
+)
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
 from tamis.evaluation.evaluation import Evaluation, ScoredEvents, evaluate_classifier
+from tamis.evaluation.monitors import best_significance, mean_auc
 from tamis.expressions import parse
 from tamis.files import sha256
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 
 if TYPE_CHECKING:
+    from tamis.training.batches import WeightedInputs
     from tamis.training.history import Epoch
-    from tamis.training.loop import Trained
+    from tamis.training.loop import Choices, Measure, Trained
 
 
 @dataclass(frozen=True)
@@ -68,50 +82,93 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class ScoredPart:
+    """The events of one part, with what the classifier says of them.
+
+    Args:
+        rows: which of the used events they are, [n].
+        scores: [n, n_classes].
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything that a training produced.
 
     Args:
         config: the configuration.
         classifier: the trained classifier.
-        trained: the history and the device.
+        members: the history and the device of each of its networks.
         prepared: the events and the ledger.
-        scores: scores of all used events, [n, n_classes].
+        parts: the events of training, validation and test with their scores; with cross-training every event is
+            tested by the members that never saw it.
         evaluation: every number that is quoted.
         seconds: wall time of each stage.
     """
 
     config: Config
     classifier: Classifier
-    trained: Trained
+    members: tuple[Trained, ...]
     prepared: Prepared
-    scores: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    parts: Mapping[str, ScoredPart]
     evaluation: Evaluation
     seconds: Mapping[str, float]
 
+    @property
+    def trained(self) -> Trained:
+        """History and device of the first network."""
+        return self.members[0]
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """Every epoch, as `history.json` holds it: of the first network, and of all where there are several."""
+        first = self.trained.history.to_dict()
+        if len(self.members) == 1:
+            return first
+        folds = [member.fold for member in self.classifier.members]
+        return {
+            **first,
+            "members": [
+                {"fold": fold, **trained.history.to_dict()}
+                for fold, trained in zip(folds, self.members, strict=True)
+            ],
+        }
+
     def metrics(self) -> dict[str, Any]:
         """Give every number that the run quotes, as `metrics.json` holds them."""
-        epochs = self.trained.history.epochs
-        training_events = int(np.count_nonzero(self.prepared.events.part == TRAINING))
-        seconds = sum(epoch.seconds for epoch in epochs)
-        network = self.classifier.network
+        network, epochs = self.classifier.network, self.trained.history.epochs
+        flattened = self.prepared.weighed.flattened
         return {
             **self.evaluation.to_dict(),
-            "network": {"inputs": network.inputs, "parameters": network.parameters},
+            "network": {
+                "inputs": network.inputs,
+                "parameters": network.parameters,
+                "networks": len(self.members),
+                "shared_members": network.members,
+            },
             "training_factors": dict(
                 zip(self.classifier.class_names, self.prepared.weighed.factors.tolist(), strict=True)
             ),
+            **({"flattened": {name: vars(each) for name, each in flattened.items()}} if flattened else {}),
             "history": {
                 "epochs": len(epochs),
                 "best_epoch": self.trained.history.best,
                 "ended_because": self.trained.history.reason,
             },
-            "timing": {
-                "device": self.trained.device,
-                "train_seconds": seconds,
-                "events_per_second": training_events * len(epochs) / seconds,
-                "stages": dict(self.seconds),
-            },
+            "timing": {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)},
+        }
+
+    def _speed(self) -> dict[str, float]:
+        epochs = [epoch for trained in self.members for epoch in trained.history.epochs]
+        # several networks are trained at the same time, so their epochs do not add up to what passed
+        alone = len(self.members) == 1
+        seconds = sum(epoch.seconds for epoch in epochs) if alone else self.seconds["training"]
+        return {
+            "train_seconds": seconds,
+            "events_per_second": sum(epoch.events for epoch in epochs) / seconds,
         }
 
 
@@ -122,20 +179,22 @@ class Watch:
     Args:
         stage: called with the name of each stage as it begins.
         read: called with the number of entries in all files, then with each number of entries that was read.
-        epoch: called with each epoch of the training.
+        epoch: called with the number of the network, counted from 0, how many networks there are, and each of its
+            epochs; from several threads where there are several.
     """
 
     stage: Callable[[str], None] = lambda _: None
     read: Callable[[int, int], None] = lambda _total, _done: None
-    epoch: Callable[[Epoch], None] = lambda _: None
+    epoch: Callable[[int, int, Epoch], None] = lambda _member, _members, _epoch: None
 
 
-def train(config: Config, watch: Watch | None = None) -> Run:
+def train(config: Config, watch: Watch | None = None, *, choices: Choices | None = None) -> Run:
     """Read, train and evaluate, all in memory.
 
     Args:
         config: from `load_config`.
         watch: what to tell the caller on the way.
+        choices: a loss and an optimizer of the user's own, in place of the configured ones.
 
     Raises:
         InputError: the files do not hold what the configuration asks for.
@@ -146,11 +205,11 @@ def train(config: Config, watch: Watch | None = None) -> Run:
     with clock("reading"):
         prepared = prepare(config, watch)
     with clock("training"):
-        classifier, trained = fit(config, prepared, watch)
+        classifier, members = fit(config, prepared, watch, choices)
     with clock("evaluation"):
-        scores = classifier.scores(prepared.events.features)
-        evaluation = evaluate(config, prepared, scores)
-    return Run(config, classifier, trained, prepared, scores, evaluation, clock.seconds)
+        parts = score(classifier, prepared.events)
+        evaluation = evaluate(config, prepared, parts)
+    return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds)
 
 
 class _Clock:
@@ -193,6 +252,7 @@ def find_input(config: Config) -> tuple[Input, ...]:
             spectators=spectators,
             reference=reference,
             identity=config.split.by or (),
+            fold=None if config.split.folds is None else config.split.folds.by,
         )
         try:
             sources = expand_files(sample.name, sample.files, folder)
@@ -284,8 +344,16 @@ def read(
     watch.read(entries, 0)
     return read_events(
         [(each.plan, each.schemas) for each in inputs],
-        Fractions(config.split.test, config.split.validation, config.split.seed),
+        fractions(config),
         progress=lambda done: watch.read(entries, done),
+    )
+
+
+def fractions(config: Config) -> Fractions:
+    """Say how events are divided."""
+    split = config.split
+    return Fractions(
+        split.test, split.validation, split.seed, 0 if split.folds is None else split.folds.number
     )
 
 
@@ -309,8 +377,13 @@ def prepare(config: Config, watch: Watch | None = None) -> Prepared:
 
 def weigh(config: Config, events: Events) -> WeighedEvents:
     """Apply the section `weights`."""
+    weights = config.weights
     return weigh_events(
-        events, config.class_names, balance=config.weights.balance, negative=config.weights.negative
+        events,
+        config.class_names,
+        balance=weights.balance,
+        negative=weights.negative,
+        flatten=weights.flatten,
     )
 
 
@@ -335,6 +408,7 @@ def close_ledger(
             failed_selection=reading.failed_selection,
             dropped={"negative_weight": tally(events.weight[dropped])},
             parts=_tallies(weighed.events, number),
+            folds=_folds(weighed.events, number),
             made_absolute=int(np.count_nonzero(weighed.events.sample_index[weighed.changed] == number)),
         )
         account.check()
@@ -347,6 +421,14 @@ def _tallies(events: Events, sample: int) -> dict[str, Tally]:
         name: tally(events.weight[(events.part == part) & (events.sample_index == sample)])
         for part, name in enumerate(PARTS)
     }
+
+
+def _folds(events: Events, sample: int) -> tuple[Tally, ...]:
+    number = int(events.fold.max(initial=-1)) + 1
+    return tuple(
+        tally(events.weight[(events.fold == fold) & (events.sample_index == sample)])
+        for fold in range(number)
+    )
 
 
 def _repetitions(events: Events) -> tuple[int, int]:
@@ -378,65 +460,210 @@ def describe_duplicates(config: Config, ledger: Ledger) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def learn_preprocessing(config: Config, weighed: WeighedEvents) -> Preprocessing:
-    """Learn fills and scales on the training events."""
-    training = weighed.events.part == TRAINING
+def learn_preprocessing(config: Config, weighed: WeighedEvents, fold: int | None = None) -> Preprocessing:
+    """Learn fills and scales on the training events of a network.
+
+    Args:
+        config: the configuration.
+        weighed: all events.
+        fold: the fold that the network never sees.
+    """
+    training = rows_of_part(weighed.events.part, weighed.events.fold, TRAINING, fold)
     return fit_preprocessing(
         weighed.events.features[training],
         weighed.training_weight[training],
         config.preprocessing.scaling,
         missing_allowed=[feature.missing is not None for feature in config.features],
+        logarithm=[feature.name in config.preprocessing.logarithm for feature in config.features],
     )
 
 
-def fit(config: Config, prepared: Prepared, watch: Watch | None = None) -> tuple[Classifier, Trained]:
-    """Train the network.
+def fit(
+    config: Config, prepared: Prepared, watch: Watch | None = None, choices: Choices | None = None
+) -> tuple[Classifier, tuple[Trained, ...]]:
+    """Train the network, or several: one for each fold and each seed.
 
     Returns:
-        The classifier with the chosen weights, and the history.
+        The classifier with the chosen weights, and the history of each network.
     """
     from tamis.training.devices import start_devices
 
     start_devices()
     import jax
 
+    from tamis.training.members import train_members
+
+    watch = watch or Watch()
+    folds = config.split.folds
+    numbers: Sequence[int | None] = (None,) if folds is None else range(folds.number)
+    planned = [(fold, number) for fold in numbers for number in range(config.training.seeds)]
+    seeds = [seed_of(config.seed, number) for number in range(len(planned))]
+    symmetries = settle_symmetries(config, prepared.events)
+    transforms = {fold: learn_preprocessing(config, prepared.weighed, fold) for fold in numbers}
+    begins = [
+        partial(_begin, config, prepared.weighed, transforms[fold], symmetries, fold, seed, choices)
+        for (fold, _), seed in zip(planned, seeds, strict=True)
+    ]
+    trained = train_members(
+        begins, len(jax.devices()), lambda member, epoch: watch.epoch(member, len(begins), epoch)
+    )
+    members = tuple(
+        Member(transforms[fold], each.network, fold) for (fold, _), each in zip(planned, trained, strict=True)
+    )
+    classifier = Classifier(
+        config.features,
+        config.classes,
+        members,
+        folds=folds,
+        symmetries=symmetries,
+        draws=config.training.average_symmetries,
+    )
+    events = prepared.events
+    return classifier.with_reference(events.features, None if folds is None else events.fold), trained
+
+
+def seed_of(seed: int, member: int) -> int:
+    """Give the seed of a network; the first one has the configured one.
+
+    >>> seed_of(5, 0)
+    5
+    """
+    return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
+
+
+def _begin(
+    config: Config,
+    weighed: WeighedEvents,
+    preprocessing: Preprocessing,
+    symmetries: tuple[Symmetry, ...],
+    fold: int | None,
+    seed: int,
+    choices: Choices | None,
+    device: int | None,
+) -> Generator[Epoch, None, Trained]:
+    """Begin the training of one network."""
+    import jax
+
     from tamis.network.network import build_network
     from tamis.training.batches import WeightedInputs
-    from tamis.training.loop import follow, train
+    from tamis.training.loop import train
+    from tamis.training.recipe import settle_recipe, size_of
 
-    weighed, events = prepared.weighed, prepared.events
-    preprocessing = learn_preprocessing(config, weighed)
+    events = weighed.events
 
     def part(number: int) -> WeightedInputs:
-        rows = events.part == number
-        return WeightedInputs(
-            preprocessing.apply(events.features[rows]),
-            events.class_index[rows],
-            weighed.training_weight[rows],
-        )
+        rows = rows_of_part(events.part, events.fold, number, fold)
+        features = events.features[rows]
+        inputs = preprocessing.apply(features)
+        redraw = redrawing(config, symmetries, preprocessing, features) if number == TRAINING else None
+        return WeightedInputs(inputs, events.class_index[rows], weighed.training_weight[rows], redraw)
 
+    training, validation = part(TRAINING), part(VALIDATION)
+    size = size_of(training.weight, len(config.features))
+    section, settings = settle_recipe(config.network, config.training, size)
     network = build_network(
-        preprocessing.inputs, len(config.classes), config.network.layers, key=jax.random.key(config.seed)
+        preprocessing.inputs,
+        len(config.classes),
+        section,
+        key=jax.random.key(seed),
+        outputs=1 if isinstance(config.training.loss, BinaryCrossEntropy) else None,
+        sample=training.inputs,
     )
-    epochs = train(network, part(TRAINING), part(VALIDATION), config.training, seed=config.seed)
-    trained = follow(epochs, (watch or Watch()).epoch)
-    nothing = np.empty((0, 0), np.float32)
-    classifier = Classifier(config.features, config.classes, preprocessing, trained.network, nothing, nothing)
-    return classifier.with_reference(events.features), trained
+    return train(
+        network,
+        training,
+        validation,
+        settings,
+        seed=seed,
+        ntk=config.network.parametrisation == "ntk",
+        signal=signal_indices(config),
+        measure=monitored(config, events, rows_of_part(events.part, events.fold, VALIDATION, fold)),
+        choices=choices,
+        device=device,
+    )
 
 
-def evaluate(config: Config, prepared: Prepared, scores: np.ndarray[Any, np.dtype[np.float32]]) -> Evaluation:
-    """Compute all results from the scores of all used events."""
+def signal_indices(config: Config) -> tuple[int, ...]:
+    """Give the indices of the classes that are signal."""
+    return tuple(config.class_names.index(name) for name in config.signal_names)
+
+
+def settle_symmetries(config: Config, events: Events) -> tuple[Symmetry, ...]:
+    """Complete the symmetries with what the training events tell of them: where the range of an azimuth begins."""
+    if not config.training.symmetries:
+        return ()
+    from tamis.network.symmetries import settle_ranges
+
+    names = [feature.name for feature in config.features]
+    return settle_ranges(config.training.symmetries, names, events.features[events.part == TRAINING])
+
+
+def redrawing(
+    config: Config,
+    symmetries: tuple[Symmetry, ...],
+    preprocessing: Preprocessing,
+    features: NDArray[np.float32],
+) -> Callable[[int, int], NDArray[np.float32]] | None:
+    """Give what draws the inputs of each epoch anew, where there are symmetries."""
+    if not symmetries:
+        return None
+    from tamis.network.symmetries import build_symmetries
+
+    built = build_symmetries(symmetries, [feature.name for feature in config.features])
+
+    def redraw(seed: int, epoch: int) -> NDArray[np.float32]:
+        return preprocessing.apply(built.draw(features, np.random.default_rng((seed, epoch, 1))))
+
+    return redraw
+
+
+def monitored(config: Config, events: Events, rows: NDArray[np.bool_]) -> Measure | None:
+    """Give what early stopping looks at, as a function of the scores of these events.
+
+    Returns:
+        None where it looks at loss or accuracy, which the training computes itself.
+    """
+    stopping = config.training.early_stopping
+    if stopping is None or stopping.monitor in ("validation_loss", "validation_accuracy"):
+        return None
+    class_index, weight = events.class_index[rows], events.weight[rows]
+    if stopping.monitor == "validation_auc":
+        return lambda scores: mean_auc(scores, class_index, weight)
+    signal = signal_indices(config)
+    return lambda scores: best_significance(scores, class_index, weight, signal)
+
+
+def score(classifier: Classifier, events: Events) -> dict[str, ScoredPart]:
+    """Compute the scores of all parts; with folds, what tests an event never saw it, and what trained on it did."""
+    if classifier.folds is None:
+        scores = classifier.scores(events.features)
+        rows = [np.flatnonzero(events.part == number) for number in range(len(PARTS))]
+        return {name: ScoredPart(each, scores[each]) for name, each in zip(PARTS, rows, strict=True)}
+    seen_by = folds_that_saw(events.identity, events.fold, classifier.folds.number)
+    seen = classifier.scores(events.features, seen_by)
+    unseen = classifier.scores(events.features, events.fold)
+    learned = {number: np.flatnonzero(events.part == number) for number in (TRAINING, VALIDATION)}
+    parts = {PARTS[number]: ScoredPart(rows, seen[rows]) for number, rows in learned.items()}
+    return {**parts, PARTS[TEST]: ScoredPart(np.arange(len(events)), unseen)}
+
+
+def evaluate(config: Config, prepared: Prepared, scored: Mapping[str, ScoredPart]) -> Evaluation:
+    """Compute all results from the scores of all used events.
+
+    With cross-training an event is training for one network and test for another. Training and test are compared
+    as independent samples, so the training's events are of the even folds there, and the test's of the odd.
+    """
     events, factors = prepared.events, prepared.weighed.factors
     parts = {}
-    for number, name in enumerate(PARTS):
-        rows = events.part == number
+    for name, part in scored.items():
+        rows = part.rows
         parts[name] = ScoredEvents(
-            scores=scores[rows],
+            scores=part.scores,
             class_index=events.class_index[rows],
             weight=events.weight[rows],
             factor=factors[events.class_index[rows]],
             reference={key: values[rows] for key, values in events.reference.items()},
+            compared=None if config.split.folds is None else events.fold[rows] % 2 == (name == PARTS[TEST]),
         )
     return evaluate_classifier(
         parts,

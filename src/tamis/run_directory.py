@@ -95,7 +95,7 @@ def write_run(
 def _write_files(run: Run, folder: Path) -> None:
     write_text(folder / "config.yaml", dump_config(run.config))
     write_json(folder / "events.json", run.prepared.ledger.to_dict(run.config.class_names))
-    write_json(folder / "history.json", run.trained.history.to_dict())
+    write_json(folder / "history.json", run.history)
     write_json(folder / "metrics.json", run.metrics())
     with complete_file(folder / "scores.parquet") as temporary:
         write_scores(run, temporary)
@@ -122,8 +122,8 @@ def write_scores(run: Run, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    events = run.prepared.events
-    rows = np.flatnonzero(events.part == TEST)
+    events, part = run.prepared.events, run.parts[PARTS[TEST]]
+    rows = part.rows
     classes = run.config.class_names
     factors = run.prepared.weighed.factors
     table = {
@@ -134,7 +134,8 @@ def write_scores(run: Run, path: Path) -> None:
         "class": _labels(classes, events.class_index[rows]),
         "weight": events.weight[rows],
         "training_factor": factors[events.class_index[rows]],
-        **{f"score_{name}": run.scores[rows, index] for index, name in enumerate(classes)},
+        **{f"score_{name}": part.scores[:, index] for index, name in enumerate(classes)},
+        **({"fold": events.fold[rows]} if run.classifier.folds is not None else {}),
         **{f"spectator_{name}": values[rows] for name, values in events.spectators.items()},
     }
     pq.write_table(pa.table(table), path, compression="zstd")
@@ -157,8 +158,6 @@ def _provenance(run: Run, folder: Path, arguments: Sequence[str], started: str) 
         "device": run.trained.device,
         **describe_machine(),
         "inputs": describe_inputs(schemas),
-        "parts": {
-            name: int(np.count_nonzero(run.prepared.events.part == part)) for part, name in enumerate(PARTS)
-        },
+        "parts": {name: len(part.rows) for name, part in run.parts.items()},
         "outputs": {str(path.relative_to(folder)): sha256(path) for path in files},
     }

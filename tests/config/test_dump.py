@@ -121,13 +121,35 @@ optimizers = (
         {"name": st.just("sgd"), "momentum": fractions}, optional={"nesterov": st.booleans()}
     )
 )
+warm_up = {"warm_up": below_one}
+losses = (
+    st.sampled_from(["cross_entropy", "binary_cross_entropy", "focal", "squared_error"])
+    | st.fixed_dictionaries({"name": st.just("focal")}, optional={"gamma": positive})
+    | st.fixed_dictionaries({"name": st.just("label_smoothing")}, optional={"smoothing": fractions})
+)
+schedules = (
+    st.sampled_from(["constant", "step", "exponential", "cosine", "one_cycle", "plateau"])
+    | st.fixed_dictionaries({"name": st.just("cosine")}, optional={**warm_up, "final": below_one})
+    | st.fixed_dictionaries(
+        {"name": st.just("step")},
+        optional={
+            "at": st.lists(fractions, min_size=1, max_size=3, unique=True).map(sorted),
+            "factor": fractions,
+        },
+    )
+    | st.fixed_dictionaries({"name": st.just("plateau")}, optional={**warm_up, "patience": counts})
+    | st.fixed_dictionaries({}, optional={"warm_up": fractions, "initial": fractions})
+)
 training = section(
-    loss=st.just("cross_entropy"),
+    loss=losses,
     optimizer=optimizers,
-    schedule=st.sampled_from(["constant", "cosine", "one_cycle"]),
+    schedule=schedules,
+    gradient_clip=optional(positive),
+    average=optional(fractions),
+    time_budget=optional(positive),
     batch_size=counts,
     epochs=counts,
-    early_stopping=optional(section(patience=counts, min_delta=positive)),
+    early_stopping=optional(section(patience=counts, min_delta=positive, warm_up=st.integers(0, 9))),
     devices=st.just("auto") | counts,
 )
 

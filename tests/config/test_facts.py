@@ -214,3 +214,119 @@ def test_the_model_itself_refuses_contradictions() -> None:
     values["samples"][0]["class"] = "bgk"
     with pytest.raises(ValidationError, match=r"samples\[0\]\.class: there is no class 'bgk'"):
         Config.model_validate(values)
+
+
+# names of features in other sections
+SYMMETRIC = """\
+samples:
+  - {name: background, class: bkg, files: a.root}
+  - {name: signal, class: sig, files: b.root}
+classes: {bkg: {}, sig: {signal: true}}
+features:
+  - pt
+  - {name: phi_1, missing: -999}
+  - phi_2
+  - eta_1
+  - eta_2
+spectators: [mass]
+preprocessing:
+  logarithm: [pt]
+training:
+  symmetries:
+    - type: rotation
+      features: [phi_1, phi_2]
+    - {type: reflection, features: [eta_1, eta_2]}
+    - type: exchange
+      objects:
+        - [phi_1, eta_1]
+        - [phi_2, eta_2]
+"""
+
+
+def test_symmetries_and_logarithms_name_features() -> None:
+    config = parse_config(SYMMETRIC)
+    assert config.preprocessing.logarithm == ("pt",)
+    assert [section.type for section in config.training.symmetries] == ["rotation", "reflection", "exchange"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "message", "line"),
+    [
+        ("[pt]", "[ptt]", "preprocessing.logarithm[0]", "there is no feature 'ptt'; did you mean 'pt'?", 13),
+        (
+            "[pt]",
+            "[mass]",
+            "preprocessing.logarithm[0]",
+            "there is no feature 'mass'; the features are 'pt', 'phi_1', 'phi_2', 'eta_1', 'eta_2'",
+            13,
+        ),
+        (
+            "[pt]",
+            "[eta_1, pt, eta_1]",
+            "preprocessing.logarithm[2]",
+            "the feature 'eta_1' already stands in preprocessing.logarithm[0]; remove it",
+            13,
+        ),
+        (
+            "features: [phi_1, phi_2]",
+            "features: [phi_1, phi2]",
+            "training.symmetries[0].features[1]",
+            "there is no feature 'phi2'; did you mean 'phi_2'?",
+            17,
+        ),
+        (
+            "features: [eta_1, eta_2]",
+            "features: [eta_1, eta_2, eta_1]",
+            "training.symmetries[1].features[2]",
+            "the feature 'eta_1' already stands in training.symmetries[1].features[0]; remove it",
+            18,
+        ),
+        (
+            "- [phi_2, eta_2]",
+            "- [phi_2, eta]",
+            "training.symmetries[2].objects[1][1]",
+            "there is no feature 'eta'; did you mean 'eta_2'?",
+            22,
+        ),
+        (
+            "- [phi_2, eta_2]",
+            "- [phi_2, phi_1]",
+            "training.symmetries[2].objects[1][1]",
+            "the feature 'phi_1' already stands in training.symmetries[2].objects[0][0]; remove it",
+            22,
+        ),
+        (
+            "type: reflection, features: [eta_1, eta_2]",
+            "type: rotation, features: [eta_1, phi_2]",
+            "training.symmetries[1].features[1]",
+            "the feature 'phi_2' is already used by the rotation training.symmetries[0]; put what belongs "
+            "together into one rotation",
+            18,
+        ),
+        (
+            "{type: reflection, features: [eta_1, eta_2]}",
+            "{type: exchange, objects: [[eta_2], [pt]]}",
+            "training.symmetries[2].objects[1][1]",
+            "the feature 'eta_2' is already used by the exchange training.symmetries[1]; put what belongs "
+            "together into one exchange",
+            22,
+        ),
+    ],
+)
+def test_a_wrong_name_of_a_feature_is_the_one_problem(
+    old: str, new: str, where: str, message: str, line: int
+) -> None:
+    assert SYMMETRIC.count(old) == 1
+    assert problems_of(SYMMETRIC.replace(old, new)) == [Problem(where, message, line)]
+
+
+def test_reflections_may_share_features() -> None:
+    text = SYMMETRIC.replace(
+        "- type: exchange", "- {type: reflection, features: [phi_1, phi_2, eta_2]}\n    - type: exchange"
+    )
+    assert len(parse_config(text).training.symmetries) == 4
+
+
+def test_a_feature_without_a_readable_name_hides_what_names_it() -> None:
+    text = SYMMETRIC.replace("- phi_2", "- {name: 3}")
+    assert [problem.where for problem in problems_of(text)] == ["features[2].name"]

@@ -35,7 +35,8 @@ def accepts(schema: Mapping[str, Any], value: object, definitions: Mapping[str, 
 def _holds(key: str, schema: Mapping[str, Any], value: Any, definitions: Mapping[str, Any]) -> bool:
     rule = schema[key]
     match key:
-        case "$schema" | "$defs" | "title" | "description" | "default":
+        # the discriminator only says which key tells the kinds apart
+        case "$schema" | "$defs" | "title" | "description" | "default" | "discriminator":
             return True
         case "$ref":
             return accepts(definitions[rule.removeprefix("#/$defs/")], value, definitions)
@@ -88,6 +89,8 @@ def _holds_for_list(key: str, rule: Any, value: Any, definitions: Mapping[str, A
             return all(accepts(rule, entry, definitions) for entry in value)
         case "minItems":
             return bool(len(value) >= rule)
+        case "maxItems":
+            return bool(len(value) <= rule)
     return True
 
 
@@ -120,7 +123,8 @@ def _holds_for_mapping(
 KNOWN = {
     "$schema", "$defs", "$ref", "title", "description", "default", "anyOf", "oneOf", "type", "const", "enum",
     "minLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "items", "minItems",
-    "properties", "required", "minProperties", "propertyNames", "patternProperties", "additionalProperties",
+    "maxItems", "discriminator", "properties", "required", "minProperties", "propertyNames", "patternProperties",
+    "additionalProperties",
 }  # fmt: skip
 
 
@@ -132,7 +136,7 @@ def keywords(schema: Any) -> set[str]:
     inner = [
         entry
         for key, entry in schema.items()
-        if key not in {"$defs", "properties", "patternProperties", "default"}
+        if key not in {"$defs", "properties", "patternProperties", "default", "discriminator"}
     ]
     for key in ("$defs", "properties", "patternProperties"):
         inner += schema.get(key, {}).values()
@@ -178,6 +182,9 @@ SHORT = [
     "network: {layers: [{nodes: 3}]}",
     "training: {optimizer: sgd, early_stopping: null, devices: 2}",
     "training: {optimizer: {learning_rate: 1e-3}}",
+    "training: {optimizer: schedule_free_adamw, time_budget: 5min}",
+    "training: {loss: focal, schedule: cosine}",
+    "training: {loss: {name: significance, signal: 10, background: 1e3}, schedule: {warm_up: 0.1}}",
     "evaluation: {reference: {discriminant: {sig: d}}}",
     "evaluation: {reference: {log_density: {bkg: a, sig: b}}}",
 ]
@@ -202,13 +209,17 @@ def test_all_spellings_are_accepted(minimal: str, added: str) -> None:
         "weights: {balance: all}",
         "weights: {balance: {bkg: 0}}",
         "split: {test: 1}",
-        "split: {folds: 5}",
+        "split: {folds: five}",
         "split: {by: []}",
         "network: {layers: [64]}",
         "network: {layers: [{}]}",
         "network: {layers: [{nodes: 1, activation: rleu}]}",
         "training: {optimizer: adma}",
         "training: {optimizer: {name: adam, momentum: 0}}",
+        "training: {loss: mse}",
+        "training: {loss: {name: significance, signal: 10}}",
+        "training: {schedule: {name: cosine, at: [0.5]}}",
+        "training: {average: 1}",
         "training: {epochs: 0}",
         "training: {devices: gpu}",
         "evaluation: {working_points: [1.5]}",

@@ -118,16 +118,13 @@ REFUSED = [
     ("split: {by: 3}", "split.by", "expected a list, found 3"),
     ("split: {by: [event, 3]}", "split.by[1]", "expected text, found 3; put it in quotes"),
     ('split: {by: ""}', "split.by", "expected an expression of branches, found an empty text"),
-    (
-        "split: {folds: 5}",
-        "split.folds",
-        "cross-training over folds is not available yet; leave the key out or write null (found 5)",
-    ),
+    ("split: {folds: 1}", "split.folds", "expected a number of at least 2, found 1"),
     # preprocessing and network
     (
-        "preprocessing: {scaling: quantile}",
+        "preprocessing: {scaling: quantiles}",
         "preprocessing.scaling",
-        "expected one of standard, none, robust; found the text 'quantile'",
+        "expected one of standard, none, robust, quantile; found the text 'quantiles'; "
+        "did you mean 'quantile'?",
     ),
     (
         "preprocessing: {missing: mean}",
@@ -138,9 +135,9 @@ REFUSED = [
     ("network: {layers: [64]}", "network.layers[0]", "expected a mapping (key: value), found 64"),
     ("network: {layers: [{}]}", "network.layers[0].nodes", "this key is needed, but not there"),
     (
-        "network: {layers: [{nodes: 1, type: sparse}]}",
+        "network: {layers: [{nodes: 1, type: spares}]}",
         "network.layers[0].type",
-        "expected dense; found the text 'sparse'",
+        "expected one of dense, sparse, quantized; found the text 'spares'; did you mean 'sparse'?",
     ),
     (
         "network: {layers: [{nodes: 0}]}",
@@ -155,19 +152,38 @@ REFUSED = [
     (
         "network: {layers: [{nodes: 1, activaton: relu}]}",
         "network.layers[0].activaton",
-        "unknown key; did you mean 'activation'? Keys here: type, nodes, activation",
+        "unknown key; did you mean 'activation'? Keys here: type, nodes, activation, slope, "
+        "dropout, normalisation, residual",
     ),
     # training
-    ("training: {loss: mse}", "training.loss", "expected cross_entropy; found the text 'mse'"),
+    (
+        "training: {loss: mse}",
+        "training.loss",
+        "expected one of cross_entropy, binary_cross_entropy, focal, label_smoothing, squared_error, significance; "
+        "found the text 'mse'",
+    ),
+    (
+        "training: {loss: {name: focal, gama: 1}}",
+        "training.loss.gama",
+        "unknown key; did you mean 'gamma'? Keys here: name, gamma",
+    ),
+    (
+        "training: {loss: {name: significance, signal: 10}}",
+        "training.loss.background",
+        "this key is needed, but not there",
+    ),
+    ("training: {loss: {gamma: 1}}", "training.loss.gamma", "unknown key; keys here: name"),
     (
         "training: {optimizer: adma}",
         "training.optimizer",
-        "expected one of adam, adamw, sgd; found the text 'adma'; did you mean 'adam'?",
+        "expected one of adam, adamw, nadam, rmsprop, lion, muon, schedule_free_adamw, sgd; "
+        "found the text 'adma'; did you mean 'adam'?",
     ),
     (
         "training: {optimizer: {name: adma}}",
         "training.optimizer.name",
-        "expected one of adam, adamw, sgd; found the text 'adma'; did you mean 'adam'?",
+        "expected one of adam, adamw, nadam, rmsprop, lion, muon, schedule_free_adamw, sgd; "
+        "found the text 'adma'; did you mean 'adam'?",
     ),
     ("training: {optimizer: 3}", "training.optimizer", "expected a mapping (key: value), found 3"),
     (
@@ -188,7 +204,8 @@ REFUSED = [
     (
         "training: {optimizer: {name: sgd, momentun: 0.9}}",
         "training.optimizer.momentun",
-        "unknown key; did you mean 'momentum'? Keys here: name, learning_rate, momentum, nesterov",
+        "unknown key; did you mean 'momentum'? Keys here: name, learning_rate, momentum, nesterov, "
+        "weight_decay",
     ),
     (
         "training: {optimizer: {name: adamw, weight_decay: -1}}",
@@ -208,7 +225,13 @@ REFUSED = [
     (
         "training: {schedule: linear}",
         "training.schedule",
-        "expected one of constant, cosine, one_cycle; found the text 'linear'",
+        "expected one of constant, step, exponential, cosine, one_cycle, plateau; found the text 'linear'",
+    ),
+    ("training: {schedule: {warm_up: 1}}", "training.schedule.warm_up", "expected a number below 1, found 1"),
+    (
+        "training: {schedule: {name: step, at: [0.5, 0.25]}}",
+        "training.schedule",
+        "`at` is [0.5, 0.25]; write the fractions in rising order, each once",
     ),
     (
         'training: {batch_size: "32"}',
@@ -225,7 +248,8 @@ REFUSED = [
     (
         "training: {early_stopping: {monitor: loss}}",
         "training.early_stopping.monitor",
-        "expected one of validation_loss, validation_accuracy; found the text 'loss'",
+        "expected one of validation_loss, validation_accuracy, validation_auc, validation_significance; "
+        "found the text 'loss'",
     ),
     (
         "training: {early_stopping: true}",

@@ -30,6 +30,7 @@ def events(weight: Any, class_index: Any, part: Any) -> Events:
         reference={},
         samples=CLASSES,
         files=("f",),
+        fold=np.full(n, -1, np.int32),
     )
 
 

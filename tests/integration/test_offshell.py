@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tamis
+from tamis.config import Constant
 from tamis.pipeline import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ def test_the_workshop_example_has_the_hyperparameters_of_the_lecture() -> None:
     assert (config.training.batch_size, config.training.epochs, config.training.schedule) == (
         32,
         200,
-        "constant",
+        Constant(),
     )
     assert config.training.early_stopping.patience == 30
     assert (config.split.test, config.split.validation) == (0.5, 0.35)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tamis.config import parse_config
 from tamis.pipeline import prepare
-from tamis.training.loss import cross_entropy
+from tamis.training.loss import cross_entropy, one_hot_target, sum_right
 
 Make = Callable[..., dict[str, Any]]
 
@@ -22,8 +22,15 @@ Make = Callable[..., dict[str, Any]]
 def test_permuted_classes_have_the_same_loss(order: list[int]) -> None:
     rng = np.random.default_rng(0)
     logits, classes, weight = rng.normal(size=(4, 50)), rng.integers(0, 4, 50), rng.normal(1, 1, 50)
-    first = cross_entropy(*map(jnp.asarray, (logits, classes, weight)))
-    second = cross_entropy(*map(jnp.asarray, (logits[order], np.argsort(order)[classes], weight)))
+
+    def losses(logits: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
+        target = one_hot_target(len(logits), jnp.asarray(classes), jnp.asarray(weight))
+        return float(cross_entropy(jnp.asarray(logits), target)), float(
+            sum_right(jnp.asarray(logits), target)
+        )
+
+    first = losses(logits, classes)
+    second = losses(logits[order], np.argsort(order)[classes])
     np.testing.assert_allclose(first, second, rtol=1e-5)
 
 

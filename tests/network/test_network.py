@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.config import Dense
+from tamis.config import Network as NetworkSection
 from tamis.network.activations import ActivationName, activation, initial_weight
-from tamis.network.network import build_network, map_events, predict_scores
+from tamis.network.network import Network, build_network, map_events, predict_scores
 
 NAMES = get_args(ActivationName)
 X = np.array([-3.0, -1.0, -0.1, 0.2, 1.0, 4.0])
@@ -93,3 +94,61 @@ def test_an_event_has_the_same_score_in_any_company() -> None:
     together = predict_scores(network, x)
     for rows in (slice(0, 1), slice(5, 12), slice(8190, 8195), slice(19_999, 20_000)):
         assert predict_scores(network, x[rows]).tobytes() == together[rows].tobytes()
+
+
+MEMBERS = NetworkSection(
+    layers=(Dense(nodes=5), Dense(nodes=4, dropout=0.2)), members=3, embedding=None, output="random"
+)
+
+
+def test_one_member_is_the_plain_network() -> None:
+    plain = build_network(3, 2, MEMBERS.layers, key=jax.random.key(1))
+    one = build_network(3, 2, MEMBERS.model_copy(update={"members": 1}), key=jax.random.key(1))
+    assert jax.tree.structure(plain) == jax.tree.structure(one)
+    for first, second in zip(jax.tree.leaves(plain), jax.tree.leaves(one), strict=True):
+        assert np.array_equal(first, second)
+
+
+def test_each_member_is_a_plain_network_of_scaled_inputs() -> None:
+    network = build_network(3, 2, MEMBERS, key=jax.random.key(1))
+    assert network.members == 3
+    assert network.scales is not None
+    inputs = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    scores = []
+    for member in range(3):
+        output = jax.tree.map(lambda leaf, number=member: leaf[number], network.layers[-1])
+        alone = Network((*network.layers[:-1], output))
+        scores.append(predict_scores(alone, inputs * np.asarray(network.scales[member])))
+    np.testing.assert_allclose(predict_scores(network, inputs), np.mean(scores, axis=0), atol=1e-6)
+    assert np.abs(scores[0] - scores[1]).max() > 1e-3
+
+
+def test_one_output_stands_for_two_classes() -> None:
+    network = build_network(3, 2, [Dense(nodes=4)], key=jax.random.key(0), outputs=1)
+    inputs = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    logit = np.asarray(map_events(network, jnp.asarray(inputs.T)))[0]
+    np.testing.assert_allclose(predict_scores(network, inputs)[:, 1], 1 / (1 + np.exp(-logit)), rtol=1e-5)
+    np.testing.assert_allclose(predict_scores(network, inputs).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_an_output_layer_of_zeros_gives_equal_scores() -> None:
+    section = NetworkSection(layers=(Dense(nodes=4),), output="zero", embedding=None)
+    network = build_network(3, 4, section, key=jax.random.key(0))
+    np.testing.assert_allclose(predict_scores(network, np.ones((5, 3), np.float32)), 0.25)
+
+
+def test_batch_normalisation_of_members_is_refused() -> None:
+    with pytest.raises(ValueError, match="would mix the members"):
+        NetworkSection(layers=(Dense(nodes=4, normalisation="batch"),), members=2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ((Dense(nodes=4, residual=True),), "the inputs come before it"),
+        ((Dense(nodes=4), Dense(nodes=5, residual=True)), "4 nodes come before it"),
+    ],
+)
+def test_a_residual_layer_follows_as_many_nodes(layers: tuple[Dense, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NetworkSection(layers=layers)

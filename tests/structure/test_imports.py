@@ -22,6 +22,7 @@ ROOMS = [
     "training",
     "classifier",
     "evaluation",
+    "estimator",
     "plots",
     "pipeline",
     "figures",
@@ -114,6 +115,7 @@ def test_no_module_is_a_drawer_for_everything() -> None:
         ("tamis.config", ("jax", "matplotlib", "uproot", "scipy")),
         ("tamis.expressions", ("jax", "matplotlib", "pydantic", "uproot")),
         ("tamis.data.events", ("jax", "matplotlib")),
+        ("tamis.estimator", ("jax", "matplotlib", "uproot")),
         ("tamis.evaluation.evaluation", ("jax", "matplotlib", "uproot")),
     ],
 )

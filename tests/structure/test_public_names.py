@@ -9,6 +9,7 @@ PUBLIC = [
     "Config",
     "ConfigurationError",
     "InputError",
+    "NeuralClassifier",
     "RequestError",
     "Run",
     "TamisError",

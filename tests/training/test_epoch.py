@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tamis.config import Sgd, Training
-from tamis.network.network import Network, build_network
+from tamis.config import Dense, Sgd, Training
+from tamis.network.network import Network, build_network, map_training_events
 from tamis.training.batches import WeightedInputs, shuffled_blocks
 from tamis.training.devices import place
 from tamis.training.loop import Trained, follow, train
@@ -28,13 +31,14 @@ def linear() -> Network:
     return build_network(3, 3, [], key=jax.random.key(0))
 
 
-def run(events: WeightedInputs, batch_size: int, epochs: int = 1) -> Trained:
+def run(events: WeightedInputs, batch_size: int, epochs: int = 1, average: float | None = None) -> Trained:
     settings = Training(
         optimizer=Sgd(learning_rate=RATE, momentum=0.0),
         schedule="constant",
         batch_size=batch_size,
         epochs=epochs,
         early_stopping=None,
+        average=average,
     )
     return follow(train(linear(), events, sample(20), settings, seed=3))
 
@@ -50,8 +54,12 @@ def gradient(
     return error.T @ inputs, error.sum(axis=0)
 
 
-@pytest.mark.parametrize(("events", "batch_size"), [(96, 32), (100, 32), (50, 50)])
-def test_every_step_is_normalised_by_the_sum_of_all_weights(events: int, batch_size: int) -> None:
+@pytest.mark.parametrize(
+    ("events", "batch_size", "average"), [(96, 32, None), (100, 32, None), (50, 50, None), (100, 8, 0.7)]
+)
+def test_every_step_is_normalised_by_the_sum_of_all_weights(
+    events: int, batch_size: int, average: float | None
+) -> None:
     data = sample(events)
     # the training gives its first block the number 0
     blocks = shuffled_blocks(data, batch_size, 3, place(1, batch_size, [3, 3]))
@@ -61,18 +69,22 @@ def test_every_step_is_normalised_by_the_sum_of_all_weights(events: int, batch_s
     weight, bias = (
         np.asarray(each, np.float64) for each in (network.layers[0].weight, network.layers[0].bias)
     )
-    for batch in block:
+    averages = weight, bias
+    for number, batch in enumerate(block):
         present = batch[-1] != 0
         inputs, classes = batch[:3, present].T, batch[3, present].astype(int)
         # the weights in the block have a mean of one over its rows: w / sum of all w, times the number of batches
         share = batch[-1, present] / batch_size
         by_weight, by_bias = gradient(weight, bias, inputs, classes, share)
         weight, bias = weight - RATE * by_weight, bias - RATE * by_bias
+        # the average forgets the beginning faster
+        keep = 0.0 if average is None else min(average, (1 + number) / (10 + number))
+        averages = tuple(keep * a + (1 - keep) * b for a, b in zip(averages, (weight, bias), strict=True))
     total = block[:, -1].sum() / batch_size
     assert total == pytest.approx(len(block))  # the shares of all batches together: their number
-    trained = run(data, batch_size).network.layers[0]
-    np.testing.assert_allclose(trained.weight, weight, atol=2e-5)
-    np.testing.assert_allclose(trained.bias, bias, atol=2e-5)
+    trained = run(data, batch_size, average=average).network.layers[0]
+    np.testing.assert_allclose(trained.weight, averages[0], atol=2e-5)
+    np.testing.assert_allclose(trained.bias, averages[1], atol=2e-5)
 
 
 def rows(data: WeightedInputs, chosen: list[int]) -> WeightedInputs:
@@ -94,4 +106,61 @@ def test_scaling_all_weights_trains_the_same() -> None:
     data = sample(100)
     scaled = WeightedInputs(data.inputs, data.class_index, 1e7 * data.weight)
     first, second = (run(each, 32, epochs=3).network.layers[0] for each in (data, scaled))
-    np.testing.assert_allclose(first.weight, second.weight, atol=1e-5)
+    np.testing.assert_allclose(first.weight, second.weight, atol=1e-6)
+    np.testing.assert_allclose(first.bias, second.bias, atol=1e-6)
+
+
+def logits_while_learning(network: Network, inputs: np.ndarray) -> np.ndarray:
+    seeds = np.random.default_rng(1).integers(0, 2**32, inputs.shape[1], dtype=np.uint32)
+    present = jnp.ones(inputs.shape[1])
+    learn = jax.jit(lambda x: map_training_events(network, x, jnp.asarray(seeds), present)[0])
+    return np.asarray(learn(jnp.float32(inputs)))
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5])
+def test_dropout_keeps_the_expectation_and_predicts_without_chance(fraction: float) -> None:
+    layer = Dense(nodes=16, activation="linear", dropout=fraction)
+    network = build_network(3, 2, [layer], key=jax.random.key(1))
+    events = 20_000
+    same = np.repeat(RNG.normal(size=(3, 1)), events, axis=1)
+    predicted = np.asarray(network(jnp.float32(same[:, 0])))
+    found = logits_while_learning(network, same)
+    assert (found.std(axis=1) > 0.01).all()
+    np.testing.assert_allclose(found.mean(axis=1), predicted, atol=5 * found.std() / events**0.5)
+    without = build_network(3, 2, [layer.model_copy(update={"dropout": 0.0})], key=jax.random.key(1))
+    np.testing.assert_array_equal(without(jnp.float32(same[:, 0])), predicted)
+
+
+def test_batch_normalisation_learns_the_means_of_the_data_and_leaves_the_network_as_it_was() -> None:
+    layer = Dense(nodes=5, normalisation="batch")
+    network = build_network(3, 3, [layer], key=jax.random.key(1))
+    data = sample(1000)  # 16 batches of 64, the last one padded
+    inputs = (3 * data.inputs + [1, -2, 0]).astype(np.float32)
+    settings = Training(
+        optimizer=Sgd(learning_rate=1e-12, momentum=0.0), batch_size=64, epochs=8, early_stopping=None
+    )
+    trained = follow(
+        train(network, replace(data, inputs=inputs), sample(20), settings, seed=3)
+    ).network.layers[0]
+    nodes = inputs.astype(float) @ np.asarray(network.layers[0].weight, float).T
+    assert (network.layers[0].normalisation.mean.value == 0).all()
+    deviation = nodes.std(axis=0)
+    assert np.abs((trained.normalisation.mean.value - nodes.mean(axis=0)) / deviation).max() < 0.1
+    np.testing.assert_allclose(trained.normalisation.variance.value, nodes.var(axis=0), rtol=0.15)
+
+
+def test_batch_normalisation_leaves_out_events_that_only_fill_up() -> None:
+    network = build_network(3, 3, [Dense(nodes=5, normalisation="batch")], key=jax.random.key(1))
+    inputs = jnp.float32(RNG.normal(size=(3, 8)))
+
+    @jax.jit
+    def learn(inputs: jax.Array, present: jax.Array) -> tuple[jax.Array, Network]:
+        return map_training_events(network, inputs, jnp.zeros(8, jnp.uint32), present)
+
+    present = jnp.array([1.0] * 5 + [0.0] * 3)
+    first, after = learn(inputs, present)
+    second, again = learn(inputs.at[:, 5:].set(1e3), present)
+    np.testing.assert_allclose(first[:, :5], second[:, :5], atol=1e-6)
+    np.testing.assert_array_equal(*(each.layers[0].normalisation.mean.value for each in (after, again)))
+    nodes = (np.asarray(network.layers[0].weight) @ np.asarray(inputs))[:, :5]
+    np.testing.assert_allclose(after.layers[0].normalisation.mean.value, 0.05 * nodes.mean(axis=1), atol=1e-6)

@@ -30,7 +30,7 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
     started, clock = now(), time.perf_counter()
     check_output(folder, overwrite=overwrite)
     console = Console(stderr=True)
-    with _watching(config, console) as watch:
+    with _watching(console) as watch:
         run = train(config, watch)
         watch.stage("figures and files")
         write_run(run, folder, overwrite=overwrite, arguments=["tamis", *sys.argv[1:]], started=started)
@@ -38,7 +38,7 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _watching(config: Config, console: Console) -> Iterator[Watch]:
+def _watching(console: Console) -> Iterator[Watch]:
     if not console.is_terminal:
         yield Watch(stage=lambda name: console.print(f"tamis: {name}", highlight=False))
         return
@@ -50,10 +50,10 @@ def _watching(config: Config, console: Console) -> Iterator[Watch]:
         console=console,
         transient=True,
     ) as progress:
-        yield _live(progress, config)
+        yield _live(progress)
 
 
-def _live(progress: Progress, config: Config) -> Watch:
+def _live(progress: Progress) -> Watch:
     tasks: dict[str, TaskID] = {}
 
     def stage(name: str) -> None:
@@ -65,20 +65,24 @@ def _live(progress: Progress, config: Config) -> Watch:
     def read(total: int, done: int) -> None:
         progress.update(tasks["reading"], total=total, advance=done, note=f"{total:,} entries")
 
-    def epoch(result: Epoch) -> None:
+    reached: dict[int, int] = {}
+
+    def epoch(member: int, members: int, result: Epoch) -> None:
+        reached[member] = result.number
+        of = f"network {member + 1}/{members}  " if members > 1 else ""
         progress.update(
             tasks["training"],
-            total=config.training.epochs,
-            completed=result.number,
-            note=_note(result, config),
+            total=result.planned * members,
+            completed=sum(reached.values()),
+            note=of + _note(result),
         )
 
     return Watch(stage, read, epoch)
 
 
-def _note(epoch: Epoch, config: Config) -> str:
+def _note(epoch: Epoch) -> str:
     return (
-        f"epoch {epoch.number}/{config.training.epochs}  loss {epoch.training_loss:.4f}  "
+        f"epoch {epoch.number}/{epoch.planned}  loss {epoch.training_loss:.4f}  "
         f"validation {epoch.validation_loss:.4f}  accuracy {epoch.validation_accuracy:.4f}  "
         f"{epoch.events_per_second:,.0f} events/s"
     )

@@ -34,8 +34,12 @@ def print_run(run: Run, folder: Path, seconds: float) -> None:
     """Print what was trained on what, the headline numbers and where the rest is."""
     console = _console()
     history, timing = run.trained.history, run.metrics()["timing"]
+    kept = f"kept epoch {history.best} of {len(history.epochs)}: {history.reason}"
+    if len(run.members) > 1:
+        epochs = ", ".join(f"{each.history.best}/{len(each.history.epochs)}" for each in run.members)
+        kept = f"{len(run.members)} networks, which kept the epochs {epochs}"
     console.print(ledger_table(run.prepared.ledger, run.config.class_names))
-    for sentence in run.prepared.duplicates:
+    for sentence in (*run.prepared.duplicates, *flattening(run)):
         console.print(f"note: {escape(sentence)}", soft_wrap=True)
     console.print()
     console.print(metrics_table(run.evaluation))
@@ -45,10 +49,26 @@ def print_run(run: Run, folder: Path, seconds: float) -> None:
         console.print(sentence, soft_wrap=True)
     console.print(
         f"Trained on {timing['device']} in {timing['train_seconds']:.1f} s ({timing['events_per_second']:,.0f} "
-        f"events/s); kept epoch {history.best} of {len(history.epochs)}: {history.reason}.",
+        f"events/s); {kept}.",
         soft_wrap=True,
     )
     console.print(f"Wrote {escape(str(folder))} ({seconds:.0f} s in all).", soft_wrap=True)
+
+
+def flattening(run: Run) -> list[str]:
+    """Say what flattening costs, in effective numbers of training events."""
+    flatten = run.config.weights.flatten
+    if flatten is None:
+        return []
+    named = " and ".join(flatten.spectators)
+    sentences = []
+    for name, each in run.prepared.weighed.flattened.items():
+        lost = f"; it has no events in {100 * each.empty:.0f}% of the bins" if each.empty else ""
+        sentences.append(
+            f"{name} is flattened in {named}: {each.after:,.0f} of {each.before:,.0f} effective training events are "
+            f"left{lost}."
+        )
+    return sentences
 
 
 def ledger_table(ledger: Ledger, classes: Sequence[str]) -> Table:

@@ -8,10 +8,12 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tamis.config.evaluation import Evaluation
 from tamis.config.events import ClassSection, Feature, Sample, Spectator, Split, Weights
 from tamis.config.facts import FACTS, find_contradictions
 from tamis.config.fields import FileName, FolderName, Name, Section, Seed, or_name, or_null
-from tamis.config.learning import Evaluation, Network, Preprocessing, Training
+from tamis.config.layers import Network
+from tamis.config.learning import Preprocessing, Training
 from tamis.config.place import render_place
 
 

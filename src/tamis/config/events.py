@@ -12,7 +12,6 @@ from tamis.config.fields import (
     ExpressionText,
     ExpressionTexts,
     FileNames,
-    Folds,
     Fraction,
     MissingValues,
     Name,
@@ -21,6 +20,7 @@ from tamis.config.fields import (
     Seed,
     Text,
     Weight,
+    or_number,
 )
 
 
@@ -100,6 +100,17 @@ Balance = Annotated[
 ]
 
 
+class Flatten(Section):
+    """Give every class the same distribution of one or two spectators in the loss."""
+
+    spectators: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2, strict=False)] = Field(
+        description="one or two spectators, such as the mass, that cannot be read off the numbers of events then"
+    )
+    bins: Annotated[int, Field(ge=2, le=1000)] = Field(
+        20, description="bins of each, with the same weight of training events in each"
+    )
+
+
 class Weights(Section):
     """How events count in the loss; evaluation always uses the signed physics weights."""
 
@@ -110,6 +121,21 @@ class Weights(Section):
     )
     negative: Literal["keep", "drop", "absolute", "refuse"] = Field(
         "keep", description="what happens to events of negative weight in training"
+    )
+    flatten: Flatten | None = Field(
+        None,
+        description="spectators whose distribution is made the same for all classes; null changes nothing",
+    )
+
+
+class Folds(Section):
+    """Cross-training: as many networks as folds, each scores the events that it never saw."""
+
+    number: Annotated[int, Field(ge=2, le=100)] = Field(description="number of folds")
+    by: ExpressionText | None = Field(
+        None,
+        description="a whole number per event, such as `event`, whose remainder is the fold; null takes the hash "
+        "of the event's identity",
     )
 
 
@@ -124,4 +150,8 @@ class Split(Section):
         "stay together; null identifies an event by sample, file and entry",
     )
     seed: Seed = Field(0, description="another number gives another division of the same events")
-    folds: Folds = Field(None, description="cross-training; not available yet, so null")
+    folds: Annotated[Folds, or_number(Folds)] | None = Field(
+        None,
+        description="cross-training: the number of folds, each of which is scored by a network that never saw "
+        "it; `test` is not used then; null trains one network",
+    )

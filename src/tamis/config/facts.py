@@ -42,6 +42,10 @@ def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
         *_check_column_names(values),
         *_check_class_keys(values),
         *_check_log_densities(values),
+        *_check_logarithm(values),
+        *_check_flatten(values),
+        *_check_outputs(values),
+        *_check_symmetries(values),
         *_check_expressions(values),
     ]
 
@@ -150,6 +154,83 @@ def _check_log_densities(values: Mapping[str, object]) -> Iterator[Finding]:
             f"expected an expression for every class, but there is none for {', '.join(map(repr, absent))}"
         )
         yield Finding(("evaluation", "reference", "log_density"), message)
+
+
+def _check_logarithm(values: Mapping[str, object]) -> Iterator[Finding]:
+    yield from _check_features(
+        values, _named(("preprocessing", "logarithm"), _mapping(values.get("preprocessing")).get("logarithm"))
+    )
+
+
+def _check_outputs(values: Mapping[str, object]) -> Iterator[Finding]:
+    loss = _mapping(values.get("training")).get("loss")
+    name = loss if isinstance(loss, str) else _mapping(loss).get("name")
+    classes = _mapping(values.get("classes"))
+    if name == "binary_cross_entropy" and len(classes) > 2:
+        message = f"binary_cross_entropy has one output, for two classes, but there are {len(classes)}"
+        yield Finding(("training", "loss"), f"{message}; write cross_entropy")
+
+
+def _check_flatten(values: Mapping[str, object]) -> Iterator[Finding]:
+    spectators = [section.get("name") for _, section in _sections(values, "spectators")]
+    known = [name for name in spectators if isinstance(name, str)]
+    flatten = _mapping(_mapping(values.get("weights")).get("flatten")).get("spectators")
+    for place, name in _named(("weights", "flatten", "spectators"), flatten):
+        if len(known) == len(spectators) and name not in known:
+            hint = suggest(name, known) or "; add it to `spectators`"
+            yield Finding(place, f"there is no spectator {name!r}{hint}")
+
+
+_Named = list[tuple[Place, str]]
+"""Names of features with their places."""
+
+
+def _check_symmetries(values: Mapping[str, object]) -> Iterator[Finding]:
+    kinds: dict[str, list[_Named]] = {"rotation": [], "exchange": []}
+    for index, symmetry in enumerate(_items(_mapping(values.get("training")).get("symmetries"))):
+        place: Place = ("training", "symmetries", index)
+        named = [*_named((*place, "features"), _mapping(symmetry).get("features"))]
+        for number, features in enumerate(_items(_mapping(symmetry).get("objects"))):
+            named += _named((*place, "objects", number), features)
+        yield from _check_features(values, named)
+        kind = _mapping(symmetry).get("type")
+        if isinstance(kind, str) and kind in kinds:
+            kinds[kind].append(named)
+    for kind, groups in kinds.items():
+        yield from _check_shared(kind, groups)
+
+
+def _named(place: Place, names: object) -> _Named:
+    return [((*place, index), name) for index, name in enumerate(_items(names)) if isinstance(name, str)]
+
+
+def _check_features(values: Mapping[str, object], named: _Named) -> Iterator[Finding]:
+    """Refuse names that are no features, and those that stand twice."""
+    features = [section.get("name") for _, section in _sections(values, "features")]
+    known = [name for name in features if isinstance(name, str)]
+    first: dict[str, Place] = {}
+    for place, name in named:
+        # the right spelling of a feature that is misspelt in its own section is not known
+        if known and len(known) == len(features) and name not in known:
+            hint = suggest(name, known) or f"; the features are {', '.join(map(repr, known))}"
+            yield Finding(place, f"there is no feature {name!r}{hint}")
+        elif name in first:
+            yield Finding(
+                place, f"the feature {name!r} already stands in {render_place(first[name])}; remove it"
+            )
+        first.setdefault(name, place)
+
+
+def _check_shared(kind: str, groups: Iterable[_Named]) -> Iterator[Finding]:
+    """Refuse a feature that two symmetries of one kind would move apart from what it belongs to."""
+    used: dict[str, Place] = {}
+    for named in groups:
+        for place, name in named:
+            if name in used:
+                before = f"the feature {name!r} is already used by the {kind} {render_place(used[name][:3])}"
+                yield Finding(place, f"{before}; put what belongs together into one {kind}")
+        for place, name in named:
+            used.setdefault(name, place)
 
 
 @dataclass(frozen=True)

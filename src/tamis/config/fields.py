@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tamis.config.wording import describe
 
 _FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
+_TIME = re.compile(r"(\d+(?:\.\d*)?) *(s|min|h)")
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _CONTROL_CATEGORIES = ("Cc", "Cs")
 
 
@@ -112,12 +114,18 @@ def _device_count(value: object) -> object:
     raise ValueError(f"expected auto or a whole number of at least 1, found {describe(value)}")
 
 
-def _no_folds(value: object) -> None:
-    if value is not None:
-        found = f"found {describe(value)}"
-        raise ValueError(
-            f"cross-training over folds is not available yet; leave the key out or write null ({found})"
-        )
+def _seconds(value: object) -> object:
+    """Read `90`, `60s`, `5min` and `1.5h` as seconds."""
+    if isinstance(value, str) and (match := _TIME.fullmatch(value.strip())):
+        return float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a time such as 60s, 5min or 1h, found {describe(value)}")
+    return _as_float(value)
+
+
+def _fold_rule(value: object) -> object:
+    """Read `5` as `{number: 5}`."""
+    return {"number": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _or_empty(value: object) -> object:
@@ -135,6 +143,15 @@ def or_null(section: type[Section]) -> BeforeValidator:
 
 def _or_named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
+
+
+def or_number(section: type[Section]) -> BeforeValidator:
+    """Read a whole number (`5`) as a section with that `number`.
+
+    Args:
+        section: the model of the section.
+    """
+    return BeforeValidator(_fold_rule, json_schema_input_type=int | section)
 
 
 def or_name(section: type[Section]) -> BeforeValidator:
@@ -189,7 +206,9 @@ Devices = Annotated[
     Literal["auto"] | Annotated[int, Field(ge=1)],
     BeforeValidator(_device_count, json_schema_input_type=Literal["auto"] | Annotated[int, Field(ge=1)]),
 ]
-Folds = Annotated[None, BeforeValidator(_no_folds, json_schema_input_type=None)]
+TimeSpan = Annotated[
+    Annotated[float, Field(gt=0)], BeforeValidator(_seconds, json_schema_input_type=float | str)
+]
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

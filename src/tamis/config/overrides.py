@@ -97,4 +97,5 @@ def _as_mapping(values: object, place: Place) -> Mapping[str, object]:
 
 def _may_be_a_name(place: Place) -> bool:
     """Say whether a text stands for a section with that name (`pt`, `adam`)."""
-    return place == ("training", "optimizer") or (len(place) == 2 and place[0] in {"features", "spectators"})
+    named = {("training", key) for key in ("optimizer", "schedule", "loss")}
+    return place in named or (len(place) == 2 and place[0] in {"features", "spectators"})

@@ -14,7 +14,14 @@ from tamis.data.ledger import Tally, tally
 from tamis.data.plan import Quantity, SamplePlan
 from tamis.data.schema import FileSchema
 from tamis.data.sources import Chunk, read_chunks
-from tamis.data.split import Fractions, assign_parts, identity_of_columns, identity_of_entries
+from tamis.data.split import (
+    Fractions,
+    assign_parts,
+    folds_of_identities,
+    folds_of_numbers,
+    identity_of_columns,
+    identity_of_entries,
+)
 from tamis.errors import ExpressionError, InputError, Problem, RequestError, TamisError
 from tamis.expressions import Expression, Values, evaluate, truth
 
@@ -38,6 +45,7 @@ class Events:
         reference: known densities or discriminants by class, float64 [n] each.
         samples: names of the samples, sorted.
         files: identities of the files.
+        fold: the fold of each event, -1 where there are no folds, [n].
     """
 
     features: NDArray[np.float32]
@@ -52,6 +60,7 @@ class Events:
     reference: Mapping[str, NDArray[np.float64]]
     samples: tuple[str, ...]
     files: tuple[str, ...]
+    fold: NDArray[np.int32]
 
     def __len__(self) -> int:
         """Give the number of events."""
@@ -68,7 +77,7 @@ class Events:
 
 
 _PER_EVENT = (
-    "features", "class_index", "weight", "identity", "part", "sample_index", "file_index", "entry",
+    "features", "class_index", "weight", "identity", "part", "sample_index", "file_index", "entry", "fold",
 )  # fmt: skip
 
 
@@ -125,6 +134,7 @@ class _Rows:
         self.length = 0
         kinds: dict[str, Any] = {"weight": np.float64, "identity": np.uint64, "entry": np.int64}
         kinds |= dict.fromkeys(("class_index", "sample_index", "file_index"), np.int32)
+        kinds |= {} if plan.fold is None else {"fold": np.int32}
         kinds |= {f"spectators/{each.name}": np.float64 for each in plan.spectators}
         kinds |= {f"reference/{each.name}": np.float64 for each in plan.reference}
         self.columns: dict[str, NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
@@ -197,7 +207,7 @@ def read_events(
         for schema in sorted(schemas, key=lambda schema: schema.source.identity):
             labels = (number, files.index(schema.source.identity))
             for chunk in _ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
-                gathered.add(chunk.length, _select(count, plan, chunk, labels))
+                gathered.add(chunk.length, _select(count, plan, chunk, labels, fractions))
                 if progress is not None:
                     progress(chunk.length)
         readings.append(_reading(plan, tuple(schemas), count))
@@ -215,7 +225,7 @@ def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 
 
 def _select(
-    count: _Count, plan: SamplePlan, chunk: Chunk, labels: tuple[int, int]
+    count: _Count, plan: SamplePlan, chunk: Chunk, labels: tuple[int, int], fractions: Fractions
 ) -> dict[str, NDArray[Any]]:
     weight = _float(_evaluate(plan.weight, chunk))
     selected = _selected(plan, chunk)
@@ -235,6 +245,7 @@ def _select(
         "sample_index": constant * labels[0],
         "file_index": constant * labels[1],
         "entry": np.arange(chunk.first_entry, chunk.first_entry + chunk.length)[rows],
+        **({} if plan.fold is None else {"fold": _fold(plan.fold, chunk, rows, fractions)}),
         **{f"spectators/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.spectators},
         **{f"reference/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.reference},
     }
@@ -336,6 +347,16 @@ def _identity(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
         raise InputError("split.by", [Problem(where, str(error))]) from error
 
 
+def _fold(
+    rule: Expression, chunk: Chunk, rows: slice | NDArray[np.int64], fractions: Fractions
+) -> NDArray[np.int32]:
+    try:
+        return folds_of_numbers(_evaluate(rule, chunk)[rows], fractions.folds or 1)
+    except RequestError as error:
+        where = f"{chunk.source.path} after entry {chunk.first_entry}"
+        raise InputError("split.folds", [Problem(where, str(error))]) from error
+
+
 def _reading(plan: SamplePlan, schemas: tuple[FileSchema, ...], count: _Count) -> SampleReading:
     missing = tuple(count.missing.values())
     problems = [_missing_problem(plan, each) for each in missing if not each.declared]
@@ -356,6 +377,13 @@ def _missing_problem(plan: SamplePlan, missing: MissingValues) -> Problem:
 
 
 def _events(rows: _Rows, fractions: Fractions, samples: tuple[str, ...], files: tuple[str, ...]) -> Events:
+    identity = rows["identity"]
+    if "fold" in rows.columns:
+        fold = rows["fold"]
+    elif fractions.folds:
+        fold = folds_of_identities(identity, fractions.folds, fractions.seed)
+    else:
+        fold = np.full(len(identity), -1, np.int32)
     return Events(
         features=rows["features"].T,
         class_index=rows["class_index"],
@@ -369,6 +397,7 @@ def _events(rows: _Rows, fractions: Fractions, samples: tuple[str, ...], files: 
         reference=_named(rows, "reference/"),
         samples=samples,
         files=files,
+        fold=fold,
     )
 
 

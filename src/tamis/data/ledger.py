@@ -126,6 +126,7 @@ class SampleAccount:
         parts: used events in training, validation and test.
         made_absolute: training events whose negative weight counts with its absolute value in the loss; they are
             among the used ones, with their sign.
+        folds: used events by fold, where there is cross-training: each is test for the members that never saw it.
     """
 
     sample: str
@@ -137,6 +138,7 @@ class SampleAccount:
     dropped: Mapping[str, Tally] = field(default_factory=dict)
     parts: Mapping[str, Tally] = field(default_factory=dict)
     made_absolute: int = 0
+    folds: tuple[Tally, ...] = ()
 
     @property
     def entries(self) -> int:
@@ -155,7 +157,12 @@ class SampleAccount:
             TamisError: entries or weights were lost or counted twice: a defect of tamis, not of the input.
         """
         accounted = self.failed_selection + total(self.dropped.values()) + self.used
-        if accounted != self.read or self.entries != accounted.events + self.unweighted:
+        in_folds = total(self.folds) if self.folds else self.used
+        if (
+            accounted != self.read
+            or in_folds != self.used
+            or self.entries != accounted.events + self.unweighted
+        ):
             raise TamisError(
                 f"the ledger of sample {self.sample} does not add up: {self.entries} entries in the files, "
                 f"{accounted.events + self.unweighted} accounted for; please report this as a defect of tamis"
@@ -176,6 +183,7 @@ class SampleAccount:
             "used": self.used.to_dict(),
             "made_absolute_in_training": self.made_absolute,
             **{part: count.to_dict() for part, count in self.parts.items()},
+            **({"folds": [count.to_dict() for count in self.folds]} if self.folds else {}),
         }
 
 
@@ -226,6 +234,7 @@ def _summary(accounts: Sequence[SampleAccount]) -> dict[str, Any]:
         dropped=_merge([account.dropped for account in accounts]),
         parts=_merge([account.parts for account in accounts]),
         made_absolute=sum(account.made_absolute for account in accounts),
+        folds=tuple(total(each) for each in zip(*(account.folds for account in accounts), strict=True)),
     ).to_dict()
     return {key: value for key, value in merged.items() if key not in ("sample", "class", "files")}
 

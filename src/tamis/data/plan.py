@@ -37,6 +37,7 @@ class SamplePlan:
         spectators: columns that are carried along.
         reference: known densities or discriminants, carried along.
         identity: columns that identify an event; empty where file and entry do.
+        fold: the number whose remainder is the event's fold; None where the identity decides.
     """
 
     sample: str
@@ -47,13 +48,21 @@ class SamplePlan:
     spectators: tuple[Quantity, ...]
     reference: tuple[Quantity, ...]
     identity: tuple[Expression, ...]
+    fold: Expression | None = None
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
         """Every expression of the plan."""
         selection = () if self.selection is None else (self.selection,)
         quantities = (*self.features, *self.spectators, *self.reference)
-        return (self.weight, *selection, *self.identity, *(quantity.expression for quantity in quantities))
+        fold = () if self.fold is None else (self.fold,)
+        return (
+            self.weight,
+            *selection,
+            *self.identity,
+            *fold,
+            *(quantity.expression for quantity in quantities),
+        )
 
     @property
     def scalars(self) -> frozenset[str]:
@@ -79,6 +88,7 @@ def plan_sample(
     spectators: Sequence[Quantity] = (),
     reference: Sequence[Quantity] = (),
     identity: Sequence[str] = (),
+    fold: str | None = None,
 ) -> SamplePlan:
     """Parse what one sample needs.
 
@@ -89,6 +99,7 @@ def plan_sample(
         spectators: columns that are carried along.
         reference: known densities or discriminants.
         identity: columns that identify an event.
+        fold: the number whose remainder is the event's fold.
     """
     return SamplePlan(
         sample=sample.name,
@@ -99,4 +110,5 @@ def plan_sample(
         spectators=tuple(spectators),
         reference=tuple(reference),
         identity=tuple(parse(column) for column in identity),
+        fold=None if fold is None else parse(fold),
     )

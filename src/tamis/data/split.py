@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.errors import TamisError
+from tamis.errors import RequestError, TamisError
 
 PARTS = ("training", "validation", "test")
 """Names of the parts; an event's part is a number that indexes this tuple."""
@@ -103,11 +103,13 @@ class Fractions:
         test: fraction of all events.
         validation: fraction of what is left.
         seed: another number gives another division of the same events.
+        folds: number of folds of cross-training, in which nothing is kept for the test alone; 0 for none.
     """
 
     test: float
     validation: float
     seed: int = 0
+    folds: int = 0
 
 
 def assign_parts(identity: UInt64, fractions: Fractions) -> NDArray[np.uint8]:
@@ -118,7 +120,8 @@ def assign_parts(identity: UInt64, fractions: Fractions) -> NDArray[np.uint8]:
         fractions: how events are divided.
 
     Returns:
-        Index into `PARTS` for each event, [n].
+        Index into `PARTS` for each event, [n]. With folds an event is test for the members of its own fold, and
+        training or validation, as given here, for the others.
 
     >>> identity = identity_of_entries("sig", "sig.root", 0, 10_000)
     >>> parts = assign_parts(identity, Fractions(test=0.5, validation=0.35))
@@ -126,8 +129,9 @@ def assign_parts(identity: UInt64, fractions: Fractions) -> NDArray[np.uint8]:
     array([0.33, 0.17, 0.5 ])
     """
     position = scramble(identity ^ hash_text("split", str(fractions.seed)))
-    test = _threshold(fractions.test)
-    validation = _threshold(fractions.test + (1 - fractions.test) * fractions.validation)
+    only_test = 0.0 if fractions.folds else fractions.test
+    test = _threshold(only_test)
+    validation = _threshold(only_test + (1 - only_test) * fractions.validation)
     return np.where(position < test, TEST, np.where(position < validation, VALIDATION, TRAINING)).astype(
         np.uint8
     )
@@ -135,6 +139,44 @@ def assign_parts(identity: UInt64, fractions: Fractions) -> NDArray[np.uint8]:
 
 def _threshold(fraction: float) -> np.uint64:
     return np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
+
+
+def folds_of_identities(identity: UInt64, number: int, seed: int = 0) -> NDArray[np.int32]:
+    """Give each event a fold, from a hash that the division into training and validation does not use.
+
+    Args:
+        identity: hashes, [n].
+        number: how many folds there are.
+        seed: another number gives other folds.
+
+    >>> folds = folds_of_identities(identity_of_entries("sig", "sig.root", 0, 10_000), 4)
+    >>> (np.bincount(folds) / 10_000).round(2)
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+    return (scramble(identity ^ hash_text("folds", str(seed))) % np.uint64(number)).astype(np.int32)
+
+
+def folds_of_numbers(values: NDArray[np.generic], number: int) -> NDArray[np.int32]:
+    """Give each event the remainder of a whole number as its fold.
+
+    Args:
+        values: whole numbers, [n].
+        number: how many folds there are.
+
+    Raises:
+        RequestError: a value is not a whole number.
+
+    >>> folds_of_numbers(np.array([7.0, 8.0, -1.0]), 4)
+    array([3, 0, 3], dtype=int32)
+    """
+    if values.dtype.kind not in "bui":
+        whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
+        if not whole.all():
+            row = int(np.flatnonzero(~whole)[0])
+            raise RequestError(
+                f"split.folds.by is {values[row]} in row {row}; expected a whole number of a size up to 2^53"
+            )
+    return np.asarray(values.astype(np.int64) % number, np.int32)
 
 
 def repeated(identity: UInt64) -> NDArray[np.int64]:
@@ -149,3 +191,45 @@ def repeated(identity: UInt64) -> NDArray[np.int64]:
     order = np.argsort(identity, kind="stable")
     same = identity[order][1:] == identity[order][:-1]
     return np.sort(order[1:][same])
+
+
+def folds_that_saw(identity: UInt64, fold: NDArray[np.int32], number: int) -> NDArray[np.int32]:
+    """Choose for each event a network of a cross-training that learned from it, by the fold which that never saw.
+
+    An event of an even fold gets a network of an odd one, and the other way round, at random. So the events of the
+    even folds as training and those of the odd folds as test are other events, scored by the same networks in the
+    same proportions: what differs between them is whether the networks had seen them.
+
+    Args:
+        identity: hashes, [n].
+        fold: of each event, [n].
+        number: how many folds there are.
+
+    >>> folds_that_saw(np.array([3, 4], np.uint64), np.array([0, 1], np.int32), 2)
+    array([1, 0], dtype=int32)
+    """
+    draw = scramble(identity ^ hash_text("seen"))
+    even, odd = (np.arange(first, number, 2, dtype=np.int32) for first in (0, 1))
+    chosen = np.where(fold % 2 == 0, odd[draw % np.uint64(len(odd))], even[draw % np.uint64(len(even))])
+    return np.asarray(chosen, np.int32)
+
+
+def rows_of_part(
+    part: NDArray[np.uint8], fold: NDArray[np.int32], wanted: int, member: int | None
+) -> NDArray[np.bool_]:
+    """Tell which events belong to a part for one member of a cross-training.
+
+    Args:
+        part: of each event, [n].
+        fold: of each event, [n].
+        wanted: `TRAINING`, `VALIDATION` or `TEST`.
+        member: the fold that the member never sees; None where there are no folds.
+
+    >>> part, fold = np.array([0, 1, 0], np.uint8), np.array([0, 1, 1], np.int32)
+    >>> rows_of_part(part, fold, TRAINING, 1), rows_of_part(part, fold, TEST, 1)
+    (array([ True, False, False]), array([False,  True,  True]))
+    """
+    if member is None:
+        return np.asarray(part == wanted)
+    own = fold == member
+    return np.asarray(own if wanted == TEST else ~own & (part == wanted))

@@ -6,15 +6,17 @@ it with its sign. The training factor of a class balances the classes in the los
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.config import Flatten
 from tamis.data.events import Events
-from tamis.data.split import PARTS, TRAINING
+from tamis.data.flatten import Flattened, flatten_weights
+from tamis.data.split import PARTS, TEST, TRAINING, rows_of_part
 from tamis.errors import InputError, Problem
 
 NegativePolicy = Literal["keep", "drop", "absolute", "refuse"]
@@ -34,6 +36,7 @@ class WeighedEvents:
         training_weight: weight in the loss, the physics weight after the policy times the training factor of the
             class; outside the training part the sign is kept whatever the policy, [n].
         factors: training factor of each class, [n_classes].
+        flattened: what flattening did, by class; empty where nothing is flattened.
         dropped: rows of the events before the policy that it left out of the training.
         changed: rows of `events` whose weight lost its sign in the loss.
     """
@@ -43,10 +46,16 @@ class WeighedEvents:
     factors: NDArray[np.float64]
     dropped: NDArray[np.int64]
     changed: NDArray[np.int64]
+    flattened: Mapping[str, Flattened] = field(default_factory=dict)
 
 
 def weigh_events(
-    events: Events, classes: Sequence[str], *, balance: Balance = "classes", negative: NegativePolicy = "keep"
+    events: Events,
+    classes: Sequence[str],
+    *,
+    balance: Balance = "classes",
+    negative: NegativePolicy = "keep",
+    flatten: Flatten | None = None,
 ) -> WeighedEvents:
     """Apply the policy for negative weights and balance the classes.
 
@@ -57,6 +66,7 @@ def weigh_events(
             physics weights, a mapping gives the factors (1 where a class is not named).
         negative: what happens to negative weights in the training set: `keep`, `drop` (leave the event out),
             `absolute` (use its absolute value) or `refuse`.
+        flatten: spectators whose distribution in the loss is made the same for all classes.
 
     Raises:
         InputError: a class has no events or a sum of weights that is not positive in some part, or there are
@@ -71,9 +81,13 @@ def weigh_events(
     # the signed weights are what every result is made of, whatever the loss sees
     check_classes(kept, classes, kept.weight)
     check_classes(kept, classes, weight)
+    check_folds(kept, classes, weight)
+    flattened: dict[str, Flattened] = {}
+    if flatten is not None:
+        weight, flattened = flatten_weights(kept, weight, classes, flatten)
     factors = training_factors(weight, kept.class_index, kept.part, classes, balance)
     changed = np.flatnonzero(bad) if negative == "absolute" else np.empty(0, np.int64)
-    return WeighedEvents(kept, weight * factors[kept.class_index], factors, dropped, changed)
+    return WeighedEvents(kept, weight * factors[kept.class_index], factors, dropped, changed, flattened)
 
 
 def _refusals(events: Events, classes: Sequence[str]) -> list[Problem]:
@@ -89,6 +103,38 @@ def _refusals(events: Events, classes: Sequence[str]) -> list[Problem]:
     ]
 
 
+def _divisions(events: Events) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Name the parts that must have events of every class; the test of a cross-training are the folds."""
+    in_folds = bool(len(events)) and int(events.fold.max(initial=-1)) >= 0
+    for number, part in enumerate(PARTS):
+        if not (in_folds and number == TEST):
+            yield part, events.part == number
+
+
+def check_folds(events: Events, classes: Sequence[str], weight: NDArray[np.float64]) -> None:
+    """Refuse folds for which a class cannot be trained on, validated or tested.
+
+    Raises:
+        InputError: with counts and sums, for every fold, class and part that lacks events.
+    """
+    problems = []
+    for fold in range(int(events.fold.max(initial=-1)) + 1):
+        for number, part in enumerate(PARTS):
+            rows = rows_of_part(events.part, events.fold, number, fold)
+            for index, name in enumerate(classes):
+                of_class = weight[rows & (events.class_index == index)]
+                if not len(of_class) or not of_class.sum() > ROUNDING * np.abs(of_class).sum():
+                    problems.append(
+                        Problem(
+                            f"class {name}, fold {fold}",
+                            f"{len(of_class)} {part} events with a sum of weights of {of_class.sum():g}; expected a "
+                            "positive sum: use fewer folds (`split.folds`), or add files",
+                        )
+                    )
+    if problems:
+        raise InputError("split.folds", problems)
+
+
 def check_classes(events: Events, classes: Sequence[str], weight: NDArray[np.float64]) -> None:
     """Refuse a class that has no events, or whose weights do not sum to something positive, in any part.
 
@@ -96,8 +142,7 @@ def check_classes(events: Events, classes: Sequence[str], weight: NDArray[np.flo
         InputError: with counts and sums, for every such class and part.
     """
     problems = []
-    for number, part in enumerate(PARTS):
-        chosen = events.part == number
+    for part, chosen in _divisions(events):
         count = np.bincount(events.class_index[chosen], minlength=len(classes))
         summed = np.bincount(events.class_index[chosen], weights=weight[chosen], minlength=len(classes))
         sizes = np.bincount(

@@ -33,6 +33,8 @@ class ScoredEvents:
         weight: signed physics weight, [n].
         factor: training factor of the event's class, [n].
         reference: known log-densities or discriminants by class, [n] each.
+        compared: which events the comparison of training and test may use, so that none is in both, [n]; None for
+            all of them.
     """
 
     scores: NDArray[np.float32]
@@ -40,6 +42,7 @@ class ScoredEvents:
     weight: Float64
     factor: Float64
     reference: Mapping[str, Float64]
+    compared: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,15 +170,20 @@ def evaluate_classifier(
         working_points=tuple(
             None if curve is None else background_rejection(curve, working_points) for curve in curves
         ),
-        overtraining=overtraining_tests(
-            training.scores, training.class_index, training.weight, test.scores, test.class_index, test.weight
-        ),
+        overtraining=overtraining_tests(*_compared(training), *_compared(test)),
         limit=limit,
         limit_curves=_limit_curves(test, class_names)
         if densities
         else _reference_curves(references, class_names),
         references=references,
     )
+
+
+def _compared(
+    events: ScoredEvents,
+) -> tuple[NDArray[np.float32], NDArray[np.int32], Float64]:
+    rows: slice | NDArray[np.bool_] = slice(None) if events.compared is None else events.compared
+    return events.scores[rows], events.class_index[rows], events.weight[rows]
 
 
 def measure_part(events: ScoredEvents) -> PartMetrics:

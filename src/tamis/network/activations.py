@@ -15,8 +15,12 @@ ActivationName = Literal[
 Activation = Callable[[jax.Array], jax.Array]
 
 
-def activation(name: ActivationName) -> Activation:
+def activation(name: ActivationName, slope: float = 0.01) -> Activation:
     """Give the function of this name, elementwise.
+
+    Args:
+        name: of the function.
+        slope: of `leaky_relu` below zero.
 
     >>> activation("relu")(jnp.array([-1.0, 2.0])).tolist()
     [0.0, 2.0]
@@ -26,7 +30,7 @@ def activation(name: ActivationName) -> Activation:
             # the maximum alone compiles to less than jax.nn.relu, which defines its own derivative
             return lambda x: jnp.maximum(x, 0)
         case "leaky_relu":
-            return jax.nn.leaky_relu
+            return lambda x: jax.nn.leaky_relu(x, slope)
         case "elu":
             return jax.nn.elu
         case "selu":

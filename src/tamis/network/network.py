@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, assert_never
 
 import equinox as eqx
 import jax
@@ -11,85 +12,236 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Dense as DenseSection
-from tamis.network.layers import Dense
+from tamis.config import Layer as LayerSection
+from tamis.config import Network as NetworkSection
+from tamis.config import Quantized as QuantizedSection
+from tamis.config import Sparse as SparseSection
+from tamis.network.embeddings import Embedding, build_embedding
+from tamis.network.layers import Buffer, Dense, Mode
+from tamis.network.quantized import Quantized
+from tamis.network.sparse import Sparse
 
 _BLOCK = 8192
+BATCH_AXIS = "batch"
+"""Name of the axis along which the events of a batch lie, for sums over the batch."""
 
 
 class Network(eqx.Module):
     """Layers in a row; the last one gives the logits, whose softmax are the scores.
 
     Args:
-        layers: hidden layers and the output layer.
+        layers: hidden layers and the output layer; with several members, the output layers of all of them are one
+            stacked layer.
+        embedding: what each input becomes before the first layer.
+        scales: with several members, what each of them multiplies the inputs of the first layer by (TabM,
+            arXiv:2410.24210), [members, inputs of the first layer].
     """
 
-    layers: tuple[Dense, ...]
+    layers: tuple[Any, ...]
+    embedding: Embedding | None = None
+    scales: jax.Array | None = None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Map the inputs of one event, [inputs], to its logits, [classes]."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
+        """Map the inputs of one event, [inputs], to its logits, [classes], or [members, classes]."""
+        return self.forward(x, None)[0]
+
+    def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Network]:
+        """Map the inputs of one event; also give the network with its new buffers."""
+        if self.embedding is not None:
+            x = self.embedding(x)
+        if self.scales is not None:
+            return self._walk_members(self.scales * x[None, :], mode), self
+        x, layers = _walk(self.layers, x, mode)
+        return x, eqx.tree_at(lambda network: network.layers, self, layers)
+
+    def _walk_members(self, x: jax.Array, mode: Mode | None) -> jax.Array:
+        """Map the inputs of all members, [members, inputs], to [members, classes]."""
+
+        def member(x: jax.Array, output: Dense, number: jax.Array) -> jax.Array:
+            own = None if mode is None else mode._replace(seed=mode.seed + number * jnp.uint32(0x85EBCA6B))
+            return output(_walk(self.layers[:-1], x, own)[0])
+
+        return jax.vmap(member)(x, self.layers[-1], jnp.arange(len(x), dtype=jnp.uint32))
 
     @property
     def inputs(self) -> int:
         """Number of inputs."""
-        return int(self.layers[0].weight.shape[1])
+        return int((self.embedding or self.layers[0]).inputs)
 
     @property
     def outputs(self) -> int:
-        """Number of outputs, one per class."""
-        return int(self.layers[-1].weight.shape[0])
+        """Number of outputs: one per class, or one for two classes."""
+        return int(self.layers[-1].outputs)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; one output stands for two."""
+        return max(self.outputs, 2)
+
+    @property
+    def members(self) -> int:
+        """Number of networks that share the layers."""
+        return 1 if self.scales is None else int(self.scales.shape[0])
+
+    @property
+    def random(self) -> bool:
+        """Whether its layers need random numbers while they learn."""
+        return any(getattr(layer, "dropout", 0) for layer in self.layers)
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Number of inputs, of nodes in each layer, and of outputs."""
-        return (self.inputs, *(int(layer.weight.shape[0]) for layer in self.layers))
+        """Number of inputs of the first layer, of nodes in each layer, and of outputs."""
+        return (int(self.layers[0].inputs), *(int(layer.outputs) for layer in self.layers))
 
     @property
     def parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self))
+        """Number of weights and biases, and of what else is learned."""
+        leaves = jax.tree.leaves(self, is_leaf=lambda leaf: isinstance(leaf, Buffer))
+        return sum(int(np.prod(leaf.shape)) for leaf in leaves if not isinstance(leaf, Buffer))
 
 
-def build_network(inputs: int, classes: int, layers: Sequence[DenseSection], *, key: jax.Array) -> Network:
+def _walk(layers: Sequence[Any], x: jax.Array, mode: Mode | None) -> tuple[jax.Array, tuple[Any, ...]]:
+    after = []
+    for number, layer in enumerate(layers):
+        own = (
+            None if mode is None else mode._replace(seed=mode.seed + jnp.uint32(number * 0xC2B2AE35 % 2**32))
+        )
+        x, new = layer.forward(x, own)
+        after.append(new)
+    return x, tuple(after)
+
+
+def build_network(
+    inputs: int,
+    classes: int,
+    layers: Sequence[LayerSection] | NetworkSection,
+    *,
+    key: jax.Array,
+    outputs: int | None = None,
+    sample: NDArray[np.float32] | None = None,
+) -> Network:
     """Build a network with initial weights.
 
     Args:
         inputs: number of inputs, indicators included.
-        classes: number of outputs.
-        layers: the hidden layers, as configured.
+        classes: number of classes.
+        layers: the hidden layers, or the whole section `network`.
         key: where the random numbers come from.
+        outputs: number of outputs, the number of classes by default; 1 stands for two classes.
+        sample: preprocessed training inputs, [n, inputs], for embeddings that follow their quantiles.
 
     >>> network = build_network(3, 2, [DenseSection(nodes=6)], key=jax.random.key(0))
     >>> network.parameters
     38
     """
-    widths = [inputs, *(layer.nodes for layer in layers), classes]
-    names = [*(layer.activation for layer in layers), "linear"]
-    keys = jax.random.split(key, len(names))
-    return Network(
-        tuple(
-            Dense.create(before, after, name, key=each)
-            for before, after, name, each in zip(widths, widths[1:], names, keys, strict=False)
-        )
+    section = layers if isinstance(layers, NetworkSection) else plain_section(layers)
+    count = len(section.layers) + 1
+    keys = jax.random.split(key, count)
+    embedding = None
+    if section.embedding is not None:
+        embedding = build_embedding(section.embedding, inputs, sample, key=jax.random.fold_in(key, count))
+        inputs = embedding.outputs
+    first, hidden = inputs, []
+    for each, own in zip(section.layers, keys[:-1], strict=True):
+        hidden.append(build_layer(each, inputs, key=own))
+        inputs = each.nodes
+    output = DenseSection(nodes=outputs or classes, activation="linear")
+    if section.members == 1:
+        return Network((*hidden, _output(inputs, output, section, key=keys[-1])), embedding)
+    heads = jax.vmap(lambda own: _output(inputs, output, section, key=own))(
+        jax.random.split(keys[-1], section.members)
     )
+    signs = jax.random.rademacher(jax.random.fold_in(key, count + 1), (section.members, first), jnp.float32)
+    return Network((*hidden, heads), embedding, signs)
+
+
+def plain_section(layers: Sequence[LayerSection]) -> NetworkSection:
+    """Give the section of a network of these layers and nothing else."""
+    return NetworkSection(layers=tuple(layers), embedding=None, output="random")
+
+
+def build_layer(section: LayerSection, inputs: int, *, key: jax.Array) -> Dense | Sparse | Quantized:
+    """Build a hidden layer with initial weights.
+
+    Args:
+        section: as configured.
+        inputs: number of inputs of the layer.
+        key: where the random numbers come from.
+
+    Raises:
+        RequestError: the layer does not fit the number of its inputs.
+    """
+    match section:
+        case DenseSection():
+            return Dense.create(inputs, section, key=key)
+        case SparseSection():
+            return Sparse.create(inputs, section, key=key)
+        case QuantizedSection():
+            return Quantized.create(inputs, section, key=key)
+        case _:
+            assert_never(section)
+
+
+def _output(inputs: int, output: DenseSection, section: NetworkSection, *, key: jax.Array) -> Dense:
+    layer = Dense.create(inputs, output, key=key)
+    if section.output == "random":
+        return layer
+    zero: Dense = eqx.tree_at(lambda each: each.weight, layer, replace_fn=jnp.zeros_like)
+    return zero
 
 
 def map_events(network: Network, inputs: jax.Array) -> jax.Array:
     """Apply the network to many events that lie along the last axis, [inputs, n] to [classes, n].
 
     With the events last, a layer is one product of matrices without a transposition, which is what makes small
-    networks fast on a CPU.
+    networks fast on a CPU. With several members the result is [members, classes, n].
     """
-    return jax.vmap(network, in_axes=1, out_axes=1)(inputs)
+    return jax.vmap(network, in_axes=1, out_axes=-1)(inputs)
+
+
+def map_training_events(
+    network: Network, inputs: jax.Array, seed: jax.Array, present: jax.Array, *, shared: tuple[str, ...] = ()
+) -> tuple[jax.Array, Network]:
+    """Apply the network to a batch while it learns: with dropout, and with what layers learn from the batch.
+
+    Args:
+        network: to apply.
+        inputs: [inputs, n].
+        seed: a random number of each event, uint32 [n].
+        present: 1, or 0 for an event that only fills up the batch, [n].
+        shared: names of the axes of a mesh of devices that share the batch.
+
+    Returns:
+        The logits, [classes, n] or [members, classes, n], and the network with its new buffers.
+    """
+
+    def learn(x: jax.Array, seed: jax.Array, present: jax.Array) -> tuple[jax.Array, Network]:
+        return network.forward(x, Mode(seed, present, (BATCH_AXIS, *shared)))
+
+    mapped = jax.vmap(learn, in_axes=(1, 0, 0), out_axes=(-1, None), axis_name=BATCH_AXIS)
+    return mapped(inputs, seed, present)
+
+
+def class_logits(logits: jax.Array) -> jax.Array:
+    """Give a logit for each class: one output is the logit of the second of two classes.
+
+    Args:
+        logits: [..., outputs, n].
+    """
+    return logits if logits.shape[-2] > 1 else jnp.concatenate([jnp.zeros_like(logits), logits], axis=-2)
+
+
+def scores_of_logits(logits: jax.Array) -> jax.Array:
+    """Give the scores, [classes, n]: the softmax, averaged over the members where there are several."""
+    scores = jax.nn.softmax(class_logits(logits), axis=-2)
+    return scores if scores.ndim == 2 else scores.mean(axis=0)
 
 
 @eqx.filter_jit
 def _scores(network: Network, inputs: jax.Array) -> jax.Array:
     # some GPUs would round to fewer bits: the scores are to be the same on every machine
     with jax.default_matmul_precision("float32"):
-        return jax.nn.softmax(map_events(network, inputs), axis=0)
+        return scores_of_logits(map_events(network, inputs))
 
 
 def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -102,7 +254,7 @@ def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.
     Returns:
         Scores, [n, classes]; each row sums to one.
     """
-    scores = np.empty((len(inputs), network.outputs), np.float32)
+    scores = np.empty((len(inputs), network.classes), np.float32)
     # always the same shape: one compilation, and an event's scores do not depend on how many come with it
     block = np.zeros((network.inputs, _BLOCK), np.float32)
     for start in range(0, len(inputs), _BLOCK):

@@ -40,11 +40,13 @@ class WeightedInputs:
         inputs: preprocessed features, float32 [n, inputs].
         class_index: the true class, [n].
         weight: weight in the loss, [n].
+        redraw: gives other inputs for an epoch, from its number and the seed, where symmetries are used.
     """
 
     inputs: NDArray[np.float32]
     class_index: NDArray[np.int32]
     weight: NDArray[np.float64]
+    redraw: Callable[[int, int], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
         """Give the number of events."""
@@ -88,8 +90,31 @@ def shuffled_blocks(
         first_epoch: number of the first epoch to give.
     """
     packed = events.packed(-(-len(events) // batch_size) * batch_size)
-    shuffle = _shuffle_on_host if placement.platform == "cpu" else _shuffle_on_device
-    return shuffle(packed, len(events), batch_size, seed, placement, first_epoch)
+    if placement.platform != "cpu" and events.redraw is None:
+        return _shuffle_on_device(packed, len(events), batch_size, seed, placement, first_epoch)
+    fill = _filling(events, packed, batch_size, seed, placement)
+    return _shuffle_on_host(fill, packed, batch_size, placement, first_epoch)
+
+
+Fill = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+
+
+def _filling(
+    events: WeightedInputs, packed: NDArray[np.float32], batch_size: int, seed: int, placement: Placement
+) -> Fill:
+    """Choose how an epoch's shards, [devices, batches, rows, events of a shard], are filled."""
+    share = batch_size // placement.count
+    redraw = events.redraw
+    if redraw is not None:
+
+        def fill(shards: NDArray[np.float32], epoch: int) -> NDArray[np.float32]:
+            packed[: len(events), :-2] = redraw(seed, epoch)
+            return _fill(packed, len(events), seed, shards, epoch)
+
+        return fill
+    if share % GROUP == 0 and share // GROUP >= GROUPS_FROM:
+        return _Groups(packed, len(events), seed).fill
+    return partial(_fill, packed, len(events), seed)
 
 
 def _divisible(events: int, devices: int) -> int:
@@ -102,14 +127,12 @@ def _put(block: NDArray[np.float32], placement: Placement) -> Block:
 
 
 def _shuffle_on_host(
-    packed: NDArray[np.float32], events: int, batch_size: int, seed: int, placement: Placement, epoch: int
+    fill: Fill, packed: NDArray[np.float32], batch_size: int, placement: Placement, epoch: int
 ) -> Generator[Block, None, None]:
     share = batch_size // placement.count
     shape = (placement.count, len(packed) // batch_size, packed.shape[1], share)
     # two buffers in turn: while the program reads one, the thread fills the other
     buffers = cycle((_aligned(shape), _aligned(shape)))
-    in_groups = share % GROUP == 0 and share // GROUP >= GROUPS_FROM
-    fill = _Groups(packed, events, seed).fill if in_groups else partial(_fill, packed, events, seed)
     with ThreadPoolExecutor(max_workers=1) as thread:
         future: Future[NDArray[np.float32]] = thread.submit(fill, next(buffers), epoch)
         while True:

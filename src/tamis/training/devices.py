@@ -87,13 +87,16 @@ def devices_that_pay(available: int, batch_size: int, widths: Sequence[int]) -> 
     return max(number for number in range(1, min(available, worth) + 1) if batch_size % number == 0)
 
 
-def place(devices: int | str, batch_size: int, widths: Sequence[int]) -> Placement:
+def place(
+    devices: int | str, batch_size: int, widths: Sequence[int], *, only: int | None = None
+) -> Placement:
     """Choose the devices of a training.
 
     Args:
         devices: how many, or `auto` for as many as pay.
         batch_size: events per batch.
         widths: inputs, nodes of each layer, outputs.
+        only: number of the one device to use, where others train other networks.
 
     Raises:
         RequestError: there are fewer devices than wanted, or the batch cannot be divided.
@@ -102,6 +105,8 @@ def place(devices: int | str, batch_size: int, widths: Sequence[int]) -> Placeme
     from jax.sharding import AxisType
 
     found = jax.devices()
+    if only is not None:
+        found, devices = [found[only % len(found)]], 1
     number = devices_that_pay(len(found), batch_size, widths) if devices == "auto" else int(devices)
     if number > len(found):
         raise RequestError(f"training.devices is {number}, but there are {len(found)} ({found[0].platform})")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
 from jax.sharding import PartitionSpec
 
-from tamis.network.network import Network, map_events
+from tamis.config import Schedule
+from tamis.network.network import class_logits, map_events, map_training_events, scores_of_logits
+from tamis.network.quantized import bit_cost
 from tamis.training.batches import BLOCK, Block
 from tamis.training.devices import Placement
-from tamis.training.loss import cross_entropy
+from tamis.training.loss import Loss, one_hot_target, sum_right
+from tamis.training.optimizer import evaluated_parameters
+from tamis.training.parameters import Buffers, Layout, buffers_of
+from tamis.training.schedules import relative_rate
 
 
 class State(NamedTuple):
@@ -23,10 +26,30 @@ class State(NamedTuple):
     Args:
         parameters: all weights and biases in one vector.
         optimizer: the state of the optax transform.
+        buffers: what layers remember.
+        average: the moving average of the parameters, None where there is none.
     """
 
     parameters: jax.Array
     optimizer: optax.OptState
+    buffers: Buffers = None
+    average: jax.Array | None = None
+
+
+class Plan(NamedTuple):
+    """Where in the training an epoch lies.
+
+    Args:
+        first_step: number of steps before the epoch.
+        steps: planned number of steps of the whole training.
+        rate: highest learning rate.
+        key: where the random numbers of the epoch come from.
+    """
+
+    first_step: jax.Array
+    steps: jax.Array
+    rate: jax.Array
+    key: jax.Array
 
 
 class EpochSums(NamedTuple):
@@ -37,70 +60,151 @@ class EpochSums(NamedTuple):
         training_accuracy: weighted fraction that was classified rightly, likewise.
         validation_loss: loss of the validation set after the last step.
         validation_accuracy: accuracy of the validation set after the last step.
+        validation_scores: scores of the validation set, [batches, classes, batch size], where they are asked for.
     """
 
     training_loss: jax.Array
     training_accuracy: jax.Array
     validation_loss: jax.Array
     validation_accuracy: jax.Array
+    validation_scores: jax.Array | None = None
 
 
-Epoch = Callable[[State, Block, Block], tuple[State, EpochSums]]
-Unravel = Callable[[jax.Array], Network]
+class Method(NamedTuple):
+    """How a step is made.
+
+    Args:
+        loss: what is made small.
+        optimizer: turns flat gradients into flat steps.
+        schedule: how the learning rate changes; None where the optimizer sees to it.
+        average: part of the moving average of the weights that is kept in each step.
+        random: whether layers need random numbers of each event in each step.
+        scores: whether the scores of the validation set are wanted.
+    """
+
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    schedule: Schedule | None
+    average: float | None = None
+    random: bool = False
+    scores: bool = False
 
 
-def flatten(network: Network) -> tuple[jax.Array, Unravel]:
-    """Put all parameters into one vector, because each array that a step carries along costs time."""
-    return ravel_pytree(network)
-
-
-def compile_epoch(unravel: Unravel, optimizer: optax.GradientTransformation, placement: Placement) -> Epoch:
+def epoch_program(layout: Layout, method: Method, placement: Placement) -> jax.stages.Wrapped:
     """Build the program of one epoch.
 
     Args:
-        unravel: turns the vector of parameters into the network.
-        optimizer: turns flat gradients into flat updates.
+        layout: turns the vector of parameters into the network.
+        method: how a step is made.
         placement: devices that share each batch.
 
     Returns:
-        A function of the state, the training block and the validation block.
+        A function of the state, the training block, the validation block and the plan, that gives the new state
+        and the `EpochSums`; it uses the memory of the state that it is given. JAX compiles it.
     """
-    shared = placement.count > 1
+    shared = ("events",) if placement.count > 1 else ()
 
     def total(values: jax.Array) -> jax.Array:
-        return jax.lax.psum(values, "events") if shared else values
+        return jax.lax.psum(values, shared) if shared else values
 
     def mean(sums: jax.Array, block: Block) -> jax.Array:
         # the weights have a mean of one over all rows of a block
         return total(sums) / (block.shape[0] * block.shape[2] * placement.count)
 
-    def loss(parameters: jax.Array, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits = map_events(unravel(parameters), batch[:-2])
-        return cross_entropy(logits, batch[-2], batch[-1])
+    def learn(
+        parameters: jax.Array, buffers: Buffers, batch: jax.Array, key: Any
+    ) -> tuple[jax.Array, tuple[jax.Array, Buffers]]:
+        network = layout.join(parameters, buffers)
+        seed = jnp.zeros(batch.shape[1:], jnp.uint32)
+        if method.random:
+            seed = jax.random.bits(key, batch.shape[1:], jnp.uint32)
+        present = (batch[-1] != 0).astype(jnp.float32)
+        logits, network = map_training_events(network, batch[:-2], seed, present, shared=shared)
+        value, right = sums_of_logits(method.loss, logits, batch)
+        cost = bit_cost(network.layers)
+        if cost is not None:
+            # only its gradient counts, so that the history tells the loss alone
+            value += batch.shape[1] * (cost - jax.lax.stop_gradient(cost))
+        return value, (right, buffers_of(network))
 
-    def step(carry: tuple[State, jax.Array], batch: jax.Array) -> tuple[tuple[State, jax.Array], None]:
-        state, sums = carry
+    def step(carry: tuple[State, jax.Array], given: tuple[Any, ...]) -> tuple[Any, None]:
+        (state, sums), (batch, rate, keep, key) = carry, given
         size = batch.shape[1] * placement.count
-        (value, right), gradient = jax.value_and_grad(loss, has_aux=True)(state.parameters, batch)
+        gradient_of = jax.value_and_grad(learn, has_aux=True)
+        (value, (right, buffers)), gradient = gradient_of(state.parameters, state.buffers, batch, key)
         # divided by the size of a batch, never by its sum of weights
-        updates, memory = optimizer.update(total(gradient) / size, state.optimizer, state.parameters)
-        state = State(state.parameters + updates, memory)
-        return (state, sums + jnp.stack([value, right])), None
+        updates, memory = method.optimizer.update(total(gradient) / size, state.optimizer, state.parameters)
+        parameters = state.parameters + rate * updates
+        average = None if state.average is None else keep * state.average + (1 - keep) * parameters
+        return (State(parameters, memory, buffers, average), sums + jnp.stack([value, right])), None
 
-    def measure(parameters: jax.Array, block: Block) -> jax.Array:
-        def add(sums: jax.Array, batch: jax.Array) -> tuple[jax.Array, None]:
-            return sums + jnp.stack(loss(parameters, batch)), None
+    def measure(state: State, block: Block) -> tuple[jax.Array, jax.Array | None]:
+        parameters = validated_parameters(state)
+        network = layout.join(parameters, state.buffers)
 
-        return mean(jax.lax.scan(add, jnp.zeros(2), block)[0], block)
+        def add(sums: jax.Array, batch: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+            logits = map_events(network, batch[:-2])
+            scores = scores_of_logits(logits) if method.scores else None
+            return sums + jnp.stack(sums_of_logits(method.loss, logits, batch)), scores
 
-    def epoch(state: State, training: Block, validation: Block) -> tuple[State, EpochSums]:
-        (state, seen), _ = jax.lax.scan(step, (state, jnp.zeros(2)), training)
-        return state, EpochSums(*mean(seen, training), *measure(state.parameters, validation))
+        sums, scores = jax.lax.scan(add, jnp.zeros(2), block)
+        return mean(sums, block), scores
+
+    def epoch(state: State, training: Block, validation: Block, plan: Plan) -> tuple[State, EpochSums]:
+        number = plan.first_step + jnp.arange(len(training))
+        rate = jnp.ones(len(training))
+        if method.schedule is not None:
+            rate = plan.rate * relative_rate(method.schedule, number / plan.steps)
+        # the average forgets the beginning faster
+        keep = jnp.minimum(method.average or 0.0, (1 + number) / (10 + number))
+        own = _own_key(plan.key, shared)
+        keys = jax.random.split(own, len(training)) if method.random else None
+        given = (training, rate, keep, keys)
+        (state, sums), _ = jax.lax.scan(step, (state, jnp.zeros(2)), given)
+        seen = mean(sums, training)
+        checked, scores = measure(state, validation)
+        return state, EpochSums(seen[0], seen[1], checked[0], checked[1], scores)
 
     if not shared:
         return jax.jit(epoch, donate_argnums=0)
     everywhere = PartitionSpec()
+    one: Any = everywhere
+    scores: Any = BLOCK if method.scores else None
+    sums = EpochSums(one, one, one, one, scores)
     divided = jax.shard_map(
-        epoch, mesh=placement.mesh, in_specs=(everywhere, BLOCK, BLOCK), out_specs=everywhere, check_vma=False
+        epoch,
+        mesh=placement.mesh,
+        in_specs=(everywhere, BLOCK, BLOCK, everywhere),
+        out_specs=(everywhere, sums),
+        check_vma=False,
     )
     return jax.jit(divided, donate_argnums=0)
+
+
+def validated_parameters(state: State) -> jax.Array:
+    """Give the parameters that are validated and kept: the average where there is one."""
+    return (
+        state.average
+        if state.average is not None
+        else evaluated_parameters(state.optimizer, state.parameters)
+    )
+
+
+def sums_of_logits(loss: Loss, logits: jax.Array, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sum the loss of a batch and the weight that is classified rightly.
+
+    Args:
+        loss: what is made small.
+        logits: [outputs, n], or [members, outputs, n], of which the mean of the losses is taken.
+        batch: inputs, classes and weights, [inputs + 2, n].
+    """
+    logits = class_logits(logits)
+    target = one_hot_target(logits.shape[-2], batch[-2], batch[-1])
+    if logits.ndim == 2:
+        return loss(logits, target), sum_right(logits, target)
+    value = jax.vmap(lambda each: loss(each, target))(logits).mean()
+    return value, sum_right(scores_of_logits(logits), target)
+
+
+def _own_key(key: jax.Array, shared: tuple[str, ...]) -> jax.Array:
+    return jax.random.fold_in(key, jax.lax.axis_index(shared[0])) if shared else key

@@ -16,9 +16,13 @@ class Epoch:
         training_accuracy: weighted share of training events whose highest score is right, likewise.
         validation_loss: the same as `training_loss` for the validation events.
         validation_accuracy: the same as `training_accuracy` for the validation events.
-        learning_rate: of the last step of the epoch.
-        seconds: wall time of the epoch.
+        learning_rate: of the last step of the epoch; None where an optimizer of the user's own sees to it.
+        seconds: wall time of the epoch; the first one has the time to compile in it.
         events: training events in the epoch.
+        planned: how many epochs there will be at most, as far as is known.
+        validation_auc: area under the ROC curve of the validation events, mean over the classes one-versus-rest,
+            where it is monitored.
+        validation_significance: best Asimov significance of a cut on the signal score, where it is monitored.
     """
 
     number: int
@@ -26,9 +30,12 @@ class Epoch:
     training_accuracy: float
     validation_loss: float
     validation_accuracy: float
-    learning_rate: float
+    learning_rate: float | None
     seconds: float
     events: int = 0
+    planned: int = 0
+    validation_auc: float | None = None
+    validation_significance: float | None = None
 
     @property
     def events_per_second(self) -> float:
@@ -59,7 +66,11 @@ class History:
             1
         """
         return {
-            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "epochs": [_measured(epoch) for epoch in self.epochs],
             "best": self.best,
             "reason": self.reason,
         }
+
+
+def _measured(epoch: Epoch) -> dict[str, object]:
+    return {name: value for name, value in asdict(epoch).items() if value is not None}

@@ -1,0 +1,70 @@
+"""The section that says what the results are compared with and what they quote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from tamis.config.fields import ExpressionText, Fraction, Section
+from tamis.config.wording import describe, suggest
+
+
+class LogDensity(Section):
+    """The known log-density of each class, up to one common constant."""
+
+    log_density: Mapping[str, ExpressionText] = Field(description="an expression for every class")
+
+
+class Discriminant(Section):
+    """A known discriminant to compare with."""
+
+    discriminant: Mapping[str, ExpressionText] = Field(
+        min_length=1,
+        description="an expression for each class that has one; larger means more like the class",
+    )
+
+
+Reference = LogDensity | Discriminant
+_REFERENCES: Mapping[str, type[Section]] = {"log_density": LogDensity, "discriminant": Discriminant}
+
+
+def _one_reference(value: object) -> object:
+    if isinstance(value, LogDensity | Discriminant):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected a mapping (key: value), found {describe(value)}")
+    given = [kind for kind in _REFERENCES if kind in value]
+    if len(given) == 1:
+        return value
+    hint = suggest(str(next(iter(value))), _REFERENCES) if value and not given else ""
+    raise ValueError(
+        f"expected exactly one of {', '.join(_REFERENCES)}; found {' and '.join(given) or 'none'}{hint}"
+    )
+
+
+def _kind_of_reference(value: object) -> str:
+    if isinstance(value, Mapping):
+        return next((section.__name__ for kind, section in _REFERENCES.items() if kind in value), "")
+    return type(value).__name__
+
+
+ReferenceChoice = Annotated[
+    Annotated[LogDensity, Tag("LogDensity")] | Annotated[Discriminant, Tag("Discriminant")],
+    Discriminator(_kind_of_reference),
+    BeforeValidator(_one_reference, json_schema_input_type=Reference),
+]
+
+
+class Evaluation(Section):
+    """What the results quote."""
+
+    working_points: tuple[Fraction, ...] = Field(
+        (0.5, 0.7, 0.9), strict=False, description="signal efficiencies that tables quote"
+    )
+    reference: ReferenceChoice | None = Field(
+        None,
+        description="what is known about the events, for comparison: `log_density` or `discriminant`, with "
+        "an expression for each class",
+    )

@@ -1,0 +1,249 @@
+"""Fixed-point numbers, as `ap_fixed` defines them: a quantizer to train with, and its reference in integers.
+
+The definition is that of the Vitis HLS user guide, UG1399, "Arbitrary Precision Fixed-Point Data Types".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.config import FixedPoint
+from tamis.config.layers import Rounding
+
+_FAR = 62
+"""A shift that leaves nothing of a number but its sign."""
+
+
+def quantize(x: jax.Array, form: FixedPoint, fraction: jax.Array | None = None) -> jax.Array:
+    """Bring numbers to a fixed-point format, exactly.
+
+    The gradient goes straight through, and is zero where a number is outside the range of a format that saturates
+    (Bengio et al., arXiv:1308.3432). The gradient of the fractional bits is that of the rounding error, which is
+    proportional to 2^-fraction (arXiv:2405.00645).
+
+    Args:
+        x: any shape.
+        form: the format.
+        fraction: another number of fractional bits than the format's, a whole number, [].
+
+    >>> quantize(jnp.array([1.25, -1.25, 19]), FixedPoint(bits=3, integer=2)).tolist()
+    [1.5, -1.0, 1.5]
+    """
+    return _quantize(x, form, jnp.float32(form.fraction) if fraction is None else fraction)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _quantize(x: jax.Array, form: FixedPoint, fraction: jax.Array) -> jax.Array:
+    return _quantize_forward(x, form, fraction)[0]
+
+
+def _quantize_forward(
+    x: jax.Array, form: FixedPoint, fraction: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    steps = x * power_of_two(fraction)
+    if form.overflow == "WRAP":
+        # infinity has no remainder
+        steps = jnp.clip(steps, np.finfo(np.float32).min, np.finfo(np.float32).max)
+    rounded = round_steps(steps, form.rounding)
+    lowest, highest = _range(form, fraction)
+    inside = (rounded >= lowest) & (rounded <= highest)
+    kept = _bring_inside(rounded, inside, lowest, highest, form)
+    size = power_of_two(-fraction)
+    if form.overflow == "WRAP":
+        inside = jnp.ones_like(inside)
+    return kept * size, (inside, (steps - rounded) * size)
+
+
+def _quantize_backward(
+    form: FixedPoint, kept: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    del form
+    inside, error = kept
+    passed = jnp.where(inside, gradient, 0)
+    # d(x - error)/d(fraction), for error proportional to 2^-fraction
+    return passed, np.float32(np.log(2)) * jnp.where(inside, gradient * error, 0).sum()
+
+
+_quantize.defvjp(_quantize_forward, _quantize_backward)
+
+
+def power_of_two(exponent: jax.Array) -> jax.Array:
+    """Give 2 to a whole power between -126 and 127, exactly; exp2 is not exact everywhere.
+
+    >>> power_of_two(jnp.array([-3.0, 10.0])).tolist()
+    [0.125, 1024.0]
+    """
+    return jax.lax.bitcast_convert_type((exponent.astype(jnp.int32) + 127) << 23, jnp.float32)
+
+
+def round_steps(steps: jax.Array, rounding: Rounding) -> jax.Array:
+    """Round to whole numbers.
+
+    Args:
+        steps: any shape.
+        rounding: how, as `ap_fixed` calls it.
+
+    >>> round_steps(jnp.array([-1.5, 2.5]), "RND").tolist()
+    [-1.0, 3.0]
+    """
+    whole = jnp.trunc(steps)
+    rest = steps - whole  # exact, with the sign of the number
+    match rounding:
+        case "TRN":
+            return whole - (rest < 0)
+        case "TRN_ZERO":
+            return whole
+        case "RND":
+            return whole + (rest >= 0.5) - (rest < -0.5)
+        case "RND_MIN_INF":
+            return whole + (rest > 0.5) - (rest <= -0.5)
+        case "RND_ZERO":
+            return whole + (rest > 0.5) - (rest < -0.5)
+        case "RND_INF":
+            return whole + (rest >= 0.5) - (rest <= -0.5)
+        case "RND_CONV":
+            return jnp.round(steps)
+        case _:
+            assert_never(rounding)
+
+
+def _range(form: FixedPoint, fraction: jax.Array) -> tuple[jax.Array, jax.Array]:
+    size = power_of_two(fraction + (form.integer - form.signed))
+    if not form.signed:
+        return jnp.zeros_like(size), size - 1
+    return (1 - size if form.overflow == "SAT_SYM" else -size), size - 1
+
+
+def _bring_inside(
+    steps: jax.Array, inside: jax.Array, lowest: jax.Array, highest: jax.Array, form: FixedPoint
+) -> jax.Array:
+    match form.overflow:
+        case "SAT" | "SAT_SYM":
+            return jnp.clip(steps, lowest, highest)
+        case "SAT_ZERO":
+            return jnp.where(inside, steps, 0)
+        case "WRAP":
+            period = highest - lowest + 1
+            # every operation is exact: the period is a power of two
+            rest = steps - period * jnp.floor(steps / period)
+            return jnp.where(rest > highest, rest - period, rest)
+        case _:
+            assert_never(form.overflow)
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Numbers as whole numbers of steps of 2^-fraction.
+
+    Args:
+        steps: int64, any shape.
+        fraction: number of fractional bits.
+    """
+
+    steps: NDArray[np.int64]
+    fraction: int
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers themselves."""
+        return np.ldexp(self.steps.astype(np.float64), -self.fraction)
+
+    def requantized(self, form: FixedPoint) -> Integers:
+        """Bring the numbers to a format with shifts and whole numbers alone.
+
+        >>> Integers(np.array([-5, 5]), 2).requantized(FixedPoint(bits=3, integer=2)).values
+        array([-1. ,  1.5])
+        """
+        shift = np.full(self.steps.shape, self.fraction - form.fraction)
+        return Integers(_overflowed(_shifted(self.steps, shift, form.rounding), form), form.fraction)
+
+
+def integers_of(x: NDArray[np.float32], form: FixedPoint) -> Integers:
+    """Bring 32-bit floating-point numbers to a format in integers: what `quantize` is compared with.
+
+    Args:
+        x: finite, any shape.
+        form: the format.
+
+    >>> integers_of(np.array([19, -19], np.float32), FixedPoint(bits=4, integer=4)).steps
+    array([ 7, -8])
+    """
+    return Integers(_overflowed(_rounded_steps(x, form), form), form.fraction)
+
+
+def overflowing(inputs: NDArray[np.float32], form: FixedPoint) -> NDArray[np.float64]:
+    """Give the fraction of the values of each input that are outside the range of a format, [inputs].
+
+    Args:
+        inputs: finite, [n, inputs].
+        form: the format.
+
+    >>> overflowing(np.array([[1, 9], [2, 3]], np.float32), FixedPoint(bits=8, integer=4))
+    array([0. , 0.5])
+    """
+    steps = _rounded_steps(inputs, form)
+    outside = (steps < form.lowest) | (steps > form.highest)
+    return np.asarray(outside.mean(axis=0, dtype=np.float64))
+
+
+def _rounded_steps(x: NDArray[np.float32], form: FixedPoint) -> NDArray[np.int64]:
+    mantissa, exponent = np.frexp(x.astype(np.float64))
+    whole = np.ldexp(mantissa, 24).astype(np.int64)  # a 32-bit number has 24 bits
+    return _shifted(whole, 24 - exponent - form.fraction, form.rounding)
+
+
+def _shifted(steps: NDArray[np.int64], shift: NDArray[np.int_], rounding: Rounding) -> NDArray[np.int64]:
+    """Divide by 2^shift and round; a number of 24 bits that would become too large keeps its lowest bits zero."""
+    up = steps << np.clip(-shift, 0, 63 - 25)
+    right = np.clip(shift, 1, _FAR)
+    down = steps >> right
+    rest = steps - (down << right)  # from 0 to below 2^shift
+    return np.where(shift <= 0, up, down + _carry(steps, down, rest, np.int64(1) << (right - 1), rounding))
+
+
+def _carry(
+    steps: NDArray[np.int64],
+    down: NDArray[np.int64],
+    rest: NDArray[np.int64],
+    half: NDArray[np.int64],
+    rounding: Rounding,
+) -> NDArray[np.bool_]:
+    """Tell where the number above is taken and not the one below."""
+    up = rest > half
+    match rounding:
+        case "TRN":
+            up = np.zeros_like(up)
+        case "TRN_ZERO":
+            up = (steps < 0) & (rest > 0)
+        case "RND":
+            up = rest >= half
+        case "RND_MIN_INF":
+            pass
+        case "RND_ZERO":
+            up |= (rest == half) & (steps < 0)
+        case "RND_INF":
+            up |= (rest == half) & (steps > 0)
+        case "RND_CONV":
+            up |= (rest == half) & (down % 2 == 1)
+        case _:
+            assert_never(rounding)
+    return up
+
+
+def _overflowed(steps: NDArray[np.int64], form: FixedPoint) -> NDArray[np.int64]:
+    match form.overflow:
+        case "SAT" | "SAT_SYM":
+            return np.clip(steps, form.lowest, form.highest)
+        case "SAT_ZERO":
+            return np.where((steps < form.lowest) | (steps > form.highest), 0, steps)
+        case "WRAP":
+            return (steps - form.lowest) % (1 << form.bits) + form.lowest
+        case _:
+            assert_never(form.overflow)
