@@ -81,6 +81,13 @@ class Prepared:
         return self.weighed.events
 
 
+def _plain(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the formats of a layer as people do, `ap_fixed<8, 3>`."""
+    formats = cost["formats"]
+    written = None if formats is None else {name: each and str(each) for name, each in vars(formats).items()}
+    return {**cost, "formats": written}
+
+
 @dataclass(frozen=True)
 class ScoredPart:
     """The events of one part, with what the classifier says of them.
@@ -139,6 +146,8 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """Give every number that the run quotes, as `metrics.json` holds them."""
+        from tamis.network.quantized import layer_costs
+
         network, epochs = self.classifier.network, self.trained.history.epochs
         flattened = self.prepared.weighed.flattened
         return {
@@ -148,6 +157,8 @@ class Run:
                 "parameters": network.parameters,
                 "networks": len(self.members),
                 "shared_members": network.members,
+                "layers": [_plain(vars(cost)) for cost in layer_costs(network.layers)],
+                "overflow": dict(self.overflow),
             },
             "training_factors": dict(
                 zip(self.classifier.class_names, self.prepared.weighed.factors.tolist(), strict=True)
@@ -160,6 +171,26 @@ class Run:
             },
             "timing": {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)},
         }
+
+    @property
+    def overflow(self) -> Mapping[str, float]:
+        """Fraction of training events outside the fixed-point range of the inputs, by input where there are any."""
+        from tamis.network.network import first_layer_overflow
+        from tamis.network.quantized import Quantized
+
+        preprocessing = self.classifier.preprocessing
+        if not isinstance(self.classifier.network.layers[0], Quantized):
+            return {}
+        features = self.prepared.events.features[self.parts[PARTS[TRAINING]].rows]
+        found = first_layer_overflow(self.classifier.network, preprocessing.apply(features))
+        if found is None:
+            return {}
+        names = self.classifier.feature_names
+        indicators = [f"{names[index]} is missing" for index in preprocessing.indicators]
+        inputs = [*names, *indicators]
+        if len(found) != len(inputs):  # an embedding makes several numbers of one input
+            inputs = [f"number {number}" for number in range(len(found))]
+        return {name: float(part) for name, part in zip(inputs, found, strict=True) if part}
 
     def _speed(self) -> dict[str, float]:
         epochs = [epoch for trained in self.members for epoch in trained.history.epochs]

@@ -39,7 +39,7 @@ def print_run(run: Run, folder: Path, seconds: float) -> None:
         epochs = ", ".join(f"{each.history.best}/{len(each.history.epochs)}" for each in run.members)
         kept = f"{len(run.members)} networks, which kept the epochs {epochs}"
     console.print(ledger_table(run.prepared.ledger, run.config.class_names))
-    for sentence in (*run.prepared.duplicates, *flattening(run)):
+    for sentence in (*run.prepared.duplicates, *flattening(run), *overflow(run)):
         console.print(f"note: {escape(sentence)}", soft_wrap=True)
     console.print()
     console.print(metrics_table(run.evaluation))
@@ -53,6 +53,15 @@ def print_run(run: Run, folder: Path, seconds: float) -> None:
         soft_wrap=True,
     )
     console.print(f"Wrote {escape(str(folder))} ({seconds:.0f} s in all).", soft_wrap=True)
+
+
+def overflow(run: Run) -> list[str]:
+    """Warn of inputs that the fixed-point format of the first layer cannot hold."""
+    return [
+        f"{name}: {100 * part:.2g}% of the training events are outside the range of the quantized layer's input; "
+        "give it more integer bits (network.layers[0].input.integer)."
+        for name, part in run.overflow.items()
+    ]
 
 
 def flattening(run: Run) -> list[str]:

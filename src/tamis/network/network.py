@@ -17,6 +17,7 @@ from tamis.config import Network as NetworkSection
 from tamis.config import Quantized as QuantizedSection
 from tamis.config import Sparse as SparseSection
 from tamis.network.embeddings import Embedding, build_embedding
+from tamis.network.fixed_point import overflowing
 from tamis.network.layers import Buffer, Dense, Mode
 from tamis.network.quantized import Quantized
 from tamis.network.sparse import Sparse
@@ -197,6 +198,24 @@ def map_events(network: Network, inputs: jax.Array) -> jax.Array:
     networks fast on a CPU. With several members the result is [members, classes, n].
     """
     return jax.vmap(network, in_axes=1, out_axes=-1)(inputs)
+
+
+def first_layer_overflow(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """Give the fraction of events in which each input of the first layer is outside the range of its format.
+
+    Args:
+        network: trained.
+        inputs: preprocessed, [n, inputs].
+
+    Returns:
+        Fractions, [inputs of the first layer]; None where the first layer has no format of its inputs.
+    """
+    form = network.layers[0].formats.input if isinstance(network.layers[0], Quantized) else None
+    if form is None:
+        return None
+    if network.embedding is not None:
+        inputs = np.asarray(jax.vmap(network.embedding)(jnp.asarray(inputs)))
+    return overflowing(inputs, form)
 
 
 def map_training_events(
