@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -161,6 +161,21 @@ def or_name(section: type[Section]) -> BeforeValidator:
         section: the model of the section.
     """
     return BeforeValidator(_or_named, json_schema_input_type=str | section)
+
+
+def by_name(default: str, spellings: Any) -> BeforeValidator:
+    """Read a text (`adam`) as a section of that name, and leave out the name where it is the default.
+
+    Args:
+        default: name of the section that a mapping without a name is.
+        spellings: what the JSON Schema shows: the names, and the sections.
+    """
+
+    def named(value: object) -> object:
+        value = _or_named(value)
+        return {"name": default, **value} if isinstance(value, Mapping) else value
+
+    return BeforeValidator(named, json_schema_input_type=spellings)
 
 
 Text = Annotated[str, AfterValidator(_checked_text), Field(min_length=1)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from tamis.config.fields import Fraction, NotNegative, Positive, Section
+from tamis.config.fields import Fraction, NotNegative, Positive, Section, by_name
 
 
 class CrossEntropy(Section):
@@ -57,15 +56,8 @@ LossName = Literal[
 ]
 
 
-def _named_loss(value: object) -> object:
-    """Read `focal` as `{name: focal}`, and leave out a name as cross_entropy."""
-    if isinstance(value, str):
-        return {"name": value}
-    return {"name": "cross_entropy", **value} if isinstance(value, Mapping) else value
-
-
 LossChoice = Annotated[
     Loss,
     Field(discriminator="name"),
-    BeforeValidator(_named_loss, json_schema_input_type=LossName | Loss),
+    by_name("cross_entropy", LossName | Loss),
 ]

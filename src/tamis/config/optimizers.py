@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from tamis.config.fields import Count, Decay, Fraction, NotNegative, Positive, Section
+from tamis.config.fields import Count, Decay, Fraction, NotNegative, Positive, Section, by_name
 
 _PEAK = "size of the steps, at the schedule's highest point"
 _Part = Annotated[float, Field(ge=0, lt=1)]
@@ -105,17 +104,10 @@ Optimizer = Adam | AdamW | NAdam | RmsProp | Lion | Muon | ScheduleFreeAdamW | S
 OptimizerName = Literal["adam", "adamw", "nadam", "rmsprop", "lion", "muon", "schedule_free_adamw", "sgd"]
 
 
-def _named_optimizer(value: object) -> object:
-    """Read `adam` as `{name: adam}`, and leave out a name as adam."""
-    if isinstance(value, str):
-        return {"name": value}
-    return {"name": "adam", **value} if isinstance(value, Mapping) else value
-
-
 OptimizerChoice = Annotated[
     Optimizer,
     Field(discriminator="name"),
-    BeforeValidator(_named_optimizer, json_schema_input_type=OptimizerName | Optimizer),
+    by_name("adam", OptimizerName | Optimizer),
 ]
 
 
@@ -185,15 +177,8 @@ Schedule = Constant | Step | Exponential | Cosine | OneCycle | Plateau
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "one_cycle", "plateau"]
 
 
-def _named_schedule(value: object) -> object:
-    """Read `cosine` as `{name: cosine}`, and leave out a name as one_cycle."""
-    if isinstance(value, str):
-        return {"name": value}
-    return {"name": "one_cycle", **value} if isinstance(value, Mapping) else value
-
-
 ScheduleChoice = Annotated[
     Schedule,
     Field(discriminator="name"),
-    BeforeValidator(_named_schedule, json_schema_input_type=ScheduleName | Schedule),
+    by_name("one_cycle", ScheduleName | Schedule),
 ]
