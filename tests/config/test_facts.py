@@ -330,3 +330,37 @@ def test_reflections_may_share_features() -> None:
 def test_a_feature_without_a_readable_name_hides_what_names_it() -> None:
     text = SYMMETRIC.replace("- phi_2", "- {name: 3}")
     assert [problem.where for problem in problems_of(text)] == ["features[2].name"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("{type: sparse, nodes: 4, density: 0.3}", "give a density of at least 0.5"),
+        ("{type: sparse, nodes: 4, fan_in: 3}", "lower fan_in"),
+        (
+            "{type: quantized, nodes: 4, activation: relu, weight: {bits: 16, integer: 6}, "
+            "input: {bits: 16, integer: 6}}",
+            "32-bit floating point is exact up to",
+        ),
+    ],
+)
+def test_a_first_layer_fits_the_features(minimal: str, layer: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"network\.layers\[0\].*{message}"):
+        parse_config(f"{minimal}network: {{layers: [{layer}]}}\n")
+    # an embedding makes more inputs, and they are only known later
+    if "sparse" in layer:
+        parse_config(f"{minimal}network: {{layers: [{layer}], embedding: {{type: periodic}}}}\n")
+
+
+def test_a_missing_rule_may_bring_another_input(minimal: str) -> None:
+    features = minimal.replace("[pt, mass]", "[pt, {name: mass, missing: -999}]")
+    parse_config(f"{features}network: {{layers: [{{type: sparse, nodes: 4, fan_in: 3}}]}}\n")
+
+
+def test_one_output_has_two_classes(minimal: str) -> None:
+    three = minimal.replace("  bkg:\n", "  bkg:\n  other:\n").replace(
+        "samples:\n", "samples:\n  - {name: other, class: other, files: other.root}\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"training\.loss.*there are 3; write cross_entropy"):
+        parse_config(f"{three}training: {{loss: binary_cross_entropy}}\n")
+    parse_config(f"{minimal}training: {{loss: binary_cross_entropy}}\n")

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from pydantic import ValidationError
+
+from tamis.config.layers import Quantized, Sparse
 from tamis.config.place import Finding, Place, render_place
 from tamis.config.wording import suggest
 from tamis.errors import ExpressionError
@@ -44,6 +47,7 @@ def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
         *_check_log_densities(values),
         *_check_logarithm(values),
         *_check_flatten(values),
+        *_check_first_layer(values),
         *_check_outputs(values),
         *_check_symmetries(values),
         *_check_expressions(values),
@@ -160,6 +164,34 @@ def _check_logarithm(values: Mapping[str, object]) -> Iterator[Finding]:
     yield from _check_features(
         values, _named(("preprocessing", "logarithm"), _mapping(values.get("preprocessing")).get("logarithm"))
     )
+
+
+def _check_first_layer(values: Mapping[str, object]) -> Iterator[Finding]:
+    """Refuse a first layer that the number of features already contradicts."""
+    network = _mapping(values.get("network"))
+    layers, embedding = _items(network.get("layers")), _mapping(network.get("embedding"))
+    # other embeddings make more inputs of a feature than is known here
+    if not layers or embedding.get("type", "gains") != "gains":
+        return
+    columns = [section for _, section in _sections(values, "features")]
+    indicators = sum(section.get("missing") is not None for section in columns)
+    message = _contradiction(_mapping(layers[0]), len(columns), indicators)
+    if columns and message:
+        yield Finding(("network", "layers", 0), message)
+
+
+def _contradiction(layer: Mapping[str, object], features: int, indicators: int) -> str | None:
+    try:
+        match layer.get("type"):
+            case "sparse":
+                return Sparse.model_validate(layer).find_contradiction(features + indicators)
+            case "quantized":
+                quantized = Quantized.model_validate(layer)
+                given = quantized.input
+                return None if given is None else quantized.find_contradiction(features, given)
+    except ValidationError:
+        pass  # what is wrong with the layer itself is told elsewhere
+    return None
 
 
 def _check_outputs(values: Mapping[str, object]) -> Iterator[Finding]:
