@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 import equinox as eqx
@@ -44,25 +44,15 @@ class Network(eqx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map the inputs of one event, [inputs], to its logits, [classes], or [members, classes]."""
-        return self.forward(x, None)[0]
+        logits: jax.Array = map_events(self, x[:, None])[..., 0]
+        return logits
 
     def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Network]:
-        """Map the inputs of one event; also give the network with its new buffers."""
+        """Map the inputs of one event through the layers that the members share; also give the new buffers."""
         if self.embedding is not None:
             x = self.embedding(x)
-        if self.scales is not None:
-            return self._walk_members(self.scales * x[None, :], mode), self
         x, layers = _walk(self.layers, x, mode)
         return x, eqx.tree_at(lambda network: network.layers, self, layers)
-
-    def _walk_members(self, x: jax.Array, mode: Mode | None) -> jax.Array:
-        """Map the inputs of all members, [members, inputs], to [members, classes]."""
-
-        def member(x: jax.Array, output: Dense, number: jax.Array) -> jax.Array:
-            own = None if mode is None else mode._replace(seed=mode.seed + number * jnp.uint32(0x85EBCA6B))
-            return output(_walk(self.layers[:-1], x, own)[0])
-
-        return jax.vmap(member)(x, self.layers[-1], jnp.arange(len(x), dtype=jnp.uint32))
 
     @property
     def inputs(self) -> int:
@@ -197,7 +187,31 @@ def map_events(network: Network, inputs: jax.Array) -> jax.Array:
     With the events last, a layer is one product of matrices without a transposition, which is what makes small
     networks fast on a CPU. With several members the result is [members, classes, n].
     """
-    return jax.vmap(network, in_axes=1, out_axes=-1)(inputs)
+
+    def walk(network: Network, inputs: jax.Array) -> jax.Array:
+        return jax.vmap(lambda x: network.forward(x, None)[0], in_axes=1, out_axes=1)(inputs)
+
+    return walk(network, inputs) if network.scales is None else _map_members(network, inputs, walk)
+
+
+def _map_members(
+    network: Network, inputs: jax.Array, walk: Callable[[Network, jax.Array], jax.Array]
+) -> jax.Array:
+    """Let each member be events of its own: one product of matrices for the shared layers of all members."""
+    scales, members = network.scales, network.members
+    if scales is None:
+        raise ValueError("a network without members has no scales")
+    if network.embedding is not None:
+        inputs = jax.vmap(network.embedding, in_axes=1, out_axes=1)(inputs)
+    wide = (scales.T[:, :, None] * inputs[:, None, :]).reshape(len(inputs), -1)
+    hidden = walk(Network(network.layers[:-1]), wide).reshape(-1, members, inputs.shape[1])
+    heads = network.layers[-1]
+
+    def end(head: Dense, x: jax.Array) -> jax.Array:
+        return jax.vmap(head, in_axes=1, out_axes=1)(x)
+
+    logits: jax.Array = jax.vmap(end, in_axes=(0, 1))(heads, hidden)
+    return logits
 
 
 def first_layer_overflow(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float64] | None:
@@ -234,11 +248,23 @@ def map_training_events(
         The logits, [classes, n] or [members, classes, n], and the network with its new buffers.
     """
 
-    def learn(x: jax.Array, seed: jax.Array, present: jax.Array) -> tuple[jax.Array, Network]:
-        return network.forward(x, Mode(seed, present, (BATCH_AXIS, *shared)))
+    def learn(
+        network: Network, inputs: jax.Array, seed: jax.Array, present: jax.Array
+    ) -> tuple[jax.Array, Network]:
+        def one_event(x: jax.Array, seed: jax.Array, present: jax.Array) -> tuple[jax.Array, Network]:
+            return network.forward(x, Mode(seed, present, (BATCH_AXIS, *shared)))
 
-    mapped = jax.vmap(learn, in_axes=(1, 0, 0), out_axes=(-1, None), axis_name=BATCH_AXIS)
-    return mapped(inputs, seed, present)
+        mapped = jax.vmap(one_event, in_axes=(1, 0, 0), out_axes=(1, None), axis_name=BATCH_AXIS)
+        return mapped(inputs, seed, present)
+
+    if network.scales is None:
+        return learn(network, inputs, seed, present)
+    numbers = jnp.arange(network.members, dtype=jnp.uint32)[:, None] * jnp.uint32(0x85EBCA6B)
+    seeds = (seed[None, :] + numbers).ravel()
+    everywhere = jnp.tile(present, network.members)
+    return _map_members(
+        network, inputs, lambda trunk, wide: learn(trunk, wide, seeds, everywhere)[0]
+    ), network
 
 
 def class_logits(logits: jax.Array) -> jax.Array:
