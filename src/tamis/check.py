@@ -13,6 +13,7 @@ from tamis.data.survey import survey_columns
 from tamis.errors import Problem, ProblemsError
 from tamis.pipeline import (
     Input,
+    Watch,
     check_overlap,
     check_reference,
     close_ledger,
@@ -64,14 +65,21 @@ class CheckResult:
     notes: tuple[str, ...]
 
 
-def check_input(config: Config) -> CheckResult:
+def check_input(config: Config, watch: Watch | None = None) -> CheckResult:
     """Read all events and report what stands in the way and what looks suspicious.
+
+    Args:
+        config: from `load_config`.
+        watch: what to tell the caller on the way.
 
     Raises:
         InputError: files are missing, damaged or do not hold what the expressions need.
     """
+    watch = watch or Watch()
+    watch.stage("reading")
     inputs = find_input(config)
-    events, readings = read(config, inputs)
+    events, readings = read(config, inputs, watch)
+    watch.stage("checks")
     problems = [problem for reading in readings for problem in reading.problems]
     ledger, refused = _weigh(config, events, readings)
     notes = [*_missing(readings), *_suspicions(config, events), *_weights(config, events)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,3 +246,27 @@ def test_a_chunk_keeps_to_its_budget() -> None:
 def test_urls_are_kept_as_they_are(folder: str, pattern: str, path: str, identity: str) -> None:
     (source,) = expand_files("s", [pattern], folder)
     assert (source.path, source.identity) == (path, identity)
+
+
+def test_the_memory_that_reading_takes_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    # NumPy tells tracemalloc of every array. An RNTuple also has uproot's cache of clusters, at most 100 MB.
+    def peak_of(entries: int) -> int:
+        path = tmp_path / f"{entries}.root"
+        values = np.random.default_rng(1).normal(size=10_000)
+        with uproot.recreate(path) as file:
+            tree = file.mktree("tree", dict.fromkeys("abcd", "float64"))
+            for _ in range(0, entries, 10_000):
+                tree.extend(dict.fromkeys("abcd", values))
+        (schema,) = scan(path)
+        tracemalloc.start()
+        try:
+            assert sum(chunk.length for chunk in read_chunks(schema, ["a", "b"], 10_000)) == entries
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    chunk = 2 * 10_000 * 8
+    peak_of(20_000)  # loads what is loaded only once
+    few, many = peak_of(50_000), peak_of(400_000)
+    assert many < few + chunk
+    assert many < 20 * chunk

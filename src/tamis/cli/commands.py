@@ -68,10 +68,13 @@ def train(
 def check(config: ConfigPath, data: DataFolder = None, overrides: Overrides = None) -> None:
     """Read everything and train nothing: files, ledger, suspicious features."""
     from tamis.check import check_input
+    from tamis.cli.progress import watching
     from tamis.cli.summary import print_check
     from tamis.config import load_config
 
-    result = check_input(load_config(config, data=data, overrides=overrides or ()))
+    loaded = load_config(config, data=data, overrides=overrides or ())
+    with watching() as watch:
+        result = check_input(loaded, watch)
     print_check(result)
     if result.problems:
         raise RequestError("this configuration cannot be trained on as it is: see the problems above")

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a live line on a terminal, a few plain lines in a log."""
+"""What a command shows while it runs: a live line on a terminal, a few plain lines in a log."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
     """
     started, clock = now(), time.perf_counter()
     check_output(folder, overwrite=overwrite)
-    console = Console(stderr=True)
-    with _watching(console) as watch:
+    with watching() as watch:
         run = train(config, watch)
         watch.stage("figures and files")
         write_run(run, folder, overwrite=overwrite, arguments=["tamis", *sys.argv[1:]], started=started)
@@ -38,7 +37,9 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _watching(console: Console) -> Iterator[Watch]:
+def watching() -> Iterator[Watch]:
+    """Show on the standard error what a command is busy with; the standard output holds results alone."""
+    console = Console(stderr=True)
     if not console.is_terminal:
         yield Watch(stage=lambda name: console.print(f"tamis: {name}", highlight=False))
         return

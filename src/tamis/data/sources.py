@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -209,8 +210,6 @@ def _root_branches(tree: Any) -> dict[str, BranchType]:
 
 
 def _scan_parquet(source: SourceFile, tree: str | None) -> FileSchema:
-    import pyarrow.parquet
-
     if tree is not None:
         message = (
             f"Parquet files hold one table, found `tree: {tree}`; leave it out, or make samples per format"
@@ -218,12 +217,25 @@ def _scan_parquet(source: SourceFile, tree: str | None) -> FileSchema:
         raise InputError("input files", [Problem(source.path, message)])
 
     def look() -> FileSchema:
-        with pyarrow.parquet.ParquetFile(source.path) as file:
+        with _parquet_file(source) as file:
             schema = file.schema_arrow
             branches = {name: _arrow_type(schema.field(name).type) for name in schema.names}
             return FileSchema(source, "", int(file.metadata.num_rows), branches)
 
     return _reading(source, look)
+
+
+@contextmanager
+def _parquet_file(source: SourceFile) -> Iterator[Any]:
+    import pyarrow.parquet
+
+    with ExitStack() as stack:
+        place: Any = source.path
+        if "://" in source.path:
+            import fsspec
+
+            place = stack.enter_context(fsspec.open(source.path, "rb"))
+        yield stack.enter_context(pyarrow.parquet.ParquetFile(place))
 
 
 def _arrow_type(kind: Any) -> BranchType:
@@ -313,9 +325,8 @@ def _iterate_root(schema: FileSchema, names: Sequence[str], rows: int) -> Iterat
 
 def _iterate_parquet(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
     import awkward
-    import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(schema.source.path) as file:
+    with _parquet_file(schema.source) as file:
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
             yield {
                 name: (

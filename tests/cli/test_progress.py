@@ -1,0 +1,80 @@
+"""What is shown while a command runs: a live line on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, two_classes: Make) -> Path:
+    config = two_classes(200)
+    del config["data"]
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+def command(name: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "tamis", name, "small.yaml"]
+
+
+def shown_on_a_terminal(name: str, folder: Path) -> tuple[str, str]:
+    """Run a command whose standard error is a terminal; give its standard output and what the terminal got."""
+    terminal, end = os.openpty()
+    environment = {**os.environ, "COLUMNS": "140", "TERM": "xterm"}
+    with subprocess.Popen(
+        command(name), cwd=folder, stdout=subprocess.PIPE, stderr=end, text=True, env=environment
+    ) as process:
+        os.close(end)
+        got = b""
+        try:
+            while part := os.read(terminal, 4096):
+                got += part
+        except OSError:  # Linux's way to say that the other end is closed
+            pass
+        os.close(terminal)
+        assert process.stdout is not None
+        output = process.stdout.read()
+    assert process.returncode == 0, got.decode()
+    return output, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", got.decode())
+
+
+def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> None:
+    output, shown = shown_on_a_terminal("train", folder)
+    for stage in ("reading", "training", "evaluation", "figures and files"):
+        assert stage in shown
+    assert "400 entries" in shown
+    assert re.search(
+        r"epoch 3/3  loss \d\.\d{4}  validation \d\.\d{4}  accuracy \d\.\d{4}  [\d,]+ events/s", shown
+    )
+    assert "reading" not in output.splitlines()[0]
+
+
+def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
+    output, shown = shown_on_a_terminal("check", folder)
+    assert "reading" in shown
+    assert "400 entries" in shown
+    assert "small.yaml" not in shown
+    assert "bkg" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("train", ["reading", "training", "evaluation", "figures and files"]),
+        ("check", ["reading", "checks"]),
+    ],
+)
+def test_a_log_gets_one_plain_line_for_each_stage(name: str, stages: list[str], folder: Path) -> None:
+    result = subprocess.run(command(name), cwd=folder, capture_output=True, text=True, check=True)
+    assert result.stderr.splitlines() == [f"tamis: {stage}" for stage in stages]
