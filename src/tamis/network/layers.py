@@ -124,11 +124,13 @@ class Dense(eqx.Module):
     def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Dense]:
         """Map the inputs of one event; also give the layer with its new running means."""
         layer = self
-        nodes = self.weight @ x
-        if self.normalisation is not None:
-            nodes, normalisation = self.normalisation.forward(nodes, mode)
+        if self.normalisation is None:
+            nodes = affine(self.weight, self.bias, x)
+        else:
+            nodes, normalisation = self.normalisation.forward(self.weight @ x, mode)
             layer = eqx.tree_at(lambda each: each.normalisation, self, normalisation)
-        nodes = activation(self.activation, self.slope)(nodes + self.bias[:, None] @ one(x))
+            nodes += self.bias[:, None] @ one(x)
+        nodes = activation(self.activation, self.slope)(nodes)
         if self.dropout and mode is not None:
             nodes = drop_out(nodes, self.dropout, mode.seed)
         return (nodes + x if self.residual else nodes), layer
@@ -230,6 +232,20 @@ def scramble32(values: jax.Array) -> jax.Array:
     mixed: jax.Array = (values ^ (values >> 16)) * jnp.uint32(0x7FEB352D)
     mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0x846CA68B)
     return mixed ^ (mixed >> 16)
+
+
+def affine(weight: jax.Array, bias: jax.Array, x: jax.Array) -> jax.Array:
+    """Give weight @ x + bias, [outputs], as one product of matrices.
+
+    The bias is the weight of an input that is always one: it then costs no pass over the nodes, neither forwards
+    nor for its gradient.
+
+    >>> affine(jnp.array([[1.0, 2.0]]), jnp.array([3.0]), jnp.array([1.0, 1.0])).tolist()
+    [6.0]
+    """
+    # padded and not concatenated, which would turn a batch of events round and back
+    with_one = jax.lax.pad(x, jnp.ones((), x.dtype), [(0, 1, 0)])
+    return jnp.concatenate([weight, bias[:, None]], axis=1) @ with_one
 
 
 def one(x: jax.Array) -> jax.Array:
