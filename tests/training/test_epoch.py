@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from tamis.config import Dense, Sgd, Training
+from tamis.config import Network as NetworkSection
 from tamis.network.network import Network, build_network, map_training_events
+from tamis.training import epoch
 from tamis.training.batches import WeightedInputs, shuffled_blocks
 from tamis.training.devices import place
 from tamis.training.loop import Trained, follow, train
@@ -55,7 +58,9 @@ def gradient(
 
 
 @pytest.mark.parametrize(
-    ("events", "batch_size", "average"), [(96, 32, None), (100, 32, None), (50, 50, None), (100, 8, 0.7)]
+    ("events", "batch_size", "average"),
+    # the last is taken in pieces
+    [(96, 32, None), (100, 32, None), (50, 50, None), (100, 8, 0.7), (5000, 4096, None)],
 )
 def test_every_step_is_normalised_by_the_sum_of_all_weights(
     events: int, batch_size: int, average: float | None
@@ -164,3 +169,50 @@ def test_batch_normalisation_leaves_out_events_that_only_fill_up() -> None:
     np.testing.assert_array_equal(*(each.layers[0].normalisation.mean.value for each in (after, again)))
     nodes = (np.asarray(network.layers[0].weight) @ np.asarray(inputs))[:, :5]
     np.testing.assert_allclose(after.layers[0].normalisation.mean.value, 0.05 * nodes.mean(axis=1), atol=1e-6)
+
+
+def of_large_batches(layer: Dense, **network: Any) -> list[np.ndarray]:
+    rng = np.random.default_rng(8)
+    inputs = rng.normal(size=(5000, 3)).astype(np.float32)
+    events = WeightedInputs(inputs, rng.integers(0, 2, 5000).astype(np.int32), np.ones(5000))
+    settings = Training(
+        optimizer=Sgd(learning_rate=RATE), batch_size=4096, epochs=2, early_stopping=None, devices=1
+    )
+    section = NetworkSection(layers=(layer,), embedding=None, **network)
+    start = build_network(3, 2, section, key=jax.random.key(0))
+    trained = follow(train(start, events, sample_of_two(), settings, seed=3))
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(trained.network)]
+
+
+def sample_of_two() -> WeightedInputs:
+    rng = np.random.default_rng(9)
+    return WeightedInputs(
+        rng.normal(size=(100, 3)).astype(np.float32), rng.integers(0, 2, 100).astype(np.int32), np.ones(100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "network"),
+    [
+        (Dense(nodes=8, dropout=0.0), {}),
+        (Dense(nodes=8, dropout=0.3), {}),
+        (Dense(nodes=8, dropout=0.3), {"members": 2}),
+        (Dense(nodes=8, dropout=0.0, normalisation="layer"), {}),
+    ],
+)
+def test_a_batch_in_pieces_makes_the_step_of_the_whole(
+    layer: Dense, network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = of_large_batches(layer, **network)
+    monkeypatch.setattr(epoch, "PIECES_FROM", 10**9)
+    whole = of_large_batches(layer, **network)
+    for first, second in zip(pieces, whole, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
+    assert any(first.tobytes() != second.tobytes() for first, second in zip(pieces, whole, strict=True))
+
+
+def test_a_layer_that_looks_at_the_whole_batch_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Dense(nodes=8, dropout=0.0, normalisation="batch")
+    found = of_large_batches(layer)
+    monkeypatch.setattr(epoch, "PIECES_FROM", 10**9)
+    assert [each.tobytes() for each in found] == [each.tobytes() for each in of_large_batches(layer)]

@@ -19,6 +19,11 @@ from tamis.training.optimizer import evaluated_parameters
 from tamis.training.parameters import Buffers, Layout, buffers_of
 from tamis.training.schedules import relative_rate
 
+PIECE = 512
+"""Events of a large batch that a core takes at a time: what a narrow network makes of them stays in its cache."""
+PIECES_FROM = 2048
+"""Events that a core should get of a batch for it to be taken in pieces."""
+
 
 class State(NamedTuple):
     """Everything that training changes.
@@ -78,6 +83,7 @@ class Method(NamedTuple):
         optimizer: turns flat gradients into flat steps.
         schedule: how the learning rate changes; None where the optimizer sees to it.
         average: part of the moving average of the weights that is kept in each step.
+        divisible: whether loss and layers treat every event alone, so that a batch can be taken in pieces.
         random: whether layers need random numbers of each event in each step.
         scores: whether the scores of the validation set are wanted.
     """
@@ -86,6 +92,7 @@ class Method(NamedTuple):
     optimizer: optax.GradientTransformation
     schedule: Schedule | None
     average: float | None = None
+    divisible: bool = False
     random: bool = False
     scores: bool = False
 
@@ -103,6 +110,7 @@ def epoch_program(layout: Layout, method: Method, placement: Placement) -> jax.s
         and the `EpochSums`; it uses the memory of the state that it is given. JAX compiles it.
     """
     shared = ("events",) if placement.count > 1 else ()
+    in_pieces = method.divisible and placement.platform == "cpu"
 
     def total(values: jax.Array) -> jax.Array:
         return jax.lax.psum(values, shared) if shared else values
@@ -112,12 +120,9 @@ def epoch_program(layout: Layout, method: Method, placement: Placement) -> jax.s
         return total(sums) / (block.shape[0] * block.shape[2] * placement.count)
 
     def learn(
-        parameters: jax.Array, buffers: Buffers, batch: jax.Array, key: Any
+        parameters: jax.Array, buffers: Buffers, batch: jax.Array, seed: jax.Array
     ) -> tuple[jax.Array, tuple[jax.Array, Buffers]]:
         network = layout.join(parameters, buffers)
-        seed = jnp.zeros(batch.shape[1:], jnp.uint32)
-        if method.random:
-            seed = jax.random.bits(key, batch.shape[1:], jnp.uint32)
         present = (batch[-1] != 0).astype(jnp.float32)
         logits, network = map_training_events(network, batch[:-2], seed, present, shared=shared)
         value, right = sums_of_logits(method.loss, logits, batch)
@@ -127,16 +132,34 @@ def epoch_program(layout: Layout, method: Method, placement: Placement) -> jax.s
             value += batch.shape[1] * (cost - jax.lax.stop_gradient(cost))
         return value, (right, buffers_of(network))
 
+    def descend(state: State, batch: jax.Array, key: Any) -> tuple[jax.Array, jax.Array, Buffers]:
+        """Give loss and accuracy of a batch in one array, the gradient of its loss, and the new buffers."""
+        gradient_of = jax.value_and_grad(learn, has_aux=True)
+        rows, events = batch.shape
+        seed = jax.random.bits(key, (events,), jnp.uint32) if method.random else jnp.zeros(events, jnp.uint32)
+        if not in_pieces or events < PIECES_FROM or events % PIECE:
+            (value, (right, buffers)), gradient = gradient_of(state.parameters, state.buffers, batch, seed)
+            return jnp.stack([value, right]), gradient, buffers
+
+        def add(number: int, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            first = number * PIECE
+            piece = jax.lax.dynamic_slice(batch, (0, first), (rows, PIECE))
+            seeds = jax.lax.dynamic_slice(seed, (first,), (PIECE,))
+            (value, (right, _)), gradient = gradient_of(state.parameters, state.buffers, piece, seeds)
+            return sums[0] + jnp.stack([value, right]), sums[1] + gradient
+
+        nothing = (jnp.zeros(2), jnp.zeros_like(state.parameters))
+        return (*jax.lax.fori_loop(0, events // PIECE, add, nothing), state.buffers)
+
     def step(carry: tuple[State, jax.Array], given: tuple[Any, ...]) -> tuple[Any, None]:
         (state, sums), (batch, rate, keep, key) = carry, given
         size = batch.shape[1] * placement.count
-        gradient_of = jax.value_and_grad(learn, has_aux=True)
-        (value, (right, buffers)), gradient = gradient_of(state.parameters, state.buffers, batch, key)
+        seen, gradient, buffers = descend(state, batch, key)
         # divided by the size of a batch, never by its sum of weights
         updates, memory = method.optimizer.update(total(gradient) / size, state.optimizer, state.parameters)
         parameters = state.parameters + rate * updates
         average = None if state.average is None else keep * state.average + (1 - keep) * parameters
-        return (State(parameters, memory, buffers, average), sums + jnp.stack([value, right])), None
+        return (State(parameters, memory, buffers, average), sums + seen), None
 
     def measure(state: State, block: Block) -> tuple[jax.Array, jax.Array | None]:
         parameters = validated_parameters(state)

@@ -107,7 +107,16 @@ def train(
     batch_size = min(settings.settled_batch_size, -(-len(training) // placement.count) * placement.count)
     steps = -(-len(training) // batch_size)
     parameters, buffers, layout = flatten(network)
-    method = _method(network, layout, settings, choices, signal=signal, ntk=ntk, scores=measure is not None)
+    method = _method(
+        network,
+        layout,
+        settings,
+        choices,
+        signal=signal,
+        ntk=ntk,
+        scores=measure is not None,
+        remembers=bool(jax.tree.leaves(buffers)),
+    )
     state = _first_state(parameters, buffers, method, placement)
     checks = fixed_block(validation, VALIDATION_BATCH, placement)
     key = jax.random.key(seed)
@@ -169,6 +178,7 @@ def _method(
     signal: tuple[int, ...],
     ntk: bool,
     scores: bool,
+    remembers: bool,
 ) -> Method:
     own_rate = choices.optimizer is not None or isinstance(settings.optimizer, ScheduleFreeAdamW)
     return Method(
@@ -177,6 +187,7 @@ def _method(
         or build_optimizer(settings.optimizer, layout, clip=settings.gradient_clip, ntk=ntk),
         schedule=None if own_rate else settings.schedule,
         average=settings.average,
+        divisible=choices.loss is None and not isinstance(settings.loss, Significance) and not remembers,
         random=network.random,
         scores=scores,
     )
