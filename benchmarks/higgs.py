@@ -72,14 +72,12 @@ def fit_symmetric(
     def fresh(features: Float32, generator: np.random.Generator) -> Float32:
         return draw_symmetry(features, training.names, generator)
 
-    members = [
-        fit_tamis(training, validation, seed + 1000 * number, draw=fresh) for number in range(networks)
-    ]
+    member = fit_tamis(training, validation, seed, draw=fresh, networks=networks)
 
     def predict(features: Float32) -> NDArray[np.float64]:
         generator = np.random.default_rng(0)
         copies = [fresh(features, generator) for _ in range(draws)]
-        return np.mean([member(copy) for member in members for copy in copies], axis=0)
+        return np.mean([member(copy) for copy in copies], axis=0)
 
     return predict
 
@@ -88,10 +86,14 @@ METHODS: dict[str, tuple[str, Callable[[Sample, Sample, int], Predict]]] = {
     "xgboost": ("XGBoost", fit_xgboost),
     "lightgbm": ("LightGBM", fit_lightgbm),
     "plain": ("tamis, default", fit_tamis),
+    "plain-averaged": (
+        "tamis, mean of 6",
+        lambda training, validation, seed: fit_tamis(training, validation, seed, networks=6),
+    ),
     "symmetric": ("tamis, with symmetries", fit_symmetric),
     "averaged": (
-        "tamis, with symmetries, mean of 3",
-        lambda training, validation, seed: fit_symmetric(training, validation, seed, networks=3),
+        "tamis, with symmetries, mean of 6",
+        lambda training, validation, seed: fit_symmetric(training, validation, seed, networks=6),
     ),
 }
 

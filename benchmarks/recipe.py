@@ -13,16 +13,22 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from machine import describe_machine, markdown_table, write_result
 from samples import SIMULATED, Sample, exact_scores, higgs_files, workshop_files
+
+if TYPE_CHECKING:
+    from tamis.training.history import Epoch
+    from tamis.training.loop import Trained
 
 Scores = NDArray[np.float64]
 Fit = Callable[[Sample, Sample, int], Callable[[NDArray[np.float32]], Scores]]
@@ -55,7 +61,12 @@ class Outcome:
 
 
 def fit_tamis(
-    training: Sample, validation: Sample, seed: int, *, draw: Draw | None = None
+    training: Sample,
+    validation: Sample,
+    seed: int,
+    *,
+    draw: Draw | None = None,
+    networks: int = 1,
 ) -> Callable[[NDArray[np.float32]], Scores]:
     """Train with the package's defaults.
 
@@ -64,6 +75,7 @@ def fit_tamis(
         validation: events.
         seed: of the initial weights, and of the order of the events.
         draw: draws other events that are as likely, for every epoch.
+        networks: how many are trained, one on each core at a time, and averaged (`training.seeds`).
     """
     from tamis.training.devices import start_devices
 
@@ -74,7 +86,8 @@ def fit_tamis(
     from tamis.network.network import build_network, predict_scores
     from tamis.network.preprocessing import fit_preprocessing
     from tamis.training.batches import WeightedInputs
-    from tamis.training.loop import follow, train
+    from tamis.training.loop import train
+    from tamis.training.members import train_members
     from tamis.training.recipe import settle_recipe, size_of
 
     features = training.features.shape[1]
@@ -94,12 +107,24 @@ def fit_tamis(
 
     learned = weighted(training, draw)
     section, settings = settle_recipe(Network(), Training(), size_of(training.weight, features))
-    network = build_network(
-        preprocessing.inputs, training.classes, section, key=jax.random.key(seed), sample=learned.inputs
-    )
     ntk = section.parametrisation == "ntk"
-    trained = follow(train(network, learned, weighted(validation), settings, seed=seed, ntk=ntk))
-    return lambda rows: predict_scores(trained.network, preprocessing.apply(rows)).astype(np.float64)
+    checks = weighted(validation)
+
+    def begin(member: int, device: int | None) -> Generator[Epoch, None, Trained]:
+        own = seed + 1000 * member
+        network = build_network(
+            preprocessing.inputs, training.classes, section, key=jax.random.key(own), sample=learned.inputs
+        )
+        return train(network, learned, checks, settings, seed=own, ntk=ntk, device=device)
+
+    trained = train_members([partial(begin, member) for member in range(networks)], len(jax.devices()))
+
+    def predict(rows: NDArray[np.float32]) -> Scores:
+        inputs = preprocessing.apply(rows)
+        scores = [predict_scores(each.network, inputs).astype(np.float64) for each in trained]
+        return np.asarray(np.mean(scores, axis=0))
+
+    return predict
 
 
 def fit_xgboost(training: Sample, validation: Sample, seed: int) -> Callable[[NDArray[np.float32]], Scores]:

@@ -32,7 +32,7 @@ from tamis.data.split import (
 )
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
-from tamis.evaluation.evaluation import Evaluation, ScoredEvents, evaluate_classifier
+from tamis.evaluation.evaluation import Evaluation, ScoredEvents, SearchPlan, evaluate_classifier
 from tamis.evaluation.monitors import best_significance, mean_auc
 from tamis.expressions import parse
 from tamis.files import sha256
@@ -701,6 +701,18 @@ def evaluate(config: Config, prepared: Prepared, scored: Mapping[str, ScoredPart
         config.class_names,
         working_points=config.evaluation.working_points,
         densities=isinstance(config.evaluation.reference, LogDensity),
+        plan=search_plan(config),
+        seed=config.seed,
+    )
+
+
+def search_plan(config: Config) -> SearchPlan:
+    """Give what a search with the signal score would look like."""
+    luminosity = config.evaluation.luminosity
+    return SearchPlan(
+        signal=signal_indices(config),
+        events_per_weight=1.0 if luminosity is None else luminosity.quoted / luminosity.of_weights,
+        background_uncertainty=config.evaluation.background_uncertainty,
     )
 
 

@@ -29,6 +29,7 @@ from tamis.config import (
     LabelSmoothing,
     Lion,
     LogDensity,
+    Luminosity,
     Muon,
     NAdam,
     Network,
@@ -137,6 +138,12 @@ SECTIONS: list[tuple[str, list[type[BaseModel]], str, list[str]]] = [
     ("training.schedule: plateau", [Plateau], "training.schedule.", ["training.schedule={name: plateau}"]),
     ("training.early_stopping", [EarlyStopping], "training.early_stopping.", []),
     ("evaluation", [Evaluation], "evaluation.", []),
+    (
+        "evaluation.luminosity",
+        [Luminosity],
+        "evaluation.luminosity.",
+        ["evaluation.luminosity={of_weights: 1, quoted: 2}"],
+    ),
     ("evaluation.reference", [LogDensity, Discriminant], "evaluation.reference.", []),
 ]
 

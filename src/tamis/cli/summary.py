@@ -146,13 +146,8 @@ def verdicts(evaluation: Evaluation) -> list[str]:
         sentences.append(
             f"Reference for {escape(name)}: AUC {found.reference.auc:.4f}, {found.auc:+.4f} against the network."
         )
-    if (smallest := evaluation.smallest_p_value) is not None:
-        value, tests = smallest
-        sentences.append(
-            f"Training against test: the smallest of {tests} Kolmogorov-Smirnov p-values is {value:.3g} "
-            f"(by chance one as small is seen in {100 * (1 - (1 - value) ** tests):.0f}% of cases, "
-            "were the tests independent)."
-        )
+    if evaluation.verdict is not None:
+        sentences.append(evaluation.verdict.sentence)
     return sentences
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from tamis.config.fields import ExpressionText, Fraction, Section
+from tamis.config.fields import ExpressionText, Fraction, Positive, Section
 from tamis.config.wording import describe, suggest
 
 
@@ -57,6 +57,15 @@ ReferenceChoice = Annotated[
 ]
 
 
+class Luminosity(Section):
+    """How many events the physics weights stand for."""
+
+    of_weights: Positive = Field(description="luminosity to which the physics weights are normalised")
+    quoted: Positive = Field(
+        description="luminosity for which yields and significances are quoted; in the same unit"
+    )
+
+
 class Evaluation(Section):
     """What the results quote."""
 
@@ -67,4 +76,10 @@ class Evaluation(Section):
         None,
         description="what is known about the events, for comparison: `log_density` or `discriminant`, with "
         "an expression for each class",
+    )
+    luminosity: Luminosity | None = Field(
+        None, description="for yields and significances; null takes the physics weights as expected events"
+    )
+    background_uncertainty: float = Field(
+        0.0, ge=0, description="relative systematic uncertainty of the background, for significances"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.evaluation.calibration import Calibration, Mixture, judge_calibration
 from tamis.evaluation.limit import (
     DistanceToLimit,
     DistanceToReference,
@@ -18,7 +19,10 @@ from tamis.evaluation.limit import (
 )
 from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
+from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curves
+from tamis.evaluation.significance import Expected, Requirements, Search, judge_search
+from tamis.evaluation.verdict import BOOTSTRAPS, Compared, Verdict, judge_overtraining
 
 Float64 = NDArray[np.float64]
 
@@ -46,6 +50,21 @@ class ScoredEvents:
 
 
 @dataclass(frozen=True)
+class SearchPlan:
+    """What a search with the signal score would look like.
+
+    Args:
+        signal: indices of the classes that are signal.
+        events_per_weight: expected events for a sum of physics weights of one.
+        background_uncertainty: relative systematic uncertainty of the background.
+    """
+
+    signal: tuple[int, ...] = ()
+    events_per_weight: float = 1.0
+    background_uncertainty: float = 0.0
+
+
+@dataclass(frozen=True)
 class PartMetrics:
     """The numbers of one part, in three mixtures of the classes.
 
@@ -69,6 +88,26 @@ class PartMetrics:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """68.3% bootstrap intervals of one part in one mixture; None where a number is not defined in every replica.
+
+    Args:
+        loss: of the loss.
+        accuracy: of the accuracy.
+        auc: of the area under the curve, for each class.
+    """
+
+    loss: tuple[float, float] | None
+    accuracy: tuple[float, float] | None
+    auc: tuple[tuple[float, float] | None, ...]
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Give the intervals as `metrics.json` holds them."""
+        auc = dict(zip(class_names, self.auc, strict=True))
+        return {"loss": self.loss, "accuracy": self.accuracy, "auc": auc}
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All results of a run.
 
@@ -81,6 +120,10 @@ class Evaluation:
         limit: the test events' distance to the known limit, in the balanced mixture.
         limit_curves: ROC curves of the limit or of the reference discriminants, with the physics weights.
         references: distance to a reference discriminant, by class.
+        verdict: whether the classifier is overtrained; None where a class has no positive sum of weights.
+        intervals: of the numbers of the test events, `physics` and `balanced`.
+        calibration: whether the scores are probabilities; None where the weights have no positive sum.
+        search: what the signal score is worth in a search; None without a signal class or without a background.
     """
 
     class_names: tuple[str, ...]
@@ -91,6 +134,10 @@ class Evaluation:
     limit: DistanceToLimit | None
     limit_curves: Mapping[int, RocCurve]
     references: Mapping[str, DistanceToReference]
+    verdict: Verdict | None
+    intervals: Mapping[str, Intervals]
+    calibration: Calibration | None
+    search: Search | None
 
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
@@ -103,11 +150,15 @@ class Evaluation:
         names = self.class_names
         numbers: dict[str, Any] = {"classes": list(names)}
         numbers.update({part: metrics.to_dict(names) for part, metrics in self.parts.items()})
+        numbers["test"]["intervals"] = self.intervals["physics"].to_dict(names)
+        numbers["test"]["balanced"]["intervals"] = self.intervals["balanced"].to_dict(names)
         numbers["overtraining"] = self._overtraining()
         numbers["working_points"] = {
             name: None if points is None else [_finite(vars(point)) for point in points]
             for name, points in zip(names, self.working_points, strict=True)
         }
+        numbers["calibration"] = None if self.calibration is None else self.calibration.to_dict(names)
+        numbers["search"] = None if self.search is None else self.search.to_dict(names)
         if self.limit is not None:
             numbers["limit"] = {
                 "loss": self.limit.limit.loss,
@@ -126,6 +177,7 @@ class Evaluation:
     def _overtraining(self) -> dict[str, Any]:
         smallest = self.smallest_p_value
         return {
+            "verdict": None if self.verdict is None else self.verdict.to_dict(),
             "test": "two-sample Kolmogorov-Smirnov, training against test, weighted, unbinned",
             "smallest_p_value": None if smallest is None else smallest[0],
             "tests": 0 if smallest is None else smallest[1],
@@ -150,6 +202,8 @@ def evaluate_classifier(
     *,
     working_points: Sequence[float],
     densities: bool = False,
+    plan: SearchPlan = SearchPlan(),
+    seed: int = 0,
 ) -> Evaluation:
     """Compute all results.
 
@@ -158,7 +212,10 @@ def evaluate_classifier(
         class_names: in the order of the scores.
         working_points: signal efficiencies that tables quote.
         densities: whether `reference` holds the log-density of every class, not discriminants.
+        plan: what a search with the signal score would look like.
+        seed: of the permutations and bootstrap samples.
     """
+    generator = np.random.default_rng((seed, 4))
     training, test = parts["training"], parts["test"]
     curves = roc_curves(test.scores, test.class_index, test.weight)
     limit = _limit(test, class_names) if densities else None
@@ -170,20 +227,78 @@ def evaluate_classifier(
         working_points=tuple(
             None if curve is None else background_rejection(curve, working_points) for curve in curves
         ),
-        overtraining=overtraining_tests(*_compared(training), *_compared(test)),
+        overtraining=overtraining_tests(*_compared(training)[:3], *_compared(test)[:3]),
         limit=limit,
         limit_curves=_limit_curves(test, class_names)
         if densities
         else _reference_curves(references, class_names),
         references=references,
+        verdict=judge_overtraining(
+            Compared(*_compared(training)), Compared(*_compared(test)), class_names, generator=generator
+        ),
+        intervals={
+            "physics": bootstrap_intervals(test, test.weight, generator),
+            "balanced": bootstrap_intervals(test, test.weight * test.factor, generator),
+        },
+        calibration=judge_calibration(*(_mixture(parts[name]) for name in ("validation", "test"))),
+        search=_search(parts, plan, len(class_names)),
+    )
+
+
+def _mixture(events: ScoredEvents) -> Mixture:
+    return Mixture(events.scores, events.class_index, events.weight, events.factor)
+
+
+def _search(parts: Mapping[str, ScoredEvents], plan: SearchPlan, classes: int) -> Search | None:
+    if not 0 < len(plan.signal) < classes:
+        return None
+    requirements = Requirements(relative=plan.background_uncertainty)
+    expected = [_expected(parts, name, plan.events_per_weight, classes) for name in ("validation", "test")]
+    if any(each is None for each in expected):
+        return None
+    chosen, counted = (each for each in expected if each is not None)
+    return judge_search(chosen, counted, plan.signal, requirements, events_per_weight=plan.events_per_weight)
+
+
+def _expected(
+    parts: Mapping[str, ScoredEvents], name: str, events_per_weight: float, classes: int
+) -> Expected | None:
+    """Let the events of one part stand for all used events: each class gets the sum of weights that it has in all."""
+
+    def sums(events: ScoredEvents) -> Float64:
+        return np.bincount(events.class_index, events.weight, classes).astype(np.float64)
+
+    events = parts[name]
+    # with cross-training every event is a test event
+    everywhere = sums(parts["test"])
+    if parts["test"].compared is None:
+        everywhere = np.sum([sums(each) for each in parts.values()], axis=0)
+    inside = sums(events)
+    if (inside <= 0).any() or (everywhere <= 0).any():
+        return None
+    scale = events_per_weight * everywhere / inside
+    return Expected(events.scores, events.class_index, events.weight * scale[events.class_index])
+
+
+def bootstrap_intervals(events: ScoredEvents, weight: Float64, generator: np.random.Generator) -> Intervals:
+    """Give the bootstrap intervals of what is quoted of some events.
+
+    Args:
+        events: with their scores.
+        weight: of each event, [n].
+        generator: where the random numbers come from.
+    """
+    found = bootstrap(Resampler(events.scores, events.class_index, weight), BOOTSTRAPS, generator)
+    return Intervals(
+        interval(found.loss), interval(found.accuracy), tuple(interval(area) for area in found.auc.T)
     )
 
 
 def _compared(
     events: ScoredEvents,
-) -> tuple[NDArray[np.float32], NDArray[np.int32], Float64]:
+) -> tuple[NDArray[np.float32], NDArray[np.int32], Float64, Float64]:
     rows: slice | NDArray[np.bool_] = slice(None) if events.compared is None else events.compared
-    return events.scores[rows], events.class_index[rows], events.weight[rows]
+    return events.scores[rows], events.class_index[rows], events.weight[rows], events.factor[rows]
 
 
 def measure_part(events: ScoredEvents) -> PartMetrics:

@@ -88,7 +88,7 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
         raise TamisError(
             f"metrics: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
         )
-    chosen = _chosen(probabilities)
+    chosen = chosen_shares(probabilities)
     rows = range(len(weights))
     return Metrics(
         loss=float(weights @ -np.log(np.maximum(probabilities[rows, classes], SMALLEST_SCORE))) / total,
@@ -102,7 +102,12 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
     )
 
 
-def _chosen(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+def chosen_shares(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give one to the class with the highest score; classes that share it share the one. Shape as the input.
+
+    >>> chosen_shares(np.array([[0.4, 0.4, 0.2]])).tolist()
+    [[0.5, 0.5, 0.0]]
+    """
     highest = probabilities == probabilities.max(axis=1, keepdims=True)
     parts: NDArray[np.float64] = highest / highest.sum(axis=1, keepdims=True)
     return parts

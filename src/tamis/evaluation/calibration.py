@@ -1,0 +1,372 @@
+"""Whether scores are probabilities: reliability, corrections that are fitted on validation events, other mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special
+
+from tamis.errors import RequestError, TamisError
+from tamis.evaluation.arrays import (
+    classes_of,
+    effective_number,
+    finite_numbers,
+    positive_sum,
+    probabilities_of,
+    weights_of,
+)
+from tamis.evaluation.metrics import SMALLEST_SCORE
+
+Float64 = NDArray[np.float64]
+
+BINS = 15
+"""Bins of a reliability curve, of equal numbers of events."""
+
+
+LEAST = 5.0
+"""Effective events that a bin should expect of the class, and of the rest, to count in a chi-square."""
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Events of similar scores.
+
+    Args:
+        low: smallest score.
+        high: largest score.
+        score: weighted mean of the scores.
+        fraction: weighted fraction that belongs to the class.
+        error: standard deviation of `fraction` if the scores are exact.
+        share: part of the sum of weights of all events.
+        effective: effective number of events.
+    """
+
+    low: float
+    high: float
+    score: float
+    fraction: float
+    error: float
+    share: float
+    effective: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often events of a given score belong to the class.
+
+    Args:
+        bins: by rising score; bins without a positive sum of weights are left out.
+        error: expected calibration error: mean of |fraction - score| over the bins, by their shares.
+        by_chance: what that error would be on average if the scores were exact probabilities.
+        p_value: probability of deviations as large as these, if they were: the chi-square of the bins; one where none
+            has enough events.
+    """
+
+    bins: tuple[ReliabilityBin, ...]
+    error: float
+    by_chance: float
+    p_value: float
+
+
+def reliability(score: ArrayLike, is_class: ArrayLike, weight: ArrayLike, *, bins: int = BINS) -> Reliability:
+    """Compare the scores of one class with how often events belong to it.
+
+    The error of a bin is what it would be if the scores were exact: the root of the sum of w^2 p (1 - p), over the
+    sum of w. The p-value takes the bins with at least `LEAST` effective events expected in the class and outside it.
+
+    Args:
+        score: of the class, [n_events].
+        is_class: whether the event belongs to the class, [n_events].
+        weight: signed weight, [n_events]; the mixture that the scores are meant for.
+        bins: number of bins, of equal numbers of events.
+
+    Raises:
+        TamisError: the arrays do not fit together, or the weights have no positive sum.
+
+    >>> found = reliability([0.25] * 4 + [0.75] * 4, [0, 0, 0, 1, 0, 1, 1, 1], [1.0] * 8, bins=2)
+    >>> [(each.score, each.fraction) for each in found.bins], found.error
+    ([(0.25, 0.25), (0.75, 0.75)], 0.0)
+    """
+    values = finite_numbers(score, "score")
+    weights = weights_of(weight, len(values))
+    of_class = classes_of(np.asarray(is_class).astype(np.int64), len(values), 2, "is_class")
+    total = positive_sum(weights)
+    if total is None:
+        raise TamisError(
+            f"reliability: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
+        )
+    order = np.argsort(values, kind="stable")
+    pieces = _pieces_of_equals(values[order], bins)
+    found = [
+        each
+        for rows in (order[first:last] for first, last in pieces)
+        if (each := _bin(values[rows], of_class[rows], weights[rows], total)) is not None
+    ]
+    gaps = np.array([each.fraction - each.score for each in found])
+    errors = np.array([each.error for each in found])
+    shares = np.array([each.share for each in found])
+    expected = np.array([each.effective * min(each.score, 1 - each.score) for each in found])
+    measured = (errors > 0) & (expected >= LEAST)
+    square = float(((gaps[measured] / errors[measured]) ** 2).sum())
+    return Reliability(
+        bins=tuple(found),
+        error=float((shares * np.abs(gaps)).sum() / shares.sum()),
+        by_chance=float((shares * errors).sum() / shares.sum() * np.sqrt(2 / np.pi)),
+        p_value=float(special.chdtrc(int(measured.sum()), square)) if measured.any() else 1.0,
+    )
+
+
+def _pieces_of_equals(rising: Float64, bins: int) -> list[tuple[int, int]]:
+    """Divide sorted values into about equal pieces; equal values stay together."""
+    wanted = np.arange(1, bins) * len(rising) // bins
+    inner = np.searchsorted(rising, rising[wanted], side="left")
+    edges = np.unique(np.concatenate([[0], inner, [len(rising)]]))
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+
+
+def _bin(score: Float64, of_class: NDArray[np.int64], weight: Float64, total: float) -> ReliabilityBin | None:
+    inside = positive_sum(weight)
+    if inside is None:
+        return None
+    return ReliabilityBin(
+        low=float(score.min()),
+        high=float(score.max()),
+        score=float(weight @ score) / inside,
+        fraction=float(weight @ of_class) / inside,
+        error=float(np.sqrt((np.square(weight) * score * (1 - score)).sum())) / inside,
+        share=inside / total,
+        effective=effective_number(weight),
+    )
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A correction of scores: softmax(scale * log(score) + offset).
+
+    Args:
+        scale: of each class, [n_classes].
+        offset: of each class, [n_classes]; their mean is zero.
+    """
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    def __call__(self, scores: ArrayLike) -> Float64:
+        """Correct scores, [n_events, n_classes]."""
+        logits = np.log(np.maximum(probabilities_of(scores), SMALLEST_SCORE))
+        corrected: Float64 = special.softmax(logits * np.array(self.scale) + np.array(self.offset), axis=1)
+        return corrected
+
+
+def temperature_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Scaling:
+    """Find the one factor of all logits with the smallest loss; the ranking of the scores stays.
+
+    Source: C. Guo et al., "On calibration of modern neural networks", arXiv:1706.04599. The temperature is one over
+    the scale.
+
+    Args:
+        scores: of validation events, [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weight: signed weight, [n_events].
+
+    Raises:
+        TamisError: the arrays do not fit together, or the weights have no positive sum.
+    """
+    logits, classes, weights = _logits(scores, class_index, weight)
+
+    def loss(logarithm: float) -> float:
+        return _loss(np.exp(logarithm) * logits, classes, weights)
+
+    found = optimize.minimize_scalar(loss, bounds=(-5.0, 5.0), method="bounded", options={"xatol": 1e-6})
+    scale = float(np.exp(found.x))
+    count = logits.shape[1]
+    return Scaling((scale,) * count, (0.0,) * count)
+
+
+def vector_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Scaling:
+    """Find a factor and an offset for the logit of each class with the smallest loss (arXiv:1706.04599).
+
+    Args:
+        scores: of validation events, [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weight: signed weight, [n_events].
+
+    Raises:
+        TamisError: the arrays do not fit together, or the weights have no positive sum.
+    """
+    logits, classes, weights = _logits(scores, class_index, weight)
+    count = logits.shape[1]
+    rows = np.arange(len(logits))
+    shares = weights / weights.sum()
+
+    def loss(parameters: Float64) -> tuple[float, Float64]:
+        scaled = logits * parameters[:count] + parameters[count:]
+        error = special.softmax(scaled, axis=1)
+        value = float(shares @ (special.logsumexp(scaled, axis=1) - scaled[rows, classes]))
+        error[rows, classes] -= 1
+        error *= shares[:, None]
+        return value, np.concatenate([(error * logits).sum(axis=0), error.sum(axis=0)])
+
+    start = np.concatenate([np.ones(count), np.zeros(count)])
+    # a scale that is not positive would turn the ranking round
+    bounds = [(1e-2, 1e2)] * count + [(-20.0, 20.0)] * count
+    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    scale, offset = found.x[:count], found.x[count:]
+    return Scaling(tuple(scale.tolist()), tuple((offset - offset.mean()).tolist()))
+
+
+def _logits(
+    scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
+) -> tuple[Float64, NDArray[np.int64], Float64]:
+    probabilities = probabilities_of(scores)
+    weights = weights_of(weight, len(probabilities))
+    classes = classes_of(class_index, *probabilities.shape)
+    if positive_sum(weights) is None:
+        raise TamisError(
+            f"calibration: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
+        )
+    return np.log(np.maximum(probabilities, SMALLEST_SCORE)), classes, weights
+
+
+def _loss(logits: Float64, classes: NDArray[np.int64], weights: Float64) -> float:
+    own = logits[np.arange(len(logits)), classes]
+    return float(weights @ (special.logsumexp(logits, axis=1) - own)) / float(weights.sum())
+
+
+def in_mixture(scores: ArrayLike, learned: ArrayLike, wanted: ArrayLike) -> Float64:
+    """Turn the scores of the mixture that was learned into those of another mixture of the classes.
+
+    p'(c) is p(c) wanted(c) / learned(c), divided by the sum over the classes (M. Saerens et al., Neural Computation 14
+    (2002) 21). With the sums of physics weights as `wanted`, scores become posterior probabilities of the analysis.
+
+    Args:
+        scores: [n_events, n_classes].
+        learned: sum of weights of each class in the mixture that the scores are meant for, [n_classes].
+        wanted: the same for the other mixture, [n_classes].
+
+    Raises:
+        RequestError: a share is not positive, or there is not one for each class.
+
+    >>> in_mixture([[0.5, 0.5]], [1.0, 1.0], [9.0, 1.0]).tolist()
+    [[0.9, 0.1]]
+    """
+    probabilities = probabilities_of(scores)
+    before, after = finite_numbers(learned, "learned"), finite_numbers(wanted, "wanted")
+    for name, shares in (("learned", before), ("wanted", after)):
+        if shares.shape != probabilities.shape[1:] or (shares <= 0).any():
+            raise RequestError(
+                f"{name} mixture: expected a positive number for each of {probabilities.shape[1]} classes, "
+                f"found {shares.tolist()}"
+            )
+    shifted = probabilities * (after / after.sum()) / (before / before.sum())
+    mixed: Float64 = shifted / shifted.sum(axis=1, keepdims=True)
+    return mixed
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether the scores of test events are probabilities, and what corrections would change.
+
+    Args:
+        balanced: reliability of each class in the mixture that the network learned.
+        physics: the same after the scores were turned into those of the physical mixture; None where a class has no
+            positive sum of weights.
+        temperature: fitted on validation events.
+        vector: fitted on validation events.
+        loss: of the test events, in the balanced mixture.
+        loss_with_temperature: after temperature scaling.
+        loss_with_vector: after vector scaling.
+    """
+
+    balanced: tuple[Reliability, ...]
+    physics: tuple[Reliability, ...] | None
+    temperature: Scaling
+    vector: Scaling
+    loss: float
+    loss_with_temperature: float
+    loss_with_vector: float
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+
+        def by_class(found: Sequence[Reliability]) -> dict[str, Any]:
+            return {
+                name: {**vars(each), "bins": [vars(one) for one in each.bins]}
+                for name, each in zip(class_names, found, strict=True)
+            }
+
+        return {
+            "balanced": by_class(self.balanced),
+            "physics": None if self.physics is None else by_class(self.physics),
+            "temperature": 1 / self.temperature.scale[0],
+            "vector_scaling": vars(self.vector),
+            "loss": self.loss,
+            "loss_with_temperature": self.loss_with_temperature,
+            "loss_with_vector_scaling": self.loss_with_vector,
+        }
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Events in the mixture that the network learned.
+
+    Args:
+        scores: [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weight: signed physics weight, [n_events].
+        factor: training factor, [n_events].
+    """
+
+    scores: ArrayLike
+    class_index: NDArray[np.int32]
+    weight: Float64
+    factor: Float64
+
+
+def judge_calibration(validation: Mixture, test: Mixture) -> Calibration | None:
+    """Measure the calibration of test events, and of what is fitted on validation events.
+
+    Args:
+        validation: events that decided when to stop.
+        test: events that decided nothing.
+
+    Returns:
+        None where the weights of validation or test have no positive sum.
+
+    Raises:
+        TamisError: the arrays do not fit together.
+    """
+    learned, fitted = test.weight * test.factor, validation.weight * validation.factor
+    if positive_sum(learned) is None or positive_sum(fitted) is None:
+        return None
+    scores = probabilities_of(test.scores)
+    classes = classes_of(test.class_index, *scores.shape)
+    temperature, vector = (
+        fit(validation.scores, validation.class_index, fitted)
+        for fit in (temperature_scaling, vector_scaling)
+    )
+
+    def loss(corrected: Float64) -> float:
+        return _loss(np.log(np.maximum(corrected, SMALLEST_SCORE)), classes, learned)
+
+    def of_classes(corrected: Float64, weight: Float64) -> tuple[Reliability, ...]:
+        return tuple(
+            reliability(column, classes == index, weight) for index, column in enumerate(corrected.T)
+        )
+
+    count = scores.shape[1]
+    before, after = (np.bincount(classes, weight, count) for weight in (learned, test.weight))
+    defined = (before > 0).all() and (after > 0).all()
+    return Calibration(
+        balanced=of_classes(scores, learned),
+        physics=of_classes(in_mixture(scores, before, after), test.weight) if defined else None,
+        temperature=temperature,
+        vector=vector,
+        loss=loss(scores),
+        loss_with_temperature=loss(temperature(scores)),
+        loss_with_vector=loss(vector(scores)),
+    )

@@ -1,0 +1,233 @@
+"""What a score does to variables that the network never saw: shapes after cuts, means in slices, dependence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from tamis.errors import TamisError
+from tamis.evaluation.arrays import (
+    effective_number,
+    positive_sum,
+    real_numbers,
+    same_length,
+    weights_of,
+)
+
+Float64 = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+SLICES = 5
+"""Slices of the score, of equal numbers of events."""
+BINS = 30
+"""Bins of a spectator's distribution."""
+EVENTS = 700
+"""Events that a distance correlation is computed of: its cost is their square."""
+SHUFFLES = 99
+"""Shuffles that say what a distance correlation would be by chance."""
+LARGE = 0.1
+"""Distance correlation from which a spectator is said to be sculpted."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Events of similar scores.
+
+    Args:
+        low: smallest score.
+        high: largest score.
+        mean: weighted mean of the spectator.
+        error: its standard deviation.
+        effective: effective number of events.
+    """
+
+    low: float
+    high: float
+    mean: float
+    error: float
+    effective: float
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """How much a spectator and a score have to do with each other.
+
+    Args:
+        distance_correlation: 0 where they are independent, 1 where one follows from the other.
+        p_value: probability of so large a value if they were independent.
+        events: number of events that it was computed of.
+    """
+
+    distance_correlation: float
+    p_value: float
+    events: int
+
+    @property
+    def large(self) -> bool:
+        """Whether it is more than chance and more than is usually harmless."""
+        return self.p_value <= 0.01 and self.distance_correlation >= LARGE
+
+
+def slices(
+    spectator: ArrayLike, score: ArrayLike, weight: ArrayLike, *, number: int = SLICES
+) -> tuple[Slice, ...]:
+    """Give the mean of a spectator in slices of the score; equal scores stay in one slice.
+
+    Args:
+        spectator: [n_events]; NaN where it is missing, which is left out.
+        score: [n_events].
+        weight: signed physics weight, [n_events].
+        number: of slices.
+
+    Returns:
+        By rising score; slices without a positive sum of weights are left out.
+
+    >>> [each.mean for each in slices([1.0, 2.0, 3.0, 5.0], [0.1, 0.2, 0.8, 0.9], [1.0] * 4, number=2)]
+    [1.5, 4.0]
+    """
+    values, scores, weights = _present(spectator, score, weight)
+    if not len(values):
+        return ()
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, number + 1)[1:-1], method="higher"))
+    place = np.searchsorted(edges, scores, side="right")
+    found = []
+    for index in range(len(edges) + 1):
+        inside = place == index
+        total = positive_sum(weights[inside])
+        if not inside.any() or total is None:
+            continue
+        mean = float(weights[inside] @ values[inside]) / total
+        error = float(np.sqrt(np.square(weights[inside] * (values[inside] - mean)).sum())) / total
+        low, high = float(scores[inside].min()), float(scores[inside].max())
+        found.append(Slice(low, high, mean, error, effective_number(weights[inside])))
+    return tuple(found)
+
+
+def shape_distance(
+    spectator: ArrayLike, passes: ArrayLike, weight: ArrayLike, *, bins: int = BINS
+) -> float | None:
+    """Give the Jensen-Shannon distance of a spectator's distribution behind a cut from that of all events.
+
+    The square root of the divergence in bits: 0 for equal shapes, 1 for shapes that do not overlap (J. Lin, IEEE
+    Trans. Inf. Theory 37 (1991) 145). The bins hold equal numbers of events; one whose weights sum to less than zero
+    counts as empty.
+
+    Args:
+        spectator: [n_events]; NaN where it is missing, which is left out.
+        passes: whether the event passes the cut, [n_events].
+        weight: signed physics weight, [n_events].
+        bins: number of bins.
+
+    Returns:
+        None where nothing passes.
+
+    >>> shape_distance([1.0, 2.0, 3.0, 4.0], [1, 1, 1, 1], [1.0] * 4, bins=2)
+    0.0
+    """
+    values, cut, weights = _present(spectator, np.asarray(passes).astype(np.float64), weight)
+    inside = cut > 0
+    if positive_sum(weights) is None or positive_sum(weights[inside]) is None:
+        return None
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, values, side="right")
+    shapes = []
+    for rows in (inside, np.ones(len(values), np.bool_)):
+        filled = np.maximum(np.bincount(place[rows], weights[rows], len(edges) + 1), 0)
+        shapes.append(filled / filled.sum())
+    middle = (shapes[0] + shapes[1]) / 2
+    divergence = 0.0
+    for shape in shapes:
+        there = shape > 0
+        divergence += float((shape[there] * np.log2(shape[there] / middle[there])).sum()) / 2
+    return float(np.sqrt(max(divergence, 0.0)))
+
+
+def dependence(
+    spectator: ArrayLike, score: ArrayLike, weight: ArrayLike, generator: Generator, *, events: int = EVENTS
+) -> Dependence | None:
+    """Measure the distance correlation of a spectator and a score (G. Szekely et al., arXiv:0803.4101).
+
+    It is computed of ranks, so that no unit matters, of events drawn at random, with the sizes of their weights: an
+    event with a negative weight counts as much as one with a positive. The p-value comes from shuffling the score
+    among these events.
+
+    Args:
+        spectator: [n_events]; NaN where it is missing, which is left out.
+        score: [n_events].
+        weight: signed physics weight, [n_events].
+        generator: draws the events and the shuffles.
+        events: number of events that are drawn.
+
+    Returns:
+        None for fewer than ten events, or where spectator or score are constant.
+    """
+    values, scores, weights = _present(spectator, score, weight)
+    rows = np.flatnonzero(weights)
+    if len(rows) < 10:
+        return None
+    drawn = generator.choice(rows, min(events, len(rows)), replace=False)
+    if np.ptp(values[drawn]) == 0 or np.ptp(scores[drawn]) == 0:
+        return None
+    share = (np.abs(weights[drawn]) / np.abs(weights[drawn]).sum()).astype(np.float32)
+    first, second = _distances(values[drawn]), _distances(scores[drawn])
+    centred = _centred(first, share)
+    own = _centred(second, share)
+    scale = _covariance(centred, centred, share) * _covariance(own, own, share)
+    observed = _covariance(centred, second, share)
+    by_chance = 0
+    for _ in range(SHUFFLES):
+        order = generator.permutation(len(drawn))
+        by_chance += _covariance(centred, second[np.ix_(order, order)], share) >= observed
+    correlation = float(np.sqrt(max(observed, 0.0) / np.sqrt(scale)))
+    return Dependence(correlation, (1 + by_chance) / (1 + SHUFFLES), len(drawn))
+
+
+def _present(spectator: ArrayLike, score: ArrayLike, weight: ArrayLike) -> tuple[Float64, Float64, Float64]:
+    values = np.asarray(spectator, np.float64)
+    if values.ndim != 1:
+        raise TamisError(
+            f"spectator: expected one number for each event, found an array of shape {values.shape}"
+        )
+    scores = real_numbers(score, "score")
+    same_length(scores, len(values), "score")
+    weights = weights_of(weight, len(values))
+    there = np.isfinite(values)
+    return values[there], scores[there], weights[there]
+
+
+def _distances(values: Float64) -> Float32:
+    ranks = (stats.rankdata(values) / len(values)).astype(np.float32)
+    distances: Float32 = np.abs(ranks[:, None] - ranks[None, :])
+    return distances
+
+
+def _centred(distances: Float32, share: Float32) -> Float32:
+    """Take the weighted means of rows and columns away."""
+    mean = distances @ share
+    centred: Float32 = distances - mean[None, :] - mean[:, None] + mean @ share
+    return centred
+
+
+def _covariance(centred: Float32, distances: Float32, share: Float32) -> float:
+    """Give the weighted mean of the products; with one of the two centred, the other need not be."""
+    return float(share @ (centred * distances) @ share)
+
+
+def mean_shift(found: Sequence[Slice]) -> float | None:
+    """Give the largest difference of means between slices, in units of its standard deviation.
+
+    >>> mean_shift([Slice(0, 1, 1.0, 0.1, 9.0), Slice(1, 2, 1.5, 0.0, 9.0)])
+    5.0
+    """
+    shifts = [
+        abs(a.mean - b.mean) / spread
+        for position, a in enumerate(found)
+        for b in found[position + 1 :]
+        if (spread := float(np.hypot(a.error, b.error))) > 0
+    ]
+    return max(shifts) if shifts else None

@@ -1,0 +1,567 @@
+"""What a score is worth in a search: yields, Asimov significances, cuts, bins and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis.errors import RequestError, TamisError
+from tamis.evaluation.arrays import (
+    classes_of,
+    finite_numbers,
+    probabilities_of,
+    same_length,
+    weights_of,
+)
+
+Float64 = NDArray[np.float64]
+
+LEAST_BACKGROUND = 1.0
+"""Expected background events that a cut or a bin has to keep."""
+LEAST_EFFECTIVE = 10.0
+"""Effective number of simulated background events that a cut or a bin has to keep."""
+WORTHWHILE = 0.01
+"""Relative gain in significance that one more bin has to bring."""
+_CANDIDATES = 200
+
+
+def asimov_significance(signal: ArrayLike, background: ArrayLike, uncertainty: ArrayLike = 0.0) -> Float64:
+    r"""Give the expected significance of a counting experiment whose background is known with an uncertainty.
+
+    Z^2 = 2 ((s+b) ln[(s+b)(b+u^2) / (b^2+(s+b)u^2)] - b^2/u^2 ln[1 + u^2 s / (b (b+u^2))]), with u the standard
+    deviation of b; without it Z^2 = 2 ((s+b) ln(1+s/b) - s) (G. Cowan et al., arXiv:1007.1727; G. Cowan, "Discovery
+    sensitivity for a counting experiment with background uncertainty", 2012).
+
+    Args:
+        signal: expected number of signal events s.
+        background: expected number of background events b, above zero.
+        uncertainty: standard deviation u of b.
+
+    Returns:
+        Z; zero where the signal is not positive.
+
+    Raises:
+        TamisError: a background is not positive, or an uncertainty is negative.
+
+    >>> asimov_significance(10.0, 100.0).round(4).tolist(), asimov_significance(10.0, 100.0, 10.0).round(4).tolist()
+    (0.9841, 0.6983)
+    """
+    s, b, u = (np.asarray(each, np.float64) for each in (signal, background, uncertainty))
+    if (b <= 0).any() or (u < 0).any():
+        raise TamisError(
+            "significance: expected a background above zero and an uncertainty that is not negative"
+        )
+    s = np.maximum(s, 0)
+    square = u**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact = (s + b) * np.log1p(s / b) - s
+        spread = (s + b) * np.log((s + b) * (b + square) / (b**2 + (s + b) * square)) - (
+            b**2 / square
+        ) * np.log1p(square * s / (b * (b + square)))
+    # below a relative uncertainty of 1e-4 the difference of two large terms has no digits left
+    known = u > 1e-4 * b
+    z: Float64 = np.sqrt(np.maximum(2 * np.where(known, spread, exact), 0))
+    return z
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Expected events behind a cut or in a bin.
+
+    Args:
+        signal: sum of the signal's weights.
+        background: sum of the background's weights.
+        background_error: its standard deviation from the finite simulation, the root of the sum of squared weights.
+        effective: effective number of simulated background events.
+        significance: Asimov significance with both uncertainties of the background; None where there is none.
+    """
+
+    signal: float
+    background: float
+    background_error: float
+    effective: float
+    significance: float | None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Every cut on a score, or as many of them as a figure can show.
+
+    Args:
+        thresholds: events with score >= threshold pass, falling, [cuts].
+        signal: expected signal events, [cuts].
+        background: expected background events, [cuts].
+        background_error: standard deviation from the finite simulation, [cuts].
+        significance: NaN where there is not enough background, [cuts].
+    """
+
+    thresholds: Float64
+    signal: Float64
+    background: Float64
+    background_error: Float64
+    significance: Float64
+
+    @property
+    def best(self) -> float | None:
+        """The threshold with the largest significance; None where no cut leaves enough background."""
+        if not np.isfinite(self.significance).any():
+            return None
+        return float(self.thresholds[np.nanargmax(self.significance)])
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a cut or a bin has to keep, and how well the background is known.
+
+    Args:
+        relative: relative systematic uncertainty of the background.
+        background: least expected background.
+        effective: least effective number of simulated background events.
+    """
+
+    relative: float = 0.0
+    background: float = LEAST_BACKGROUND
+    effective: float = LEAST_EFFECTIVE
+
+
+def scan_cuts(
+    score: ArrayLike,
+    is_signal: ArrayLike,
+    weight: ArrayLike,
+    requirements: Requirements = Requirements(),
+    *,
+    cuts: int = _CANDIDATES,
+) -> Scan:
+    """Follow yields and significance through the cuts on a score.
+
+    Args:
+        score: higher means more like signal, [n_events].
+        is_signal: whether the event is signal, [n_events].
+        weight: expected number of events that this one stands for, [n_events].
+        requirements: what a cut has to keep.
+        cuts: number of cuts at most, spread evenly over the events that count as signal.
+
+    Raises:
+        TamisError: the arrays do not fit together.
+    """
+    values, signal, weights = _checked(score, is_signal, weight)
+    edges = _candidates(values, signal, cuts)
+    s, b, squares = _above(edges, values, signal, weights)
+    significance = np.full(len(edges), np.nan)
+    usable = _usable(b, squares, requirements)
+    significance[usable] = _significance(s[usable], b[usable], squares[usable], requirements)
+    return Scan(edges, s, b, np.sqrt(squares), significance)
+
+
+def count_above(
+    threshold: float,
+    score: ArrayLike,
+    is_signal: ArrayLike,
+    weight: ArrayLike,
+    requirements: Requirements = Requirements(),
+) -> Counts:
+    """Count what a cut keeps of other events than those on which it was chosen.
+
+    Args:
+        threshold: events with score >= threshold pass.
+        score: [n_events].
+        is_signal: [n_events].
+        weight: [n_events].
+        requirements: how well the background is known.
+
+    >>> count_above(0.5, [0.9, 0.8, 0.1], [1, 0, 0], [2.0, 100.0, 5.0]).background
+    100.0
+    """
+    values, signal, weights = _checked(score, is_signal, weight)
+    return _counts(values >= threshold, signal, weights, requirements)
+
+
+@dataclass(frozen=True)
+class Binning:
+    """Bins of a score with what they hold.
+
+    Args:
+        edges: rising, from 0 to 1, [bins + 1].
+        bins: what each bin holds.
+        significance: the root of the sum of the squares of the bins' significances.
+    """
+
+    edges: tuple[float, ...]
+    bins: tuple[Counts, ...]
+    significance: float
+
+
+def choose_bins(
+    score: ArrayLike,
+    is_signal: ArrayLike,
+    weight: ArrayLike,
+    requirements: Requirements = Requirements(),
+    *,
+    most: int = 10,
+) -> tuple[float, ...]:
+    """Choose the bins of a score with the largest significance together, by dynamic programming over their edges.
+
+    A further bin must bring 1% more. Choose on validation events and quote on test events: on those that chose the
+    bins the significance is too high.
+
+    Args:
+        score: between 0 and 1, [n_events].
+        is_signal: [n_events].
+        weight: expected number of events that this one stands for, [n_events].
+        requirements: what a bin has to keep.
+        most: number of bins at most.
+
+    Returns:
+        Rising edges from 0 to 1.
+
+    Raises:
+        TamisError: the arrays do not fit together, or all events together do not meet the requirements.
+    """
+    values, signal, weights = _checked(score, is_signal, weight)
+    inner = _candidates(values, signal, _CANDIDATES)
+    edges = np.unique(np.concatenate([[0.0], inner[(inner > 0) & (inner < 1)]]))
+    above = np.stack(_above(edges, values, signal, weights))
+    above = np.concatenate([above, np.zeros((3, 1))], axis=1)  # nothing lies above the last edge
+    # gain[i, j]: squared significance of the bin from edge i to edge j
+    s, b, squares = above[:, :, None] - above[:, None, :]
+    usable = _usable(b, squares, requirements) & (np.arange(s.shape[0])[:, None] < np.arange(s.shape[0]))
+    gain = np.full(s.shape, -np.inf)
+    gain[usable] = _significance(s[usable], b[usable], squares[usable], requirements) ** 2
+    if not np.isfinite(gain[0, -1]):
+        raise TamisError(
+            f"bins of the score: all events together hold {b[0, -1]:g} expected background events, at least "
+            f"{requirements.background:g} with an effective number of {requirements.effective:g} are needed"
+        )
+    # best[i]: of the bins from edge i upwards
+    best, ways = gain[:, -1].copy(), [np.full(len(gain), len(gain) - 1)]
+    totals = [best[0]]
+    for _ in range(most - 1):
+        sums = gain + best[None, :]
+        ways.append(sums.argmax(axis=1))
+        best = sums.max(axis=1)
+        totals.append(best[0])
+        if not best[0] > totals[-2] * (1 + WORTHWHILE) ** 2:
+            ways.pop()
+            break
+    place, found = 0, [0.0]
+    for way in reversed(ways):
+        place = int(way[place])
+        if place < len(edges):
+            found.append(float(edges[place]))
+    return (*found, 1.0)
+
+
+def fill_bins(
+    edges: Sequence[float],
+    score: ArrayLike,
+    is_signal: ArrayLike,
+    weight: ArrayLike,
+    requirements: Requirements = Requirements(),
+) -> Binning:
+    """Fill bins with events; a bin holds its lower edge, the last one its upper edge too.
+
+    Args:
+        edges: rising.
+        score: [n_events].
+        is_signal: [n_events].
+        weight: [n_events].
+        requirements: how well the background is known.
+    """
+    values, signal, weights = _checked(score, is_signal, weight)
+    place = _bin_of(values, edges)
+    bins = tuple(_counts(place == number, signal, weights, requirements) for number in range(len(edges) - 1))
+    return Binning(tuple(edges), bins, combined([each.significance for each in bins]))
+
+
+def combined(significances: Sequence[float | None]) -> float:
+    """Combine independent significances: the root of the sum of their squares; None counts nothing.
+
+    >>> combined([3.0, None, 4.0])
+    5.0
+    """
+    return float(np.sqrt(sum(each**2 for each in significances if each is not None)))
+
+
+@dataclass(frozen=True)
+class Category:
+    """Events whose highest score is that of one class.
+
+    Args:
+        yields: expected events of each true class, [n_classes].
+        counts: signal against background in it.
+    """
+
+    yields: tuple[float, ...]
+    counts: Counts
+
+
+def fill_categories(
+    scores: ArrayLike,
+    class_index: ArrayLike,
+    weight: ArrayLike,
+    signal: Sequence[int],
+    requirements: Requirements = Requirements(),
+) -> tuple[Category, ...]:
+    """Put each event into the category of its highest score.
+
+    Args:
+        scores: [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weight: expected number of events that this one stands for, [n_events].
+        signal: indices of the classes that are signal.
+        requirements: how well the background is known.
+    """
+    probabilities = probabilities_of(scores)
+    weights = weights_of(weight, len(probabilities))
+    classes = classes_of(class_index, *probabilities.shape)
+    chosen, of_signal = probabilities.argmax(axis=1), np.isin(classes, list(signal))
+    count = probabilities.shape[1]
+    return tuple(
+        Category(
+            tuple(np.bincount(classes[inside], weights[inside], count).tolist()),
+            _counts(inside, of_signal, weights, requirements),
+        )
+        for inside in (chosen == number for number in range(count))
+    )
+
+
+def pyhf_workspace(
+    edges: Sequence[float],
+    score: ArrayLike,
+    class_index: ArrayLike,
+    weight: ArrayLike,
+    class_names: Sequence[str],
+    signal: Sequence[int],
+    *,
+    relative: float = 0.0,
+) -> dict[str, Any]:
+    """Write the bins of a score as a workspace for pyhf (HistFactory in JSON).
+
+    The signal strength `mu` scales the signal classes. Each background has a normalisation uncertainty where one is
+    given, all classes share the uncertainty of the finite simulation in each bin. The observation is the Asimov
+    data set for mu = 1.
+
+    Args:
+        edges: of the bins, rising.
+        score: [n_events].
+        class_index: the true class, [n_events].
+        weight: expected number of events that this one stands for, [n_events].
+        class_names: in the order of the class indices.
+        signal: indices of the classes that are signal.
+        relative: relative systematic uncertainty of each background.
+
+    Raises:
+        RequestError: a class has a bin with a negative yield, which HistFactory does not take.
+    """
+    values = finite_numbers(score, "score")
+    weights = weights_of(weight, len(values))
+    classes = classes_of(class_index, len(values), len(class_names))
+    place, bins = _bin_of(values, edges), len(edges) - 1
+    samples: list[Mapping[str, Any]] = []
+    everything = np.zeros(bins)
+    for index, name in enumerate(class_names):
+        inside = (classes == index) & (place >= 0) & (place < bins)
+        yields = np.bincount(place[inside], weights[inside], bins)
+        errors = np.sqrt(np.bincount(place[inside], weights[inside] ** 2, bins))
+        if (yields < 0).any():
+            raise RequestError(
+                f"class {name} has {yields.min():g} expected events in bin {int(yields.argmin())} of the score; "
+                "HistFactory takes no negative yields: require more effective events in each bin"
+            )
+        everything += yields
+        modifiers: list[dict[str, Any]] = [
+            {"name": "simulation", "type": "staterror", "data": errors.tolist()}
+        ]
+        if index in signal:
+            modifiers.append({"name": "mu", "type": "normfactor", "data": None})
+        elif relative:
+            spread = {"hi": 1 + relative, "lo": 1 - relative}
+            modifiers.append({"name": f"normalisation_{name}", "type": "normsys", "data": spread})
+        samples.append({"name": name, "data": yields.tolist(), "modifiers": modifiers})
+    return {
+        "channels": [{"name": "score", "samples": samples}],
+        "observations": [{"name": "score", "data": everything.tolist()}],
+        "measurements": [{"name": "search", "config": {"poi": "mu", "parameters": []}}],
+        "version": "1.0.0",
+    }
+
+
+def _checked(
+    score: ArrayLike, is_signal: ArrayLike, weight: ArrayLike
+) -> tuple[Float64, NDArray[np.bool_], Float64]:
+    values = finite_numbers(score, "score")
+    signal = np.asarray(is_signal).astype(np.bool_)
+    same_length(signal, len(values), "is_signal")
+    return values, signal, weights_of(weight, len(values))
+
+
+def _candidates(values: Float64, signal: NDArray[np.bool_], number: int) -> Float64:
+    """Give thresholds, falling: quantiles of signal and of background."""
+    if not len(values):
+        return np.zeros(0)
+    at = np.linspace(0, 1, max(number // 2, 2))
+    parts = [values[rows] for rows in (signal, ~signal) if rows.any()]
+    found = np.concatenate([np.quantile(part, at, method="inverted_cdf") for part in parts])
+    return np.unique(found)[::-1]
+
+
+def _above(
+    edges: Float64, values: Float64, signal: NDArray[np.bool_], weights: Float64
+) -> tuple[Float64, Float64, Float64]:
+    """Sum signal, background and squared background at or above each edge."""
+    order = np.argsort(values, kind="stable")
+    first = np.searchsorted(values[order], edges, side="left")
+    sums = []
+    for numbers in (
+        np.where(signal, weights, 0),
+        np.where(signal, 0, weights),
+        np.where(signal, 0, weights**2),
+    ):
+        rising = np.concatenate([[0.0], np.cumsum(numbers[order])])
+        sums.append(rising[-1] - rising[first])
+    return sums[0], sums[1], sums[2]
+
+
+def _usable(b: Float64, squares: Float64, requirements: Requirements) -> NDArray[np.bool_]:
+    enough: NDArray[np.bool_] = (b > 0) & (b >= requirements.background)
+    return enough & (b**2 >= requirements.effective * squares * (1 - 1e-12))
+
+
+def _significance(s: Float64, b: Float64, squares: Float64, requirements: Requirements) -> Float64:
+    return asimov_significance(s, b, np.sqrt(np.maximum(squares, 0) + (requirements.relative * b) ** 2))
+
+
+def _counts(
+    inside: NDArray[np.bool_], signal: NDArray[np.bool_], weights: Float64, requirements: Requirements
+) -> Counts:
+    s = weights[inside & signal].sum()
+    background = weights[inside & ~signal]
+    b, squares = background.sum(), np.square(background).sum()
+    return Counts(
+        signal=float(s),
+        background=float(b),
+        background_error=float(np.sqrt(squares)),
+        effective=float(b**2 / squares) if squares else 0.0,
+        significance=float(_significance(s, b, squares, requirements)) if b > 0 else None,
+    )
+
+
+def _bin_of(values: Float64, edges: Sequence[float]) -> NDArray[np.intp]:
+    place = np.searchsorted(np.asarray(edges), values, side="right") - 1
+    last: NDArray[np.intp] = np.where(values == edges[-1], len(edges) - 2, place)
+    return last
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the score of the signal classes is worth in a search.
+
+    Args:
+        cut: the threshold with the largest significance on validation events; None where none leaves enough.
+        behind_cut: what it keeps of the test events.
+        binning: bins that were chosen on validation events, filled with test events; None where there is not enough
+            background for one.
+        categories: of the highest score, with the test events.
+        requirements: what cuts and bins have to keep.
+        events_per_weight: expected events for a sum of weights of one.
+    """
+
+    cut: float | None
+    behind_cut: Counts | None
+    binning: Binning | None
+    categories: tuple[Category, ...]
+    requirements: Requirements
+    events_per_weight: float
+
+    @property
+    def by_categories(self) -> float:
+        """Significance of all categories together."""
+        return combined([each.counts.significance for each in self.categories])
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+        bins = self.binning
+        return {
+            "events_per_weight": self.events_per_weight,
+            "requirements": vars(self.requirements),
+            "cut": self.cut,
+            "behind_cut": None if self.behind_cut is None else vars(self.behind_cut),
+            "bins": None
+            if bins is None
+            else {
+                "edges": list(bins.edges),
+                "bins": [vars(each) for each in bins.bins],
+                "significance": bins.significance,
+            },
+            "categories": {
+                name: {"yields": dict(zip(class_names, each.yields, strict=True)), **vars(each.counts)}
+                for name, each in zip(class_names, self.categories, strict=True)
+            },
+            "significance_of_categories": self.by_categories,
+        }
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Events, each with the number of events that it stands for.
+
+    Args:
+        scores: [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weight: expected events, [n_events].
+    """
+
+    scores: ArrayLike
+    class_index: NDArray[np.int32]
+    weight: Float64
+
+
+def judge_search(
+    validation: Expected,
+    test: Expected,
+    signal: Sequence[int],
+    requirements: Requirements = Requirements(),
+    *,
+    events_per_weight: float = 1.0,
+) -> Search:
+    """Choose cut and bins of the signal score on validation events, and quote them on test events.
+
+    The signal score is the sum of the scores of the signal classes.
+
+    Args:
+        validation: events that choose.
+        test: events that are counted.
+        signal: indices of the classes that are signal.
+        requirements: what cuts and bins have to keep.
+        events_per_weight: by which the weights were multiplied, for the record.
+
+    Raises:
+        TamisError: the arrays do not fit together.
+    """
+    parts = [
+        (
+            probabilities_of(events.scores)[:, list(signal)].sum(axis=1).clip(0, 1),
+            np.isin(events.class_index, list(signal)),
+            events.weight,
+        )
+        for events in (validation, test)
+    ]
+    chosen, counted = parts
+    cut = scan_cuts(*chosen, requirements).best
+    binning = None
+    background = chosen[2][~chosen[1]]
+    squares = np.square(background).sum(keepdims=True)
+    if _usable(background.sum(keepdims=True), squares, requirements).all():
+        binning = fill_bins(choose_bins(*chosen, requirements), *counted, requirements)
+    return Search(
+        cut=cut,
+        behind_cut=None if cut is None else count_above(cut, *counted, requirements),
+        binning=binning,
+        categories=fill_categories(test.scores, test.class_index, test.weight, signal, requirements),
+        requirements=requirements,
+        events_per_weight=events_per_weight,
+    )

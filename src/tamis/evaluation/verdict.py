@@ -1,0 +1,299 @@
+"""The verdict on overtraining: training against test, by permutations, with one correction for all comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from tamis.errors import TamisError
+from tamis.evaluation.arrays import positive_sum
+from tamis.evaluation.resampling import (
+    Quantities,
+    Resampler,
+    bootstrap,
+    in_blocks,
+    interval,
+    permuted_labels,
+)
+
+Float64 = NDArray[np.float64]
+
+PERMUTATIONS = 199
+"""Permutations; the smallest p-value that they can give is one in one more."""
+BOOTSTRAPS = 200
+"""Bootstrap samples for each interval."""
+LEVEL = 0.05
+"""Corrected p-value up to which a classifier is called overtrained."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity of training and test events.
+
+    Args:
+        quantity: `loss`, `accuracy`, `auc` or `score`.
+        class_name: the class of the area under the curve, or the true class whose scores are compared.
+        score: the class whose score is compared.
+        training: value of the training events; None for a distribution.
+        test: value of the test events; None for a distribution.
+        difference: training minus test; for a distribution the largest distance of the cumulative ones.
+        interval: 68.3% bootstrap interval of the difference; None for a distribution.
+        p_value: of this comparison alone.
+        corrected: probability that any of the comparisons deviates as much, without overtraining.
+    """
+
+    quantity: str
+    class_name: str | None
+    score: str | None
+    training: float | None
+    test: float | None
+    difference: float
+    interval: tuple[float, float] | None
+    p_value: float
+    corrected: float
+
+    @property
+    def name(self) -> str:
+        """The quantity for people."""
+        match self.quantity:
+            case "score":
+                return f"the score of {self.score} for events of {self.class_name}"
+            case "auc":
+                return f"the AUC of {self.class_name}"
+            case _:
+                return f"the {self.quantity}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a classifier is overtrained.
+
+    Args:
+        comparisons: every quantity that was compared.
+        permutations: number of permutations.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    permutations: int
+
+    @property
+    def worst(self) -> Comparison:
+        """The comparison that deviates most."""
+        return min(self.comparisons, key=lambda each: (each.corrected, each.p_value))
+
+    @property
+    def p_value(self) -> float:
+        """The smallest corrected p-value: that of the whole."""
+        return self.worst.corrected
+
+    @property
+    def overtrained(self) -> bool:
+        """Whether training and test events differ by more than chance allows at the 5% level."""
+        return self.p_value <= LEVEL
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence that can be quoted."""
+        loss = next(each for each in self.comparisons if each.quantity == "loss")
+        low, high = loss.interval or (loss.difference, loss.difference)
+        gap = f"the loss is {loss.training:.4f} in training and {loss.test:.4f} in test"
+        size = f"a difference of {loss.difference:+.4f} [{low:+.4f}, {high:+.4f}]"
+        found = self.p_value
+        # no permutation deviated as much: all that is known is that the p-value is not larger
+        least = found <= 1 / (self.permutations + 1)
+        sure = f"p {'<=' if least else '='} {found:.3g}"
+        count = len(self.comparisons)
+        if self.overtrained:
+            return f"Overtrained ({sure}, corrected for {count} comparisons; most in {self.worst.name}): {gap}, {size}."
+        return f"No sign of overtraining ({sure}, corrected for {count} comparisons): {gap}, {size}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+        return {
+            "overtrained": self.overtrained,
+            "sentence": self.sentence,
+            "p_value": self.p_value,
+            "level": LEVEL,
+            "permutations": self.permutations,
+            "comparisons": [vars(each) for each in self.comparisons],
+        }
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The events of one part that are compared.
+
+    Args:
+        scores: [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weight: signed physics weight, [n_events].
+        factor: training factor, [n_events]: loss, accuracy and areas are those of the mixture that was learned.
+    """
+
+    scores: NDArray[np.float32]
+    class_index: NDArray[np.int32]
+    weight: Float64
+    factor: Float64
+
+
+def judge_overtraining(
+    training: Compared,
+    test: Compared,
+    class_names: Sequence[str],
+    *,
+    generator: Generator,
+    permutations: int = PERMUTATIONS,
+    bootstraps: int = BOOTSTRAPS,
+) -> Verdict | None:
+    r"""Compare training and test events in everything that is quoted of them.
+
+    Without overtraining it is of no matter to the network which events it was trained on, so that training and
+    test events of a class may be exchanged. All comparisons are made anew for each permutation of them. The loss,
+    the accuracy and the areas under the curve count where training is better than test; the distributions of each
+    score for each true class by the largest distance of their cumulative distributions. Each is brought to mean 0
+    and deviation 1 over the permutations. A corrected p-value is the fraction of permutations (with the events as
+    they are among them) in which the largest of all is not smaller: exact whatever the weights, their signs, and the
+    correlations of the comparisons (P. Westfall and S. Young, "Resampling-based multiple testing", Wiley 1993).
+
+    Args:
+        training: events that the network learned from.
+        test: events that it never saw.
+        class_names: in the order of the scores.
+        generator: where the random numbers come from.
+        permutations: number of permutations.
+        bootstraps: number of bootstrap samples for the intervals.
+
+    Returns:
+        None where a class has no positive sum of weights in training or test.
+
+    Raises:
+        TamisError: the arrays do not fit together.
+    """
+    classes = range(len(class_names))
+    for part in (training, test):
+        if part.scores.shape[1:] != (len(class_names),):
+            raise TamisError(
+                f"overtraining: expected {len(class_names)} scores of each event, found {part.scores.shape}"
+            )
+        if any(positive_sum(part.weight[part.class_index == index]) is None for index in classes):
+            return None
+    is_training = np.arange(len(training.weight) + len(test.weight)) < len(training.weight)
+    scores = np.concatenate([training.scores, test.scores])
+    class_index = np.concatenate([training.class_index, test.class_index])
+    weight = np.concatenate([training.weight, test.weight])
+    factor = np.concatenate([training.factor, test.factor])
+    together = Resampler(scores, class_index, weight * factor)
+    groups = [np.flatnonzero(class_index == index) for index in classes]
+    distributions = [_Distribution(scores[rows, k], weight[rows], rows) for rows in groups for k in classes]
+
+    def deviations(labels: NDArray[np.bool_]) -> Float64:
+        gaps = together.measure(labels).stacked() - together.measure(~labels).stacked()
+        gaps[:, 0] *= -1  # a smaller loss is better
+        return np.column_stack([gaps, *(each.distances(labels) for each in distributions)])
+
+    def permute(number: int, own: Generator) -> Float64:
+        return deviations(permuted_labels(is_training, groups, number, own))
+
+    observed = deviations(is_training[None])
+    drawn = in_blocks(permute, permutations, len(weight), generator)
+    single, corrected = corrected_p_values(observed[0], drawn)
+    parts = [_bootstrapped(part, bootstraps, generator) for part in (training, test)]
+    return Verdict(tuple(_comparisons(class_names, observed[0], single, corrected, parts)), permutations)
+
+
+def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Float64]:
+    """Compute the p-value of each quantity alone, and corrected for there being several.
+
+    Args:
+        observed: how much each quantity deviates; larger is more, [quantities].
+        drawn: the same for each permutation, [permutations, quantities]; what cannot be computed counts as more.
+
+    Returns:
+        The p-values and the corrected ones, [quantities] each.
+
+    >>> single, corrected = corrected_p_values(np.array([9.0, 0.5]), np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 2.0]]))
+    >>> single.tolist(), corrected.tolist()
+    ([0.25, 0.75], [0.25, 0.75])
+    """
+    everything = np.concatenate([observed[None], drawn])
+    known = np.where(np.isfinite(everything), everything, np.nan)
+    mean, deviation = np.nanmean(known, axis=0), np.nanstd(known, axis=0)
+    scaled = (known - mean) / np.where(deviation > 0, deviation, 1)
+    scaled = np.where(np.isnan(scaled), np.inf, scaled)
+    # rounding must not make a permutation that changes nothing smaller
+    limit = scaled[0] - 1e-9
+    single = (scaled >= limit).mean(axis=0)
+    corrected = (scaled.max(axis=1)[:, None] >= limit).mean(axis=0)
+    return single, corrected
+
+
+class _Distribution:
+    """One score of the events of one class, sorted once."""
+
+    def __init__(self, score: NDArray[np.float32], weight: Float64, rows: NDArray[np.intp]) -> None:
+        """Sort the events by their score."""
+        order = np.argsort(score, kind="stable")
+        rising = score[order]
+        # between equal scores the distributions are not compared
+        self._ends = np.append(rising[1:] != rising[:-1], True)
+        self._rows, self._weight = rows[order], weight[order]
+        self._all = np.cumsum(self._weight)
+
+    def distances(self, labels: NDArray[np.bool_]) -> Float64:
+        """Give the Kolmogorov-Smirnov distance of those with the label from the others, [choices]."""
+        return np.array([self._distance(each) for each in labels])
+
+    def _distance(self, labels: NDArray[np.bool_]) -> float:
+        difference = np.cumsum(labels[self._rows] * self._weight)
+        total = float(difference[-1])
+        rest = float(self._all[-1]) - total
+        if total <= 0 or rest <= 0:
+            return np.nan
+        difference *= 1 / total + 1 / rest
+        difference -= self._all / rest
+        np.abs(difference, out=difference)
+        return float((difference * self._ends).max())
+
+
+def _bootstrapped(part: Compared, choices: int, generator: Generator) -> tuple[Float64, Float64]:
+    """Give the numbers of a part and those of its bootstrap samples."""
+    events = Resampler(part.scores, part.class_index, part.weight * part.factor)
+    once: Quantities = events.measure(np.ones((1, len(events)), np.uint8))
+    if not choices:
+        return once.stacked()[0], np.empty((0, once.stacked().shape[1]))
+    return once.stacked()[0], bootstrap(events, choices, generator).stacked()
+
+
+def _comparisons(
+    class_names: Sequence[str],
+    observed: Float64,
+    single: Float64,
+    corrected: Float64,
+    parts: Sequence[tuple[Float64, Float64]],
+) -> list[Comparison]:
+    (training, of_training), (test, of_test) = parts
+    quantities = [("loss", None), ("accuracy", None), *(("auc", name) for name in class_names)]
+    found = [
+        Comparison(
+            quantity,
+            name,
+            None,
+            float(training[number]),
+            float(test[number]),
+            float(training[number] - test[number]),
+            interval(of_training[:, number] - of_test[:, number]),
+            float(single[number]),
+            float(corrected[number]),
+        )
+        for number, (quantity, name) in enumerate(quantities)
+    ]
+    pairs = [(true, score) for true in class_names for score in class_names]
+    for number, (true, score) in enumerate(pairs, start=len(quantities)):
+        values = (float(observed[number]), None, float(single[number]), float(corrected[number]))
+        found.append(Comparison("score", true, score, None, None, *values))
+    return found

@@ -1,0 +1,160 @@
+"""Calibration against exact posteriors: reliability, scalings that undo a known distortion, other mixtures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from sklearn.calibration import calibration_curve
+
+from tamis.errors import RequestError, TamisError
+from tamis.evaluation.calibration import in_mixture, reliability, temperature_scaling, vector_scaling
+
+MEANS = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])
+
+
+def gaussians(number: int, shares: tuple[float, ...], seed: int = 1):
+    """Three classes of known density: events, true classes and log-densities."""
+    rng = np.random.default_rng(seed)
+    class_index = rng.choice(3, number, p=shares)
+    x = rng.normal(size=(number, 2)) + MEANS[class_index]
+    return class_index, -0.5 * ((x[:, None, :] - MEANS) ** 2).sum(axis=2)
+
+
+def posterior(log_density: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    return special.softmax(log_density + np.log(shares), axis=1)
+
+
+EQUAL = (1 / 3, 1 / 3, 1 / 3)
+
+
+def test_exact_posteriors_are_calibrated_and_distorted_ones_are_not() -> None:
+    class_index, log_density = gaussians(20_000, EQUAL)
+    exact = posterior(log_density, EQUAL)
+    good = reliability(exact[:, 1], class_index == 1, np.ones(20_000))
+    assert good.p_value > 0.01
+    assert good.error == pytest.approx(good.by_chance, rel=0.6)
+    sharp = special.softmax(2 * np.log(exact), axis=1)
+    bad = reliability(sharp[:, 1], class_index == 1, np.ones(20_000))
+    assert bad.p_value < 1e-6
+    assert bad.error > 5 * bad.by_chance
+
+
+@pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
+def test_p_values_of_exact_posteriors_are_uniform(weights: str) -> None:
+    found = []
+    for seed in range(400):
+        rng = np.random.default_rng((seed, 1))
+        class_index, log_density = gaussians(1500, EQUAL, seed)
+        weight = np.ones(1500) if weights == "unit" else rng.lognormal(0, 0.5, 1500)
+        if weights == "signed":
+            weight *= np.where(rng.random(1500) < 0.1, -1, 1)
+        exact = posterior(log_density, EQUAL)
+        found.append(reliability(exact[:, 0], class_index == 0, weight, bins=8).p_value)
+    assert np.mean(np.array(found) < 0.1) == pytest.approx(0.1, abs=0.05)
+    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
+
+
+def test_bars_cover() -> None:
+    pulls = []
+    for seed in range(200):
+        class_index, log_density = gaussians(1000, EQUAL, seed)
+        found = reliability(posterior(log_density, EQUAL)[:, 2], class_index == 2, np.ones(1000), bins=5)
+        pulls += [(each.fraction - each.score) / each.error for each in found.bins]
+    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.044)
+
+
+def test_bins_are_those_of_scikit_learn() -> None:
+    class_index, log_density = gaussians(1000, EQUAL)
+    score = posterior(log_density, EQUAL)[:, 0]
+    found = reliability(score, class_index == 0, np.ones(1000), bins=10)
+    fraction, mean = calibration_curve(class_index == 0, score, n_bins=10, strategy="quantile")
+    np.testing.assert_allclose([each.fraction for each in found.bins], fraction, atol=0.02)
+    np.testing.assert_allclose([each.score for each in found.bins], mean, atol=0.01)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 30), st.integers(1, 20))
+def test_every_event_is_in_one_bin(seed: int, number: int, values: int, bins: int) -> None:
+    rng = np.random.default_rng(seed)
+    score = rng.integers(0, values, number) / values
+    weight = rng.uniform(0.1, 1, number)
+    found = reliability(score, rng.random(number) < score, weight, bins=bins)
+    assert sum(each.share for each in found.bins) == pytest.approx(1)
+    assert all(a.high < b.low for a, b in zip(found.bins[:-1], found.bins[1:], strict=True))
+    assert sum(each.share * each.score for each in found.bins) == pytest.approx(
+        np.average(score, weights=weight)
+    )
+
+
+def loss(scores: np.ndarray, class_index: np.ndarray) -> float:
+    return float(-np.log(scores[np.arange(len(scores)), class_index]).mean())
+
+
+def test_temperature_scaling_undoes_a_temperature() -> None:
+    class_index, log_density = gaussians(50_000, EQUAL)
+    exact = posterior(log_density, EQUAL)
+    distorted = special.softmax(2.5 * np.log(exact), axis=1)
+    scaling = temperature_scaling(distorted, class_index, np.ones(50_000))
+    assert scaling.scale[0] == pytest.approx(0.4, rel=0.02)
+    np.testing.assert_allclose(scaling(distorted), exact, atol=0.01)
+
+
+def test_vector_scaling_undoes_scales_and_offsets() -> None:
+    class_index, log_density = gaussians(100_000, EQUAL)
+    exact = posterior(log_density, EQUAL)
+    distorted = special.softmax(1.5 * np.log(exact) + [0.5, -0.3, 0.0], axis=1)
+    scaling = vector_scaling(distorted, class_index, np.ones(100_000))
+    corrected = scaling(distorted)
+    assert loss(corrected, class_index) <= loss(distorted, class_index) - 0.02
+    np.testing.assert_allclose(scaling.scale, 1 / 1.5, rtol=0.03)
+    np.testing.assert_allclose(corrected, exact, atol=0.015)
+    assert sum(scaling.offset) == pytest.approx(0)
+
+
+def test_a_calibrated_score_stays_as_it_is() -> None:
+    class_index, log_density = gaussians(50_000, EQUAL)
+    exact = posterior(log_density, EQUAL)
+    for fit in (temperature_scaling, vector_scaling):
+        np.testing.assert_allclose(fit(exact, class_index, np.ones(50_000))(exact), exact, atol=0.015)
+
+
+def test_weight_two_is_a_doubled_event() -> None:
+    class_index, log_density = gaussians(500, EQUAL)
+    exact = posterior(log_density, EQUAL)
+    weight = np.random.default_rng(3).integers(1, 4, 500)
+    repeated = np.repeat(np.arange(500), weight)
+    for fit in (temperature_scaling, vector_scaling):
+        first = fit(exact, class_index, weight.astype(float))
+        second = fit(exact[repeated], class_index[repeated], np.ones(len(repeated)))
+        np.testing.assert_allclose(first.scale, second.scale, rtol=1e-3)
+        np.testing.assert_allclose(first.offset, second.offset, atol=1e-3)
+
+
+def test_another_mixture_gives_its_true_posterior() -> None:
+    shares = (0.9, 0.08, 0.02)
+    class_index, log_density = gaussians(50_000, shares)
+    learned = posterior(log_density, EQUAL)
+    shifted = in_mixture(learned, EQUAL, np.multiply(shares, 1234.5))
+    np.testing.assert_allclose(shifted, posterior(log_density, shares), atol=1e-12)
+    assert reliability(shifted[:, 2], class_index == 2, np.ones(50_000)).p_value > 0.01
+    assert reliability(learned[:, 2], class_index == 2, np.ones(50_000)).p_value < 1e-6
+    np.testing.assert_allclose(in_mixture(shifted, shares, EQUAL), learned, atol=1e-12)
+
+
+@pytest.mark.parametrize("wanted", [[1.0, 0.0], [1.0, -1.0], [1.0], [1.0, 1.0, 1.0]])
+def test_a_mixture_without_a_class_is_refused(wanted: list[float]) -> None:
+    with pytest.raises(
+        RequestError, match="wanted mixture: expected a positive number for each of 2 classes"
+    ):
+        in_mixture([[0.5, 0.5]], [1.0, 1.0], wanted)
+
+
+@pytest.mark.parametrize("fit", [temperature_scaling, vector_scaling])
+def test_weights_without_a_positive_sum_are_refused(fit) -> None:
+    with pytest.raises(TamisError, match="must have a positive sum; found 0 in 2 events"):
+        fit([[0.5, 0.5], [0.4, 0.6]], [0, 1], [1.0, -1.0])
+    with pytest.raises(TamisError, match="must have a positive sum; found 0 in 2 events"):
+        reliability([0.5, 0.5], [0, 1], [1.0, -1.0])

@@ -1,0 +1,114 @@
+"""Importance against a classifier of which everything is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import special
+from sklearn.inspection import permutation_importance as of_scikit_learn
+from sklearn.linear_model import LogisticRegression
+
+from tamis.errors import TamisError
+from tamis.evaluation.importance import correlated_groups, permutation_importance
+
+NAMES = ("strong", "weak", "useless", "echo")
+
+
+def sample(number: int = 4000, seed: int = 1):
+    """`echo` is a copy of `strong`; the score is exact and uses `strong` and `weak` alone."""
+    rng = np.random.default_rng(seed)
+    class_index = rng.integers(0, 2, number).astype(np.int32)
+    strong = rng.normal(np.where(class_index == 1, 1.0, -1.0))
+    weak = rng.normal(np.where(class_index == 1, 0.2, -0.2))
+    echo = strong + rng.normal(0, 0.01, number)
+    features = np.stack([strong, weak, rng.normal(size=number), echo], axis=1).astype(np.float32)
+    return features, class_index
+
+
+def predict(features: np.ndarray) -> np.ndarray:
+    signal = special.expit(2 * features[:, 0] + 0.4 * features[:, 1])
+    return np.stack([1 - signal, signal], axis=1)
+
+
+def alone(weight: np.ndarray | None = None, seed: int = 1):
+    features, class_index = sample(seed=seed)
+    weights = np.ones(len(features)) if weight is None else weight
+    groups = [(name,) for name in NAMES]
+    found = permutation_importance(
+        predict, features, class_index, weights, NAMES, np.random.default_rng(seed), groups=groups
+    )
+    return {each.features[0]: each for each in found}
+
+
+def test_a_feature_that_is_not_used_is_worth_nothing() -> None:
+    found = alone()
+    for name in ("useless", "echo"):
+        assert found[name].loss == 0.0
+        assert found[name].loss_interval == (0.0, 0.0)
+        assert found[name].auc == (0.0, 0.0)
+
+
+def test_importance_is_ordered_and_has_intervals() -> None:
+    found = alone()
+    assert list(found)[:2] == ["strong", "weak"]
+    for name in ("strong", "weak"):
+        low, high = found[name].loss_interval
+        assert low <= found[name].loss <= high
+        assert low > 0
+        assert found[name].auc[1] > 0
+
+
+def test_an_irrelevant_feature_of_a_fit_is_compatible_with_zero() -> None:
+    features, class_index = sample()
+    model = LogisticRegression(C=1e6).fit(features[:2000, :3], class_index[:2000])
+    found = permutation_importance(
+        lambda rows: model.predict_proba(rows), features[2000:, :3], class_index[2000:], np.ones(2000),
+        NAMES[:3], np.random.default_rng(1), groups=[(name,) for name in NAMES[:3]],
+    )  # fmt: skip
+    useless = next(each for each in found if each.features == ("useless",))
+    low, high = useless.loss_interval
+    width = (high - low) / 2
+    assert abs(useless.loss) < 3 * width
+
+
+def test_scikit_learn_finds_the_same() -> None:
+    features, class_index = sample()
+    model = LogisticRegression(C=1e6).fit(features[:, :3], class_index)
+    theirs = of_scikit_learn(
+        model, features[:, :3], class_index, scoring="roc_auc", n_repeats=5, random_state=1
+    )
+    ours = permutation_importance(
+        lambda rows: model.predict_proba(rows), features[:, :3], class_index, np.ones(len(features)),
+        NAMES[:3], np.random.default_rng(1), groups=[(name,) for name in NAMES[:3]],
+    )  # fmt: skip
+    by_name = {each.features[0]: each.auc[1] for each in ours}
+    np.testing.assert_allclose([by_name[name] for name in NAMES[:3]], theirs.importances_mean, atol=0.01)
+
+
+def test_an_event_of_weight_zero_changes_nothing() -> None:
+    weight = np.ones(len(sample()[0]))
+    weight[::2] = 0.0
+    half = alone(weight)["strong"].loss
+    assert half == pytest.approx(alone()["strong"].loss, rel=0.15)
+
+
+def test_correlated_features_are_exchanged_together() -> None:
+    features, class_index = sample()
+    groups = correlated_groups(features, NAMES)
+    assert groups == (("strong", "echo"), ("weak",), ("useless",))
+    found = permutation_importance(
+        predict, features, class_index, np.ones(len(features)), NAMES, np.random.default_rng(1)
+    )
+    assert found[0].features == ("strong", "echo")
+
+
+def test_constant_and_missing_features_stand_alone() -> None:
+    rng = np.random.default_rng(3)
+    features = np.stack([np.full(100, 5.0), rng.normal(size=100), np.full(100, np.nan)], axis=1)
+    assert correlated_groups(features, ["a", "b", "c"]) == (("a",), ("b",), ("c",))
+    assert correlated_groups(features[:, :1], ["a"]) == (("a",),)
+
+
+def test_names_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(TamisError, match="expected 2 numbers of each event"):
+        correlated_groups(np.zeros((5, 3)), ["a", "b"])

@@ -1,0 +1,121 @@
+"""Many choices of events at once give what one gets from each choice alone; bootstrap intervals cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tamis.errors import TamisError
+from tamis.evaluation.metrics import measure
+from tamis.evaluation.resampling import (
+    Resampler,
+    blocks,
+    bootstrap,
+    interval,
+    permuted_labels,
+    poisson_counts,
+)
+
+
+def events(seed: int, number: int, classes: int = 3, *, ties: bool = False, signed: bool = True):
+    rng = np.random.default_rng(seed)
+    class_index = np.r_[np.arange(classes), rng.integers(0, classes, number - classes)].astype(np.int32)
+    logits = rng.normal(size=(number, classes)) + np.eye(classes)[class_index]
+    if ties:
+        logits = logits.round()
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    weight = rng.uniform(0.5, 2, number) * np.where(signed & (rng.random(number) < 0.1), -1, 1)
+    weight[:classes] = 3.0
+    return scores, class_index, weight
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(30, 80), st.booleans())
+def test_each_choice_is_measured_as_if_it_were_alone(seed: int, number: int, ties: bool) -> None:
+    scores, class_index, weight = events(seed, number, ties=ties)
+    times = poisson_counts(5, number, np.random.default_rng(seed))
+    times[:, :6] += 1
+    found = Resampler(scores, class_index, weight).measure(times)
+    for number_of_choice, counts in enumerate(times):
+        repeated = np.repeat(np.arange(number), counts)
+        alone = measure(scores[repeated], class_index[repeated], weight[repeated])
+        assert found.loss[number_of_choice] == pytest.approx(alone.loss, rel=1e-9)
+        assert found.accuracy[number_of_choice] == pytest.approx(alone.accuracy, rel=1e-9)
+        areas = [np.nan if area is None else area for area in alone.auc]
+        np.testing.assert_allclose(found.auc[number_of_choice], areas, rtol=1e-9)
+
+
+def test_an_area_without_events_is_not_defined() -> None:
+    found = Resampler([[0.9, 0.1], [0.2, 0.8]], [0, 1], [1.0, 1.0]).measure(np.array([[1, 0], [1, 1]]))
+    assert np.isnan(found.auc[0]).all()
+    assert found.auc[1].tolist() == [1.0, 1.0]
+
+
+def test_a_sum_of_weights_that_is_not_positive_is_refused() -> None:
+    with pytest.raises(TamisError, match="must have a positive sum; found 0 in 2 events"):
+        Resampler([[0.9, 0.1], [0.2, 0.8]], [0, 1], [1.0, -1.0])
+
+
+def test_counts_are_poisson_numbers() -> None:
+    counts = poisson_counts(10, 100_000, np.random.default_rng(1)).ravel()
+    assert counts.mean() == pytest.approx(1, abs=5e-3)
+    observed = np.bincount(counts, minlength=6)[:6]
+    expected = stats.poisson.pmf(np.arange(6), 1) * counts.size
+    assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-3
+
+
+def test_the_bootstrap_depends_on_the_seed_alone_and_not_on_threads() -> None:
+    resampler = Resampler(*events(3, 500))
+    first, again, other = (bootstrap(resampler, 50, np.random.default_rng(seed)).loss for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+
+
+@pytest.mark.parametrize(("choices", "number"), [(199, 10), (199, 10**6), (3, 10**8), (1, 1)])
+def test_blocks_add_up(choices: int, number: int) -> None:
+    assert sum(blocks(choices, number)) == choices
+
+
+def test_labels_stay_within_their_groups() -> None:
+    labels = np.array([True, True, False, False, True, False])
+    groups = [np.array([0, 2, 4]), np.array([1, 3, 5])]
+    shuffled = permuted_labels(labels, groups, 300, np.random.default_rng(1))
+    assert (shuffled[:, groups[0]].sum(axis=1) == 2).all()
+    assert (shuffled[:, groups[1]].sum(axis=1) == 1).all()
+    np.testing.assert_allclose(shuffled[:, 1].mean(), 1 / 3, atol=0.1)
+
+
+def gaussian(rng: np.random.Generator, number: int, weights: str):
+    """Two classes whose exact posterior is the score; weights that do not depend on the score."""
+    class_index = rng.integers(0, 2, number)
+    x = rng.normal(np.where(class_index == 1, 0.75, -0.75))
+    signal = 1 / (1 + np.exp(-1.5 * x))
+    weight = np.ones(number)
+    if weights != "unit":
+        weight = rng.lognormal(0, 0.7, number)
+    if weights == "signed":
+        weight *= np.where(rng.random(number) < 0.1, -1, 1)
+    return np.stack([1 - signal, signal], axis=1), class_index, weight
+
+
+@pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
+def test_intervals_cover_the_truth(weights: str) -> None:
+    many = Resampler(*gaussian(np.random.default_rng(0), 2_000_000, "unit"))
+    truth = many.measure(np.ones((1, len(many)), np.uint8)).stacked()[0, :3]
+    assert truth[2] == pytest.approx(stats.norm.cdf(1.5 / np.sqrt(2)), abs=1e-3)
+    covered, toys = np.zeros(3), 1000
+    for toy in range(toys):
+        rng = np.random.default_rng((toy, 7))
+        replicas = bootstrap(Resampler(*gaussian(rng, 500, weights)), 100, rng).stacked()
+        for number in range(3):
+            low, high = interval(replicas[:, number])
+            covered[number] += low <= truth[number] <= high
+    assert (np.abs(covered / toys - 0.683) < 0.044).all(), covered / toys
+
+
+def test_an_interval_of_what_is_not_defined_is_none() -> None:
+    assert interval([1.0, np.nan]) is None
+    assert interval([]) is None

@@ -1,0 +1,129 @@
+"""A spectator that follows the score is found, an independent one is not."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tamis.errors import TamisError
+from tamis.evaluation.sculpting import Slice, dependence, mean_shift, shape_distance, slices
+
+
+def generator(seed: int = 1) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [lambda x: x, lambda x: -x, lambda x: x**3, lambda x: (x - 0.5) ** 2],
+    ids=["itself", "negative", "cube", "parabola"],
+)
+def test_a_copy_of_the_score_is_found(copy) -> None:
+    score = generator().random(3000)
+    found = dependence(copy(score), score, np.ones(3000), generator())
+    assert found is not None
+    assert found.p_value == 0.01
+    assert found.large
+    assert found.distance_correlation > 0.4
+
+
+def test_a_monotonous_copy_depends_wholly() -> None:
+    score = generator().random(3000)
+    found = dependence(np.exp(3 * score), score, np.ones(3000), generator())
+    assert found is not None
+    assert found.distance_correlation == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
+def test_an_independent_spectator_is_found_as_often_as_chance_has_it(weights: str) -> None:
+    p_values = []
+    for seed in range(100):
+        rng = generator(seed)
+        weight = np.ones(300) if weights == "unit" else rng.lognormal(0, 0.7, 300)
+        if weights == "signed":
+            weight *= np.where(rng.random(300) < 0.2, -1, 1)
+        found = dependence(rng.normal(size=300), rng.random(300), weight, rng, events=150)
+        assert found is not None
+        assert not (found.large and found.p_value > 0.01)
+        p_values.append(found.p_value)
+    assert np.mean(p_values) == pytest.approx(0.5, abs=0.09)
+    assert np.mean(np.array(p_values) <= 0.1) <= 0.19
+
+
+def test_weights_decide_which_events_matter() -> None:
+    rng = generator()
+    score, noise = rng.random(2000), rng.random(2000)
+    follows = np.arange(2000) % 2 == 0
+    spectator = np.where(follows, score, noise)
+    with_noise = dependence(spectator, score, np.where(follows, 1e-3, 1.0), generator())
+    with_copy = dependence(spectator, score, np.where(follows, 1.0, 1e-3), generator())
+    assert with_copy.distance_correlation > 0.9
+    assert with_noise.distance_correlation < 0.2
+
+
+@pytest.mark.parametrize("values", [np.full(100, 3.0), np.full(100, np.nan)])
+def test_a_spectator_without_values_depends_on_nothing(values: np.ndarray) -> None:
+    assert dependence(values, generator().random(100), np.ones(100), generator()) is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 60), st.integers(1, 8))
+def test_slices_hold_every_event_once(seed: int, events: int, number: int) -> None:
+    rng = generator(seed)
+    score, spectator = rng.integers(0, 9, events) / 9, rng.normal(size=events)
+    weight = rng.uniform(0.1, 2, events)
+    found = slices(spectator, score, weight, number=number)
+    assert len(found) <= number
+    assert all(a.high < b.low for a, b in itertools.pairwise(found))
+    sums = [weight[(score >= each.low) & (score <= each.high)].sum() for each in found]
+    assert np.dot(sums, [each.mean for each in found]) == pytest.approx(weight @ spectator, abs=1e-9)
+
+
+def test_the_error_of_a_mean_covers() -> None:
+    pulls = []
+    for seed in range(300):
+        rng = generator(seed)
+        weight = rng.lognormal(0, 0.5, 500) * np.where(rng.random(500) < 0.1, -1, 1)
+        found = slices(rng.normal(7, 2, 500), rng.random(500), weight, number=3)
+        pulls += [(each.mean - 7) / each.error for each in found]
+    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.044)
+
+
+def test_means_that_move_with_the_score_are_seen() -> None:
+    rng = generator()
+    score = rng.random(5000)
+    assert mean_shift(slices(rng.normal(size=5000), score, np.ones(5000))) < 5
+    # the outer fifths are 0.8 apart, and each mean of 1000 events has a deviation of (1 + 0.2^2 / 12)^(1/2)
+    expected = 0.8 / np.sqrt(2 * (1 + 0.04 / 12) / 1000)
+    found = mean_shift(slices(score + rng.normal(size=5000), score, np.ones(5000)))
+    assert found == pytest.approx(expected, abs=3)
+    assert mean_shift([Slice(0, 1, 1.0, 0.0, 3.0)]) is None
+
+
+def test_shapes_that_do_not_overlap_are_one_apart() -> None:
+    values = np.r_[np.zeros(500), np.ones(500)] + generator().normal(0, 0.01, 1000)
+    apart = shape_distance(values, values > 0.5, np.ones(1000))
+    # of half of the events that pass against all: sqrt(1 - log2(3) * 3/4 + 1/2)
+    assert apart == pytest.approx(np.sqrt(1.5 - 0.75 * np.log2(3)), abs=1e-6)
+    assert shape_distance(values, np.ones(1000), np.ones(1000)) == 0.0
+    random = shape_distance(values, np.arange(1000) % 2, np.ones(1000))
+    assert random < 0.15
+
+
+def test_nothing_that_passes_has_no_shape() -> None:
+    assert shape_distance([1.0, 2.0], [0, 0], [1.0, 1.0]) is None
+    assert shape_distance([1.0, 2.0], [1, 1], [1.0, -1.0]) is None
+
+
+def test_missing_values_are_left_out() -> None:
+    found = slices([1.0, np.nan, 3.0], [0.1, 0.2, 0.3], [1.0, 1.0, 1.0], number=1)
+    assert [each.mean for each in found] == [2.0]
+
+
+def test_arrays_of_other_lengths_are_refused() -> None:
+    with pytest.raises(TamisError, match="score: expected 3 events, found 2"):
+        slices([1.0, 2.0, 3.0], [0.1, 0.2], [1.0] * 3)

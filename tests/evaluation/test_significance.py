@@ -1,0 +1,172 @@
+"""Significances against closed forms and toys; cuts, bins and categories that can be counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tamis.errors import RequestError, TamisError
+from tamis.evaluation.significance import (
+    Requirements,
+    asimov_significance,
+    choose_bins,
+    combined,
+    count_above,
+    fill_bins,
+    fill_categories,
+    pyhf_workspace,
+    scan_cuts,
+)
+
+
+def test_it_is_s_over_the_root_of_b_for_small_signals() -> None:
+    assert asimov_significance(1.0, 1e6) == pytest.approx(1e-3, rel=1e-3)
+    assert asimov_significance(1.0, 1e4, 100.0) == pytest.approx(1 / np.sqrt(2e4), rel=1e-3)
+
+
+def test_it_is_the_median_significance_of_an_experiment() -> None:
+    # of Poisson counts: the p-value of the median count of signal and background
+    s, b = 30.0, 100.0
+    median = stats.poisson.median(s + b)
+    p_value = stats.poisson.sf(median - 1, b)
+    assert float(asimov_significance(s, b)) == pytest.approx(stats.norm.isf(p_value), abs=0.1)
+
+
+@given(st.floats(0.1, 1e4), st.floats(0.5, 1e5), st.floats(0, 1))
+def test_less_is_known_with_an_uncertainty(s: float, b: float, relative: float) -> None:
+    exact, spread = asimov_significance(s, b), asimov_significance(s, b, relative * b)
+    assert 0 <= spread <= exact * (1 + 1e-6)
+    assert asimov_significance(2 * s, b, relative * b) >= spread
+
+
+def test_a_tiny_uncertainty_changes_nothing() -> None:
+    for relative in (1e-6, 9.9e-5, 1.1e-4):
+        assert asimov_significance(5.0, 50.0, relative * 50) == pytest.approx(
+            float(asimov_significance(5.0, 50.0)), rel=1e-4
+        )
+
+
+def test_no_signal_has_no_significance() -> None:
+    assert asimov_significance([0.0, -3.0], [10.0, 10.0], 1.0).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("background", "uncertainty"), [(0.0, 0.0), (-1.0, 0.0), (1.0, -1.0)])
+def test_what_has_no_meaning_is_refused(background: float, uncertainty: float) -> None:
+    with pytest.raises(TamisError, match="expected a background above zero"):
+        asimov_significance(1.0, background, uncertainty)
+
+
+def search(number: int = 20_000, seed: int = 1):
+    """A signal at high scores over a falling background; the densities are 3 x^2 and 3 (1 - x)^2."""
+    rng = np.random.default_rng(seed)
+    is_signal = rng.random(number) < 0.5
+    score = np.where(is_signal, rng.beta(3, 1, number), rng.beta(1, 3, number))
+    weight = np.where(is_signal, 50.0, 1000.0) / (number / 2)
+    return score, is_signal, weight
+
+
+def test_a_scan_counts_what_passes_and_finds_the_best_cut() -> None:
+    score, is_signal, weight = search()
+    scan = scan_cuts(score, is_signal, weight)
+    assert (np.diff(scan.thresholds) < 0).all()
+    for place in (3, len(scan.thresholds) // 2, -1):
+        cut = scan.thresholds[place]
+        assert scan.signal[place] == pytest.approx(weight[is_signal & (score >= cut)].sum())
+        assert scan.background[place] == pytest.approx(weight[~is_signal & (score >= cut)].sum())
+    x = np.linspace(0.01, 0.9, 2000)
+    background = 1000 * (1 - x) ** 3
+    # 10,000 events of weight 0.1: the variance is a tenth of the sum
+    exact = asimov_significance(50 * (1 - x**3), background, np.sqrt(0.1 * background))
+    assert scan.best == pytest.approx(x[exact.argmax()], abs=0.05)
+    assert np.nanmax(scan.significance) == pytest.approx(exact.max(), rel=0.05)
+    found = count_above(scan.best, score, is_signal, weight)
+    assert found.significance == pytest.approx(np.nanmax(scan.significance))
+
+
+def test_a_cut_without_enough_background_says_nothing() -> None:
+    scan = scan_cuts([0.1, 0.9], [0, 1], [1.0, 1.0])
+    assert scan.best is None
+    assert np.isnan(scan.significance).all()
+    assert count_above(0.5, [0.1, 0.9], [0, 1], [1.0, 1.0]).significance is None
+
+
+def test_bins_are_worth_more_than_a_cut_and_keep_what_they_must() -> None:
+    requirements = Requirements(background=5.0, effective=20.0)
+    chosen = search(seed=1)
+    edges = choose_bins(*chosen, requirements, most=6)
+    assert (edges[0], edges[-1]) == (0.0, 1.0)
+    assert 3 <= len(edges) <= 7
+    assert (np.diff(edges) > 0).all()
+    quoted = fill_bins(edges, *search(seed=2), requirements)
+    cut = count_above(scan_cuts(*chosen, requirements).best, *search(seed=2), requirements)
+    assert quoted.significance > 1.02 * cut.significance
+    for each in fill_bins(edges, *chosen, requirements).bins:
+        assert each.background >= 5.0
+        assert each.effective >= 20.0 * (1 - 1e-9)
+    _, is_signal, weight = search(seed=2)
+    assert sum(each.signal for each in quoted.bins) == pytest.approx(weight[is_signal].sum())
+    assert sum(each.background for each in quoted.bins) == pytest.approx(weight[~is_signal].sum())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_no_other_two_bins_are_better(seed: int) -> None:
+    score, is_signal, weight = search(300, seed)
+    requirements = Requirements(background=1.0, effective=5.0)
+    edges = choose_bins(score, is_signal, weight, requirements, most=2)
+    best = fill_bins(edges, score, is_signal, weight, requirements).significance
+    for cut in np.unique(np.quantile(score, np.linspace(0.05, 0.95, 19), method="inverted_cdf")):
+        both = fill_bins((0.0, cut, 1.0), score, is_signal, weight, requirements)
+        if all(each.background >= 1 and each.effective >= 5 for each in both.bins):
+            # the candidates are not all cuts, and a bin more must bring one per cent
+            assert both.significance <= best * 1.03
+
+
+def test_a_sample_that_is_too_small_for_any_bin_is_refused() -> None:
+    with pytest.raises(TamisError, match="all events together hold 1 expected background events, at least 1"):
+        choose_bins([0.1, 0.9], [0, 1], [1.0, 1.0])
+
+
+def test_categories_hold_every_event_once() -> None:
+    rng = np.random.default_rng(4)
+    scores = rng.dirichlet([1, 1, 1], 3000)
+    class_index, weight = rng.integers(0, 3, 3000), rng.normal(1, 1, 3000)
+    categories = fill_categories(scores, class_index, weight, [2])
+    yields = np.array([each.yields for each in categories])
+    np.testing.assert_allclose(yields.sum(axis=0), np.bincount(class_index, weight, 3))
+    for number, each in enumerate(categories):
+        inside = scores.argmax(axis=1) == number
+        assert each.counts.signal == pytest.approx(weight[inside & (class_index == 2)].sum())
+        assert each.counts.background == pytest.approx(weight[inside & (class_index != 2)].sum())
+
+
+def test_a_workspace_holds_the_yields() -> None:
+    rng = np.random.default_rng(5)
+    score, class_index, weight = rng.random(500), rng.integers(0, 3, 500), rng.uniform(0.5, 1.5, 500)
+    edges = (0.0, 0.3, 0.8, 1.0)
+    names = ("top", "wjets", "higgs")
+    workspace = pyhf_workspace(edges, score, class_index, weight, names, [2], relative=0.1)
+    samples = workspace["channels"][0]["samples"]
+    for index, (name, sample) in enumerate(zip(names, samples, strict=True)):
+        inside = class_index == index
+        assert sample["name"] == name
+        expected, _ = np.histogram(score[inside], edges, weights=weight[inside])
+        np.testing.assert_allclose(sample["data"], expected)
+        errors, _ = np.histogram(score[inside], edges, weights=weight[inside] ** 2)
+        np.testing.assert_allclose(sample["modifiers"][0]["data"], np.sqrt(errors))
+    assert [sample["modifiers"][1]["type"] for sample in samples] == ["normsys", "normsys", "normfactor"]
+    total = np.sum([sample["data"] for sample in samples], axis=0)
+    np.testing.assert_allclose(workspace["observations"][0]["data"], total)
+
+
+def test_a_workspace_with_a_negative_yield_is_refused() -> None:
+    with pytest.raises(RequestError, match="class bkg has -1 expected events in bin 0 of the score"):
+        pyhf_workspace((0.0, 0.5, 1.0), [0.1, 0.9, 0.9], [0, 0, 1], [-1.0, 2.0, 1.0], ("bkg", "sig"), [1])
+
+
+def test_significances_add_in_squares() -> None:
+    assert combined([3.0, None, 4.0]) == 5.0
+    assert combined([]) == 0.0

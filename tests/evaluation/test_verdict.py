@@ -1,0 +1,141 @@
+"""The verdict fires at its nominal rate without overtraining, and finds a network that memorises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from tamis.config import Adam, Dense, Training
+from tamis.evaluation.verdict import LEVEL, Compared, Verdict, corrected_p_values, judge_overtraining
+from tamis.network.network import build_network, predict_scores
+from tamis.training.batches import WeightedInputs
+from tamis.training.loop import follow, train
+
+NAMES = ("bkg", "sig")
+
+
+def part(rng: np.random.Generator, number: int, weights: str, *, sharper: float = 1.0) -> Compared:
+    """Events whose weights depend on the score; `sharper` is how much surer of itself the network is."""
+    class_index = np.r_[[0, 1] * 5, rng.integers(0, 2, number - 10)].astype(np.int32)
+    x = rng.normal(np.where(class_index == 1, 0.7, -0.7))
+    signal = 1 / (1 + np.exp(-1.4 * sharper * x))
+    weight = np.ones(number)
+    if weights in ("varying", "signed"):
+        weight = rng.lognormal(0.3 * x, 1.0)
+    if weights == "signed":
+        weight = weight * np.where(rng.random(number) < 0.1 + 0.1 * (x > 0), -1, 1)
+    weight[:10] = 5.0
+    scores = np.stack([1 - signal, signal], axis=1).astype(np.float32)
+    return Compared(scores, class_index, weight, np.where(class_index == 1, 3.0, 1.0))
+
+
+def judged(training: Compared, test: Compared, seed: Any = 1, **more: Any) -> Verdict:
+    found = judge_overtraining(training, test, NAMES, generator=np.random.default_rng(seed), **more)
+    assert found is not None
+    return found
+
+
+@pytest.mark.slow  # 2000 toys of each kind: the rate has to be known to half a percent
+@pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
+def test_it_fires_at_the_nominal_rate(weights: str) -> None:
+    fired = []
+    for toy in range(2000):
+        rng = np.random.default_rng((toy, 3))
+        training, test = part(rng, 150, weights), part(rng, 100, weights)
+        own = np.random.default_rng((toy, 4))
+        verdict = judge_overtraining(training, test, NAMES, generator=own, permutations=99, bootstraps=0)
+        if verdict is not None:  # few heavy negative events can make the sum of a class negative
+            fired.append(verdict.overtrained)
+    assert len(fired) >= 1990
+    assert 0.035 <= np.mean(fired) <= 0.065
+
+
+@pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
+def test_it_finds_scores_that_are_too_sure_in_training(weights: str) -> None:
+    rng = np.random.default_rng(5)
+    found = [
+        judged(part(rng, 1000, weights, sharper=2.5), part(rng, 1000, weights), toy, bootstraps=0).overtrained
+        for toy in range(20)
+    ]
+    assert sum(found) >= 19
+
+
+def test_a_network_that_memorises_is_found() -> None:
+    rng = np.random.default_rng(6)
+    class_index = rng.integers(0, 2, 600).astype(np.int32)
+    inputs = (rng.normal(size=(600, 5)) + 0.3 * class_index[:, None]).astype(np.float32)
+    learned = WeightedInputs(inputs[:300], class_index[:300], np.ones(300))
+    network = build_network(5, 2, [Dense(nodes=64, activation="relu")] * 2, key=jax.random.key(0))
+    settings = Training(
+        optimizer=Adam(learning_rate=0.01), schedule="constant", average=None, batch_size=64, epochs=60,
+        early_stopping=None,
+    )  # fmt: skip
+    trained = follow(train(network, learned, learned, settings, seed=1))
+    scores = predict_scores(trained.network, inputs)
+    ones = np.ones(300)
+    verdict = judged(
+        Compared(scores[:300], class_index[:300], ones, ones),
+        Compared(scores[300:], class_index[300:], ones, ones),
+    )
+    assert verdict.overtrained
+    assert verdict.p_value == pytest.approx(1 / 200)
+    loss = next(each for each in verdict.comparisons if each.quantity == "loss")
+    assert loss.interval is not None
+    assert loss.difference < loss.interval[1] < 0
+    assert verdict.sentence.startswith("Overtrained (p <= 0.005, corrected for 8 comparisons; most in ")
+    assert f"{loss.training:.4f} in training and {loss.test:.4f} in test" in verdict.sentence
+
+
+def test_a_network_that_is_better_in_test_is_not_overtrained_in_its_loss() -> None:
+    rng = np.random.default_rng(7)
+    verdict = judged(part(rng, 500, "unit", sharper=0.2), part(rng, 500, "unit"), bootstraps=0)
+    loss = next(each for each in verdict.comparisons if each.quantity == "loss")
+    assert loss.difference > 0
+    assert loss.p_value > 0.9
+
+
+def test_the_same_events_in_both_parts_give_no_sign() -> None:
+    events = part(np.random.default_rng(8), 300, "signed")
+    verdict = judged(events, events)
+    assert not verdict.overtrained
+    assert all(each.difference == pytest.approx(0, abs=1e-12) for each in verdict.comparisons)
+    assert verdict.sentence.startswith("No sign of overtraining (p = ")
+
+
+def test_everything_that_is_quoted_is_compared() -> None:
+    rng = np.random.default_rng(9)
+    verdict = judged(part(rng, 200, "unit"), part(rng, 200, "unit"))
+    kinds = [(each.quantity, each.class_name, each.score) for each in verdict.comparisons]
+    assert kinds == [
+        ("loss", None, None), ("accuracy", None, None), ("auc", "bkg", None), ("auc", "sig", None),
+        ("score", "bkg", "bkg"), ("score", "bkg", "sig"), ("score", "sig", "bkg"), ("score", "sig", "sig"),
+    ]  # fmt: skip
+    for each in verdict.comparisons:
+        assert 0 < each.p_value <= each.corrected <= 1
+    assert verdict.p_value == min(each.corrected for each in verdict.comparisons)
+    written = verdict.to_dict()
+    assert written["p_value"] == verdict.p_value
+    assert written["level"] == LEVEL
+    assert len(written["comparisons"]) == 8
+
+
+def test_the_result_depends_on_the_generator_alone() -> None:
+    rng = np.random.default_rng(10)
+    training, test = part(rng, 300, "signed"), part(rng, 300, "signed")
+    assert judged(training, test, 1).to_dict() == judged(training, test, 1).to_dict()
+
+
+def test_without_a_positive_sum_of_weights_there_is_no_verdict() -> None:
+    events = part(np.random.default_rng(11), 100, "unit")
+    nothing = Compared(
+        events.scores, events.class_index, np.where(events.class_index == 0, -1.0, 1.0), events.factor
+    )
+    assert judge_overtraining(events, nothing, NAMES, generator=np.random.default_rng(1)) is None
+
+
+def test_what_cannot_be_computed_counts_as_larger() -> None:
+    single, corrected = corrected_p_values(np.array([5.0]), np.array([[1.0], [np.nan], [2.0]]))
+    assert single.tolist() == corrected.tolist() == [0.5]
