@@ -87,13 +87,13 @@ METHODS: dict[str, tuple[str, Callable[[Sample, Sample, int], Predict]]] = {
     "lightgbm": ("LightGBM", fit_lightgbm),
     "plain": ("tamis, default", fit_tamis),
     "plain-averaged": (
-        "tamis, mean of 6",
-        lambda training, validation, seed: fit_tamis(training, validation, seed, networks=6),
+        "tamis, mean of 4",
+        lambda training, validation, seed: fit_tamis(training, validation, seed, networks=4),
     ),
     "symmetric": ("tamis, with symmetries", fit_symmetric),
     "averaged": (
-        "tamis, with symmetries, mean of 6",
-        lambda training, validation, seed: fit_symmetric(training, validation, seed, networks=6),
+        "tamis, with symmetries, mean of 4",
+        lambda training, validation, seed: fit_symmetric(training, validation, seed, networks=4),
     ),
 }
 
