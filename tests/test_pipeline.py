@@ -287,3 +287,38 @@ def test_a_discriminant_is_drawn_beside_the_network(two_classes: Make) -> None:
     found = run.evaluation.to_dict()["reference"]["sig"]
     assert found["auc"] == pytest.approx(0.8556, abs=0.05)
     assert set(run.evaluation.limit_curves) == {1}
+
+
+@pytest.mark.parametrize("split", [{}, {"folds": 3}])
+def test_features_are_weighed_and_spectators_compared(two_classes: Make, split: dict[str, Any]) -> None:
+    config = two_classes(
+        1500,
+        features=["x", "y"],
+        spectators=["w", {"name": "copy", "expression": "3 - x"}],
+        split=split,
+        evaluation={"luminosity": {"of_weights": 10, "quoted": 40}, "background_uncertainty": 0.1},
+    )
+    run = tamis.train(parse_config(config))
+    written = json.loads(json.dumps(run.metrics(), allow_nan=False))
+    importance = {each["features"][0]: each for each in written["importance"]}
+    assert importance["x"]["loss_interval"][0] > 10 * abs(importance["y"]["loss"])
+    sculpting = written["sculpting"]
+    assert len(sculpting["cuts"]) == 3
+    for name in ("bkg", "sig"):
+        copy, other = sculpting["spectators"]["copy"][name], sculpting["spectators"]["w"][name]
+        # with folds the scores are those of three networks
+        assert copy["dependence"]["distance_correlation"] > (0.75 if split else 0.9)
+        assert copy["warning"].startswith(f"copy of {name} depends on the score: distance correlation 0.")
+        assert other["warning"] is None
+        assert copy["shapes"][0] > copy["shapes"][2]
+    search = written["search"]
+    assert search["events_per_weight"] == 4.0
+    yields = [each["yields"] for each in search["categories"].values()]
+    for name in ("bkg", "sig"):
+        total = run.metrics()["test"]["sum_of_weights"][name]
+        if not split:
+            total = sum(written[part]["sum_of_weights"][name] for part in ("training", "validation", "test"))
+        assert sum(each[name] for each in yields) == pytest.approx(4.0 * total)
+    assert sum(each["background"] for each in search["bins"]["bins"]) == pytest.approx(
+        sum(each["background"] for each in search["categories"].values())
+    )

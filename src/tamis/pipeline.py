@@ -32,7 +32,10 @@ from tamis.data.split import (
 )
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
+from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.evaluation import Evaluation, ScoredEvents, SearchPlan, evaluate_classifier
+from tamis.evaluation.importance import EVENTS as ENOUGH_EVENTS
+from tamis.evaluation.importance import Importance, permutation_importance
 from tamis.evaluation.monitors import best_significance, mean_auc
 from tamis.expressions import parse
 from tamis.files import sha256
@@ -239,7 +242,8 @@ def train(config: Config, watch: Watch | None = None, *, choices: Choices | None
         classifier, members = fit(config, prepared, watch, choices)
     with clock("evaluation"):
         parts = score(classifier, prepared.events)
-        evaluation = evaluate(config, prepared, parts)
+        importance = weigh_features(config, classifier, prepared, parts[PARTS[TEST]])
+        evaluation = evaluate(config, prepared, parts, importance)
     return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds)
 
 
@@ -678,7 +682,35 @@ def score(classifier: Classifier, events: Events) -> dict[str, ScoredPart]:
     return {**parts, PARTS[TEST]: ScoredPart(np.arange(len(events)), unseen)}
 
 
-def evaluate(config: Config, prepared: Prepared, scored: Mapping[str, ScoredPart]) -> Evaluation:
+def weigh_features(
+    config: Config, classifier: Classifier, prepared: Prepared, test: ScoredPart
+) -> tuple[Importance, ...]:
+    """Measure what each feature is worth, on test events in the mixture that the network learned."""
+    events, rows = prepared.events, test.rows
+    generator = np.random.default_rng((config.seed, 5))
+    if len(rows) > ENOUGH_EVENTS:
+        rows = generator.choice(rows, ENOUGH_EVENTS, replace=False)
+    class_index = events.class_index[rows]
+    weight = events.weight[rows] * prepared.weighed.factors[class_index]
+    if positive_sum(weight) is None:
+        return ()
+    fold = None if classifier.folds is None else events.fold[rows]
+    return permutation_importance(
+        lambda features: classifier.scores(features, fold),
+        events.features[rows],
+        class_index,
+        weight,
+        [feature.name for feature in config.features],
+        generator,
+    )
+
+
+def evaluate(
+    config: Config,
+    prepared: Prepared,
+    scored: Mapping[str, ScoredPart],
+    importance: tuple[Importance, ...] = (),
+) -> Evaluation:
     """Compute all results from the scores of all used events.
 
     With cross-training an event is training for one network and test for another. Training and test are compared
@@ -694,6 +726,7 @@ def evaluate(config: Config, prepared: Prepared, scored: Mapping[str, ScoredPart
             weight=events.weight[rows],
             factor=factors[events.class_index[rows]],
             reference={key: values[rows] for key, values in events.reference.items()},
+            spectators={key: values[rows] for key, values in events.spectators.items()},
             compared=None if config.split.folds is None else events.fold[rows] % 2 == (name == PARTS[TEST]),
         )
     return evaluate_classifier(
@@ -702,6 +735,7 @@ def evaluate(config: Config, prepared: Prepared, scored: Mapping[str, ScoredPart
         working_points=config.evaluation.working_points,
         densities=isinstance(config.evaluation.reference, LogDensity),
         plan=search_plan(config),
+        importance=importance,
         seed=config.seed,
     )
 

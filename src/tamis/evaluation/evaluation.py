@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.calibration import Calibration, Mixture, judge_calibration
+from tamis.evaluation.importance import Importance
 from tamis.evaluation.limit import (
     DistanceToLimit,
     DistanceToReference,
@@ -20,7 +22,8 @@ from tamis.evaluation.limit import (
 from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
 from tamis.evaluation.resampling import Resampler, bootstrap, interval
-from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curves
+from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve, roc_curves
+from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.significance import Expected, Requirements, Search, judge_search
 from tamis.evaluation.verdict import BOOTSTRAPS, Compared, Verdict, judge_overtraining
 
@@ -37,6 +40,7 @@ class ScoredEvents:
         weight: signed physics weight, [n].
         factor: training factor of the event's class, [n].
         reference: known log-densities or discriminants by class, [n] each.
+        spectators: columns that the network never saw, [n] each.
         compared: which events the comparison of training and test may use, so that none is in both, [n]; None for
             all of them.
     """
@@ -46,6 +50,7 @@ class ScoredEvents:
     weight: Float64
     factor: Float64
     reference: Mapping[str, Float64]
+    spectators: Mapping[str, Float64] = field(default_factory=dict)
     compared: NDArray[np.bool_] | None = None
 
 
@@ -124,6 +129,9 @@ class Evaluation:
         intervals: of the numbers of the test events, `physics` and `balanced`.
         calibration: whether the scores are probabilities; None where the weights have no positive sum.
         search: what the signal score is worth in a search; None without a signal class or without a background.
+        importance: what each feature is worth.
+        sculpting: what the signal score does to each spectator in each class; nothing without a signal class.
+        sculpting_cuts: thresholds of the signal score behind which shapes are compared.
     """
 
     class_names: tuple[str, ...]
@@ -138,6 +146,9 @@ class Evaluation:
     intervals: Mapping[str, Intervals]
     calibration: Calibration | None
     search: Search | None
+    importance: tuple[Importance, ...]
+    sculpting: tuple[Sculpting, ...]
+    sculpting_cuts: tuple[float, ...]
 
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
@@ -158,6 +169,8 @@ class Evaluation:
             for name, points in zip(names, self.working_points, strict=True)
         }
         numbers["calibration"] = None if self.calibration is None else self.calibration.to_dict(names)
+        numbers["importance"] = [each.to_dict(names) for each in self.importance]
+        numbers["sculpting"] = self._sculpting()
         numbers["search"] = None if self.search is None else self.search.to_dict(names)
         if self.limit is not None:
             numbers["limit"] = {
@@ -173,6 +186,12 @@ class Evaluation:
                 for name, found in self.references.items()
             }
         return numbers
+
+    def _sculpting(self) -> dict[str, Any]:
+        spectators: dict[str, dict[str, Any]] = {}
+        for each in self.sculpting:
+            spectators.setdefault(each.spectator, {})[each.class_name] = each.to_dict()
+        return {"cuts": list(self.sculpting_cuts), "spectators": spectators}
 
     def _overtraining(self) -> dict[str, Any]:
         smallest = self.smallest_p_value
@@ -203,6 +222,7 @@ def evaluate_classifier(
     working_points: Sequence[float],
     densities: bool = False,
     plan: SearchPlan = SearchPlan(),
+    importance: tuple[Importance, ...] = (),
     seed: int = 0,
 ) -> Evaluation:
     """Compute all results.
@@ -213,12 +233,14 @@ def evaluate_classifier(
         working_points: signal efficiencies that tables quote.
         densities: whether `reference` holds the log-density of every class, not discriminants.
         plan: what a search with the signal score would look like.
+        importance: what each feature is worth, from `permutation_importance`.
         seed: of the permutations and bootstrap samples.
     """
     generator = np.random.default_rng((seed, 4))
     training, test = parts["training"], parts["test"]
     curves = roc_curves(test.scores, test.class_index, test.weight)
     limit = _limit(test, class_names) if densities else None
+    cuts, sculpting = _sculpting(test, plan, class_names, working_points, generator)
     references = {} if densities else _references(test, class_names)
     return Evaluation(
         class_names=tuple(class_names),
@@ -242,7 +264,32 @@ def evaluate_classifier(
         },
         calibration=judge_calibration(*(_mixture(parts[name]) for name in ("validation", "test"))),
         search=_search(parts, plan, len(class_names)),
+        importance=importance,
+        sculpting=sculpting,
+        sculpting_cuts=cuts,
     )
+
+
+def _sculpting(
+    test: ScoredEvents,
+    plan: SearchPlan,
+    class_names: Sequence[str],
+    working_points: Sequence[float],
+    generator: np.random.Generator,
+) -> tuple[tuple[float, ...], tuple[Sculpting, ...]]:
+    """Give the cuts on the signal score at the working points, and what the score does to each spectator."""
+    if not 0 < len(plan.signal) < len(class_names) or not test.spectators:
+        return (), ()
+    score = test.scores[:, list(plan.signal)].sum(axis=1)
+    of_signal = np.isin(test.class_index, list(plan.signal))
+    if positive_sum(test.weight[of_signal]) is None or positive_sum(test.weight[~of_signal]) is None:
+        return (), ()
+    points = background_rejection(roc_curve(score, of_signal, test.weight), working_points)
+    cuts = tuple(point.threshold for point in points)
+    found = measure_sculpting(
+        test.spectators, score, test.class_index, test.weight, class_names, cuts, generator
+    )
+    return cuts, found
 
 
 def _mixture(events: ScoredEvents) -> Mixture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -19,7 +20,7 @@ Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
 EVENTS = 50_000
-"""Events that the importance is computed of, at most."""
+"""Events of which the importance is known well enough."""
 CORRELATED = 0.8
 """Size of the rank correlation from which features are exchanged together."""
 BOOTSTRAPS = 100
@@ -43,6 +44,19 @@ class Importance:
     loss_interval: tuple[float, float] | None
     auc: tuple[float, ...]
     auc_interval: tuple[tuple[float, float] | None, ...]
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+        return {
+            "features": list(self.features),
+            "loss": self.loss,
+            "loss_interval": self.loss_interval,
+            "auc": {
+                name: value if np.isfinite(value) else None
+                for name, value in zip(class_names, self.auc, strict=True)
+            },
+            "auc_interval": dict(zip(class_names, self.auc_interval, strict=True)),
+        }
 
 
 def correlated_groups(
@@ -100,7 +114,7 @@ def permutation_importance(
 
     Args:
         predict: gives the scores, [n_events, n_classes], of features, [n_events, n_features].
-        features: of test events, [n_events, n_features]; at most `EVENTS` of them are used, drawn at random.
+        features: of test events, [n_events, n_features]; `EVENTS` of them are enough.
         class_index: the true class, [n_events].
         weight: signed weight, [n_events].
         names: of the features.
@@ -115,9 +129,6 @@ def permutation_importance(
         TamisError: the arrays do not fit together, or the weights have no positive sum.
     """
     weights = weights_of(weight, len(features))
-    if len(features) > EVENTS:
-        rows = generator.choice(len(features), EVENTS, replace=False)
-        features, class_index, weights = features[rows], class_index[rows], weights[rows]
     groups = groups or correlated_groups(features, names)
     before = Resampler(predict(features), class_index, weights)
     size = np.abs(weights) / np.abs(weights).sum()

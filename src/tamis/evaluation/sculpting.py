@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -231,3 +232,89 @@ def mean_shift(found: Sequence[Slice]) -> float | None:
         if (spread := float(np.hypot(a.error, b.error))) > 0
     ]
     return max(shifts) if shifts else None
+
+
+@dataclass(frozen=True)
+class Sculpting:
+    """What the score does to one spectator in one class.
+
+    Args:
+        spectator: its name.
+        class_name: the true class.
+        slices: means in slices of the score.
+        shift: largest difference of two means, in its standard deviations; None where there are not two.
+        dependence: of spectator and score; None where one of them is constant, or there are few events.
+        shapes: for each cut the Jensen-Shannon distance of the shape behind it; None where nothing passes.
+    """
+
+    spectator: str
+    class_name: str
+    slices: tuple[Slice, ...]
+    shift: float | None
+    dependence: Dependence | None
+    shapes: tuple[float | None, ...]
+
+    @property
+    def warning(self) -> str:
+        """A sentence where the score sculpts the spectator; else an empty text."""
+        if self.dependence is None or not self.dependence.large:
+            return ""
+        return (
+            f"{self.spectator} of {self.class_name} depends on the score: distance correlation "
+            f"{self.dependence.distance_correlation:.2f} (p <= {self.dependence.p_value:g})."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+        return {
+            "slices": [vars(each) for each in self.slices],
+            "shift": self.shift,
+            "dependence": None if self.dependence is None else vars(self.dependence),
+            "shapes": list(self.shapes),
+            "warning": self.warning or None,
+        }
+
+
+def measure_sculpting(
+    spectators: Mapping[str, ArrayLike],
+    score: ArrayLike,
+    class_index: NDArray[np.integer[Any]],
+    weight: ArrayLike,
+    class_names: Sequence[str],
+    cuts: Sequence[float],
+    generator: Generator,
+) -> tuple[Sculpting, ...]:
+    """Measure what a score does to each spectator in each class.
+
+    Args:
+        spectators: [n_events] each.
+        score: [n_events].
+        class_index: the true class, [n_events].
+        weight: signed physics weight, [n_events].
+        class_names: in the order of the class indices.
+        cuts: thresholds of the score behind which shapes are compared.
+        generator: where the random numbers come from.
+
+    Raises:
+        TamisError: the arrays do not fit together.
+    """
+    scores = real_numbers(score, "score")
+    weights = weights_of(weight, len(scores))
+    found = []
+    for name, values in spectators.items():
+        column = np.asarray(values, np.float64)
+        for index, class_name in enumerate(class_names):
+            inside = class_index == index
+            events = (column[inside], scores[inside], weights[inside])
+            means = slices(*events)
+            found.append(
+                Sculpting(
+                    name,
+                    class_name,
+                    means,
+                    mean_shift(means),
+                    dependence(*events, generator),
+                    tuple(shape_distance(events[0], events[1] >= cut, events[2]) for cut in cuts),
+                )
+            )
+    return tuple(found)

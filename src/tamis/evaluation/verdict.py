@@ -68,6 +68,13 @@ class Comparison:
             case _:
                 return f"the {self.quantity}"
 
+    @property
+    def most(self) -> str:
+        """Say that this comparison deviates most, and by how much."""
+        if self.quantity == "score":
+            return f"most differs {self.name}, whose distributions are {self.difference:.4f} apart"
+        return f"most differs {self.name}, by {self.difference:+.4f}"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -109,7 +116,9 @@ class Verdict:
         sure = f"p {'<=' if least else '='} {found:.3g}"
         count = len(self.comparisons)
         if self.overtrained:
-            return f"Overtrained ({sure}, corrected for {count} comparisons; most in {self.worst.name}): {gap}, {size}."
+            return (
+                f"Overtrained ({sure}, corrected for {count} comparisons): {gap}, {size}; {self.worst.most}."
+            )
         return f"No sign of overtraining ({sure}, corrected for {count} comparisons): {gap}, {size}."
 
     def to_dict(self) -> dict[str, Any]:
