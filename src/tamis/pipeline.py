@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tamis.classifier import Classifier, Member
 from tamis.config import BinaryCrossEntropy, Config, LogDensity, Symmetry
 from tamis.data.events import Events, SampleReading, read_events
-from tamis.data.ledger import Ledger, SampleAccount, Tally, tally
+from tamis.data.ledger import Ledger, SampleAccount, Tally, exact_float, tally, total
 from tamis.data.plan import Quantity, SamplePlan, plan_sample, quantity
 from tamis.data.schema import FileSchema
 from tamis.data.sources import check_schemas, expand_files, scan_usable_files
@@ -727,6 +727,7 @@ def evaluate(
             factor=factors[events.class_index[rows]],
             reference={key: values[rows] for key, values in events.reference.items()},
             spectators={key: values[rows] for key, values in events.spectators.items()},
+            identity=events.identity[rows],
             compared=None if config.split.folds is None else events.fold[rows] % 2 == (name == PARTS[TEST]),
         )
     return evaluate_classifier(
@@ -736,8 +737,20 @@ def evaluate(
         densities=isinstance(config.evaluation.reference, LogDensity),
         plan=search_plan(config),
         importance=importance,
+        left_out=left_out(config, prepared.ledger),
         seed=config.seed,
     )
+
+
+def left_out(config: Config, ledger: Ledger) -> NDArray[np.float64] | None:
+    """Give the sum of weights that the policy for negative weights left out of the training, by class."""
+    if config.weights.negative != "drop":
+        return None
+    sums = np.zeros(len(config.class_names))
+    for each in ledger.samples:
+        dropped = total(each.dropped.values())
+        sums[config.class_names.index(each.class_name)] += exact_float(dropped.weights)
+    return sums if sums.any() else None
 
 
 def search_plan(config: Config) -> SearchPlan:

@@ -158,3 +158,20 @@ def test_weights_without_a_positive_sum_are_refused(fit) -> None:
         fit([[0.5, 0.5], [0.4, 0.6]], [0, 1], [1.0, -1.0])
     with pytest.raises(TamisError, match="must have a positive sum; found 0 in 2 events"):
         reliability([0.5, 0.5], [0, 1], [1.0, -1.0])
+
+
+@pytest.mark.parametrize("signal_share", [0.5, 0.04])
+def test_classes_of_other_sizes_and_weights_do_not_look_uncalibrated(signal_share: float) -> None:
+    p_values = []
+    for seed in range(200):
+        rng = np.random.default_rng((seed, 2))
+        is_class = rng.random(6000) < signal_share
+        x = rng.normal(np.where(is_class, 1.0, 0.0))
+        # balanced: each class has the same sum of weights, one of them with negative weights
+        weight = np.where(is_class, 0.5 / signal_share, 0.5 / (1 - signal_share))
+        sign = np.where(is_class & (rng.random(6000) < 0.1), -1, 1)
+        weight = weight * sign * np.where(is_class, 1 / 0.8, 1)
+        p_values.append(reliability(special.expit(x - 0.5), is_class, weight).p_value)
+    # few heavy events make the chi-square of some bins a little too small: it errs on the safe side
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.1
+    assert 0.38 <= np.mean(np.array(p_values) > 0.5) <= 0.7

@@ -109,6 +109,15 @@ def test_constant_and_missing_features_stand_alone() -> None:
     assert correlated_groups(features[:, :1], ["a"]) == (("a",),)
 
 
+def test_ties_do_not_make_features_correlated_nor_hide_that_they_are() -> None:
+    rng = np.random.default_rng(4)
+    sparse = np.where(rng.random((5000, 2)) < 0.95, 0.0, rng.random((5000, 2)))
+    binary = rng.integers(0, 2, 5000).astype(float)
+    missing = np.where(binary == 1, np.nan, 0.0)
+    features = np.column_stack([sparse, binary, 1 - binary, missing])
+    assert correlated_groups(features, list("abcde")) == (("a",), ("b",), ("c", "d", "e"))
+
+
 def test_names_that_do_not_fit_are_refused() -> None:
     with pytest.raises(TamisError, match="expected 2 numbers of each event"):
         correlated_groups(np.zeros((5, 3)), ["a", "b"])

@@ -10,15 +10,18 @@ from scipy import stats
 
 from tamis.errors import RequestError, TamisError
 from tamis.evaluation.significance import (
+    Counts,
+    Expected,
     Requirements,
     asimov_significance,
     choose_bins,
-    combined,
     count_above,
     fill_bins,
     fill_categories,
+    judge_search,
     pyhf_workspace,
     scan_cuts,
+    together,
 )
 
 
@@ -167,6 +170,34 @@ def test_a_workspace_with_a_negative_yield_is_refused() -> None:
         pyhf_workspace((0.0, 0.5, 1.0), [0.1, 0.9, 0.9], [0, 0, 1], [-1.0, 2.0, 1.0], ("bkg", "sig"), [1])
 
 
-def test_significances_add_in_squares() -> None:
-    assert combined([3.0, None, 4.0]) == 5.0
-    assert combined([]) == 0.0
+def test_bins_without_a_common_uncertainty_add_in_squares() -> None:
+    counts = [Counts(s, b, 0.0, 100.0, None) for s, b in ((30.0, 100.0), (5.0, 400.0), (3.0, 0.0))]
+    alone = [float(asimov_significance(each.signal, each.background)) for each in counts[:2]]
+    assert together(counts) == pytest.approx(np.hypot(*alone))
+    assert together([]) == 0.0
+
+
+def test_a_score_that_tells_nothing_gains_nothing_from_bins() -> None:
+    whole = Counts(100.0, 10_000.0, 0.0, 1e6, None)
+    tenth = Counts(10.0, 1000.0, 0.0, 1e5, None)
+    one, ten = together([whole], 0.1), together([tenth] * 10, 0.1)
+    assert ten == pytest.approx(one, rel=0.02)
+    assert one == pytest.approx(float(asimov_significance(100.0, 10_000.0, 1000.0)), rel=0.02)
+    rng = np.random.default_rng(1)
+    found = judge_search(*[
+        Expected(np.stack([1 - score, score], axis=1), np.arange(20_000) % 2, np.tile([1.0, 0.01], 10_000))
+        for score in rng.random((2, 20_000))
+    ], [1], Requirements(relative=0.1))  # fmt: skip
+    assert found.binning.significance < 0.2
+
+
+def test_ten_events_of_a_tenth_are_one_expected_event() -> None:
+    # summed one after the other they are a little less than one
+    events = Expected(np.array([[0.6, 0.4]] * 11), np.array([0] * 10 + [1]), np.full(11, 0.1))
+    assert judge_search(events, events, [1]).binning.edges == (0.0, 1.0)
+
+
+def test_a_small_uncertainty_of_a_large_background_counts() -> None:
+    for uncertainty in (9e5, 1.01e6):
+        expected = 1e5 / np.sqrt(1e10 + uncertainty**2)
+        assert asimov_significance(1e5, 1e10, uncertainty) == pytest.approx(expected, rel=1e-3)

@@ -140,3 +140,38 @@ def test_without_a_positive_sum_of_weights_there_is_no_verdict() -> None:
 def test_what_cannot_be_computed_counts_as_larger() -> None:
     single, corrected = corrected_p_values(np.array([5.0]), np.array([[1.0], [np.nan], [2.0]]))
     assert single.tolist() == corrected.tolist() == [0.5]
+
+
+def test_a_network_that_gives_all_events_the_same_scores_is_not_overtrained() -> None:
+    # the sums differ by rounding alone
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        parts = []
+        for number in (2000, 1000):
+            class_index = rng.integers(0, 2, number).astype(np.int32)
+            factor = np.where(class_index == 1, 1.37, 0.61)
+            scores = np.full((number, 2), 0.5, np.float32)
+            parts.append(Compared(scores, class_index, rng.exponential(size=number), factor))
+        assert judged(*parts, seed, bootstraps=0).p_value == 1.0
+
+
+def test_events_of_one_identity_are_exchanged_together() -> None:
+    fired = []
+    for toy in range(100):
+        rng = np.random.default_rng((toy, 9))
+        parts = []
+        for first in (0, 1000):
+            few = part(rng, 100, "unit")
+            again = np.repeat(np.arange(100), 4)
+            parts.append(
+                Compared(
+                    few.scores[again],
+                    few.class_index[again],
+                    few.weight[again],
+                    few.factor[again],
+                    again + first,
+                )
+            )
+        fired.append(judged(*parts, toy, permutations=99, bootstraps=0).overtrained)
+    # single events would fire in most of the toys
+    assert np.mean(fired) <= 0.14

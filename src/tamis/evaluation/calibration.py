@@ -28,7 +28,7 @@ BINS = 15
 
 
 LEAST = 5.0
-"""Effective events that a bin should expect of the class, and of the rest, to count in a chi-square."""
+"""Effective events that a bin should have of the class, and of the rest, to count in a chi-square."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class ReliabilityBin:
         high: largest score.
         score: weighted mean of the scores.
         fraction: weighted fraction that belongs to the class.
-        error: standard deviation of `fraction` if the scores are exact.
+        error: standard deviation of the difference of `fraction` and `score`.
         share: part of the sum of weights of all events.
         effective: effective number of events.
+        fewest: effective number of events of the class, or of the rest, whichever is smaller.
     """
 
     low: float
@@ -52,6 +53,7 @@ class ReliabilityBin:
     error: float
     share: float
     effective: float
+    fewest: float
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class Reliability:
 def reliability(score: ArrayLike, is_class: ArrayLike, weight: ArrayLike, *, bins: int = BINS) -> Reliability:
     """Compare the scores of one class with how often events belong to it.
 
-    The error of a bin is what it would be if the scores were exact: the root of the sum of w^2 p (1 - p), over the
-    sum of w. The p-value takes the bins with at least `LEAST` effective events expected in the class and outside it.
+    The error of a bin is the root of the sum of w^2 (y - p)^2 over the sum of w: right whatever the weights of the
+    classes and their signs. The p-value takes the bins with at least `LEAST` effective events in the class and outside
+    it.
 
     Args:
         score: of the class, [n_events].
@@ -109,8 +112,7 @@ def reliability(score: ArrayLike, is_class: ArrayLike, weight: ArrayLike, *, bin
     gaps = np.array([each.fraction - each.score for each in found])
     errors = np.array([each.error for each in found])
     shares = np.array([each.share for each in found])
-    expected = np.array([each.effective * min(each.score, 1 - each.score) for each in found])
-    measured = (errors > 0) & (expected >= LEAST)
+    measured = (errors > 0) & np.array([each.fewest >= LEAST for each in found])
     square = float(((gaps[measured] / errors[measured]) ** 2).sum())
     return Reliability(
         bins=tuple(found),
@@ -137,9 +139,10 @@ def _bin(score: Float64, of_class: NDArray[np.int64], weight: Float64, total: fl
         high=float(score.max()),
         score=float(weight @ score) / inside,
         fraction=float(weight @ of_class) / inside,
-        error=float(np.sqrt((np.square(weight) * score * (1 - score)).sum())) / inside,
+        error=float(np.sqrt(np.square(weight * (of_class - score)).sum())) / inside,
         share=inside / total,
         effective=effective_number(weight),
+        fewest=min(effective_number(weight[of_class == side]) for side in (0, 1)),
     )
 
 

@@ -21,7 +21,7 @@ from tamis.evaluation.limit import (
 )
 from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
-from tamis.evaluation.resampling import Resampler, bootstrap, interval
+from tamis.evaluation.resampling import Resampler, bootstrap, interval, units_of
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve, roc_curves
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.significance import Expected, Requirements, Search, judge_search
@@ -41,6 +41,7 @@ class ScoredEvents:
         factor: training factor of the event's class, [n].
         reference: known log-densities or discriminants by class, [n] each.
         spectators: columns that the network never saw, [n] each.
+        identity: events of one identity vary together, [n]; None where every event stands for itself.
         compared: which events the comparison of training and test may use, so that none is in both, [n]; None for
             all of them.
     """
@@ -51,6 +52,7 @@ class ScoredEvents:
     factor: Float64
     reference: Mapping[str, Float64]
     spectators: Mapping[str, Float64] = field(default_factory=dict)
+    identity: NDArray[np.uint64] | None = None
     compared: NDArray[np.bool_] | None = None
 
 
@@ -125,7 +127,8 @@ class Evaluation:
         limit: the test events' distance to the known limit, in the balanced mixture.
         limit_curves: ROC curves of the limit or of the reference discriminants, with the physics weights.
         references: distance to a reference discriminant, by class.
-        verdict: whether the classifier is overtrained; None where a class has no positive sum of weights.
+        verdict: whether the classifier is overtrained; None where a class has no positive sum of weights, or where
+            training and test events are not of one kind.
         intervals: of the numbers of the test events, `physics` and `balanced`.
         calibration: whether the scores are probabilities; None where the weights have no positive sum.
         search: what the signal score is worth in a search; None without a signal class or without a background.
@@ -223,6 +226,7 @@ def evaluate_classifier(
     densities: bool = False,
     plan: SearchPlan = SearchPlan(),
     importance: tuple[Importance, ...] = (),
+    left_out: Float64 | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Compute all results.
@@ -234,6 +238,8 @@ def evaluate_classifier(
         densities: whether `reference` holds the log-density of every class, not discriminants.
         plan: what a search with the signal score would look like.
         importance: what each feature is worth, from `permutation_importance`.
+        left_out: for each class the sum of weights of the events that were left out of the training, whose test events
+            are then of another kind; None where none was.
         seed: of the permutations and bootstrap samples.
     """
     generator = np.random.default_rng((seed, 4))
@@ -257,13 +263,15 @@ def evaluate_classifier(
         references=references,
         verdict=judge_overtraining(
             Compared(*_compared(training)), Compared(*_compared(test)), class_names, generator=generator
-        ),
+        )
+        if left_out is None
+        else None,
         intervals={
             "physics": bootstrap_intervals(test, test.weight, generator),
             "balanced": bootstrap_intervals(test, test.weight * test.factor, generator),
         },
         calibration=judge_calibration(*(_mixture(parts[name]) for name in ("validation", "test"))),
-        search=_search(parts, plan, len(class_names)),
+        search=_search(parts, plan, np.zeros(len(class_names)) if left_out is None else left_out),
         importance=importance,
         sculpting=sculpting,
         sculpting_cuts=cuts,
@@ -296,11 +304,11 @@ def _mixture(events: ScoredEvents) -> Mixture:
     return Mixture(events.scores, events.class_index, events.weight, events.factor)
 
 
-def _search(parts: Mapping[str, ScoredEvents], plan: SearchPlan, classes: int) -> Search | None:
-    if not 0 < len(plan.signal) < classes:
+def _search(parts: Mapping[str, ScoredEvents], plan: SearchPlan, left_out: Float64) -> Search | None:
+    if not 0 < len(plan.signal) < len(left_out):
         return None
     requirements = Requirements(relative=plan.background_uncertainty)
-    expected = [_expected(parts, name, plan.events_per_weight, classes) for name in ("validation", "test")]
+    expected = [_expected(parts, name, plan.events_per_weight, left_out) for name in ("validation", "test")]
     if any(each is None for each in expected):
         return None
     chosen, counted = (each for each in expected if each is not None)
@@ -308,18 +316,18 @@ def _search(parts: Mapping[str, ScoredEvents], plan: SearchPlan, classes: int) -
 
 
 def _expected(
-    parts: Mapping[str, ScoredEvents], name: str, events_per_weight: float, classes: int
+    parts: Mapping[str, ScoredEvents], name: str, events_per_weight: float, left_out: Float64
 ) -> Expected | None:
     """Let the events of one part stand for all used events: each class gets the sum of weights that it has in all."""
 
     def sums(events: ScoredEvents) -> Float64:
-        return np.bincount(events.class_index, events.weight, classes).astype(np.float64)
+        return np.bincount(events.class_index, events.weight, len(left_out)).astype(np.float64)
 
     events = parts[name]
     # with cross-training every event is a test event
     everywhere = sums(parts["test"])
     if parts["test"].compared is None:
-        everywhere = np.sum([sums(each) for each in parts.values()], axis=0)
+        everywhere = left_out + np.sum([sums(each) for each in parts.values()], axis=0)
     inside = sums(events)
     if (inside <= 0).any() or (everywhere <= 0).any():
         return None
@@ -335,7 +343,8 @@ def bootstrap_intervals(events: ScoredEvents, weight: Float64, generator: np.ran
         weight: of each event, [n].
         generator: where the random numbers come from.
     """
-    found = bootstrap(Resampler(events.scores, events.class_index, weight), BOOTSTRAPS, generator)
+    units = None if events.identity is None else units_of(events.identity)
+    found = bootstrap(Resampler(events.scores, events.class_index, weight), BOOTSTRAPS, generator, units)
     return Intervals(
         interval(found.loss), interval(found.accuracy), tuple(interval(area) for area in found.auc.T)
     )
@@ -343,9 +352,10 @@ def bootstrap_intervals(events: ScoredEvents, weight: Float64, generator: np.ran
 
 def _compared(
     events: ScoredEvents,
-) -> tuple[NDArray[np.float32], NDArray[np.int32], Float64, Float64]:
+) -> tuple[NDArray[np.float32], NDArray[np.int32], Float64, Float64, NDArray[np.uint64] | None]:
     rows: slice | NDArray[np.bool_] = slice(None) if events.compared is None else events.compared
-    return events.scores[rows], events.class_index[rows], events.weight[rows], events.factor[rows]
+    identity = None if events.identity is None else events.identity[rows]
+    return events.scores[rows], events.class_index[rows], events.weight[rows], events.factor[rows], identity
 
 
 def measure_part(events: ScoredEvents) -> PartMetrics:

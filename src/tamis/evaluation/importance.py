@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 from scipy.cluster import hierarchy
 from scipy.spatial import distance
 
@@ -80,8 +81,8 @@ def correlated_groups(
         raise TamisError(f"features: expected {len(names)} numbers of each event, found {values.shape}")
     if len(names) == 1:
         return ((names[0],),)
-    ranks = np.argsort(np.argsort(np.where(np.isnan(values), -np.inf, values), axis=0, kind="stable"), axis=0)
-    constant = np.all(np.nan_to_num(values, nan=0.0) == np.nan_to_num(values[:1], nan=0.0), axis=0)
+    ranks = stats.rankdata(np.where(np.isnan(values), -np.inf, values), axis=0)
+    constant = np.ptp(ranks, axis=0) == 0
     with np.errstate(invalid="ignore"):
         correlation = np.abs(np.corrcoef(ranks, rowvar=False))
     correlation[constant, :] = correlation[:, constant] = 0.0
@@ -107,10 +108,10 @@ def permutation_importance(
 ) -> tuple[Importance, ...]:
     """Exchange the values of each group of features between events, and see how much worse the classifier becomes.
 
-    An event gets the values of another one, drawn in proportion to the size of its weight, so that the distribution
-    of the group stays as it was and only its connection with everything else is lost (L. Breiman, Machine Learning 45
-    (2001) 5). The intervals are those of the difference for the same events, so they are narrow; how much the network
-    would lose if it were trained without the group is another question.
+    An event gets the values of another one, drawn in proportion to the size of its weight, so that (but for negative
+    weights) the distribution of the group stays as it was and only its connection with everything else is lost
+    (L. Breiman, Machine Learning 45 (2001) 5). The intervals are those of the difference for the same events, so they
+    are narrow; how much the network would lose if it were trained without the group is another question.
 
     Args:
         predict: gives the scores, [n_events, n_classes], of features, [n_events, n_features].

@@ -112,6 +112,7 @@ class Resampler:
             times: how many times each event counts, [choices, n_events].
         """
         total, loss, right = (times.astype(np.float64) @ self._sums).T
+        total = np.where(total > 0, total, np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
             areas = np.column_stack([_areas(times, curve) for curve in self._curves])
             return Quantities(loss / total, right / total, areas)
@@ -138,8 +139,8 @@ def _area(times: Times, curve: _Curve) -> float:
     # equal scores count one half
     below[curve.equals] += (background[curve.up_to] - below[curve.equals]) / 2
     signal = times[curve.signal] * curve.signal_weight
-    pairs = float(signal.sum()) * float(background[-1])
-    return float(signal @ below) / pairs if pairs > 0 else np.nan
+    sums = float(signal.sum()), float(background[-1])
+    return float(signal @ below) / (sums[0] * sums[1]) if min(sums) > 0 else np.nan
 
 
 def blocks(choices: int, events: int) -> list[int]:
@@ -163,6 +164,8 @@ def in_blocks(
         events: of each choice.
         generator: where the random numbers come from.
     """
+    if not choices:
+        return np.empty((0, 0))
     sizes = blocks(choices, events)
     with ThreadPoolExecutor(max_workers=2) as pool:
         found: Iterator[Float64] = pool.map(work, sizes, generator.spawn(len(sizes)))
@@ -193,17 +196,22 @@ def _poisson_table() -> NDArray[np.uint8]:
 _POISSON = _poisson_table()
 
 
-def bootstrap(resampler: Resampler, choices: int, generator: Generator) -> Quantities:
+def bootstrap(
+    resampler: Resampler, choices: int, generator: Generator, units: NDArray[np.intp] | None = None
+) -> Quantities:
     """Compute the numbers of bootstrap samples of some events.
 
     Args:
         resampler: the events.
         choices: number of bootstrap samples.
         generator: where the random numbers come from.
+        units: number of what each event belongs to, where several events vary together, [n_events].
     """
 
     def work(number: int, own: Generator) -> Float64:
-        return resampler.measure(poisson_counts(number, len(resampler), own)).stacked()
+        if units is None:
+            return resampler.measure(poisson_counts(number, len(resampler), own)).stacked()
+        return resampler.measure(poisson_counts(number, int(units.max()) + 1, own)[:, units]).stacked()
 
     found = in_blocks(work, choices, len(resampler), generator)
     return Quantities(found[:, 0], found[:, 1], found[:, 2:])
@@ -223,7 +231,11 @@ def interval(replicas: ArrayLike, coverage: float = 0.683) -> tuple[float, float
 
 
 def permuted_labels(
-    labels: NDArray[np.bool_], groups: Sequence[NDArray[np.intp]], choices: int, generator: Generator
+    labels: NDArray[np.bool_],
+    groups: Sequence[NDArray[np.intp]],
+    choices: int,
+    generator: Generator,
+    units: NDArray[np.intp] | None = None,
 ) -> NDArray[np.bool_]:
     """Shuffle labels among the events of each group, [choices, n_events].
 
@@ -232,9 +244,22 @@ def permuted_labels(
         groups: rows of the events that may exchange their labels.
         choices: number of permutations.
         generator: where the random numbers come from.
+        units: number of what each event belongs to, where several have one label, [n_events].
     """
     shuffled = np.empty((choices, len(labels)), np.bool_)
     for rows in groups:
-        repeated = np.broadcast_to(labels[rows], (choices, len(rows)))
-        shuffled[:, rows] = generator.permuted(repeated, axis=1)
+        of_rows = np.arange(len(rows)) if units is None else units[rows]
+        _, first, back = np.unique(of_rows, return_index=True, return_inverse=True)
+        repeated = np.broadcast_to(labels[rows][first], (choices, len(first)))
+        shuffled[:, rows] = generator.permuted(repeated, axis=1)[:, back]
     return shuffled
+
+
+def units_of(identity: NDArray[np.integer[Any]]) -> NDArray[np.intp] | None:
+    """Number the identities of events, [n_events]; None where no two events share one.
+
+    >>> units_of(np.array([7, 3, 7])).tolist()
+    [1, 0, 1]
+    """
+    different, number = np.unique(identity, return_inverse=True)
+    return None if len(different) == len(identity) else number

@@ -21,7 +21,6 @@ from tamis.evaluation.arrays import (
 )
 
 Float64 = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 SLICES = 5
 """Slices of the score, of equal numbers of events."""
@@ -174,17 +173,19 @@ def dependence(
     drawn = generator.choice(rows, min(events, len(rows)), replace=False)
     if np.ptp(values[drawn]) == 0 or np.ptp(scores[drawn]) == 0:
         return None
-    share = (np.abs(weights[drawn]) / np.abs(weights[drawn]).sum()).astype(np.float32)
+    share = np.abs(weights[drawn]) / np.abs(weights[drawn]).sum()
     first, second = _distances(values[drawn]), _distances(scores[drawn])
     centred = _centred(first, share)
     own = _centred(second, share)
     scale = _covariance(centred, centred, share) * _covariance(own, own, share)
     observed = _covariance(centred, second, share)
+    if scale < 1e-20:  # one event has nearly all of the weight
+        return None
     by_chance = 0
     for _ in range(SHUFFLES):
         order = generator.permutation(len(drawn))
         by_chance += _covariance(centred, second[np.ix_(order, order)], share) >= observed
-    correlation = float(np.sqrt(max(observed, 0.0) / np.sqrt(scale)))
+    correlation = min(float(np.sqrt(max(observed, 0.0) / np.sqrt(scale))), 1.0)
     return Dependence(correlation, (1 + by_chance) / (1 + SHUFFLES), len(drawn))
 
 
@@ -201,20 +202,20 @@ def _present(spectator: ArrayLike, score: ArrayLike, weight: ArrayLike) -> tuple
     return values[there], scores[there], weights[there]
 
 
-def _distances(values: Float64) -> Float32:
-    ranks = (stats.rankdata(values) / len(values)).astype(np.float32)
-    distances: Float32 = np.abs(ranks[:, None] - ranks[None, :])
+def _distances(values: Float64) -> Float64:
+    ranks = stats.rankdata(values) / len(values)
+    distances: Float64 = np.abs(ranks[:, None] - ranks[None, :])
     return distances
 
 
-def _centred(distances: Float32, share: Float32) -> Float32:
+def _centred(distances: Float64, share: Float64) -> Float64:
     """Take the weighted means of rows and columns away."""
     mean = distances @ share
-    centred: Float32 = distances - mean[None, :] - mean[:, None] + mean @ share
+    centred: Float64 = distances - mean[None, :] - mean[:, None] + mean @ share
     return centred
 
 
-def _covariance(centred: Float32, distances: Float32, share: Float32) -> float:
+def _covariance(centred: Float64, distances: Float64, share: Float64) -> float:
     """Give the weighted mean of the products; with one of the two centred, the other need not be."""
     return float(share @ (centred * distances) @ share)
 

@@ -19,6 +19,7 @@ from tamis.evaluation.resampling import (
     in_blocks,
     interval,
     permuted_labels,
+    units_of,
 )
 
 Float64 = NDArray[np.float64]
@@ -142,12 +143,15 @@ class Compared:
         class_index: the true class, [n_events].
         weight: signed physics weight, [n_events].
         factor: training factor, [n_events]: loss, accuracy and areas are those of the mixture that was learned.
+        identity: of the events, [n_events]: those of one identity are always in one part, so they are exchanged
+            together; None where every event stands for itself.
     """
 
     scores: NDArray[np.float32]
     class_index: NDArray[np.int32]
     weight: Float64
     factor: Float64
+    identity: NDArray[np.integer[Any]] | None = None
 
 
 def judge_overtraining(
@@ -198,6 +202,9 @@ def judge_overtraining(
     factor = np.concatenate([training.factor, test.factor])
     together = Resampler(scores, class_index, weight * factor)
     groups = [np.flatnonzero(class_index == index) for index in classes]
+    units = None
+    if training.identity is not None and test.identity is not None:
+        units = units_of(np.concatenate([training.identity, test.identity]))
     distributions = [_Distribution(scores[rows, k], weight[rows], rows) for rows in groups for k in classes]
 
     def deviations(labels: NDArray[np.bool_]) -> Float64:
@@ -206,7 +213,7 @@ def judge_overtraining(
         return np.column_stack([gaps, *(each.distances(labels) for each in distributions)])
 
     def permute(number: int, own: Generator) -> Float64:
-        return deviations(permuted_labels(is_training, groups, number, own))
+        return deviations(permuted_labels(is_training, groups, number, own, units))
 
     observed = deviations(is_training[None])
     drawn = in_blocks(permute, permutations, len(weight), generator)
@@ -230,11 +237,12 @@ def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Floa
     ([0.25, 0.75], [0.25, 0.75])
     """
     everything = np.concatenate([observed[None], drawn])
-    known = np.where(np.isfinite(everything), everything, np.nan)
+    # differences of rounding alone are none
+    known = np.where(np.isfinite(everything), everything, np.nan).round(12)
+    known[:, np.isnan(known[0])] = 0.0  # what is not defined for the events as they are says nothing
     mean, deviation = np.nanmean(known, axis=0), np.nanstd(known, axis=0)
-    scaled = (known - mean) / np.where(deviation > 0, deviation, 1)
+    scaled = np.where(deviation > 0, known - mean, 0) / np.where(deviation > 0, deviation, 1)
     scaled = np.where(np.isnan(scaled), np.inf, scaled)
-    # rounding must not make a permutation that changes nothing smaller
     limit = scaled[0] - 1e-9
     single = (scaled >= limit).mean(axis=0)
     corrected = (scaled.max(axis=1)[:, None] >= limit).mean(axis=0)
@@ -275,7 +283,8 @@ def _bootstrapped(part: Compared, choices: int, generator: Generator) -> tuple[F
     once: Quantities = events.measure(np.ones((1, len(events)), np.uint8))
     if not choices:
         return once.stacked()[0], np.empty((0, once.stacked().shape[1]))
-    return once.stacked()[0], bootstrap(events, choices, generator).stacked()
+    units = None if part.identity is None else units_of(part.identity)
+    return once.stacked()[0], bootstrap(events, choices, generator, units).stacked()
 
 
 def _comparisons(
