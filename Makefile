@@ -23,7 +23,7 @@ demo: .venv/made
 	$(BIN)/tamis demo --overwrite
 
 test: .venv/made
-	$(BIN)/python -m pytest --mpl
+	$(BIN)/python -m pytest --mpl -n auto
 
 lint: .venv/made
 	$(BIN)/ruff check .
