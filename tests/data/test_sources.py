@@ -267,7 +267,7 @@ def test_the_memory_that_reading_takes_does_not_grow_with_the_file(tmp_path: Pat
 
     chunk = 2 * 10_000 * 8
     peak_of(20_000)  # loads what is loaded only once
-    few, many = peak_of(50_000), peak_of(400_000)
-    # two threads decompress, so how many pieces are in flight differs by some; the larger file has 35 chunks more
-    assert many < few + 5 * chunk
+    # two threads decompress, and how many pieces they hold at once is chance: the least of some readings is not
+    few, many = (min(peak_of(entries) for _ in range(4)) for entries in (50_000, 400_000))
+    assert many < few + chunk
     assert many < 15 * chunk

@@ -27,7 +27,7 @@ BINS = 15
 """Bins of a reliability curve, of equal numbers of events."""
 
 
-LEAST = 5.0
+LEAST = 10.0
 """Effective events that a bin should have of the class, and of the rest, to count in a chi-square."""
 
 
