@@ -33,10 +33,11 @@ from tamis.data.split import (
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
 from tamis.evaluation.arrays import positive_sum
-from tamis.evaluation.evaluation import Evaluation, ScoredEvents, SearchPlan, evaluate_classifier
+from tamis.evaluation.evaluation import Evaluation, SearchPlan, evaluate_classifier
 from tamis.evaluation.importance import EVENTS as ENOUGH_EVENTS
 from tamis.evaluation.importance import Importance, permutation_importance
 from tamis.evaluation.monitors import best_significance, mean_auc
+from tamis.evaluation.scored import ScoredEvents
 from tamis.expressions import parse
 from tamis.files import sha256
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing

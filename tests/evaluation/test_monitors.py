@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis.evaluation.metrics import measure
-from tamis.evaluation.monitors import LEAST_BACKGROUND, best_significance, mean_auc
+from tamis.evaluation.monitors import best_significance, mean_auc
+from tamis.evaluation.significance import LEAST_EFFECTIVE
 
 
 def scored(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,7 +34,7 @@ def test_the_best_cut_is_found_by_trying_all(seed: int) -> None:
         s = weight[signal & (score >= cut)].sum()
         background = weight[~signal & (score >= cut)]
         b = background.sum()
-        if s > 0 and len(background) and b**2 >= LEAST_BACKGROUND * (background**2).sum():
+        if s > 0 and len(background) and b**2 >= LEAST_EFFECTIVE * (background**2).sum():
             tried.append(np.sqrt(2 * ((s + b) * np.log(1 + s / b) - s)))
     assert best_significance(scores, class_index, weight, [1, 2]) == pytest.approx(max(tried))
 

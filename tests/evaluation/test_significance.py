@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tamis.errors import RequestError, TamisError
+from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.significance import (
     Counts,
-    Expected,
     Requirements,
     asimov_significance,
     choose_bins,
@@ -183,9 +183,9 @@ def test_a_score_that_tells_nothing_gains_nothing_from_bins() -> None:
     one, ten = together([whole], 0.1), together([tenth] * 10, 0.1)
     assert ten == pytest.approx(one, rel=0.02)
     assert one == pytest.approx(float(asimov_significance(100.0, 10_000.0, 1000.0)), rel=0.02)
-    rng = np.random.default_rng(1)
+    rng, ones = np.random.default_rng(1), np.ones(20_000)
     found = judge_search(*[
-        Expected(np.stack([1 - score, score], axis=1), np.arange(20_000) % 2, np.tile([1.0, 0.01], 10_000))
+        ScoredEvents(np.stack([1 - score, score], axis=1), np.arange(20_000) % 2, np.tile([1.0, 0.01], 10_000), ones)
         for score in rng.random((2, 20_000))
     ], [1], Requirements(relative=0.1))  # fmt: skip
     assert found.binning.significance < 0.2
@@ -193,7 +193,9 @@ def test_a_score_that_tells_nothing_gains_nothing_from_bins() -> None:
 
 def test_ten_events_of_a_tenth_are_one_expected_event() -> None:
     # summed one after the other they are a little less than one
-    events = Expected(np.array([[0.6, 0.4]] * 11), np.array([0] * 10 + [1]), np.full(11, 0.1))
+    events = ScoredEvents(
+        np.array([[0.6, 0.4]] * 11), np.array([0] * 10 + [1]), np.full(11, 0.1), np.ones(11)
+    )
     assert judge_search(events, events, [1]).binning.edges == (0.0, 1.0)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tamis.config import Adam, Dense, Training
-from tamis.evaluation.verdict import LEVEL, Compared, Verdict, corrected_p_values, judge_overtraining
+from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.verdict import LEVEL, Verdict, corrected_p_values, judge_overtraining
 from tamis.network.network import build_network, predict_scores
 from tamis.training.batches import WeightedInputs
 from tamis.training.loop import follow, train
@@ -17,7 +18,7 @@ from tamis.training.loop import follow, train
 NAMES = ("bkg", "sig")
 
 
-def part(rng: np.random.Generator, number: int, weights: str, *, sharper: float = 1.0) -> Compared:
+def part(rng: np.random.Generator, number: int, weights: str, *, sharper: float = 1.0) -> ScoredEvents:
     """Events whose weights depend on the score; `sharper` is how much surer of itself the network is."""
     class_index = np.r_[[0, 1] * 5, rng.integers(0, 2, number - 10)].astype(np.int32)
     x = rng.normal(np.where(class_index == 1, 0.7, -0.7))
@@ -29,10 +30,10 @@ def part(rng: np.random.Generator, number: int, weights: str, *, sharper: float 
         weight = weight * np.where(rng.random(number) < 0.1 + 0.1 * (x > 0), -1, 1)
     weight[:10] = 5.0
     scores = np.stack([1 - signal, signal], axis=1).astype(np.float32)
-    return Compared(scores, class_index, weight, np.where(class_index == 1, 3.0, 1.0))
+    return ScoredEvents(scores, class_index, weight, np.where(class_index == 1, 3.0, 1.0))
 
 
-def judged(training: Compared, test: Compared, seed: Any = 1, **more: Any) -> Verdict:
+def judged(training: ScoredEvents, test: ScoredEvents, seed: Any = 1, **more: Any) -> Verdict:
     found = judge_overtraining(training, test, NAMES, generator=np.random.default_rng(seed), **more)
     assert found is not None
     return found
@@ -77,8 +78,8 @@ def test_a_network_that_memorises_is_found() -> None:
     scores = predict_scores(trained.network, inputs)
     ones = np.ones(300)
     verdict = judged(
-        Compared(scores[:300], class_index[:300], ones, ones),
-        Compared(scores[300:], class_index[300:], ones, ones),
+        ScoredEvents(scores[:300], class_index[:300], ones, ones),
+        ScoredEvents(scores[300:], class_index[300:], ones, ones),
     )
     assert verdict.overtrained
     assert verdict.p_value == pytest.approx(1 / 200)
@@ -131,7 +132,7 @@ def test_the_result_depends_on_the_generator_alone() -> None:
 
 def test_without_a_positive_sum_of_weights_there_is_no_verdict() -> None:
     events = part(np.random.default_rng(11), 100, "unit")
-    nothing = Compared(
+    nothing = ScoredEvents(
         events.scores, events.class_index, np.where(events.class_index == 0, -1.0, 1.0), events.factor
     )
     assert judge_overtraining(events, nothing, NAMES, generator=np.random.default_rng(1)) is None
@@ -151,7 +152,7 @@ def test_a_network_that_gives_all_events_the_same_scores_is_not_overtrained() ->
             class_index = rng.integers(0, 2, number).astype(np.int32)
             factor = np.where(class_index == 1, 1.37, 0.61)
             scores = np.full((number, 2), 0.5, np.float32)
-            parts.append(Compared(scores, class_index, rng.exponential(size=number), factor))
+            parts.append(ScoredEvents(scores, class_index, rng.exponential(size=number), factor))
         assert judged(*parts, seed, bootstraps=0).p_value == 1.0
 
 
@@ -164,12 +165,12 @@ def test_events_of_one_identity_are_exchanged_together() -> None:
             few = part(rng, 100, "unit")
             again = np.repeat(np.arange(100), 4)
             parts.append(
-                Compared(
+                ScoredEvents(
                     few.scores[again],
                     few.class_index[again],
                     few.weight[again],
                     few.factor[again],
-                    again + first,
+                    identity=(again + first).astype(np.uint64),
                 )
             )
         fired.append(judged(*parts, toy, permutations=99, bootstraps=0).overtrained)

@@ -110,6 +110,22 @@ def positive_sum(weight: NDArray[np.float64]) -> float | None:
     return total if total > ROUNDING * float(np.abs(weight).sum()) else None
 
 
+def needed_sum(weight: NDArray[np.float64], what: str) -> float:
+    """Return the sum of signed weights.
+
+    Args:
+        weight: of the events.
+        what: the words for the computation, and whose weights they are, in an error.
+
+    Raises:
+        TamisError: if the sum is not positive beyond rounding.
+    """
+    total = positive_sum(weight)
+    if total is None:
+        raise TamisError(f"{what} must have a positive sum; found {weight.sum():g} in {len(weight)} events")
+    return total
+
+
 def effective_number(weight: NDArray[np.float64]) -> float:
     """Return (sum of weights)^2 / (sum of squared weights): how many unit weights tell as much.
 

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
-from tamis.errors import RequestError, TamisError
+from tamis.errors import RequestError
 from tamis.evaluation.arrays import (
     classes_of,
     effective_number,
     finite_numbers,
+    needed_sum,
     positive_sum,
     probabilities_of,
     weights_of,
 )
 from tamis.evaluation.metrics import SMALLEST_SCORE
+from tamis.evaluation.scored import ScoredEvents
 
 Float64 = NDArray[np.float64]
 
@@ -97,11 +99,7 @@ def reliability(score: ArrayLike, is_class: ArrayLike, weight: ArrayLike, *, bin
     values = finite_numbers(score, "score")
     weights = weights_of(weight, len(values))
     of_class = classes_of(np.asarray(is_class).astype(np.int64), len(values), 2, "is_class")
-    total = positive_sum(weights)
-    if total is None:
-        raise TamisError(
-            f"reliability: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
-        )
+    total = needed_sum(weights, "reliability: the weights")
     order = np.argsort(values, kind="stable")
     pieces = _pieces_of_equals(values[order], bins)
     found = [
@@ -228,10 +226,7 @@ def _logits(
     probabilities = probabilities_of(scores)
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
-    if positive_sum(weights) is None:
-        raise TamisError(
-            f"calibration: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
-        )
+    needed_sum(weights, "calibration: the weights")
     return np.log(np.maximum(probabilities, SMALLEST_SCORE)), classes, weights
 
 
@@ -313,24 +308,7 @@ class Calibration:
         }
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """Events in the mixture that the network learned.
-
-    Args:
-        scores: [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: signed physics weight, [n_events].
-        factor: training factor, [n_events].
-    """
-
-    scores: ArrayLike
-    class_index: NDArray[np.int32]
-    weight: Float64
-    factor: Float64
-
-
-def judge_calibration(validation: Mixture, test: Mixture) -> Calibration | None:
+def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibration | None:
     """Measure the calibration of test events, and of what is fitted on validation events.
 
     Args:
@@ -343,7 +321,7 @@ def judge_calibration(validation: Mixture, test: Mixture) -> Calibration | None:
     Raises:
         TamisError: the arrays do not fit together.
     """
-    learned, fitted = test.weight * test.factor, validation.weight * validation.factor
+    learned, fitted = test.learned_weight, validation.learned_weight
     if positive_sum(learned) is None or positive_sum(fitted) is None:
         return None
     scores = probabilities_of(test.scores)

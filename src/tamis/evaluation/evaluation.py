@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import positive_sum
-from tamis.evaluation.calibration import Calibration, Mixture, judge_calibration
+from tamis.evaluation.calibration import Calibration, judge_calibration
 from tamis.evaluation.importance import Importance
 from tamis.evaluation.limit import (
     DistanceToLimit,
@@ -21,39 +21,14 @@ from tamis.evaluation.limit import (
 )
 from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
-from tamis.evaluation.resampling import Resampler, bootstrap, interval, units_of
+from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve, roc_curves
+from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
-from tamis.evaluation.significance import Expected, Requirements, Search, judge_search
-from tamis.evaluation.verdict import BOOTSTRAPS, Compared, Verdict, judge_overtraining
+from tamis.evaluation.significance import Requirements, Search, judge_search
+from tamis.evaluation.verdict import BOOTSTRAPS, Verdict, judge_overtraining
 
 Float64 = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ScoredEvents:
-    """The events of one part with what the network said of them.
-
-    Args:
-        scores: [n, n_classes].
-        class_index: the true class, [n].
-        weight: signed physics weight, [n].
-        factor: training factor of the event's class, [n].
-        reference: known log-densities or discriminants by class, [n] each.
-        spectators: columns that the network never saw, [n] each.
-        identity: events of one identity vary together, [n]; None where every event stands for itself.
-        compared: which events the comparison of training and test may use, so that none is in both, [n]; None for
-            all of them.
-    """
-
-    scores: NDArray[np.float32]
-    class_index: NDArray[np.int32]
-    weight: Float64
-    factor: Float64
-    reference: Mapping[str, Float64]
-    spectators: Mapping[str, Float64] = field(default_factory=dict)
-    identity: NDArray[np.uint64] | None = None
-    compared: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -243,7 +218,8 @@ def evaluate_classifier(
         seed: of the permutations and bootstrap samples.
     """
     generator = np.random.default_rng((seed, 4))
-    training, test = parts["training"], parts["test"]
+    test = parts["test"]
+    learned, unseen = (parts[name].to_compare() for name in ("training", "test"))
     curves = roc_curves(test.scores, test.class_index, test.weight)
     limit = _limit(test, class_names) if densities else None
     cuts, sculpting = _sculpting(test, plan, class_names, working_points, generator)
@@ -255,22 +231,22 @@ def evaluate_classifier(
         working_points=tuple(
             None if curve is None else background_rejection(curve, working_points) for curve in curves
         ),
-        overtraining=overtraining_tests(*_compared(training)[:3], *_compared(test)[:3]),
+        overtraining=overtraining_tests(
+            *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight))
+        ),
         limit=limit,
         limit_curves=_limit_curves(test, class_names)
         if densities
         else _reference_curves(references, class_names),
         references=references,
-        verdict=judge_overtraining(
-            Compared(*_compared(training)), Compared(*_compared(test)), class_names, generator=generator
-        )
-        if left_out is None
-        else None,
+        verdict=None
+        if left_out is not None
+        else judge_overtraining(learned, unseen, class_names, generator=generator),
         intervals={
             "physics": bootstrap_intervals(test, test.weight, generator),
-            "balanced": bootstrap_intervals(test, test.weight * test.factor, generator),
+            "balanced": bootstrap_intervals(test, test.learned_weight, generator),
         },
-        calibration=judge_calibration(*(_mixture(parts[name]) for name in ("validation", "test"))),
+        calibration=judge_calibration(parts["validation"], test),
         search=_search(parts, plan, np.zeros(len(class_names)) if left_out is None else left_out),
         importance=importance,
         sculpting=sculpting,
@@ -300,10 +276,6 @@ def _sculpting(
     return cuts, found
 
 
-def _mixture(events: ScoredEvents) -> Mixture:
-    return Mixture(events.scores, events.class_index, events.weight, events.factor)
-
-
 def _search(parts: Mapping[str, ScoredEvents], plan: SearchPlan, left_out: Float64) -> Search | None:
     if not 0 < len(plan.signal) < len(left_out):
         return None
@@ -317,7 +289,7 @@ def _search(parts: Mapping[str, ScoredEvents], plan: SearchPlan, left_out: Float
 
 def _expected(
     parts: Mapping[str, ScoredEvents], name: str, events_per_weight: float, left_out: Float64
-) -> Expected | None:
+) -> ScoredEvents | None:
     """Let the events of one part stand for all used events: each class gets the sum of weights that it has in all."""
 
     def sums(events: ScoredEvents) -> Float64:
@@ -332,7 +304,7 @@ def _expected(
     if (inside <= 0).any() or (everywhere <= 0).any():
         return None
     scale = events_per_weight * everywhere / inside
-    return Expected(events.scores, events.class_index, events.weight * scale[events.class_index])
+    return replace(events, weight=events.weight * scale[events.class_index])
 
 
 def bootstrap_intervals(events: ScoredEvents, weight: Float64, generator: np.random.Generator) -> Intervals:
@@ -343,24 +315,16 @@ def bootstrap_intervals(events: ScoredEvents, weight: Float64, generator: np.ran
         weight: of each event, [n].
         generator: where the random numbers come from.
     """
-    units = None if events.identity is None else units_of(events.identity)
-    found = bootstrap(Resampler(events.scores, events.class_index, weight), BOOTSTRAPS, generator, units)
+    resampler = Resampler(events.scores, events.class_index, weight)
+    found = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
     return Intervals(
         interval(found.loss), interval(found.accuracy), tuple(interval(area) for area in found.auc.T)
     )
 
 
-def _compared(
-    events: ScoredEvents,
-) -> tuple[NDArray[np.float32], NDArray[np.int32], Float64, Float64, NDArray[np.uint64] | None]:
-    rows: slice | NDArray[np.bool_] = slice(None) if events.compared is None else events.compared
-    identity = None if events.identity is None else events.identity[rows]
-    return events.scores[rows], events.class_index[rows], events.weight[rows], events.factor[rows], identity
-
-
 def measure_part(events: ScoredEvents) -> PartMetrics:
     """Measure one part in the three mixtures of the classes."""
-    weights = (events.weight, events.weight * events.factor, np.ones(len(events.weight)))
+    weights = (events.weight, events.learned_weight, np.ones(len(events)))
     return PartMetrics(*(measure(events.scores, events.class_index, weight) for weight in weights))
 
 
@@ -374,7 +338,7 @@ def _shares(weight: Float64, events: ScoredEvents) -> Float64:
 
 
 def _limit(test: ScoredEvents, class_names: Sequence[str]) -> DistanceToLimit:
-    weight = test.weight * test.factor
+    weight = test.learned_weight
     density = _log_density(test, class_names)
     return distance_to_limit(test.scores, density, _shares(weight, test), test.class_index, weight)
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis.errors import TamisError
-from tamis.evaluation.arrays import classes_of, positive_sum, probabilities_of, weights_of
+from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, probabilities_of, weights_of
 from tamis.evaluation.roc import roc_curves
 
 # The smallest probability that a 32-bit network can give without losing digits; it keeps the loss finite.
@@ -83,11 +82,7 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
     probabilities = probabilities_of(scores)
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
-    total = positive_sum(weights)
-    if total is None:
-        raise TamisError(
-            f"metrics: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
-        )
+    total = needed_sum(weights, "metrics: the weights")
     chosen = chosen_shares(probabilities)
     rows = range(len(weights))
     return Metrics(

@@ -9,9 +9,7 @@ from numpy.typing import ArrayLike
 
 from tamis.evaluation.arrays import classes_of, probabilities_of, weights_of
 from tamis.evaluation.roc import roc_curves
-
-LEAST_BACKGROUND = 10.0
-"""Effective number of background events that a cut has to leave, for its significance to mean something."""
+from tamis.evaluation.significance import LEAST_EFFECTIVE, asimov_significance
 
 
 def mean_auc(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> float:
@@ -34,7 +32,7 @@ def best_significance(
 ) -> float:
     """Find the cut on the signal score with the largest Asimov significance.
 
-    Z = sqrt(2 ((s + b) ln(1 + s/b) - s)), without uncertainty of the background (Cowan et al., arXiv:1007.1727).
+    Without uncertainty of the background, every cut is tried; `significance.scan_cuts` tries fewer, with one.
 
     Args:
         scores: [n, n_classes].
@@ -60,8 +58,8 @@ def best_significance(
     s = np.cumsum(np.where(of_signal, weights, 0)[order])[ends]
     background = np.where(of_signal, 0, weights)[order]
     b, squares = np.cumsum(background)[ends], np.cumsum(background**2)[ends]
-    usable = (b > 0) & (s > 0) & (b**2 >= LEAST_BACKGROUND * squares)
+    usable = (b > 0) & (s > 0) & (b**2 >= LEAST_EFFECTIVE * squares)
     if not usable.any():
         return 0.0
     s, b = s[usable], b[usable]
-    return float(np.sqrt(2 * ((s + b) * np.log1p(s / b) - s)).max())
+    return float(asimov_significance(s, b).max())

@@ -13,6 +13,7 @@ from tamis.evaluation.arrays import (
     classes_of,
     effective_number,
     finite_numbers,
+    needed_sum,
     positive_sum,
     real_numbers,
     weights_of,
@@ -34,6 +35,45 @@ class KolmogorovSmirnov:
     p_value: float
     effective_training: float
     effective_test: float
+
+
+class Distribution:
+    """Weighted values, sorted once, of which parts are compared with the rest.
+
+    Args:
+        values: [n_events].
+        weight: signed weight, [n_events].
+    """
+
+    def __init__(self, values: NDArray[np.floating], weight: NDArray[np.float64]) -> None:
+        """Sort the events by their value."""
+        self._order = np.argsort(values, kind="stable")
+        rising = values[self._order]
+        # between equal values distributions are not compared
+        self._last = np.append(rising[1:] != rising[:-1], True)
+        self._weight = weight[self._order]
+
+    def distance(self, inside: NDArray[np.bool_]) -> float:
+        """Give the largest distance of the cumulative distributions of some events and of the others.
+
+        Args:
+            inside: which events, [n_events].
+
+        Returns:
+            NaN where one of the two has no positive sum of weights.
+        """
+        sorted_inside = inside[self._order]
+        total, rest = float(self._weight @ sorted_inside), float(self._weight @ ~sorted_inside)
+        if total <= 0 or rest <= 0:
+            return np.nan
+        difference = np.cumsum(self._weight * np.where(sorted_inside, 1 / total, -1 / rest))
+        np.abs(difference, out=difference)
+        return float((difference * self._last).max())
+
+    def cumulative(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum numbers of the events up to each of their different values, [values]."""
+        summed: NDArray[np.float64] = np.cumsum(numbers[self._order])[self._last]
+        return summed
 
 
 def kolmogorov_smirnov(
@@ -79,15 +119,14 @@ def kolmogorov_smirnov(
         _sample(second, second_weight, "second sample"),
     ]
     effective = [effective_number(weights) for _, weights in samples]
-    values = np.concatenate([values for values, _ in samples])
-    order = np.argsort(values, kind="stable")
-    ends = np.flatnonzero(np.append(values[order][1:] != values[order][:-1], True))
-    shares = [weights / weights.sum() for _, weights in samples]
-    spreads = [np.square(weights) / np.square(weights).sum() for _, weights in samples]
-    difference = np.concatenate((shares[0], -shares[1]))[order].cumsum()[ends]
-    distance = float(np.abs(difference).max())
+    values, weights = (np.concatenate(each) for each in zip(*samples, strict=True))
+    distribution = Distribution(values, weights)
+    distance = distribution.distance(np.arange(len(values)) < len(samples[0][0]))
+    shares = [each / each.sum() for _, each in samples]
+    spreads = [np.square(each) / np.square(each).sum() for _, each in samples]
     scale = _scale(
-        _pooled(shares, effective)[order].cumsum()[ends], _pooled(spreads, effective)[order].cumsum()[ends]
+        distribution.cumulative(_pooled(shares, effective)),
+        distribution.cumulative(_pooled(spreads, effective)),
     )
     root = float(np.sqrt(effective[0] * effective[1] / sum(effective)))
     return KolmogorovSmirnov(
@@ -166,11 +205,7 @@ def _sample(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     numbers = real_numbers(values, what)
     weights = weights_of(weight, len(numbers), f"weight of the {what}")
-    if positive_sum(weights) is None:
-        raise TamisError(
-            f"Kolmogorov-Smirnov test: the weights of the {what} must have a positive sum; "
-            f"found {weights.sum():g} in {len(weights)} events"
-        )
+    needed_sum(weights, f"Kolmogorov-Smirnov test: the weights of the {what}")
     return numbers, weights
 
 

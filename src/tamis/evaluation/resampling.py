@@ -11,8 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from tamis.errors import TamisError
-from tamis.evaluation.arrays import classes_of, positive_sum, probabilities_of, weights_of
+from tamis.evaluation.arrays import classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares
 
 Float64 = NDArray[np.float64]
@@ -89,10 +88,7 @@ class Resampler:
         probabilities = probabilities_of(scores)
         weights = weights_of(weight, len(probabilities))
         classes = classes_of(class_index, *probabilities.shape)
-        if positive_sum(weights) is None:
-            raise TamisError(
-                f"resampling: the weights must have a positive sum; found {weights.sum():g} in {len(weights)} events"
-            )
+        needed_sum(weights, "resampling: the weights")
         rows = np.arange(len(weights))
         loss = -np.log(np.maximum(probabilities[rows, classes], SMALLEST_SCORE))
         right = chosen_shares(probabilities)[rows, classes]
@@ -253,13 +249,3 @@ def permuted_labels(
         repeated = np.broadcast_to(labels[rows][first], (choices, len(first)))
         shuffled[:, rows] = generator.permuted(repeated, axis=1)[:, back]
     return shuffled
-
-
-def units_of(identity: NDArray[np.integer[Any]]) -> NDArray[np.intp] | None:
-    """Number the identities of events, [n_events]; None where no two events share one.
-
-    >>> units_of(np.array([7, 3, 7])).tolist()
-    [1, 0, 1]
-    """
-    different, number = np.unique(identity, return_inverse=True)
-    return None if len(different) == len(identity) else number

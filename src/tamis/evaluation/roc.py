@@ -12,6 +12,7 @@ from tamis.errors import RequestError, TamisError
 from tamis.evaluation.arrays import (
     classes_of,
     finite_numbers,
+    needed_sum,
     positive_sum,
     real_numbers,
     same_length,
@@ -94,12 +95,8 @@ def roc_curve(
     weights = weights_of(weight, len(values))
     signal = _signal_mask(is_signal, len(values))
     for name, part in (("signal", weights[signal]), ("background", weights[~signal])):
-        if positive_sum(part) is None:
-            where = "" if class_index is None else f" for class {class_index}"
-            raise TamisError(
-                f"ROC curve{where}: the weights of the {name} must have a positive sum; "
-                f"found {part.sum():g} in {len(part)} events"
-            )
+        where = "" if class_index is None else f" for class {class_index}"
+        needed_sum(part, f"ROC curve{where}: the weights of the {name}")
     order = np.argsort(-values, kind="stable")
     falling = values[order]
     last_of_equals = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))

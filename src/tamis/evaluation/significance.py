@@ -17,6 +17,7 @@ from tamis.evaluation.arrays import (
     same_length,
     weights_of,
 )
+from tamis.evaluation.scored import ScoredEvents
 
 Float64 = NDArray[np.float64]
 
@@ -529,24 +530,9 @@ class Search:
         }
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Events, each with the number of events that it stands for.
-
-    Args:
-        scores: [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: expected events, [n_events].
-    """
-
-    scores: ArrayLike
-    class_index: NDArray[np.int32]
-    weight: Float64
-
-
 def judge_search(
-    validation: Expected,
-    test: Expected,
+    validation: ScoredEvents,
+    test: ScoredEvents,
     signal: Sequence[int],
     requirements: Requirements = Requirements(),
     *,
@@ -557,8 +543,8 @@ def judge_search(
     The signal score is the sum of the scores of the signal classes.
 
     Args:
-        validation: events that choose.
-        test: events that are counted.
+        validation: events that choose; their weights are expected events.
+        test: events that are counted, likewise.
         signal: indices of the classes that are signal.
         requirements: what cuts and bins have to keep.
         events_per_weight: by which the weights were multiplied, for the record.

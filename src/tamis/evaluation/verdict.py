@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import positive_sum
+from tamis.evaluation.overtraining import Distribution
 from tamis.evaluation.resampling import (
     Quantities,
     Resampler,
@@ -19,8 +20,8 @@ from tamis.evaluation.resampling import (
     in_blocks,
     interval,
     permuted_labels,
-    units_of,
 )
+from tamis.evaluation.scored import ScoredEvents, join
 
 Float64 = NDArray[np.float64]
 
@@ -134,29 +135,9 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True)
-class Compared:
-    """The events of one part that are compared.
-
-    Args:
-        scores: [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: signed physics weight, [n_events].
-        factor: training factor, [n_events]: loss, accuracy and areas are those of the mixture that was learned.
-        identity: of the events, [n_events]: those of one identity are always in one part, so they are exchanged
-            together; None where every event stands for itself.
-    """
-
-    scores: NDArray[np.float32]
-    class_index: NDArray[np.int32]
-    weight: Float64
-    factor: Float64
-    identity: NDArray[np.integer[Any]] | None = None
-
-
 def judge_overtraining(
-    training: Compared,
-    test: Compared,
+    training: ScoredEvents,
+    test: ScoredEvents,
     class_names: Sequence[str],
     *,
     generator: Generator,
@@ -195,28 +176,33 @@ def judge_overtraining(
             )
         if any(positive_sum(part.weight[part.class_index == index]) is None for index in classes):
             return None
-    is_training = np.arange(len(training.weight) + len(test.weight)) < len(training.weight)
-    scores = np.concatenate([training.scores, test.scores])
-    class_index = np.concatenate([training.class_index, test.class_index])
-    weight = np.concatenate([training.weight, test.weight])
-    factor = np.concatenate([training.factor, test.factor])
-    together = Resampler(scores, class_index, weight * factor)
-    groups = [np.flatnonzero(class_index == index) for index in classes]
-    units = None
-    if training.identity is not None and test.identity is not None:
-        units = units_of(np.concatenate([training.identity, test.identity]))
-    distributions = [_Distribution(scores[rows, k], weight[rows], rows) for rows in groups for k in classes]
+    pool = join(training, test)
+    is_training = np.arange(len(pool)) < len(training)
+    together = Resampler(pool.scores, pool.class_index, pool.learned_weight)
+    units = pool.units
+    groups = [np.flatnonzero(pool.class_index == index) for index in classes]
+    distributions = [
+        (rows, [Distribution(pool.scores[rows, index], pool.weight[rows]) for index in classes])
+        for rows in groups
+    ]
+
+    def distances(labels: NDArray[np.bool_]) -> list[float]:
+        found: list[float] = []
+        for rows, scores in distributions:
+            of_class = labels[rows]
+            found += [each.distance(of_class) for each in scores]
+        return found
 
     def deviations(labels: NDArray[np.bool_]) -> Float64:
         gaps = together.measure(labels).stacked() - together.measure(~labels).stacked()
         gaps[:, 0] *= -1  # a smaller loss is better
-        return np.column_stack([gaps, *(each.distances(labels) for each in distributions)])
+        return np.column_stack([gaps, [distances(each) for each in labels]])
 
     def permute(number: int, own: Generator) -> Float64:
         return deviations(permuted_labels(is_training, groups, number, own, units))
 
     observed = deviations(is_training[None])
-    drawn = in_blocks(permute, permutations, len(weight), generator)
+    drawn = in_blocks(permute, permutations, len(pool), generator)
     single, corrected = corrected_p_values(observed[0], drawn)
     parts = [_bootstrapped(part, bootstraps, generator) for part in (training, test)]
     return Verdict(tuple(_comparisons(class_names, observed[0], single, corrected, parts)), permutations)
@@ -249,42 +235,13 @@ def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Floa
     return single, corrected
 
 
-class _Distribution:
-    """One score of the events of one class, sorted once."""
-
-    def __init__(self, score: NDArray[np.float32], weight: Float64, rows: NDArray[np.intp]) -> None:
-        """Sort the events by their score."""
-        order = np.argsort(score, kind="stable")
-        rising = score[order]
-        # between equal scores the distributions are not compared
-        self._ends = np.append(rising[1:] != rising[:-1], True)
-        self._rows, self._weight = rows[order], weight[order]
-        self._all = np.cumsum(self._weight)
-
-    def distances(self, labels: NDArray[np.bool_]) -> Float64:
-        """Give the Kolmogorov-Smirnov distance of those with the label from the others, [choices]."""
-        return np.array([self._distance(each) for each in labels])
-
-    def _distance(self, labels: NDArray[np.bool_]) -> float:
-        difference = np.cumsum(labels[self._rows] * self._weight)
-        total = float(difference[-1])
-        rest = float(self._all[-1]) - total
-        if total <= 0 or rest <= 0:
-            return np.nan
-        difference *= 1 / total + 1 / rest
-        difference -= self._all / rest
-        np.abs(difference, out=difference)
-        return float((difference * self._ends).max())
-
-
-def _bootstrapped(part: Compared, choices: int, generator: Generator) -> tuple[Float64, Float64]:
+def _bootstrapped(part: ScoredEvents, choices: int, generator: Generator) -> tuple[Float64, Float64]:
     """Give the numbers of a part and those of its bootstrap samples."""
-    events = Resampler(part.scores, part.class_index, part.weight * part.factor)
+    events = Resampler(part.scores, part.class_index, part.learned_weight)
     once: Quantities = events.measure(np.ones((1, len(events)), np.uint8))
     if not choices:
         return once.stacked()[0], np.empty((0, once.stacked().shape[1]))
-    units = None if part.identity is None else units_of(part.identity)
-    return once.stacked()[0], bootstrap(events, choices, generator, units).stacked()
+    return once.stacked()[0], bootstrap(events, choices, generator, part.units).stacked()
 
 
 def _comparisons(

@@ -1,0 +1,82 @@
+"""Events with what the network said of them: what every part of an evaluation takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoredEvents:
+    """The events of one part with what the network said of them.
+
+    Args:
+        scores: [n, n_classes].
+        class_index: the true class, [n].
+        weight: signed physics weight, [n].
+        factor: training factor of the event's class, [n].
+        reference: known log-densities or discriminants by class, [n] each.
+        spectators: columns that the network never saw, [n] each.
+        identity: events of one class and identity vary together, [n]; None where every event stands for itself.
+        compared: which events the comparison of training and test may use, so that none is in both, [n]; None for
+            all of them.
+    """
+
+    scores: NDArray[np.float32]
+    class_index: NDArray[np.int32]
+    weight: Float64
+    factor: Float64
+    reference: Mapping[str, Float64] = field(default_factory=dict)
+    spectators: Mapping[str, Float64] = field(default_factory=dict)
+    identity: NDArray[np.uint64] | None = None
+    compared: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        """Give the number of events."""
+        return len(self.weight)
+
+    @property
+    def learned_weight(self) -> Float64:
+        """Weight in the mixture of the classes that the network learned, [n]."""
+        return self.weight * self.factor
+
+    @property
+    def units(self) -> NDArray[np.intp] | None:
+        """Number of what each event belongs to, [n]: its class and identity; None where no two events share them."""
+        if self.identity is None:
+            return None
+        of_class = self.class_index.astype(np.uint64)
+        order = np.lexsort((of_class, self.identity))
+        changes = np.diff(self.identity[order]).astype(np.bool_) | np.diff(of_class[order]).astype(np.bool_)
+        if changes.all():
+            return None
+        number = np.empty(len(order), np.intp)
+        number[order] = np.concatenate([[0], np.cumsum(changes)])
+        return number
+
+    def to_compare(self) -> ScoredEvents:
+        """Give the events that the comparison of training and test may use, without reference and spectators."""
+        rows = slice(None) if self.compared is None else self.compared
+        identity = None if self.identity is None else self.identity[rows]
+        return ScoredEvents(
+            self.scores[rows], self.class_index[rows], self.weight[rows], self.factor[rows], identity=identity
+        )
+
+
+def join(first: ScoredEvents, second: ScoredEvents) -> ScoredEvents:
+    """Put the events of two parts behind each other, without reference and spectators."""
+    identity = None
+    if first.identity is not None and second.identity is not None:
+        identity = np.concatenate([first.identity, second.identity])
+    return ScoredEvents(
+        np.concatenate([first.scores, second.scores]),
+        np.concatenate([first.class_index, second.class_index]),
+        np.concatenate([first.weight, second.weight]),
+        np.concatenate([first.factor, second.factor]),
+        identity=identity,
+    )
