@@ -1,0 +1,197 @@
+"""From weighed events to a classifier: preprocessing, network and training of each member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.classifier import Classifier, Member
+from tamis.config import BinaryCrossEntropy, Config, Symmetry
+from tamis.data.events import Events
+from tamis.data.split import (
+    TRAINING,
+    VALIDATION,
+    rows_of_part,
+)
+from tamis.data.weights import WeighedEvents
+from tamis.evaluation.monitors import best_significance, mean_auc
+from tamis.network.preprocessing import Preprocessing, fit_preprocessing
+from tamis.pipeline.preparation import Prepared, signal_indices
+from tamis.pipeline.watch import Watch
+
+if TYPE_CHECKING:
+    from tamis.training.batches import WeightedInputs
+    from tamis.training.history import Epoch
+    from tamis.training.loop import Choices, Measure, Trained
+
+
+def learn_preprocessing(config: Config, weighed: WeighedEvents, fold: int | None = None) -> Preprocessing:
+    """Learn fills and scales on the training events of a network.
+
+    Args:
+        config: the configuration.
+        weighed: all events.
+        fold: the fold that the network never sees.
+    """
+    training = rows_of_part(weighed.events.part, weighed.events.fold, TRAINING, fold)
+    return fit_preprocessing(
+        weighed.events.features[training],
+        weighed.training_weight[training],
+        config.preprocessing.scaling,
+        missing_allowed=[feature.missing is not None for feature in config.features],
+        logarithm=[feature.name in config.preprocessing.logarithm for feature in config.features],
+    )
+
+
+def fit(
+    config: Config, prepared: Prepared, watch: Watch | None = None, choices: Choices | None = None
+) -> tuple[Classifier, tuple[Trained, ...]]:
+    """Train the network, or several: one for each fold and each seed.
+
+    Returns:
+        The classifier with the chosen weights, and the history of each network.
+    """
+    from tamis.training.devices import start_devices
+
+    start_devices()
+    import jax
+
+    from tamis.training.members import train_members
+
+    watch = watch or Watch()
+    folds = config.split.folds
+    numbers: Sequence[int | None] = (None,) if folds is None else range(folds.number)
+    planned = [(fold, number) for fold in numbers for number in range(config.training.seeds)]
+    seeds = [seed_of(config.seed, number) for number in range(len(planned))]
+    symmetries = settle_symmetries(config, prepared.events)
+    transforms = {fold: learn_preprocessing(config, prepared.weighed, fold) for fold in numbers}
+    begins = [
+        partial(_begin, config, prepared.weighed, transforms[fold], symmetries, fold, seed, choices)
+        for (fold, _), seed in zip(planned, seeds, strict=True)
+    ]
+    trained = train_members(
+        begins, len(jax.devices()), lambda member, epoch: watch.epoch(member, len(begins), epoch)
+    )
+    members = tuple(
+        Member(transforms[fold], each.network, fold) for (fold, _), each in zip(planned, trained, strict=True)
+    )
+    classifier = Classifier(
+        config.features,
+        config.classes,
+        members,
+        folds=folds,
+        symmetries=symmetries,
+        draws=config.training.average_symmetries,
+    )
+    events = prepared.events
+    return classifier.with_reference(events.features, None if folds is None else events.fold), trained
+
+
+def seed_of(seed: int, member: int) -> int:
+    """Give the seed of a network; the first one has the configured one.
+
+    >>> seed_of(5, 0)
+    5
+    """
+    return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
+
+
+def _begin(
+    config: Config,
+    weighed: WeighedEvents,
+    preprocessing: Preprocessing,
+    symmetries: tuple[Symmetry, ...],
+    fold: int | None,
+    seed: int,
+    choices: Choices | None,
+    device: int | None,
+) -> Generator[Epoch, None, Trained]:
+    """Begin the training of one network."""
+    import jax
+
+    from tamis.network.network import build_network
+    from tamis.training.batches import WeightedInputs
+    from tamis.training.loop import train
+    from tamis.training.recipe import settle_recipe, size_of
+
+    events = weighed.events
+
+    def part(number: int) -> WeightedInputs:
+        rows = rows_of_part(events.part, events.fold, number, fold)
+        features = events.features[rows]
+        inputs = preprocessing.apply(features)
+        redraw = redrawing(config, symmetries, preprocessing, features) if number == TRAINING else None
+        return WeightedInputs(inputs, events.class_index[rows], weighed.training_weight[rows], redraw)
+
+    training, validation = part(TRAINING), part(VALIDATION)
+    size = size_of(training.weight, len(config.features))
+    section, settings = settle_recipe(config.network, config.training, size)
+    network = build_network(
+        preprocessing.inputs,
+        len(config.classes),
+        section,
+        key=jax.random.key(seed),
+        outputs=1 if isinstance(config.training.loss, BinaryCrossEntropy) else None,
+        sample=training.inputs,
+    )
+    return train(
+        network,
+        training,
+        validation,
+        settings,
+        seed=seed,
+        ntk=config.network.parametrisation == "ntk",
+        signal=signal_indices(config),
+        measure=monitored(config, events, rows_of_part(events.part, events.fold, VALIDATION, fold)),
+        choices=choices,
+        device=device,
+    )
+
+
+def settle_symmetries(config: Config, events: Events) -> tuple[Symmetry, ...]:
+    """Complete the symmetries with what the training events tell of them: where the range of an azimuth begins."""
+    if not config.training.symmetries:
+        return ()
+    from tamis.network.symmetries import settle_ranges
+
+    names = [feature.name for feature in config.features]
+    return settle_ranges(config.training.symmetries, names, events.features[events.part == TRAINING])
+
+
+def redrawing(
+    config: Config,
+    symmetries: tuple[Symmetry, ...],
+    preprocessing: Preprocessing,
+    features: NDArray[np.float32],
+) -> Callable[[int, int], NDArray[np.float32]] | None:
+    """Give what draws the inputs of each epoch anew, where there are symmetries."""
+    if not symmetries:
+        return None
+    from tamis.network.symmetries import build_symmetries
+
+    built = build_symmetries(symmetries, [feature.name for feature in config.features])
+
+    def redraw(seed: int, epoch: int) -> NDArray[np.float32]:
+        return preprocessing.apply(built.draw(features, np.random.default_rng((seed, epoch, 1))))
+
+    return redraw
+
+
+def monitored(config: Config, events: Events, rows: NDArray[np.bool_]) -> Measure | None:
+    """Give what early stopping looks at, as a function of the scores of these events.
+
+    Returns:
+        None where it looks at loss or accuracy, which the training computes itself.
+    """
+    stopping = config.training.early_stopping
+    if stopping is None or stopping.monitor in ("validation_loss", "validation_accuracy"):
+        return None
+    class_index, weight = events.class_index[rows], events.weight[rows]
+    if stopping.monitor == "validation_auc":
+        return lambda scores: mean_auc(scores, class_index, weight)
+    signal = signal_indices(config)
+    return lambda scores: best_significance(scores, class_index, weight, signal)

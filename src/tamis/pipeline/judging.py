@@ -1,0 +1,135 @@
+"""From a classifier to its evaluation: scores of every part, and every number that is quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.classifier import Classifier
+from tamis.config import Config, LogDensity
+from tamis.data.events import Events
+from tamis.data.ledger import Ledger, exact_float, total
+from tamis.data.split import (
+    PARTS,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    folds_that_saw,
+)
+from tamis.evaluation.arrays import positive_sum
+from tamis.evaluation.evaluation import Evaluation, SearchPlan, evaluate_classifier
+from tamis.evaluation.importance import EVENTS as ENOUGH_EVENTS
+from tamis.evaluation.importance import Importance, permutation_importance
+from tamis.evaluation.scored import ScoredEvents
+from tamis.pipeline.preparation import Prepared, signal_indices
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """The events of one part, with what the classifier says of them.
+
+    Args:
+        rows: which of the used events they are, [n].
+        scores: [n, n_classes].
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def score(classifier: Classifier, events: Events) -> dict[str, ScoredPart]:
+    """Compute the scores of all parts; with folds, what tests an event never saw it, and what trained on it did."""
+    if classifier.folds is None:
+        scores = classifier.scores(events.features)
+        rows = [np.flatnonzero(events.part == number) for number in range(len(PARTS))]
+        return {name: ScoredPart(each, scores[each]) for name, each in zip(PARTS, rows, strict=True)}
+    seen_by = folds_that_saw(events.identity, events.fold, classifier.folds.number)
+    seen = classifier.scores(events.features, seen_by)
+    unseen = classifier.scores(events.features, events.fold)
+    learned = {number: np.flatnonzero(events.part == number) for number in (TRAINING, VALIDATION)}
+    parts = {PARTS[number]: ScoredPart(rows, seen[rows]) for number, rows in learned.items()}
+    return {**parts, PARTS[TEST]: ScoredPart(np.arange(len(events)), unseen)}
+
+
+def weigh_features(
+    config: Config, classifier: Classifier, prepared: Prepared, test: ScoredPart
+) -> tuple[Importance, ...]:
+    """Measure what each feature is worth, on test events in the mixture that the network learned."""
+    events, rows = prepared.events, test.rows
+    generator = np.random.default_rng((config.seed, 5))
+    if len(rows) > ENOUGH_EVENTS:
+        rows = generator.choice(rows, ENOUGH_EVENTS, replace=False)
+    class_index = events.class_index[rows]
+    weight = events.weight[rows] * prepared.weighed.factors[class_index]
+    if positive_sum(weight) is None:
+        return ()
+    fold = None if classifier.folds is None else events.fold[rows]
+    return permutation_importance(
+        lambda features: classifier.scores(features, fold),
+        events.features[rows],
+        class_index,
+        weight,
+        [feature.name for feature in config.features],
+        generator,
+    )
+
+
+def evaluate(
+    config: Config,
+    prepared: Prepared,
+    scored: Mapping[str, ScoredPart],
+    importance: tuple[Importance, ...] = (),
+) -> Evaluation:
+    """Compute all results from the scores of all used events.
+
+    With cross-training an event is training for one network and test for another. Training and test are compared
+    as independent samples, so the training's events are of the even folds there, and the test's of the odd.
+    """
+    events, factors = prepared.events, prepared.weighed.factors
+    parts = {}
+    for name, part in scored.items():
+        rows = part.rows
+        parts[name] = ScoredEvents(
+            scores=part.scores,
+            class_index=events.class_index[rows],
+            weight=events.weight[rows],
+            factor=factors[events.class_index[rows]],
+            reference={key: values[rows] for key, values in events.reference.items()},
+            spectators={key: values[rows] for key, values in events.spectators.items()},
+            identity=events.identity[rows],
+            compared=None if config.split.folds is None else events.fold[rows] % 2 == (name == PARTS[TEST]),
+        )
+    return evaluate_classifier(
+        parts,
+        config.class_names,
+        working_points=config.evaluation.working_points,
+        densities=isinstance(config.evaluation.reference, LogDensity),
+        plan=search_plan(config),
+        importance=importance,
+        left_out=left_out(config, prepared.ledger),
+        seed=config.seed,
+    )
+
+
+def left_out(config: Config, ledger: Ledger) -> NDArray[np.float64] | None:
+    """Give the sum of weights that the policy for negative weights left out of the training, by class."""
+    if config.weights.negative != "drop":
+        return None
+    sums = np.zeros(len(config.class_names))
+    for each in ledger.samples:
+        dropped = total(each.dropped.values())
+        sums[config.class_names.index(each.class_name)] += exact_float(dropped.weights)
+    return sums if sums.any() else None
+
+
+def search_plan(config: Config) -> SearchPlan:
+    """Give what a search with the signal score would look like."""
+    luminosity = config.evaluation.luminosity
+    return SearchPlan(
+        signal=signal_indices(config),
+        events_per_weight=1.0 if luminosity is None else luminosity.quoted / luminosity.of_weights,
+        background_uncertainty=config.evaluation.background_uncertainty,
+    )

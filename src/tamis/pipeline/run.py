@@ -1,0 +1,177 @@
+"""The whole way, and what comes out of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tamis.classifier import Classifier
+from tamis.config import Config
+from tamis.data.split import (
+    PARTS,
+    TEST,
+    TRAINING,
+)
+from tamis.evaluation.evaluation import Evaluation
+from tamis.pipeline.fitting import fit
+from tamis.pipeline.judging import ScoredPart, evaluate, score, weigh_features
+from tamis.pipeline.preparation import Prepared, prepare
+from tamis.pipeline.watch import Watch
+
+if TYPE_CHECKING:
+    from tamis.training.loop import Choices, Trained
+
+
+def _plain(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the formats of a layer as people do, `ap_fixed<8, 3>`."""
+    formats = cost["formats"]
+    written = None if formats is None else {name: each and str(each) for name, each in vars(formats).items()}
+    return {**cost, "formats": written}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a training produced.
+
+    Args:
+        config: the configuration.
+        classifier: the trained classifier.
+        members: the history and the device of each of its networks.
+        prepared: the events and the ledger.
+        parts: the events of training, validation and test with their scores; with cross-training every event is
+            tested by the members that never saw it.
+        evaluation: every number that is quoted.
+        seconds: wall time of each stage.
+    """
+
+    config: Config
+    classifier: Classifier
+    members: tuple[Trained, ...]
+    prepared: Prepared
+    parts: Mapping[str, ScoredPart]
+    evaluation: Evaluation
+    seconds: Mapping[str, float]
+
+    @property
+    def trained(self) -> Trained:
+        """History and device of the first network."""
+        return self.members[0]
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """Every epoch, as `history.json` holds it: of the first network, and of all where there are several."""
+        first = self.trained.history.to_dict()
+        if len(self.members) == 1:
+            return first
+        folds = [member.fold for member in self.classifier.members]
+        return {
+            **first,
+            "members": [
+                {"fold": fold, **trained.history.to_dict()}
+                for fold, trained in zip(folds, self.members, strict=True)
+            ],
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        """Give every number that the run quotes, as `metrics.json` holds them."""
+        from tamis.network.quantized import layer_costs
+
+        network, epochs = self.classifier.network, self.trained.history.epochs
+        flattened = self.prepared.weighed.flattened
+        return {
+            **self.evaluation.to_dict(),
+            "network": {
+                "inputs": network.inputs,
+                "parameters": network.parameters,
+                "networks": len(self.members),
+                "shared_members": network.members,
+                "layers": [_plain(vars(cost)) for cost in layer_costs(network.layers)],
+                "overflow": dict(self.overflow),
+            },
+            "training_factors": dict(
+                zip(self.classifier.class_names, self.prepared.weighed.factors.tolist(), strict=True)
+            ),
+            **({"flattened": {name: vars(each) for name, each in flattened.items()}} if flattened else {}),
+            "history": {
+                "epochs": len(epochs),
+                "best_epoch": self.trained.history.best,
+                "ended_because": self.trained.history.reason,
+            },
+            "timing": {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)},
+        }
+
+    @property
+    def overflow(self) -> Mapping[str, float]:
+        """Fraction of training events outside the fixed-point range of the inputs, by input where there are any."""
+        from tamis.network.network import first_layer_overflow
+        from tamis.network.quantized import Quantized
+
+        preprocessing = self.classifier.preprocessing
+        if not isinstance(self.classifier.network.layers[0], Quantized):
+            return {}
+        features = self.prepared.events.features[self.parts[PARTS[TRAINING]].rows]
+        found = first_layer_overflow(self.classifier.network, preprocessing.apply(features))
+        if found is None:
+            return {}
+        names = self.classifier.feature_names
+        indicators = [f"{names[index]} is missing" for index in preprocessing.indicators]
+        inputs = [*names, *indicators]
+        if len(found) != len(inputs):  # an embedding makes several numbers of one input
+            inputs = [f"number {number}" for number in range(len(found))]
+        return {name: float(part) for name, part in zip(inputs, found, strict=True) if part}
+
+    def _speed(self) -> dict[str, float]:
+        epochs = [epoch for trained in self.members for epoch in trained.history.epochs]
+        # several networks are trained at the same time, so their epochs do not add up to what passed
+        alone = len(self.members) == 1
+        seconds = sum(epoch.seconds for epoch in epochs) if alone else self.seconds["training"]
+        return {
+            "train_seconds": seconds,
+            "events_per_second": sum(epoch.events for epoch in epochs) / seconds,
+        }
+
+
+def train(config: Config, watch: Watch | None = None, *, choices: Choices | None = None) -> Run:
+    """Read, train and evaluate, all in memory.
+
+    Args:
+        config: from `load_config`.
+        watch: what to tell the caller on the way.
+        choices: a loss and an optimizer of the user's own, in place of the configured ones.
+
+    Raises:
+        InputError: the files do not hold what the configuration asks for.
+        TrainingError: the training diverged.
+    """
+    watch = watch or Watch()
+    clock = _Clock(watch)
+    with clock("reading"):
+        prepared = prepare(config, watch)
+    with clock("training"):
+        classifier, members = fit(config, prepared, watch, choices)
+    with clock("evaluation"):
+        parts = score(classifier, prepared.events)
+        importance = weigh_features(config, classifier, prepared, parts[PARTS[TEST]])
+        evaluation = evaluate(config, prepared, parts, importance)
+    return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds)
+
+
+class _Clock:
+    """Measures the wall time of each stage."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, stage: str) -> _Clock:
+        self.stage = stage
+        return self
+
+    def __enter__(self) -> None:
+        self.watch.stage(self.stage)
+        self.started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.stage] = time.perf_counter() - self.started

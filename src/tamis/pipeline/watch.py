@@ -1,0 +1,26 @@
+"""What a caller hears while the stages run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tamis.training.history import Epoch
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a caller wants to hear while the stages run; every part may be left out.
+
+    Args:
+        stage: called with the name of each stage as it begins.
+        read: called with the number of entries in all files, then with each number of entries that was read.
+        epoch: called with the number of the network, counted from 0, how many networks there are, and each of its
+            epochs; from several threads where there are several.
+    """
+
+    stage: Callable[[str], None] = lambda _: None
+    read: Callable[[int, int], None] = lambda _total, _done: None
+    epoch: Callable[[int, int, Epoch], None] = lambda _member, _members, _epoch: None
