@@ -19,9 +19,7 @@ from tamis.files import complete_file, sha256, write_json, write_text
 from tamis.pipeline import Run
 from tamis.plots.book import save_figures
 from tamis.provenance import command_line, describe_inputs, describe_machine, now
-
-FINISHED = "provenance.json"
-"""The file that is written last: a directory that holds it is a finished run."""
+from tamis.run_reading import FINISHED
 
 _OWN = frozenset({
     "config.yaml", "provenance.json", "events.json", "history.json", "metrics.json", "scores.parquet",

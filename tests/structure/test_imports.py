@@ -25,6 +25,7 @@ ROOMS = [
     "estimator",
     "plots",
     "pipeline",
+    "run_reading",
     "figures",
     "provenance",
     "run_directory",

@@ -1,0 +1,216 @@
+"""Read a finished run back: the files of its folder, checked against the hashes that were written with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.config import Config, parse_config
+from tamis.errors import InputError, Problem
+from tamis.evaluation.scored import ScoredEvents
+from tamis.files import sha256
+
+if TYPE_CHECKING:
+    from tamis.classifier import Classifier
+
+FINISHED = "provenance.json"
+"""The file that is written last: a directory that holds it is a finished run."""
+
+_SCORES = "scores.parquet"
+_OTHERS = ("config.yaml", "events.json", "history.json", "metrics.json")
+_SPECTATOR = "spectator_"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run as its folder holds it; what is large is read when it is first asked for.
+
+    Args:
+        folder: the run directory, absolute.
+        config: the complete configuration.
+        metrics: `metrics.json`: every number that the run quotes.
+        history: `history.json`: every epoch.
+        ledger: `events.json`: where every entry of the input went.
+        provenance: `provenance.json`: versions, inputs, command and times.
+    """
+
+    folder: Path
+    config: Config
+    metrics: Mapping[str, Any]
+    history: Mapping[str, Any]
+    ledger: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, which tells runs of one configuration apart."""
+        return self.folder.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the scores."""
+        return self.config.class_names
+
+    @cached_property
+    def scores(self) -> ScoredEvents:
+        """The test events with their scores, weights, identities and spectators, in the order of `scores.parquet`.
+
+        Raises:
+            InputError: the file is missing, damaged or of another run.
+        """
+        _check_hash(self.folder, _SCORES, self.provenance)
+        return _read_scores(self.folder / _SCORES, self.class_names)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The classifier, whose reference events get their scores again.
+
+        Raises:
+            InputError: a file of `model` is missing or damaged.
+        """
+        from tamis.classifier import Classifier
+
+        return Classifier.load(self.folder / "model")
+
+
+def read_run(folder: Path | str) -> FinishedRun:
+    """Read the directory of a finished run.
+
+    The hash of every file that is read is compared with the one in `provenance.json`.
+
+    Args:
+        folder: as `tamis train` wrote it.
+
+    Raises:
+        InputError: the folder is not there, is no run, is not finished, or one of its files was damaged or changed.
+        ConfigurationError: `config.yaml` is of a version of tamis that knows other keys.
+
+    Example:
+        >>> read_run("runs/nothing")
+        Traceback (most recent call last):
+        tamis.errors.InputError: run: 1 problem
+          runs/nothing: there is no such folder; give the directory of a finished run
+    """
+    given = Path(folder)
+    _check_folder(given)
+    provenance = _read_json(given / FINISHED)
+    for name in _OTHERS:
+        _check_hash(given, name, provenance)
+    config = parse_config(_read_text(given / "config.yaml"), title=str(given / "config.yaml"))
+    found = {name: _read_json(given / name) for name in _OTHERS if name.endswith(".json")}
+    return FinishedRun(
+        folder=given.absolute(),
+        config=config,
+        metrics=found["metrics.json"],
+        history=found["history.json"],
+        ledger=found["events.json"],
+        provenance=provenance,
+    )
+
+
+def _refused(path: Path, message: str) -> InputError:
+    return InputError("run", [Problem(str(path), message)])
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        raise _refused(folder, "there is no such folder; give the directory of a finished run")
+    if not folder.is_dir():
+        raise _refused(folder, "is a file; give the directory of a finished run, such as runs/NAME")
+    if (folder / FINISHED).is_file():
+        return
+    inside = sorted(path.parent.name for path in folder.glob(f"*/{FINISHED}"))
+    if inside:
+        raise _refused(folder, f"is no run, but holds some ({', '.join(inside[:5])}); give one of them")
+    there = [name for name in (*_OTHERS, _SCORES, "model") if (folder / name).exists()]
+    if there:
+        message = (
+            f"holds {', '.join(there)} but no {FINISHED}, which is written last: the run is not finished"
+        )
+        raise _refused(
+            folder, f"{message}, or only a part of it was copied; train again, or copy the whole folder"
+        )
+    raise _refused(folder, f"is no run: it has no {FINISHED}; give the directory of a finished run")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _refused(path, f"is not text ({error}); the file is damaged, copy the run again") from error
+    except OSError as error:
+        raise _refused(
+            path, f"cannot be read: {error.strerror or error}; copy the whole run again"
+        ) from error
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(_read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, f"is not JSON ({error}); the file is damaged, copy the run again") from error
+    if not isinstance(found, dict):
+        raise _refused(path, f"holds no mapping but a {type(found).__name__}; the file is foreign")
+    return found
+
+
+def _check_hash(folder: Path, name: str, provenance: Mapping[str, Any]) -> None:
+    written = provenance.get("outputs")
+    if not isinstance(written, dict):
+        raise _refused(folder / FINISHED, "has no hashes of the run's files (`outputs`); the file is foreign")
+    if not (folder / name).is_file():
+        raise _refused(folder / name, "is missing; copy the whole run again")
+    if sha256(folder / name) != written.get(name):
+        raise _refused(folder / name, "was changed after the run was written; copy the whole run again")
+
+
+def _read_scores(path: Path, class_names: tuple[str, ...]) -> ScoredEvents:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _refused(path, f"is not a readable Parquet file ({error}); copy the run again") from error
+    needed = ["id", "class", "weight", "training_factor", *(f"score_{name}" for name in class_names)]
+    absent = [name for name in needed if name not in table.column_names]
+    if absent:
+        raise _refused(path, f"has no columns {', '.join(absent)}; the file is of another run")
+
+    def column(name: str) -> NDArray[Any]:
+        return np.asarray(table.column(name).to_numpy())
+
+    return ScoredEvents(
+        scores=np.stack([column(f"score_{name}") for name in class_names], axis=1),
+        class_index=_class_index(table.column("class"), class_names, path),
+        weight=column("weight"),
+        factor=column("training_factor"),
+        spectators={
+            name.removeprefix(_SPECTATOR): column(name)
+            for name in table.column_names
+            if name.startswith(_SPECTATOR)
+        },
+        identity=column("id"),
+    )
+
+
+def _class_index(labels: Any, class_names: tuple[str, ...], path: Path) -> NDArray[np.int32]:
+    """Give the number of each event's class; the labels are stored once and an index for each event."""
+    import pyarrow as pa
+
+    if not len(labels):
+        return np.empty(0, np.int32)
+    encoded = labels.cast(pa.string()).combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    foreign = [str(name) for name in names if name not in class_names]
+    if foreign:
+        raise _refused(path, f"has events of the classes {', '.join(foreign)}, which the configuration lacks")
+    rows: NDArray[np.intp] = encoded.indices.to_numpy()
+    return np.array([class_names.index(name) for name in names], np.int32)[rows]

@@ -1,0 +1,139 @@
+"""What was written is what is read, and what was changed is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import tamis
+from tamis.config import parse_config
+from tamis.errors import InputError
+from tamis.evaluation.metrics import measure
+from tamis.files import sha256, write_json
+from tamis.run_reading import read_run
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def finished(module_classes: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[tamis.Run, Path]:
+    run = tamis.train(parse_config(module_classes(300, spectators=["w"])))
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    tamis.write_run(run, folder)
+    return run, folder
+
+
+@pytest.fixture
+def copy(finished: tuple[tamis.Run, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished[1], tmp_path / "copy"))
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        _ = read_run(folder).scores
+    return str(caught.value)
+
+
+def test_everything_is_read_as_it_was_written(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    read = read_run(folder)
+    assert read.config == run.config
+    assert read.name == "first"
+    assert read.class_names == ("bkg", "sig")
+    assert read.metrics["test"]["loss"] == run.evaluation.parts["test"].physics.loss
+    assert read.history == run.history
+    assert read.ledger == run.prepared.ledger.to_dict(run.config.class_names)
+    assert read.provenance["seed"] == run.config.seed
+
+
+def test_the_test_events_are_those_of_the_run(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    read = read_run(folder)
+    events, part = run.prepared.events, run.parts["test"]
+    scores = read.scores
+    np.testing.assert_array_equal(scores.scores, part.scores)
+    np.testing.assert_array_equal(scores.class_index, events.class_index[part.rows])
+    np.testing.assert_array_equal(scores.weight, events.weight[part.rows])
+    np.testing.assert_array_equal(scores.identity, events.identity[part.rows])
+    np.testing.assert_array_equal(scores.spectators["w"], events.spectators["w"][part.rows])
+    assert measure(scores.scores, scores.class_index, scores.weight).loss == read.metrics["test"]["loss"]
+    assert read.scores is scores
+
+
+def test_the_classifier_gives_the_same_scores(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    features = run.prepared.events.features[:5]
+    np.testing.assert_array_equal(
+        read_run(folder).classifier.scores(features), run.classifier.scores(features)
+    )
+
+
+def test_a_folder_that_is_no_run_is_refused_with_what_it_is(
+    finished: tuple[tamis.Run, Path], tmp_path: Path
+) -> None:
+    _, folder = finished
+    assert "there is no such folder" in refusal(tmp_path / "nothing")
+    assert "is a file" in refusal(folder / "config.yaml")
+    assert "is no run: it has no provenance.json" in refusal(tmp_path)
+    assert "holds some (first); give one of them" in refusal(folder.parent)
+
+
+def test_an_unfinished_run_is_refused(copy: Path) -> None:
+    (copy / "provenance.json").unlink()
+    assert "no provenance.json, which is written last: the run is not finished" in refusal(copy)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "events.json", "history.json", "metrics.json", "scores.parquet"]
+)
+def test_a_changed_or_missing_file_is_refused_by_its_name(copy: Path, name: str) -> None:
+    path = copy / name
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1) + b" ")
+    assert f"{path}: was changed after the run was written" in refusal(copy)
+    path.unlink()
+    assert f"{path}: is missing" in refusal(copy)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"\xff\xfe", "is not text"),
+        (b"[]", "holds no mapping but a list"),
+        (b"{}", "has no hashes"),
+        (b'{"outputs": {}}', "was changed"),
+    ],
+)
+def test_damaged_provenance_is_refused(copy: Path, content: bytes, words: str) -> None:
+    (copy / "provenance.json").write_bytes(content)
+    assert words in refusal(copy)
+
+
+def rewrite(folder: Path, table: pa.Table) -> None:
+    """Replace the scores as somebody would who also changes the hash."""
+    pq.write_table(table, folder / "scores.parquet")
+    provenance = dict(read_run(folder).provenance)
+    outputs = {**provenance["outputs"], "scores.parquet": sha256(folder / "scores.parquet")}
+    write_json(folder / "provenance.json", {**provenance, "outputs": outputs})
+
+
+def test_scores_of_other_classes_are_refused(copy: Path) -> None:
+    table = pq.read_table(copy / "scores.parquet")
+    rewrite(copy, table.drop_columns(["score_sig", "weight"]))
+    assert "has no columns weight, score_sig" in refusal(copy)
+    place = table.column_names.index("class")
+    rewrite(copy, table.set_column(place, "class", pa.array(["other"] * len(table))))
+    assert "has events of the classes other" in refusal(copy)
+
+
+def test_no_events_are_no_events(copy: Path) -> None:
+    rewrite(copy, pq.read_table(copy / "scores.parquet").slice(0, 0))
+    assert len(read_run(copy).scores) == 0
