@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
 from tamis.errors import TamisError
-from tamis.plots.histogram import fill
+from tamis.evaluation.histogram import fill
 from tamis.plots.inputs import PANELS_PER_PAGE, plot_inputs
 from tamis.plots.labels import axis_label, class_styles
 

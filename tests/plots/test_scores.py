@@ -12,8 +12,8 @@ from matplotlib.legend import Legend
 from matplotlib.patches import StepPatch
 
 from tamis.errors import TamisError
+from tamis.evaluation.histogram import fill
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
-from tamis.plots.histogram import fill
 from tamis.plots.labels import class_styles
 from tamis.plots.scores import plot_scores
 

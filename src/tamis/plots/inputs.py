@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, weights_of
-from tamis.plots.histogram import Binning, binning, fill, number_of_bins
+from tamis.evaluation.histogram import Binning, binning, fill, number_of_bins
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, columns_that_fit
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_style

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.evaluation.arrays import classes_of, finite_numbers, weights_of
+from tamis.evaluation.histogram import Histogram, fill, number_of_bins
 from tamis.evaluation.overtraining import KolmogorovSmirnov
-from tamis.plots.histogram import Histogram, fill, number_of_bins
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, top_with_room
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style

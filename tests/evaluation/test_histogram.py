@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tamis.plots.histogram import FEWEST_BINS, MOST_BINS, binning, fill, number_of_bins
+from tamis.evaluation.histogram import FEWEST_BINS, MOST_BINS, binning, fill, number_of_bins
 
 values_of_any_size = arrays(
     np.float64, st.integers(1, 40), elements=st.floats(-1e9, 1e9) | st.integers(-3, 3).map(float)
