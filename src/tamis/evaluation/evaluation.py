@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.calibration import Calibration, judge_calibration
+from tamis.evaluation.cut_table import CutTable, follow_cuts
 from tamis.evaluation.importance import Importance
 from tamis.evaluation.limit import (
     DistanceToLimit,
@@ -110,6 +111,8 @@ class Evaluation:
         importance: what each feature is worth.
         sculpting: what the signal score does to each spectator in each class; nothing without a signal class.
         sculpting_cuts: thresholds of the signal score behind which shapes are compared.
+        cut_tables: what passes each cut on the signal score and on the score of each class; nothing where a class has
+            no positive sum of weights.
     """
 
     class_names: tuple[str, ...]
@@ -127,6 +130,7 @@ class Evaluation:
     importance: tuple[Importance, ...]
     sculpting: tuple[Sculpting, ...]
     sculpting_cuts: tuple[float, ...]
+    cut_tables: tuple[CutTable, ...]
 
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
@@ -150,6 +154,7 @@ class Evaluation:
         numbers["importance"] = [each.to_dict(names) for each in self.importance]
         numbers["sculpting"] = self._sculpting()
         numbers["search"] = None if self.search is None else self.search.to_dict(names)
+        numbers["cuts"] = [each.to_dict(names) for each in self.cut_tables]
         if self.limit is not None:
             numbers["limit"] = {
                 "loss": self.limit.limit.loss,
@@ -224,13 +229,18 @@ def evaluate_classifier(
     limit = _limit(test, class_names) if densities else None
     cuts, sculpting = _sculpting(test, plan, class_names, working_points, generator)
     references = {} if densities else _references(test, class_names)
+    points = tuple(None if curve is None else background_rejection(curve, working_points) for curve in curves)
+    nothing = np.zeros(len(class_names))
+    expected = {
+        name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
+        for name in ("validation", "test")
+    }
+    search = _search(expected, plan, len(class_names))
     return Evaluation(
         class_names=tuple(class_names),
         parts={name: measure_part(events) for name, events in parts.items()},
         curves=curves,
-        working_points=tuple(
-            None if curve is None else background_rejection(curve, working_points) for curve in curves
-        ),
+        working_points=points,
         overtraining=overtraining_tests(
             *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight))
         ),
@@ -247,11 +257,37 @@ def evaluate_classifier(
             "balanced": bootstrap_intervals(test, test.learned_weight, generator),
         },
         calibration=judge_calibration(parts["validation"], test),
-        search=_search(parts, plan, np.zeros(len(class_names)) if left_out is None else left_out),
+        search=search,
         importance=importance,
         sculpting=sculpting,
         sculpting_cuts=cuts,
+        cut_tables=_cut_tables(expected["test"], plan, search, points),
     )
+
+
+def _cut_tables(
+    expected: ScoredEvents | None,
+    plan: SearchPlan,
+    search: Search | None,
+    working_points: Sequence[Sequence[WorkingPoint] | None],
+) -> tuple[CutTable, ...]:
+    """Follow the cuts on the signal score and on the score of each class, those that are quoted among them."""
+    if expected is None:
+        return ()
+    requirements = Requirements(relative=plan.background_uncertainty)
+    classes = range(expected.scores.shape[1])
+    quoted: dict[tuple[int, ...], list[float]] = {
+        (index,): [point.threshold for point in working_points[index] or ()] for index in classes
+    }
+    of_signal = quoted.setdefault(plan.signal, [])
+    of_signal += [] if search is None or search.cut is None else [search.cut]
+    order = sorted(quoted, key=lambda signal: (signal != plan.signal, signal))
+    tables = [
+        follow_cuts(expected, signal, requirements, also=[each for each in quoted[signal] if each <= 1])
+        for signal in order
+        if 0 < len(signal) < len(classes)
+    ]
+    return tuple(each for each in tables if each is not None)
 
 
 def _sculpting(
@@ -276,14 +312,11 @@ def _sculpting(
     return cuts, found
 
 
-def _search(parts: Mapping[str, ScoredEvents], plan: SearchPlan, left_out: Float64) -> Search | None:
-    if not 0 < len(plan.signal) < len(left_out):
+def _search(expected: Mapping[str, ScoredEvents | None], plan: SearchPlan, classes: int) -> Search | None:
+    chosen, counted = expected["validation"], expected["test"]
+    if chosen is None or counted is None or not 0 < len(plan.signal) < classes:
         return None
     requirements = Requirements(relative=plan.background_uncertainty)
-    expected = [_expected(parts, name, plan.events_per_weight, left_out) for name in ("validation", "test")]
-    if any(each is None for each in expected):
-        return None
-    chosen, counted = (each for each in expected if each is not None)
     return judge_search(chosen, counted, plan.signal, requirements, events_per_weight=plan.events_per_weight)
 
 

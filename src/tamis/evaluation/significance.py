@@ -152,10 +152,30 @@ def scan_cuts(
     values, signal, weights = _checked(score, is_signal, weight)
     edges = _candidates(values, signal, cuts)
     s, b, squares = _above(edges, values, signal, weights)
-    significance = np.full(len(edges), np.nan)
-    usable = _usable(b, squares, requirements)
-    significance[usable] = _significance(s[usable], b[usable], squares[usable], requirements)
-    return Scan(edges, s, b, np.sqrt(squares), significance)
+    return Scan(edges, s, b, np.sqrt(squares), significance_behind_cuts(s, b, squares, requirements))
+
+
+def significance_behind_cuts(
+    signal: Float64, background: Float64, squares: Float64, requirements: Requirements = Requirements()
+) -> Float64:
+    """Compute the Asimov significance behind cuts that keep enough background.
+
+    Args:
+        signal: expected signal events, [cuts].
+        background: expected background events, [cuts].
+        squares: sum of the squared weights of the background, [cuts].
+        requirements: what a cut has to keep, and how well the background is known.
+
+    Returns:
+        NaN where a cut does not keep enough, [cuts].
+
+    >>> significance_behind_cuts(np.array([10.0, 10.0]), np.array([100.0, 0.5]), np.array([1.0, 0.0])).round(3).tolist()
+    [0.979, nan]
+    """
+    found = np.full(len(signal), np.nan)
+    usable = _usable(background, squares, requirements)
+    found[usable] = _significance(signal[usable], background[usable], squares[usable], requirements)
+    return found
 
 
 def count_above(
