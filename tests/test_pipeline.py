@@ -88,7 +88,7 @@ def test_the_run_directory_holds_what_the_design_says(finished: tuple[tamis.Run,
     _, folder = finished
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "events.json", "figures", "history.json", "metrics.json", "model", "provenance.json",
-        "scores.parquet",
+        "scores.parquet", "workspace.json",
     }  # fmt: skip
     figures = {path.name for path in (folder / "figures").iterdir()}
     names = ("inputs", "history", "confusion", "score_bkg", "score_sig", "roc")
@@ -119,6 +119,17 @@ def test_metrics_can_be_recomputed_from_the_scores(finished: tuple[tamis.Run, Pa
         signal, background = weight[truth], weight[~truth]
         auc = (signal[:, None] * background[None, :] * above).sum() / (signal.sum() * background.sum())
         assert numbers["auc"]["sig"] == pytest.approx(auc, rel=1e-9)
+
+
+def test_the_workspace_holds_the_bins(finished: tuple[tamis.Run, Path]) -> None:
+    _, folder = finished
+    search = json.loads((folder / "metrics.json").read_text())["search"]
+    workspace = json.loads((folder / "workspace.json").read_text())
+    assert search["without_workspace"] is None
+    background, signal = (sample["data"] for sample in workspace["channels"][0]["samples"])
+    assert signal == pytest.approx([each["signal"] for each in search["bins"]["bins"]])
+    assert background == pytest.approx([each["background"] for each in search["bins"]["bins"]])
+    assert background == pytest.approx([each["yields"]["bkg"] for each in search["bins"]["bins"]])
 
 
 def test_scores_are_those_of_the_saved_classifier(finished: tuple[tamis.Run, Path]) -> None:

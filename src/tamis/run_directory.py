@@ -23,7 +23,7 @@ from tamis.run_reading import FINISHED
 
 _OWN = frozenset({
     "config.yaml", "provenance.json", "events.json", "history.json", "metrics.json", "scores.parquet",
-    "model", "figures",
+    "workspace.json", "model", "figures",
 })  # fmt: skip
 
 
@@ -95,6 +95,9 @@ def _write_files(run: Run, folder: Path) -> None:
     write_json(folder / "events.json", run.prepared.ledger.to_dict(run.config.class_names))
     write_json(folder / "history.json", run.history)
     write_json(folder / "metrics.json", run.metrics())
+    search, names = run.evaluation.search, run.config.class_names
+    if search is not None and not search.without_workspace(names):
+        write_json(folder / "workspace.json", search.workspace(names))
     with complete_file(folder / "scores.parquet") as temporary:
         write_scores(run, temporary)
     run.classifier.save(folder / "model")

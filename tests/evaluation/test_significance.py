@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tamis.errors import RequestError, TamisError
+from tamis.errors import TamisError
 from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.search import judge_search
 from tamis.evaluation.significance import (
     Counts,
     Requirements,
@@ -18,8 +19,6 @@ from tamis.evaluation.significance import (
     count_above,
     fill_bins,
     fill_categories,
-    judge_search,
-    pyhf_workspace,
     scan_cuts,
     together,
 )
@@ -89,6 +88,32 @@ def test_a_scan_counts_what_passes_and_finds_the_best_cut() -> None:
     assert found.significance == pytest.approx(np.nanmax(scan.significance))
 
 
+def test_the_error_of_a_scan_is_how_much_it_varies() -> None:
+    # the same cuts in 200 samples of Poisson numbers of events
+    def sample(seed: int):
+        number = int(np.random.default_rng((seed, 1)).poisson(4000))
+        score, is_signal, weight = search(number, seed)
+        return score, is_signal, weight * number / 4000
+
+    cuts = np.linspace(0.1, 0.6, 5)
+    found = [[count_above(cut, *sample(seed)) for cut in cuts] for seed in range(200)]
+    spread = np.std([[each.significance for each in row] for row in found], axis=0)
+    scan = scan_cuts(*sample(1))
+    error = np.interp(cuts, scan.thresholds[::-1], scan.significance_error[::-1])
+    np.testing.assert_allclose(error, spread, rtol=0.2)
+    spread = np.std([[each.signal for each in row] for row in found], axis=0)
+    error = np.interp(cuts, scan.thresholds[::-1], scan.signal_error[::-1])
+    np.testing.assert_allclose(error, spread, rtol=0.2)
+
+
+def test_a_scan_knows_what_an_exact_background_would_give() -> None:
+    scan = scan_cuts(*search(), Requirements(relative=0.2))
+    known = np.isfinite(scan.significance)
+    expected = asimov_significance(scan.signal[known], scan.background[known])
+    np.testing.assert_allclose(scan.without_uncertainty[known], expected)
+    assert (scan.significance[known] < scan.without_uncertainty[known]).all()
+
+
 def test_a_cut_without_enough_background_says_nothing() -> None:
     scan = scan_cuts([0.1, 0.9], [0, 1], [1.0, 1.0])
     assert scan.best is None
@@ -144,30 +169,6 @@ def test_categories_hold_every_event_once() -> None:
         inside = scores.argmax(axis=1) == number
         assert each.counts.signal == pytest.approx(weight[inside & (class_index == 2)].sum())
         assert each.counts.background == pytest.approx(weight[inside & (class_index != 2)].sum())
-
-
-def test_a_workspace_holds_the_yields() -> None:
-    rng = np.random.default_rng(5)
-    score, class_index, weight = rng.random(500), rng.integers(0, 3, 500), rng.uniform(0.5, 1.5, 500)
-    edges = (0.0, 0.3, 0.8, 1.0)
-    names = ("top", "wjets", "higgs")
-    workspace = pyhf_workspace(edges, score, class_index, weight, names, [2], relative=0.1)
-    samples = workspace["channels"][0]["samples"]
-    for index, (name, sample) in enumerate(zip(names, samples, strict=True)):
-        inside = class_index == index
-        assert sample["name"] == name
-        expected, _ = np.histogram(score[inside], edges, weights=weight[inside])
-        np.testing.assert_allclose(sample["data"], expected)
-        errors, _ = np.histogram(score[inside], edges, weights=weight[inside] ** 2)
-        np.testing.assert_allclose(sample["modifiers"][0]["data"], np.sqrt(errors))
-    assert [sample["modifiers"][1]["type"] for sample in samples] == ["normsys", "normsys", "normfactor"]
-    total = np.sum([sample["data"] for sample in samples], axis=0)
-    np.testing.assert_allclose(workspace["observations"][0]["data"], total)
-
-
-def test_a_workspace_with_a_negative_yield_is_refused() -> None:
-    with pytest.raises(RequestError, match="class bkg has -1 expected events in bin 0 of the score"):
-        pyhf_workspace((0.0, 0.5, 1.0), [0.1, 0.9, 0.9], [0, 0, 1], [-1.0, 2.0, 1.0], ("bkg", "sig"), [1])
 
 
 def test_bins_without_a_common_uncertainty_add_in_squares() -> None:

@@ -26,7 +26,8 @@ from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve, roc_curves
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
-from tamis.evaluation.significance import Requirements, Search, judge_search
+from tamis.evaluation.search import Search, judge_search
+from tamis.evaluation.significance import Requirements
 from tamis.evaluation.verdict import BOOTSTRAPS, Verdict, judge_overtraining
 
 Float64 = NDArray[np.float64]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis.errors import RequestError, TamisError
+from tamis.errors import TamisError
 from tamis.evaluation.arrays import (
     classes_of,
     finite_numbers,
@@ -17,7 +16,6 @@ from tamis.evaluation.arrays import (
     same_length,
     weights_of,
 )
-from tamis.evaluation.scored import ScoredEvents
 
 Float64 = NDArray[np.float64]
 
@@ -96,15 +94,22 @@ class Scan:
         thresholds: events with score >= threshold pass, falling, [cuts].
         signal: expected signal events, [cuts].
         background: expected background events, [cuts].
-        background_error: standard deviation from the finite simulation, [cuts].
+        signal_error: its standard deviation from the finite simulation, [cuts].
+        background_error: the same of the background, [cuts].
         significance: NaN where there is not enough background, [cuts].
+        significance_error: its standard deviation from the finite simulation of signal and background, to first order,
+            [cuts].
+        without_uncertainty: the significance if the background were known exactly, [cuts].
     """
 
     thresholds: Float64
     signal: Float64
     background: Float64
+    signal_error: Float64
     background_error: Float64
     significance: Float64
+    significance_error: Float64
+    without_uncertainty: Float64
 
     @property
     def best(self) -> float | None:
@@ -112,6 +117,13 @@ class Scan:
         if not np.isfinite(self.significance).any():
             return None
         return float(self.thresholds[np.nanargmax(self.significance)])
+
+    def to_dict(self) -> dict[str, list[float | None]]:
+        """Give every cut as `metrics.json` holds it."""
+        return {
+            name: [value if np.isfinite(value) else None for value in values.tolist()]
+            for name, values in vars(self).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,10 @@ class Requirements:
     relative: float = 0.0
     background: float = LEAST_BACKGROUND
     effective: float = LEAST_EFFECTIVE
+
+
+USUAL = Requirements()
+"""What is required where nothing else is said: a background without systematic uncertainty."""
 
 
 def scan_cuts(
@@ -151,8 +167,17 @@ def scan_cuts(
     """
     values, signal, weights = _checked(score, is_signal, weight)
     edges = _candidates(values, signal, cuts)
-    s, b, squares = _above(edges, values, signal, weights)
-    return Scan(edges, s, b, np.sqrt(squares), significance_behind_cuts(s, b, squares, requirements))
+    s, signal_squares = _above(edges, values[signal], [weights[signal], weights[signal] ** 2])
+    powers = _above(edges, values[~signal], [weights[~signal] ** power for power in (1, 2, 3, 4)])
+    b, squares = powers[0], powers[1]
+    enough = is_enough(b, squares, requirements)
+    found = np.full((3, len(edges)), np.nan)
+    found[0] = significance_behind_cuts(s, b, squares, requirements)
+    found[1, enough] = _significance_error(
+        s[enough], signal_squares[enough], tuple(powers[:, enough]), requirements
+    )
+    found[2, enough] = asimov_significance(s[enough], b[enough])
+    return Scan(edges, s, b, np.sqrt(np.maximum(signal_squares, 0)), np.sqrt(np.maximum(squares, 0)), *found)
 
 
 def significance_behind_cuts(
@@ -173,8 +198,8 @@ def significance_behind_cuts(
     [0.979, nan]
     """
     found = np.full(len(signal), np.nan)
-    usable = _usable(background, squares, requirements)
-    found[usable] = _significance(signal[usable], background[usable], squares[usable], requirements)
+    enough = is_enough(background, squares, requirements)
+    found[enough] = _significance(signal[enough], background[enough], squares[enough], requirements)
     return found
 
 
@@ -245,13 +270,14 @@ def choose_bins(
     values, signal, weights = _checked(score, is_signal, weight)
     inner = _candidates(values, signal, _CANDIDATES)
     edges = np.unique(np.concatenate([[0.0], inner[(inner > 0) & (inner < 1)]]))
-    above = np.stack(_above(edges, values, signal, weights))
+    counted = [np.where(signal, weights, 0), np.where(signal, 0, weights), np.where(signal, 0, weights**2)]
+    above = _above(edges, values, counted)
     above = np.concatenate([above, np.zeros((3, 1))], axis=1)  # nothing lies above the last edge
     # gain[i, j]: squared significance of the bin from edge i to edge j
     s, b, squares = above[:, :, None] - above[:, None, :]
-    usable = _usable(b, squares, requirements) & (np.arange(s.shape[0])[:, None] < np.arange(s.shape[0]))
+    enough = is_enough(b, squares, requirements) & (np.arange(s.shape[0])[:, None] < np.arange(s.shape[0]))
     gain = np.full(s.shape, -np.inf)
-    gain[usable] = _significance(s[usable], b[usable], squares[usable], requirements) ** 2
+    gain[enough] = _significance(s[enough], b[enough], squares[enough], requirements) ** 2
     if not np.isfinite(gain[0, -1]):
         raise TamisError(
             f"bins of the score: all events together hold {b[0, -1]:g} expected background events, at least "
@@ -374,65 +400,47 @@ def fill_categories(
     )
 
 
-def pyhf_workspace(
-    edges: Sequence[float],
-    score: ArrayLike,
-    class_index: ArrayLike,
-    weight: ArrayLike,
-    class_names: Sequence[str],
-    signal: Sequence[int],
-    *,
-    relative: float = 0.0,
-) -> dict[str, Any]:
-    """Write the bins of a score as a workspace for pyhf (HistFactory in JSON).
-
-    The signal strength `mu` scales the signal classes. Each background has a normalisation uncertainty where one is
-    given, all classes share the uncertainty of the finite simulation in each bin. The observation is the Asimov
-    data set for mu = 1.
+@dataclass(frozen=True)
+class Yields:
+    """Expected events of each class in bins of a score.
 
     Args:
-        edges: of the bins, rising.
-        score: [n_events].
+        numbers: sums of weights, [n_classes, bins].
+        errors: their standard deviations from the finite simulation, roots of sums of squared weights, likewise.
+    """
+
+    numbers: tuple[tuple[float, ...], ...]
+    errors: tuple[tuple[float, ...], ...]
+
+
+def bin_yields(
+    edges: Sequence[float], score: ArrayLike, class_index: ArrayLike, weight: ArrayLike, n_classes: int
+) -> Yields:
+    """Count the events of each class in bins of a score; a bin holds its lower edge, the last one its upper edge too.
+
+    Args:
+        edges: rising, [bins + 1].
+        score: [n_events]; what lies outside of all bins is left out.
         class_index: the true class, [n_events].
         weight: expected number of events that this one stands for, [n_events].
-        class_names: in the order of the class indices.
-        signal: indices of the classes that are signal.
-        relative: relative systematic uncertainty of each background.
+        n_classes: number of classes.
 
-    Raises:
-        RequestError: a class has a bin with a negative yield, which HistFactory does not take.
+    >>> bin_yields([0.0, 0.5, 1.0], [0.1, 0.9, 1.0], [0, 1, 1], [2.0, 3.0, 4.0], 2).numbers
+    ((2.0, 0.0), (0.0, 7.0))
     """
     values = finite_numbers(score, "score")
     weights = weights_of(weight, len(values))
-    classes = classes_of(class_index, len(values), len(class_names))
-    place, bins = _bin_of(values, edges), len(edges) - 1
-    samples: list[Mapping[str, Any]] = []
-    everything = np.zeros(bins)
-    for index, name in enumerate(class_names):
-        inside = (classes == index) & (place >= 0) & (place < bins)
-        yields = np.bincount(place[inside], weights[inside], bins)
-        errors = np.sqrt(np.bincount(place[inside], weights[inside] ** 2, bins))
-        if (yields < 0).any():
-            raise RequestError(
-                f"class {name} has {yields.min():g} expected events in bin {int(yields.argmin())} of the score; "
-                "HistFactory takes no negative yields: require more effective events in each bin"
-            )
-        everything += yields
-        modifiers: list[dict[str, Any]] = [
-            {"name": "simulation", "type": "staterror", "data": errors.tolist()}
-        ]
-        if index in signal:
-            modifiers.append({"name": "mu", "type": "normfactor", "data": None})
-        elif relative:
-            spread = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
-            modifiers.append({"name": f"normalisation_{name}", "type": "normsys", "data": spread})
-        samples.append({"name": name, "data": yields.tolist(), "modifiers": modifiers})
-    return {
-        "channels": [{"name": "score", "samples": samples}],
-        "observations": [{"name": "score", "data": everything.tolist()}],
-        "measurements": [{"name": "search", "config": {"poi": "mu", "parameters": []}}],
-        "version": "1.0.0",
-    }
+    classes = classes_of(class_index, len(values), n_classes)
+    bins = len(edges) - 1
+    place = _bin_of(values, edges)
+    inside = (place >= 0) & (place < bins)
+    cell = classes[inside] * bins + place[inside]
+    sums = [
+        np.bincount(cell, each[inside], n_classes * bins).reshape(n_classes, bins)
+        for each in (weights, weights**2)
+    ]
+    numbers, errors = (tuple(map(tuple, each.tolist())) for each in (sums[0], np.sqrt(sums[1])))
+    return Yields(numbers, errors)
 
 
 def _checked(
@@ -454,30 +462,63 @@ def _candidates(values: Float64, signal: NDArray[np.bool_], number: int) -> Floa
     return np.unique(found)[::-1]
 
 
-def _above(
-    edges: Float64, values: Float64, signal: NDArray[np.bool_], weights: Float64
-) -> tuple[Float64, Float64, Float64]:
-    """Sum signal, background and squared background at or above each edge."""
+def _above(edges: Float64, values: Float64, numbers: Sequence[Float64]) -> Float64:
+    """Sum numbers of the events at or above each edge, [numbers, edges]."""
     order = np.argsort(values, kind="stable")
     first = np.searchsorted(values[order], edges, side="left")
     sums = []
-    for numbers in (
-        np.where(signal, weights, 0),
-        np.where(signal, 0, weights),
-        np.where(signal, 0, weights**2),
-    ):
-        rising = np.concatenate([[0.0], np.cumsum(numbers[order])])
+    for each in numbers:
+        rising = np.concatenate([[0.0], np.cumsum(each[order])])
         sums.append(rising[-1] - rising[first])
-    return sums[0], sums[1], sums[2]
+    return np.stack(sums)
 
 
-def _usable(b: Float64, squares: Float64, requirements: Requirements) -> NDArray[np.bool_]:
+def is_enough(b: Float64, squares: Float64, requirements: Requirements) -> NDArray[np.bool_]:
+    """Say which cuts or bins keep what is required.
+
+    Args:
+        b: expected background.
+        squares: sum of the squared weights of the background, of the same shape.
+        requirements: what has to be kept.
+
+    >>> is_enough(np.array([5.0, 5.0]), np.array([1.0, 5.0]), Requirements(effective=10.0)).tolist()
+    [True, False]
+    """
     enough: NDArray[np.bool_] = (b > 0) & (b >= requirements.background * (1 - 1e-9))
     return enough & (b**2 >= requirements.effective * squares * (1 - 1e-12))
 
 
 def _significance(s: Float64, b: Float64, squares: Float64, requirements: Requirements) -> Float64:
     return asimov_significance(s, b, np.sqrt(np.maximum(squares, 0) + (requirements.relative * b) ** 2))
+
+
+def _significance_error(
+    s: Float64, signal_squares: Float64, powers: tuple[Float64, ...], requirements: Requirements
+) -> Float64:
+    """Propagate the variances of signal and background to first order, by central differences.
+
+    An event of weight w adds w to the background and w^2 to its variance, so the influence of one is f w + g w^2.
+
+    Args:
+        s: signal.
+        signal_squares: sum of its squared weights.
+        powers: sums of the first four powers of the background's weights.
+        requirements: how well the background is known.
+    """
+    b, squares, cubes, fourths = powers
+
+    def slope(which: int) -> Float64:
+        numbers = [s, b, squares]
+        step = 1e-4 * np.abs(numbers[which])
+        moved = [[*numbers[:which], numbers[which] + way * step, *numbers[which + 1 :]] for way in (1, -1)]
+        high, low = (_significance(each[0], each[1], each[2], requirements) for each in moved)
+        rise: Float64 = (high - low) / np.where(step > 0, 2 * step, 1)
+        return rise
+
+    by_signal, f, g = (slope(which) for which in range(3))
+    variance = by_signal**2 * signal_squares + f**2 * squares + 2 * f * g * cubes + g**2 * fourths
+    error: Float64 = np.sqrt(np.maximum(variance, 0))
+    return error
 
 
 def _counts(
@@ -499,99 +540,3 @@ def _bin_of(values: Float64, edges: Sequence[float]) -> NDArray[np.intp]:
     place = np.searchsorted(np.asarray(edges), values, side="right") - 1
     last: NDArray[np.intp] = np.where(values == edges[-1], len(edges) - 2, place)
     return last
-
-
-@dataclass(frozen=True)
-class Search:
-    """What the score of the signal classes is worth in a search.
-
-    Args:
-        cut: the threshold with the largest significance on validation events; None where none leaves enough.
-        behind_cut: what it keeps of the test events.
-        binning: bins that were chosen on validation events, filled with test events; None where there is not enough
-            background for one.
-        categories: of the highest score, with the test events.
-        requirements: what cuts and bins have to keep.
-        events_per_weight: expected events for a sum of weights of one.
-    """
-
-    cut: float | None
-    behind_cut: Counts | None
-    binning: Binning | None
-    categories: tuple[Category, ...]
-    requirements: Requirements
-    events_per_weight: float
-
-    @property
-    def by_categories(self) -> float:
-        """Significance of all categories together."""
-        return together([each.counts for each in self.categories], self.requirements.relative)
-
-    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Give everything as `metrics.json` holds it."""
-        bins = self.binning
-        return {
-            "events_per_weight": self.events_per_weight,
-            "requirements": vars(self.requirements),
-            "cut": self.cut,
-            "behind_cut": None if self.behind_cut is None else vars(self.behind_cut),
-            "bins": None
-            if bins is None
-            else {
-                "edges": list(bins.edges),
-                "bins": [vars(each) for each in bins.bins],
-                "significance": bins.significance,
-            },
-            "categories": {
-                name: {"yields": dict(zip(class_names, each.yields, strict=True)), **vars(each.counts)}
-                for name, each in zip(class_names, self.categories, strict=True)
-            },
-            "significance_of_categories": self.by_categories,
-        }
-
-
-def judge_search(
-    validation: ScoredEvents,
-    test: ScoredEvents,
-    signal: Sequence[int],
-    requirements: Requirements = Requirements(),
-    *,
-    events_per_weight: float = 1.0,
-) -> Search:
-    """Choose cut and bins of the signal score on validation events, and quote them on test events.
-
-    The signal score is the sum of the scores of the signal classes.
-
-    Args:
-        validation: events that choose; their weights are expected events.
-        test: events that are counted, likewise.
-        signal: indices of the classes that are signal.
-        requirements: what cuts and bins have to keep.
-        events_per_weight: by which the weights were multiplied, for the record.
-
-    Raises:
-        TamisError: the arrays do not fit together.
-    """
-    parts = [
-        (
-            probabilities_of(events.scores)[:, list(signal)].sum(axis=1).clip(0, 1),
-            np.isin(events.class_index, list(signal)),
-            events.weight,
-        )
-        for events in (validation, test)
-    ]
-    chosen, counted = parts
-    cut = scan_cuts(*chosen, requirements).best
-    binning = None
-    background = chosen[2][~chosen[1]]
-    squares = np.square(background).sum(keepdims=True)
-    if _usable(background.sum(keepdims=True), squares, requirements).all():
-        binning = fill_bins(choose_bins(*chosen, replace(requirements, relative=0.0)), *counted, requirements)
-    return Search(
-        cut=cut,
-        behind_cut=None if cut is None else count_above(cut, *counted, requirements),
-        binning=binning,
-        categories=fill_categories(test.scores, test.class_index, test.weight, signal, requirements),
-        requirements=requirements,
-        events_per_weight=events_per_weight,
-    )

@@ -1,0 +1,166 @@
+"""What the score of the signal classes is worth in a search: chosen on validation events, quoted on test events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.errors import RequestError
+from tamis.evaluation.arrays import probabilities_of
+from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.significance import (
+    USUAL,
+    Binning,
+    Category,
+    Counts,
+    Requirements,
+    Scan,
+    Yields,
+    bin_yields,
+    choose_bins,
+    count_above,
+    fill_bins,
+    fill_categories,
+    is_enough,
+    scan_cuts,
+    together,
+)
+from tamis.evaluation.workspace import obstacle, pyhf_workspace
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the score of the signal classes is worth in a search.
+
+    Args:
+        signal: indices of the classes that are signal.
+        scan: yields and significances behind every cut, with the test events.
+        cut: the threshold with the largest significance on validation events; None where none leaves enough.
+        behind_cut: what it keeps of the test events.
+        binning: bins that were chosen on validation events, filled with test events; None where there is not enough
+            background for one.
+        yields: of each class in these bins.
+        categories: of the highest score, with the test events.
+        requirements: what cuts and bins have to keep.
+        events_per_weight: expected events for a sum of weights of one.
+    """
+
+    signal: tuple[int, ...]
+    scan: Scan
+    cut: float | None
+    behind_cut: Counts | None
+    binning: Binning | None
+    yields: Yields | None
+    categories: tuple[Category, ...]
+    requirements: Requirements
+    events_per_weight: float
+
+    @property
+    def by_categories(self) -> float:
+        """Significance of all categories together."""
+        return together([each.counts for each in self.categories], self.requirements.relative)
+
+    def workspace(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Give the bins as a workspace for pyhf.
+
+        Raises:
+            RequestError: there are no bins, or they hold what HistFactory does not take.
+        """
+        if self.yields is None:
+            raise RequestError(self.without_workspace(class_names))
+        return pyhf_workspace(self.yields, class_names, self.signal, relative=self.requirements.relative)
+
+    def without_workspace(self, class_names: Sequence[str]) -> str:
+        """Say why there can be no workspace; an empty text where there can be one."""
+        if self.yields is None:
+            return "there is not enough background for one bin of the score"
+        return obstacle(self.yields, class_names)
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+        return {
+            "events_per_weight": self.events_per_weight,
+            "requirements": vars(self.requirements),
+            "scan": self.scan.to_dict(),
+            "cut": self.cut,
+            "behind_cut": None if self.behind_cut is None else vars(self.behind_cut),
+            "bins": self._bins(class_names),
+            "without_workspace": self.without_workspace(class_names) or None,
+            "categories": {
+                name: {"yields": dict(zip(class_names, each.yields, strict=True)), **vars(each.counts)}
+                for name, each in zip(class_names, self.categories, strict=True)
+            },
+            "significance_of_categories": self.by_categories,
+        }
+
+    def _bins(self, class_names: Sequence[str]) -> dict[str, Any] | None:
+        if self.binning is None or self.yields is None:
+            return None
+        yields = [
+            dict(zip(class_names, each, strict=True)) for each in zip(*self.yields.numbers, strict=True)
+        ]
+        return {
+            "edges": list(self.binning.edges),
+            "bins": [
+                {**vars(each), "yields": by_class}
+                for each, by_class in zip(self.binning.bins, yields, strict=True)
+            ],
+            "significance": self.binning.significance,
+        }
+
+
+def judge_search(
+    validation: ScoredEvents,
+    test: ScoredEvents,
+    signal: Sequence[int],
+    requirements: Requirements = USUAL,
+    *,
+    events_per_weight: float = 1.0,
+) -> Search:
+    """Choose cut and bins of the signal score on validation events, and quote them on test events.
+
+    The signal score is the sum of the scores of the signal classes.
+
+    Args:
+        validation: events that choose; their weights are expected events.
+        test: events that are counted, likewise.
+        signal: indices of the classes that are signal.
+        requirements: what cuts and bins have to keep.
+        events_per_weight: by which the weights were multiplied, for the record.
+
+    Raises:
+        TamisError: the arrays do not fit together.
+    """
+    parts = [
+        (
+            probabilities_of(events.scores)[:, list(signal)].sum(axis=1).clip(0, 1),
+            np.isin(events.class_index, list(signal)),
+            events.weight,
+        )
+        for events in (validation, test)
+    ]
+    chosen, counted = parts
+    cut = scan_cuts(*chosen, requirements).best
+    binning = yields = None
+    background = chosen[2][~chosen[1]]
+    squares = np.square(background).sum(keepdims=True)
+    if is_enough(background.sum(keepdims=True), squares, requirements).all():
+        binning = fill_bins(choose_bins(*chosen, replace(requirements, relative=0.0)), *counted, requirements)
+        yields = bin_yields(binning.edges, counted[0], test.class_index, test.weight, test.scores.shape[1])
+    return Search(
+        signal=tuple(signal),
+        scan=scan_cuts(*counted, requirements),
+        cut=cut,
+        behind_cut=None if cut is None else count_above(cut, *counted, requirements),
+        binning=binning,
+        yields=yields,
+        categories=fill_categories(test.scores, test.class_index, test.weight, signal, requirements),
+        requirements=requirements,
+        events_per_weight=events_per_weight,
+    )

@@ -1,0 +1,94 @@
+"""The bins of a score as a workspace for pyhf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tamis.errors import RequestError
+from tamis.evaluation.significance import Yields
+
+CHANNEL = "score"
+"""The name of the only channel."""
+
+
+def obstacle(yields: Yields, class_names: Sequence[str]) -> str:
+    """Say why there can be no workspace; an empty text where there can be one.
+
+    Args:
+        yields: of the bins.
+        class_names: in the order of the class indices.
+    """
+    numbers = np.array(yields.numbers)
+    if (numbers < 0).any():
+        index, place = divmod(int(numbers.argmin()), numbers.shape[1])
+        return (
+            f"class {class_names[index]} has {numbers[index, place]:g} expected events in bin {place} of the score; "
+            "HistFactory takes no negative yields: require more effective events in each bin"
+        )
+    empty = numbers.sum(axis=0) <= 0
+    if empty.any():
+        return (
+            f"bin {int(empty.argmax())} of the score holds no events; "
+            "require more effective events in each bin"
+        )
+    return ""
+
+
+def pyhf_workspace(
+    yields: Yields, class_names: Sequence[str], signal: Sequence[int], *, relative: float = 0.0
+) -> dict[str, Any]:
+    """Write the bins of a score as a workspace for pyhf (HistFactory in JSON).
+
+    The signal strength `mu` scales the signal classes. The backgrounds have one common normalisation uncertainty where
+    one is given, as the significances of tamis have it. They share the uncertainty of the finite simulation in each
+    bin, and the signal classes share another one: with one for all, a signal would make the background better known.
+    The observation is the Asimov data set for mu = 1.
+
+    Source: L. Heinrich et al., "pyhf: pure-Python implementation of HistFactory", JOSS 6 (2021) 2823.
+
+    Args:
+        yields: of the bins.
+        class_names: in the order of the class indices.
+        signal: indices of the classes that are signal.
+        relative: relative systematic uncertainty of the background.
+
+    Raises:
+        RequestError: a class has a bin with a negative yield, or a bin is empty, which HistFactory does not take.
+
+    >>> yields = Yields(((50.0, 5.0), (2.0, 4.0)), ((0.5, 0.2), (0.1, 0.1)))
+    >>> pyhf_workspace(yields, ["bkg", "sig"], [1])["observations"]
+    [{'name': 'score', 'data': [52.0, 9.0]}]
+    """
+    problem = obstacle(yields, class_names)
+    if problem:
+        raise RequestError(problem)
+    samples = [
+        {
+            "name": name,
+            "data": list(yields.numbers[index]),
+            "modifiers": _modifiers(yields.errors[index], is_signal=index in signal, relative=relative),
+        }
+        for index, name in enumerate(class_names)
+    ]
+    return {
+        "channels": [{"name": CHANNEL, "samples": samples}],
+        "observations": [{"name": CHANNEL, "data": np.sum(yields.numbers, axis=0).tolist()}],
+        "measurements": [{"name": "search", "config": {"poi": "mu", "parameters": []}}],
+        "version": "1.0.0",
+    }
+
+
+def _modifiers(errors: Sequence[float], *, is_signal: bool, relative: float) -> list[dict[str, Any]]:
+    kind = "signal" if is_signal else "background"
+    modifiers: list[dict[str, Any]] = [
+        {"name": f"simulation_of_{kind}", "type": "staterror", "data": list(errors)}
+    ]
+    if is_signal:
+        modifiers.append({"name": "mu", "type": "normfactor", "data": None})
+    elif relative:
+        spread = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
+        modifiers.append({"name": "background", "type": "normsys", "data": spread})
+    return modifiers
