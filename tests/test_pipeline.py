@@ -313,6 +313,11 @@ def test_features_are_weighed_and_spectators_compared(two_classes: Make, split: 
     written = json.loads(json.dumps(run.metrics(), allow_nan=False))
     importance = {each["features"][0]: each for each in written["importance"]}
     assert importance["x"]["loss_interval"][0] > 10 * abs(importance["y"]["loss"])
+    assert importance["x"]["gradient_interval"][0] > 3 * importance["y"]["gradient_interval"][1]
+    assert importance["x"]["gradient_scores"]["sig"] == pytest.approx(
+        importance["x"]["gradient_scores"]["bkg"]
+    )
+    assert importance["x"]["left_out"] is None
     sculpting = written["sculpting"]
     assert len(sculpting["cuts"]) == 3
     for name in ("bkg", "sig"):

@@ -24,6 +24,7 @@ from tamis.network.preprocessing import Logarithm, Preprocessing, Quantiles, Sca
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
+    from tamis.network.sensitivity import Sensitivity
 
 Float32 = NDArray[np.float32]
 
@@ -56,6 +57,12 @@ class Member:
         from tamis.network.network import predict_scores
 
         return predict_scores(self.network, self.preprocessing.apply(features))
+
+    def sensitivity(self, features: Float32) -> Sensitivity:
+        """Differentiate the scores by the features, [n, n_features], NaN where missing."""
+        from tamis.network.sensitivity import network_sensitivity
+
+        return network_sensitivity(self.network, self.preprocessing, features)
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,7 @@ class Classifier:
         scores = np.empty((len(features), len(self.classes)), np.float32)
         for number in np.unique(fold):
             rows = fold == number
-            chosen = tuple(member for member in self.members if member.fold == number) or self.members
-            scores[rows] = self._mean(features[rows], chosen)
+            scores[rows] = self._mean(features[rows], self._members_of(number))
         return scores
 
     def _mean(self, features: Float32, members: Sequence[Member]) -> Float32:
@@ -130,6 +136,44 @@ class Classifier:
             total += sum(member.scores(copy).astype(np.float64) for member in members)
             copies += 1
         return np.asarray(total / (copies * len(members)), np.float32)
+
+    def sensitivity(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Sensitivity:
+        """Differentiate the logarithm of each score by the features, averaged over members as the scores are.
+
+        Args:
+            features: of the events, [n, n_features], NaN where missing; the result has `n_classes` numbers for each.
+            fold: the fold of each event, as in `scores`.
+        """
+        from tamis.network.sensitivity import Sensitivity
+
+        if fold is None:
+            return self._mean_sensitivity(features, self.members)
+        shape = (len(features), len(self.classes))
+        found = Sensitivity(np.empty(shape), *(np.empty((*shape, features.shape[1])) for _ in range(2)))
+        for number in np.unique(fold):
+            rows = np.flatnonzero(fold == number)
+            of_rows = self._mean_sensitivity(features[rows], self._members_of(number))
+            found.scores[rows] = of_rows.scores
+            found.values[rows] = of_rows.values
+            found.indicators[rows] = of_rows.indicators
+        return found
+
+    def _mean_sensitivity(self, features: Float32, members: Sequence[Member]) -> Sensitivity:
+        from tamis.network.sensitivity import mean_sensitivity
+        from tamis.network.symmetries import build_symmetries
+
+        if not self.draws:
+            return mean_sensitivity(member.sensitivity(features) for member in members)
+        copies = build_symmetries(self.symmetries, self.feature_names).descriptions(self.draws)
+        return mean_sensitivity(
+            member.sensitivity(copy.apply(features)).pull_back(copy, features)
+            for copy in copies
+            for member in members
+        )
+
+    def _members_of(self, fold: int) -> tuple[Member, ...]:
+        """Give the members that never saw a fold; all, where it is none of theirs."""
+        return tuple(member for member in self.members if member.fold == fold) or self.members
 
     def _copies(self, features: Float32) -> Iterable[Float32]:
         if not self.draws:

@@ -37,7 +37,7 @@ def alone(weight: np.ndarray | None = None, seed: int = 1):
     found = permutation_importance(
         predict, features, class_index, weights, NAMES, np.random.default_rng(seed), groups=groups
     )
-    return {each.features[0]: each for each in found}
+    return {each.features[0]: each.exchanged for each in found}
 
 
 def test_a_feature_that_is_not_used_is_worth_nothing() -> None:
@@ -66,7 +66,7 @@ def test_an_irrelevant_feature_of_a_fit_is_compatible_with_zero() -> None:
         NAMES[:3], np.random.default_rng(1), groups=[(name,) for name in NAMES[:3]],
     )  # fmt: skip
     useless = next(each for each in found if each.features == ("useless",))
-    low, high = useless.loss_interval
+    low, high = useless.exchanged.loss_interval
     width = (high - low) / 2
     assert abs(useless.loss) < 3 * width
 
@@ -81,7 +81,7 @@ def test_scikit_learn_finds_the_same() -> None:
         lambda rows: model.predict_proba(rows), features[:, :3], class_index, np.ones(len(features)),
         NAMES[:3], np.random.default_rng(1), groups=[(name,) for name in NAMES[:3]],
     )  # fmt: skip
-    by_name = {each.features[0]: each.auc[1] for each in ours}
+    by_name = {each.features[0]: each.exchanged.auc[1] for each in ours}
     np.testing.assert_allclose([by_name[name] for name in NAMES[:3]], theirs.importances_mean, atol=0.01)
 
 

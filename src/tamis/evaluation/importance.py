@@ -15,6 +15,7 @@ from scipy.spatial import distance
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import weights_of
+from tamis.evaluation.reaction import Reaction
 from tamis.evaluation.resampling import Resampler, Times, in_blocks, interval, poisson_counts
 
 Float64 = NDArray[np.float64]
@@ -29,18 +30,16 @@ BOOTSTRAPS = 100
 
 
 @dataclass(frozen=True)
-class Importance:
-    """What a group of features is worth.
+class Change:
+    """By how much some scores are worse than others of the same events.
 
     Args:
-        features: names; several where they are correlated.
-        loss: by how much the loss grows without them.
-        loss_interval: 68.3% bootstrap interval.
+        loss: by how much the loss grows.
+        loss_interval: 68.3% bootstrap interval, with the same bootstrap samples for both.
         auc: by how much the area under the curve of each class falls, [n_classes]; NaN where it is not defined.
         auc_interval: 68.3% bootstrap intervals, by class; None where it is not defined.
     """
 
-    features: tuple[str, ...]
     loss: float
     loss_interval: tuple[float, float] | None
     auc: tuple[float, ...]
@@ -48,16 +47,47 @@ class Importance:
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Give everything as `metrics.json` holds it."""
+        areas = [value if np.isfinite(value) else None for value in self.auc]
         return {
-            "features": list(self.features),
             "loss": self.loss,
             "loss_interval": self.loss_interval,
-            "auc": {
-                name: value if np.isfinite(value) else None
-                for name, value in zip(class_names, self.auc, strict=True)
-            },
+            "auc": dict(zip(class_names, areas, strict=True)),
             "auc_interval": dict(zip(class_names, self.auc_interval, strict=True)),
         }
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What a group of features is worth.
+
+    Args:
+        features: names; several where they are correlated.
+        exchanged: what is lost where their values are exchanged between events.
+        reaction: how strongly the scores react to them.
+        left_out: what is lost where the network is trained without them; None where that was not asked for.
+    """
+
+    features: tuple[str, ...]
+    exchanged: Change
+    reaction: Reaction | None = None
+    left_out: Change | None = None
+
+    @property
+    def loss(self) -> float:
+        """By how much the loss grows where the values are exchanged."""
+        return self.exchanged.loss
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+        return {
+            "features": list(self.features),
+            **self.exchanged.to_dict(class_names),
+            **(_NO_REACTION if self.reaction is None else self.reaction.to_dict(class_names)),
+            "left_out": None if self.left_out is None else self.left_out.to_dict(class_names),
+        }
+
+
+_NO_REACTION = dict.fromkeys(("gradient", "gradient_interval", "gradient_scores", "gradient_scores_interval"))
 
 
 def correlated_groups(
@@ -140,26 +170,32 @@ def permutation_importance(
         donors = own.choice(len(features), len(features), p=size)
         changed[:, columns] = features[donors][:, columns]
         after = Resampler(predict(changed), class_index, weights)
-        found.append(_importance(tuple(group), before, after, bootstraps, own))
+        found.append(Importance(tuple(group), paired_change(before, after, own, bootstraps=bootstraps)))
     return tuple(sorted(found, key=lambda each: -each.loss))
 
 
-def _importance(
-    group: tuple[str, ...], before: Resampler, after: Resampler, bootstraps: int, generator: Generator
-) -> Importance:
-    sign = np.array([1.0, -1.0])  # a loss grows, everything else falls
+def paired_change(
+    before: Resampler, after: Resampler, generator: Generator, *, bootstraps: int = BOOTSTRAPS
+) -> Change:
+    """Measure how much worse some scores are than others of the same events.
+
+    Args:
+        before: the events with their scores.
+        after: the same events in the same order, with the other scores.
+        generator: where the random numbers come from.
+        bootstraps: number of bootstrap samples, the same for both, so that what is luck for both falls out.
+    """
 
     def differences(times: Times) -> Float64:
         changes = after.measure(times).stacked() - before.measure(times).stacked()
-        return np.column_stack([sign[0] * changes[:, 0], sign[1] * changes[:, 2:]])
+        return np.column_stack([changes[:, 0], -changes[:, 2:]])  # a loss grows, an area falls
 
     def draw(number: int, own: Generator) -> Float64:
         return differences(poisson_counts(number, len(before), own))
 
     whole = differences(np.ones((1, len(before)), np.uint8))[0]
     drawn = in_blocks(draw, bootstraps, len(before), generator)
-    return Importance(
-        features=group,
+    return Change(
         loss=float(whole[0]),
         loss_interval=interval(drawn[:, 0]),
         auc=tuple(whole[1:].tolist()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
@@ -307,3 +308,41 @@ def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.
         block[:, : len(rows)] = rows.T
         scores[start : start + _BLOCK] = np.asarray(_scores(network, jnp.asarray(block))).T[: len(rows)]
     return scores
+
+
+@eqx.filter_jit
+def _gradients(network: Network, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def log_scores(inputs: jax.Array) -> jax.Array:
+        found = jax.nn.log_softmax(class_logits(map_events(network, inputs)), axis=-2)
+        mean = found if found.ndim == 2 else jax.nn.logsumexp(found, axis=0) - math.log(network.members)
+        return jnp.asarray(mean)
+
+    with jax.default_matmul_precision("float32"):
+        found, backwards = jax.vjp(log_scores, inputs)
+        # an event's scores depend on its own inputs alone, so that one walk back is enough for all events of a class
+        starts = jnp.broadcast_to(jnp.eye(network.classes)[:, :, None], (network.classes, *found.shape))
+        return found, jax.vmap(lambda start: backwards(start)[0])(starts)
+
+
+def predict_gradients(
+    network: Network, inputs: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute the logarithms of the scores of many events, and their derivatives.
+
+    Args:
+        network: the trained network.
+        inputs: preprocessed inputs, [n, inputs].
+
+    Returns:
+        log(score), [n, classes], and d log(score) / d input, [n, classes, inputs].
+    """
+    found = np.empty((len(inputs), network.classes))
+    gradients = np.empty((len(inputs), network.classes, network.inputs))
+    block = np.zeros((network.inputs, _BLOCK), np.float32)
+    for start in range(0, len(inputs), _BLOCK):
+        rows = inputs[start : start + _BLOCK]
+        block[:, : len(rows)] = rows.T
+        scores, changes = _gradients(network, jnp.asarray(block))
+        found[start : start + _BLOCK] = np.asarray(scores).T[: len(rows)]
+        gradients[start : start + _BLOCK] = np.asarray(changes).transpose(2, 0, 1)[: len(rows)]
+    return found, gradients

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -48,6 +48,22 @@ class Logarithm:
         for index, lowest, typical in zip(self.features, self.lowest, self.typical, strict=True):
             values[:, index] = _compress(values[:, index], lowest, typical)
 
+    def select(self, new: Mapping[int, int]) -> Logarithm | None:
+        """Keep the features that have a new index; None where none of them is among these."""
+        kept = [place for place, index in enumerate(self.features) if index in new]
+        if not kept:
+            return None
+        features = tuple(new[self.features[place]] for place in kept)
+        return Logarithm(features, self.lowest[kept], self.typical[kept])
+
+    def slopes(self, values: Float32) -> Float64:
+        """Give the derivative, 1 for the other features, [n, n_features], of values without NaN."""
+        found = np.ones(values.shape)
+        chosen = list(self.features)
+        lowest, typical = self.lowest.astype(np.float64), self.typical.astype(np.float64)
+        found[:, chosen] = 1 / (typical + np.abs(values[:, chosen] - lowest))
+        return found
+
 
 @dataclass(frozen=True)
 class Quantiles:
@@ -70,6 +86,20 @@ class Quantiles:
         """Replace all columns of values without NaN, [n, n_features]."""
         for index, (knots, becomes) in enumerate(zip(self.knots, self.values, strict=True)):
             values[:, index] = _interpolate(values[:, index], knots, becomes)
+
+    def slopes(self, values: Float32) -> Float64:
+        """Give rise by width of the interval of each value, 0 beyond the knots, [n, n_features]."""
+        found = np.zeros(values.shape)
+        for index, (knots, becomes) in enumerate(zip(self.knots, self.values, strict=True)):
+            column = values[:, index]
+            width, rise = (
+                np.diff(knots, append=np.inf).astype(np.float64),
+                np.diff(becomes, append=becomes[-1]),
+            )
+            steep = np.divide(rise, width, out=np.zeros(len(knots)), where=width > 0)
+            inside = (column >= knots[0]) & (column <= knots[-1])
+            found[:, index] = np.where(inside, steep[_knot_below(column, knots)], 0.0)
+        return found
 
 
 @dataclass(frozen=True)
@@ -110,6 +140,39 @@ class Preprocessing:
             rows = slice(start, start + _ROWS_AT_ONCE)
             self._fill_rows(features[rows], inputs[rows])
         return inputs
+
+    def slopes(self, features: Float32) -> Float64:
+        """Give the derivative of each scaled feature by the feature, 0 where it is missing, [n, n_features]."""
+        missing = np.isnan(features)
+        values = np.where(missing, self.fill, features)
+        slopes = np.ones(values.shape)
+        if self.logarithm is not None:
+            slopes = self.logarithm.slopes(values)
+            self.logarithm.apply(values)
+        if self.quantiles is not None:
+            slopes *= self.quantiles.slopes(values)
+        if self.scaling in ("standard", "robust"):
+            scaled = (values.astype(np.float64) - self.centre) / self.scale
+            slopes *= (np.abs(scaled) < _FARTHEST) / self.scale.astype(np.float64)
+            if self.scaling == "robust":
+                slopes *= (1 + np.square(scaled / _CLIP)) ** -1.5
+        return np.where(missing, 0.0, slopes)
+
+    def select(self, features: Sequence[int]) -> Preprocessing:
+        """Keep some features, by their indices; what was learned of them does not depend on the others."""
+        chosen = list(features)
+        new = {index: number for number, index in enumerate(chosen)}
+        return Preprocessing(
+            scaling=self.scaling,
+            fill=self.fill[chosen],
+            centre=self.centre[chosen],
+            scale=self.scale[chosen],
+            indicators=tuple(new[index] for index in self.indicators if index in new),
+            logarithm=None if self.logarithm is None else self.logarithm.select(new),
+            quantiles=None
+            if self.quantiles is None
+            else Quantiles(self.quantiles.knots[chosen], self.quantiles.values[chosen]),
+        )
 
     def _fill_rows(self, features: Float32, inputs: Float32) -> None:
         missing = np.isnan(features)

@@ -57,6 +57,28 @@ class Copy:
             copied[rows] = self._of_rows(features[rows])
         return copied
 
+    def pull_back(
+        self, changes: NDArray[np.float64], features: Float32, *, signed: bool = True
+    ) -> NDArray[np.float64]:
+        """Turn derivatives by the features of the copy into derivatives by those of the events.
+
+        Args:
+            changes: of the copies, [n, ..., n_features].
+            features: of the events, [n, n_features], NaN where missing.
+            signed: whether a change of sign counts; not for an indicator, which has none.
+
+        Returns:
+            Of the events, in the shape of `changes`.
+        """
+        moved = changes * self.sign if signed else changes
+        found = np.zeros_like(changes)
+        found[..., self.source] = moved
+        for columns in self.exchanges:
+            staying = np.flatnonzero(np.isnan(features[:, list(columns)]).any(axis=1))
+            for column in columns:
+                found[staying, ..., column] = moved[staying, ..., column]
+        return found
+
     def _of_rows(self, features: Float32) -> Float32:
         moved: Float32 = features[:, self.source]
         for columns in self.exchanges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.evaluation import Evaluation, SearchPlan, evaluate_classifier
 from tamis.evaluation.importance import EVENTS as ENOUGH_EVENTS
 from tamis.evaluation.importance import Importance, permutation_importance
+from tamis.evaluation.reaction import EVENTS as REACTION_EVENTS
+from tamis.evaluation.reaction import measure_reaction
 from tamis.evaluation.scored import ScoredEvents
 from tamis.pipeline.preparation import Prepared, signal_indices
 
@@ -58,23 +60,54 @@ def weigh_features(
     config: Config, classifier: Classifier, prepared: Prepared, test: ScoredPart
 ) -> tuple[Importance, ...]:
     """Measure what each feature is worth, on test events in the mixture that the network learned."""
-    events, rows = prepared.events, test.rows
     generator = np.random.default_rng((config.seed, 5))
-    if len(rows) > ENOUGH_EVENTS:
-        rows = generator.choice(rows, ENOUGH_EVENTS, replace=False)
-    class_index = events.class_index[rows]
-    weight = events.weight[rows] * prepared.weighed.factors[class_index]
+    rows = enough_rows(test.rows, generator)
+    events = prepared.events.take(rows)
+    weight = events.weight * prepared.weighed.factors[events.class_index]
     if positive_sum(weight) is None:
         return ()
-    fold = None if classifier.folds is None else events.fold[rows]
-    return permutation_importance(
+    fold = None if classifier.folds is None else events.fold
+    found = permutation_importance(
         lambda features: classifier.scores(features, fold),
-        events.features[rows],
-        class_index,
+        events.features,
+        events.class_index,
         weight,
-        [feature.name for feature in config.features],
+        classifier.feature_names,
         generator,
     )
+    return _with_reactions(found, classifier, events, weight, generator)
+
+
+def _with_reactions(
+    found: tuple[Importance, ...],
+    classifier: Classifier,
+    events: Events,
+    weight: NDArray[np.float64],
+    generator: np.random.Generator,
+) -> tuple[Importance, ...]:
+    """Add how strongly the scores react to the features, of as many events as that needs."""
+    rows = generator.permutation(len(events))[:REACTION_EVENTS]
+    events, weight = events.take(rows), weight[rows]
+    if positive_sum(weight) is None:
+        return found
+    sensitivity = classifier.sensitivity(events.features, None if classifier.folds is None else events.fold)
+    names = classifier.feature_names
+    reactions = measure_reaction(
+        sensitivity,
+        events.features,
+        events.class_index,
+        weight,
+        [[names.index(name) for name in each.features] for each in found],
+        generator,
+    )
+    return tuple(replace(each, reaction=reaction) for each, reaction in zip(found, reactions, strict=True))
+
+
+def enough_rows(rows: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Choose as many events as the importance of features needs, by chance where there are more."""
+    if len(rows) <= ENOUGH_EVENTS:
+        return rows
+    return np.asarray(generator.choice(rows, ENOUGH_EVENTS, replace=False))
 
 
 def evaluate(

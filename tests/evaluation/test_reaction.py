@@ -1,0 +1,179 @@
+"""Reactions of a logistic model, whose derivatives are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special
+
+from tamis.errors import TamisError
+from tamis.evaluation.reaction import covariance, measure_reaction
+from tamis.network.sensitivity import Sensitivity
+
+SLOPES = np.array([2.0, 0.4, 0.0, 0.0])
+SCALES = np.array([1.0, 5.0, 1.0, 1.0])
+
+
+def sample(number: int = 20_000, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Normal features; the last one is a copy of the first."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(number, 4)) * SCALES
+    features[:, 3] = features[:, 0]
+    signal = special.expit(features @ SLOPES)
+    return features, signal, (rng.random(number) < signal).astype(np.int32)
+
+
+def sensitivity(signal: np.ndarray, slopes: np.ndarray = SLOPES) -> Sensitivity:
+    """d log(s) = (1 - s) dz and d log(1 - s) = -s dz."""
+    factors = np.stack([-signal, 1 - signal], axis=1)
+    values = factors[:, :, None] * slopes
+    return Sensitivity(np.stack([1 - signal, signal], axis=1), values, np.zeros_like(values))
+
+
+def measure(groups, weight=None, slopes=SLOPES, features=None, **more):
+    known, signal, class_index = sample(**more)
+    weights = np.ones(len(known)) if weight is None else weight
+    return measure_reaction(
+        sensitivity(signal, slopes), known if features is None else features, class_index, weights, groups,
+        np.random.default_rng(1),
+    )  # fmt: skip
+
+
+def test_a_logistic_model_has_the_reaction_of_its_slopes() -> None:
+    features, signal, class_index = sample()
+    strong, weak, useless = measure([[0], [1], [2]])
+    missed = np.where(class_index == 1, 1 - signal, signal).mean()
+    spread = (np.quantile(features[:, 0], 0.84134) - np.quantile(features[:, 0], 0.15866)) / 2
+    assert strong.loss == pytest.approx(2.0 * spread * missed, rel=1e-3)
+    # 0.4 per unit at a spread of 5 is as much as 2 per unit at a spread of 1
+    assert weak.loss == pytest.approx(strong.loss, rel=0.05)
+    assert strong.scores[1] == pytest.approx(2.0 * spread * (signal * (1 - signal)).mean(), rel=1e-3)
+    assert strong.scores[0] == pytest.approx(strong.scores[1])
+    assert useless.loss == 0.0
+    assert useless.loss_interval == (0.0, 0.0)
+
+
+def test_the_interval_holds_the_value() -> None:
+    strong = measure([[0]])[0]
+    low, high = strong.loss_interval
+    assert low < strong.loss < high
+    low, high = strong.scores_interval[1]
+    assert low < strong.scores[1] < high
+
+
+def test_copies_react_as_one_feature_with_the_sum_of_their_slopes() -> None:
+    alone = measure([[0]])[0]
+    shared = measure([[0, 3]], slopes=np.array([0.7, 0.4, 0.0, 1.3]))[0]
+    assert shared.loss == pytest.approx(alone.loss, rel=1e-9)
+    # what depends on their difference alone never varies
+    nothing = measure([[0, 3]], slopes=np.array([5.0, 0.4, 0.0, -5.0]))[0]
+    assert nothing.loss == pytest.approx(0, abs=1e-6)
+
+
+def test_independent_features_of_a_group_add_in_quadrature() -> None:
+    first, second, both = measure([[0], [1], [0, 1]])
+    assert both.loss == pytest.approx(np.hypot(first.loss, second.loss), rel=0.02)
+
+
+def test_units_do_not_matter() -> None:
+    known, signal, class_index = sample()
+    scales = np.array([1e-3, 1e3, 1.0, 7.0])
+    given_units = measure([[0, 3], [1]])
+    others = measure_reaction(
+        sensitivity(signal, SLOPES / scales), known * scales, class_index, np.ones(len(known)), [[0, 3], [1]],
+        np.random.default_rng(1),
+    )  # fmt: skip
+    for first, second in zip(given_units, others, strict=True):
+        assert first.loss == pytest.approx(second.loss, rel=1e-6)
+
+
+def test_a_scaled_weight_changes_nothing_and_a_signed_one_subtracts() -> None:
+    number = 20_000
+    assert measure([[0]], np.full(number, 3.0))[0].loss == pytest.approx(measure([[0]])[0].loss, rel=1e-9)
+    known, signal, class_index = sample()
+    weight = np.where(np.arange(number) % 10 == 0, -0.5, 1.0)
+    size = np.where(class_index == 1, 1 - signal, signal)
+    expected = (
+        2.0 * np.average(size, weights=weight) * np.sqrt(covariance(known[:, :1], np.abs(weight))[0, 0])
+    )
+    assert measure([[0]], weight)[0].loss == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_event_of_weight_two_is_two_events() -> None:
+    known, signal, class_index = sample(301)
+    weight = np.random.default_rng(2).integers(0, 3, 301)
+    rows = np.repeat(np.arange(301), weight)
+    found = [
+        measure_reaction(
+            sensitivity(signal[own]),
+            known[own],
+            class_index[own],
+            weights,
+            [[0], [0, 1]],
+            np.random.default_rng(1),
+        )
+        for own, weights in ((np.arange(301), weight.astype(float)), (rows, np.ones(len(rows))))
+    ]
+    for first, second in zip(*found, strict=True):
+        assert first.loss == pytest.approx(second.loss, rel=1e-9)
+
+
+def test_an_indicator_belongs_to_its_feature() -> None:
+    known, signal, class_index = sample()
+    features = known.copy()
+    features[::4, 2] = np.nan
+    of_values = sensitivity(signal)
+    indicators = np.zeros_like(of_values.values)
+    indicators[:, :, 2] = 3.0
+    found = measure_reaction(
+        Sensitivity(of_values.scores, of_values.values, indicators), features, class_index, np.ones(len(known)),
+        [[2], [0, 2]], np.random.default_rng(1),
+    )  # fmt: skip
+    assert found[0].loss == pytest.approx(3.0 * np.sqrt(0.25 * 0.75), rel=1e-9)
+    assert found[1].loss > found[0].loss
+
+
+def test_the_spread_is_a_deviation_where_most_events_share_one_value() -> None:
+    values = np.where(np.arange(1000) < 50, 2.0, 0.0)
+    assert covariance(values[:, None], np.ones(1000))[0, 0] == pytest.approx(0.05 * 4)
+    assert covariance(np.full((10, 1), np.nan), np.ones(10))[0, 0] == 0.0
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_a_covariance_is_positive_semidefinite(seed: int, features: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(60, features)) @ rng.normal(size=(features, features))
+    values[rng.random(values.shape) < 0.2] = np.nan
+    found = covariance(np.round(values, 1), rng.exponential(size=60))
+    np.testing.assert_allclose(found, found.T, rtol=1e-9, atol=1e-12)
+    assert np.linalg.eigvalsh(found).min() > -1e-9 * max(np.trace(found), 1e-9)
+
+
+def test_the_interval_covers_the_truth() -> None:
+    """The truth is that of two million events, with the spread of each toy: it is a unit."""
+    _, signal, class_index = sample(2_000_000, seed=99)
+    truth = 2.0 * np.where(class_index == 1, 1 - signal, signal).mean()
+    inside = 0
+    for toy in range(1000):
+        known, signal, class_index = sample(400, seed=toy)
+        found = measure_reaction(
+            sensitivity(signal), known, class_index, np.ones(400), [[0]], np.random.default_rng(toy)
+        )[0]
+        spread = np.sqrt(covariance(known[:, :1], np.ones(400))[0, 0])
+        low, high = found.loss_interval
+        inside += low <= truth * spread <= high
+    assert abs(inside / 1000 - 0.683) < 0.044
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    known, signal, class_index = sample(50)
+    with pytest.raises(TamisError, match="do not fit derivatives"):
+        measure_reaction(
+            sensitivity(signal), known[:, :2], class_index, np.ones(50), [[0]], np.random.default_rng(1)
+        )
+    with pytest.raises(TamisError, match="positive sum"):
+        measure_reaction(
+            sensitivity(signal), known, class_index, -np.ones(50), [[0]], np.random.default_rng(1)
+        )
