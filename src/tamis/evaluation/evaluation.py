@@ -13,6 +13,7 @@ from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.calibration import Calibration, judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
 from tamis.evaluation.importance import Importance
+from tamis.evaluation.inputs import Inputs
 from tamis.evaluation.limit import (
     DistanceToLimit,
     DistanceToReference,
@@ -114,6 +115,7 @@ class Evaluation:
         sculpting_cuts: thresholds of the signal score behind which shapes are compared.
         cut_tables: what passes each cut on the signal score and on the score of each class; nothing where a class has
             no positive sum of weights.
+        inputs: what the features look like; None where nobody looked.
     """
 
     class_names: tuple[str, ...]
@@ -132,6 +134,7 @@ class Evaluation:
     sculpting: tuple[Sculpting, ...]
     sculpting_cuts: tuple[float, ...]
     cut_tables: tuple[CutTable, ...]
+    inputs: Inputs | None = None
 
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
@@ -154,6 +157,7 @@ class Evaluation:
         numbers["calibration"] = None if self.calibration is None else self.calibration.to_dict(names)
         numbers["importance"] = [each.to_dict(names) for each in self.importance]
         numbers["sculpting"] = self._sculpting()
+        numbers["inputs"] = None if self.inputs is None else self.inputs.to_dict()
         numbers["search"] = None if self.search is None else self.search.to_dict(names)
         numbers["cuts"] = [each.to_dict(names) for each in self.cut_tables]
         if self.limit is not None:
@@ -207,6 +211,7 @@ def evaluate_classifier(
     densities: bool = False,
     plan: SearchPlan = SearchPlan(),
     importance: tuple[Importance, ...] = (),
+    inputs: Inputs | None = None,
     left_out: Float64 | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -219,6 +224,7 @@ def evaluate_classifier(
         densities: whether `reference` holds the log-density of every class, not discriminants.
         plan: what a search with the signal score would look like.
         importance: what each feature is worth, from `permutation_importance`.
+        inputs: what the features look like, from `survey_inputs`.
         left_out: for each class the sum of weights of the events that were left out of the training, whose test events
             are then of another kind; None where none was.
         seed: of the permutations and bootstrap samples.
@@ -263,6 +269,7 @@ def evaluate_classifier(
         sculpting=sculpting,
         sculpting_cuts=cuts,
         cut_tables=_cut_tables(expected["test"], plan, search, points),
+        inputs=inputs,
     )
 
 

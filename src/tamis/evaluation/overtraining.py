@@ -47,7 +47,7 @@ class Distribution:
 
     def __init__(self, values: NDArray[np.floating], weight: NDArray[np.float64]) -> None:
         """Sort the events by their value."""
-        self._order = np.argsort(values, kind="stable")
+        self._order = np.argsort(values)  # equal values in any order: the sums at their end are compared
         rising = values[self._order]
         # between equal values distributions are not compared
         self._last = np.append(rising[1:] != rising[:-1], True)

@@ -18,11 +18,13 @@ from tamis.data.split import (
     TRAINING,
     VALIDATION,
     folds_that_saw,
+    rows_of_part,
 )
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.evaluation import Evaluation, SearchPlan, evaluate_classifier
 from tamis.evaluation.importance import EVENTS as ENOUGH_EVENTS
 from tamis.evaluation.importance import Importance, permutation_importance
+from tamis.evaluation.inputs import Inputs, Samples, survey_inputs
 from tamis.evaluation.reaction import EVENTS as REACTION_EVENTS
 from tamis.evaluation.reaction import measure_reaction
 from tamis.evaluation.scored import ScoredEvents
@@ -142,8 +144,38 @@ def evaluate(
         densities=isinstance(config.evaluation.reference, LogDensity),
         plan=search_plan(config),
         importance=importance,
+        inputs=look_at_inputs(config, prepared),
         left_out=left_out(config, prepared.ledger),
         seed=config.seed,
+    )
+
+
+def samples(config: Config, prepared: Prepared) -> Samples:
+    """Tell which events each network learned from and which it tests, and which are compared as training and test."""
+    events, folds = prepared.events, config.split.folds
+    members = (None,) if folds is None else range(folds.number)
+    learned, unseen = (
+        [rows_of_part(events.part, events.fold, part, member) for member in members]
+        for part in (TRAINING, TEST)
+    )
+    networks = tuple(zip(learned, unseen, strict=True))
+    compared = networks[0]
+    if folds is not None:
+        compared = (events.part == TRAINING) & (events.fold % 2 == 0), events.fold % 2 == 1
+    return Samples(networks, compared, alike=left_out(config, prepared.ledger) is None)
+
+
+def look_at_inputs(config: Config, prepared: Prepared) -> Inputs:
+    """Survey the features of all used events."""
+    events = prepared.events
+    return survey_inputs(
+        events.features,
+        events.class_index,
+        events.weight,
+        samples(config, prepared),
+        names=[feature.name for feature in config.features],
+        class_names=config.class_names,
+        signal=signal_indices(config),
     )
 
 

@@ -1,0 +1,243 @@
+"""The survey of the inputs against cases that can be counted by hand."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tamis.data.survey import class_purity, survey_columns
+from tamis.errors import TamisError
+from tamis.evaluation.correlations import correlate
+from tamis.evaluation.inputs import Samples, count_outside, survey_inputs
+from tamis.evaluation.overtraining import kolmogorov_smirnov
+
+NAMES = ("x", "y", "z")
+CLASSES = ("bkg1", "bkg2", "sig")
+
+
+def divided(training: np.ndarray, alike: bool = True) -> Samples:
+    return Samples(((training, ~training),), (training, ~training), alike)
+
+
+def events(number: int = 3000, seed: int = 1):
+    rng = np.random.default_rng(seed)
+    class_index = rng.integers(0, 3, number).astype(np.int32)
+    features = rng.normal(size=(number, 3)).astype(np.float32) + 0.3 * class_index[:, None]
+    weight = np.where(rng.random(number) < 0.1, -0.7, 1.3)
+    return features.astype(np.float32), class_index, weight, rng.random(number) < 0.5
+
+
+def survey(features, class_index, weight, training, **options):
+    samples = options.pop("samples", divided(training))
+    return survey_inputs(features, class_index, weight, samples, names=NAMES, class_names=CLASSES, **options)
+
+
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=9), st.data())
+def test_what_is_expected_outside_is_the_mean_over_all_divisions(
+    values: list[int], data: st.DataObject
+) -> None:
+    """Every way to divide the events in training and test is as likely: try them all."""
+    numbers = np.array(values, float)
+    training = data.draw(st.integers(1, len(values) - 1))
+    found, claimed = [], []
+    for rows in combinations(range(len(values)), training):
+        learned = np.isin(np.arange(len(values)), rows)
+        each = count_outside(numbers, np.ones(len(values)), divided(learned))
+        found.append(each.events)
+        claimed.append((each.expected, each.p_value))
+    assert {round(expected, 9) for expected, _ in claimed} == {round(float(np.mean(found)), 9)}
+    # no p-value is smaller than the share of divisions with as many
+    for count, (_, p_value) in zip(found, claimed, strict=True):
+        assert p_value >= np.mean(np.array(found) >= count) - 1e-9
+        if len(set(values)) == len(values):
+            assert p_value == pytest.approx(np.mean(np.array(found) >= count))
+
+
+def test_few_training_events_and_many_are_expected_alike() -> None:
+    rng = np.random.default_rng(3)
+    for training, test in ((3, 20_000), (20_000, 3), (10_000, 10_000)):
+        learned = np.arange(training + test) < training
+        found = count_outside(rng.normal(size=training + test), np.ones(training + test), divided(learned))
+        assert found.expected == pytest.approx(2 * test / (training + 1))
+
+
+def test_outliers_are_counted_and_weighed() -> None:
+    values = np.array([0.0, 10.0, 5.0, np.nan, 12.0, -3.0, 10.0, np.nan, 4.0])
+    training = np.arange(9) < 4
+    weight = np.array([9, 9, 9, 9, 2.0, -0.5, 3.0, 9.0, 5.5])
+    found = count_outside(values, weight, divided(training))
+    assert (found.low, found.high, found.events) == (0.0, 10.0, 2)
+    assert found.fraction == pytest.approx((2 - 0.5) / (2 - 0.5 + 3 + 5.5))
+    assert (found.extreme, found.beyond) == (-3.0, pytest.approx(0.3))
+    other = count_outside(values, weight, divided(training, alike=False))
+    assert (other.events, other.expected, other.p_value) == (2, None, None)
+
+
+def test_nothing_outside_and_nothing_to_compare_with() -> None:
+    training = np.array([True, True, False])
+    inside = count_outside(np.array([0.0, 1.0, 1.0]), np.ones(3), divided(training))
+    assert (inside.events, inside.fraction, inside.extreme, inside.beyond, inside.p_value) == (
+        0,
+        0.0,
+        None,
+        None,
+        1.0,
+    )
+    assert count_outside(np.array([np.nan, np.nan, 1.0]), np.ones(3), divided(training)) is None
+    no_test = count_outside(np.array([0.0, 1.0, np.nan]), np.ones(3), divided(training))
+    assert (no_test.events, no_test.fraction, no_test.expected) == (0, None, 0.0)
+
+
+def test_with_folds_an_event_is_outside_of_what_its_own_network_learned_from() -> None:
+    values = np.array([0.0, 1.0, 5.0, 0.5, 0.2, 7.0])
+    fold = np.array([0, 0, 0, 1, 1, 1])
+    networks = tuple((fold != number, fold == number) for number in (0, 1))
+    found = count_outside(values, np.ones(6), Samples(networks, networks[0]))
+    # fold 0 sees [0.2, 7]: 0 is outside; fold 1 sees [0, 5]: 7 is outside
+    assert (found.events, found.extreme, found.low, found.high) == (2, 7.0, 0.0, 7.0)
+    assert found.expected == pytest.approx(2 * 2 * 3 / 4)
+
+
+def test_missing_values_are_counted_by_class() -> None:
+    features, class_index, weight, training = events()
+    rng = np.random.default_rng(5)
+    gone = rng.random(len(weight)) < np.array([0.0, 0.2, 0.5])[class_index]
+    features[gone, 1] = np.nan
+    x, y, _ = survey(features, class_index, weight, training).features
+    assert x.missing == {}
+    for index, name in enumerate(CLASSES):
+        of_class = class_index == index
+        found = y.missing[name]
+        assert found.events == (gone & of_class).sum()
+        assert found.fraction == pytest.approx(weight[of_class & gone].sum() / weight[of_class].sum())
+        assert abs(found.fraction - (0.0, 0.2, 0.5)[index]) < 4 * found.error + 1e-12
+
+
+def test_the_error_of_a_missing_fraction_is_the_spread_of_toys() -> None:
+    rng, toys = np.random.default_rng(6), []
+    training = np.arange(400) % 2 == 0
+    for _ in range(300):
+        values = np.where(rng.random(400) < 0.3, np.nan, 1.0 + np.arange(400)).astype(np.float32)
+        weight = np.where(rng.random(400) < 0.15, -1.0, 1.5)
+        found = survey_inputs(
+            values[:, None], np.zeros(400, np.int32), weight, divided(training), names=["a"], class_names=["only"]
+        ).features[0].missing["only"]  # fmt: skip
+        toys.append((found.fraction - 0.3) / found.error)
+    assert np.mean(toys) == pytest.approx(0.0, abs=0.2)
+    assert np.std(toys) == pytest.approx(1.0, abs=0.13)
+
+
+def test_purity_and_suspicions_are_those_of_the_check() -> None:
+    features, class_index, weight, training = events()
+    features[:, 1] = class_index
+    features[:, 2] = np.where(np.arange(len(weight)) % 10 == 0, -999, features[:, 2])
+    found = survey(features, class_index, weight, training)
+    for index, each in enumerate(found.features):
+        assert each.purity == class_purity(features[:, index].astype(float), class_index, 3)
+        assert list(each.suspicions) == survey_columns(
+            {NAMES[index]: features[:, index]}, class_index, CLASSES, names=False
+        )
+    told = [each.to_dict()["identifies_class"] for each in found.features]
+    assert told == [False, True, False]
+    assert found.warnings[0] == (
+        "Feature 'y' nearly identifies the class: alone it assigns 100.0% of the events rightly."
+    )
+    assert "Feature 'z' is -999 in 10.0% of the events" in found.warnings[1]
+    assert len(found.warnings) == 2
+
+
+def test_training_and_test_are_compared_by_class() -> None:
+    features, class_index, weight, training = events()
+    changed = (class_index == 1) & training
+    features[changed, 2] += 0.7
+    features[~training, 0] += np.where(class_index[~training] == 0, 50.0, 0.0)
+    found = survey(features, class_index, weight, training)
+    for index, name in enumerate(CLASSES):
+        parts = [(class_index == index) & part for part in (training, ~training)]
+        expected = kolmogorov_smirnov(
+            *(array[part] for part in parts for array in (features[:, 2].astype(float), weight))
+        )
+        assert found.features[2].compared[name] == expected
+    assert found.features[2].compared["bkg2"].p_value < 1e-6
+    text = "\n".join(found.warnings)
+    assert "Feature 'z' is distributed differently in the training and the test events of bkg2" in text
+    assert "Feature 'x' is distributed differently in the training and the test events of bkg1" in text
+    assert "Feature 'x' is outside the range of the training events in " in text
+    assert len(found.warnings) == 3
+
+
+def test_a_difference_in_missing_values_is_seen() -> None:
+    features, class_index, weight, training = events()
+    features[training & (np.arange(len(weight)) % 3 == 0), 0] = np.nan
+    found = survey(features, class_index, weight, training)
+    assert all(test.p_value < 1e-6 for test in found.features[0].compared.values())
+    alone = survey(features, class_index, weight, training, samples=divided(training, alike=False))
+    assert set(alone.features[0].compared.values()) == {None}
+
+
+def test_a_random_division_is_rarely_warned_of() -> None:
+    warned = 0
+    for seed in range(60):
+        found = survey(*events(400, seed))
+        warned += bool(found.warnings)
+    # two lists of tests, at 1% each: more than 6 of 60 has a probability of 0.0002
+    assert warned <= 6
+
+
+def test_correlations_are_those_of_the_training_events_of_each_class() -> None:
+    features, class_index, weight, training = events()
+    found = survey(features, class_index, weight, training, signal=[2])
+    groups = {name: class_index == index for index, name in enumerate(CLASSES)}
+    for name, inside in groups.items():
+        expected = correlate(features, weight, np.flatnonzero(inside & training))
+        np.testing.assert_array_equal(found.correlations[name].matrix, expected.matrix)
+    background = correlate(features, weight, np.flatnonzero((class_index < 2) & training))
+    expected = found.correlations["sig"] - background
+    np.testing.assert_array_equal(found.contrast.matrix, expected.matrix)
+    assert survey(features, class_index, weight, training).contrast is None
+    assert survey(features, class_index, weight, training, signal=[0, 1, 2]).contrast is None
+
+
+def test_all_of_it_is_strict_json_and_an_empty_class_is_undefined() -> None:
+    features, class_index, weight, training = events(200)
+    class_index = np.where(class_index == 1, 0, class_index).astype(np.int32)
+    features[:, 2] = np.nan
+    written = json.loads(
+        json.dumps(survey(features, class_index, weight, training, signal=[2]).to_dict(), allow_nan=False)
+    )
+    assert written["features"] == list(NAMES)
+    assert written["correlations"]["bkg2"]["matrix"] == [[None] * 3] * 3
+    assert written["by_feature"]["x"]["training_against_test"]["bkg2"] is None
+    assert written["by_feature"]["z"]["outside"] is None
+    assert written["by_feature"]["z"]["suspicions"] == ["has no finite value"]
+    assert written["by_feature"]["z"]["missing"]["bkg2"] == {"events": 0, "fraction": None, "error": None}
+
+
+def test_the_matrix_of_features_is_not_copied() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(40, 100_000)).astype(np.float32).T
+    class_index = rng.integers(0, 3, len(features)).astype(np.int32)
+    training = rng.random(len(features)) < 0.5
+    tracemalloc.start()
+    survey_inputs(
+        features, class_index, np.ones(len(features)), divided(training),
+        names=[str(number) for number in range(40)], class_names=CLASSES,
+    )  # fmt: skip
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # a copy in 64 bits alone would take two
+    assert peak < 1.5 * features.nbytes
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    features, class_index, weight, training = events(50)
+    with pytest.raises(TamisError, match=r"inputs: expected \[n_events, 3\], found shape \(50, 2\)"):
+        survey(features[:, :2], class_index, weight, training)
+    with pytest.raises(TamisError, match="samples: expected 50 events, found 49"):
+        survey(features, class_index, weight, training[:49])

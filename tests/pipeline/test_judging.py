@@ -1,0 +1,73 @@
+"""What the pipeline hands to the evaluation: which events are training and which are test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tamis
+from tamis.config import parse_config
+from tamis.data.split import TEST, TRAINING
+from tamis.evaluation.correlations import correlate
+from tamis.files import write_json
+from tamis.pipeline import prepare
+from tamis.pipeline.judging import look_at_inputs, samples
+
+Make = Callable[..., dict[str, Any]]
+
+
+def test_without_folds_training_and_test_are_the_parts(two_classes: Make) -> None:
+    config = parse_config(two_classes(200))
+    prepared = prepare(config)
+    found, part = samples(config, prepared), prepared.events.part
+    ((training, test),) = found.networks
+    np.testing.assert_array_equal(training, part == TRAINING)
+    np.testing.assert_array_equal(test, part == TEST)
+    assert found.compared == (training, test)
+    assert found.alike
+
+
+def test_with_folds_each_network_has_its_own_test_and_no_event_is_compared_with_itself(
+    two_classes: Make,
+) -> None:
+    config = parse_config(two_classes(200, split={"folds": 3}))
+    prepared = prepare(config)
+    found, events = samples(config, prepared), prepared.events
+    assert len(found.networks) == 3
+    for number, (training, test) in enumerate(found.networks):
+        np.testing.assert_array_equal(test, events.fold == number)
+        np.testing.assert_array_equal(training, (events.fold != number) & (events.part == TRAINING))
+    assert np.sum([test for _, test in found.networks], axis=0).tolist() == [1] * len(events)
+    training, test = found.compared
+    assert training.any()
+    assert test.any()
+    assert not (training & test).any()
+
+
+def test_events_that_were_dropped_from_the_training_make_the_test_another_kind(two_classes: Make) -> None:
+    config = two_classes(200, weights={"negative": "drop"})
+    for sample in config["samples"]:
+        sample["weight"] = "w - 0.7"
+    parsed = parse_config(config)
+    prepared = prepare(parsed)
+    assert not samples(parsed, prepared).alike
+    found = look_at_inputs(parsed, prepared)
+    assert all(each.outside.p_value is None for each in found.features if each.outside is not None)
+    assert all(test is None for each in found.features for test in each.compared.values())
+
+
+@pytest.mark.parametrize("split", [{}, {"folds": 2}])
+def test_the_inputs_stand_in_the_metrics(two_classes: Make, split: dict[str, Any], tmp_path: Any) -> None:
+    run = tamis.train(parse_config(two_classes(300, split=split, training={"epochs": 1, "batch_size": 64})))
+    write_json(tmp_path / "metrics.json", run.metrics())
+    written = json.loads((tmp_path / "metrics.json").read_text())["inputs"]
+    assert written["features"] == ["x", "y"]
+    events = run.prepared.events
+    rows = np.flatnonzero((events.part == TRAINING) & (events.class_index == 1))
+    expected = correlate(events.features, events.weight, rows).matrix[0, 1]
+    assert written["correlations"]["sig"]["matrix"][0][1] == expected
+    assert set(written["by_feature"]["x"]["training_against_test"]) == {"bkg", "sig"}
