@@ -19,11 +19,12 @@ from tamis.files import complete_file, sha256, write_json, write_text
 from tamis.pipeline import Run
 from tamis.plots.book import save_figures
 from tamis.provenance import command_line, describe_inputs, describe_machine, now
+from tamis.report.page import write_report
 from tamis.run_reading import FINISHED
 
 _OWN = frozenset({
     "config.yaml", "provenance.json", "events.json", "history.json", "metrics.json", "scores.parquet",
-    "workspace.json", "model", "figures",
+    "workspace.json", "model", "figures", "report.html",
 })  # fmt: skip
 
 
@@ -85,6 +86,7 @@ def write_run(
     try:
         _write_files(run, unfinished)
         write_json(unfinished / FINISHED, _provenance(run, unfinished, arguments, started or now()))
+        write_report(unfinished)
         _replace(folder, unfinished)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

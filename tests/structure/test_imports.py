@@ -26,6 +26,7 @@ ROOMS = [
     "plots",
     "pipeline",
     "run_reading",
+    "report",
     "figures",
     "provenance",
     "run_directory",

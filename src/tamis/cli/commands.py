@@ -65,6 +65,16 @@ def train(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a finished run.")],
+) -> None:
+    """Write the page of a run again, from the files in its folder."""
+    from tamis.report.page import write_report
+
+    typer.echo(f"wrote {write_report(run)}")
+
+
+@app.command()
 def check(config: ConfigPath, data: DataFolder = None, overrides: Overrides = None) -> None:
     """Read everything and train nothing: files, ledger, suspicious features."""
     from tamis.check import check_input

@@ -1,4 +1,4 @@
-"""Save figures: each as PDF and PNG, and all of them in one book."""
+"""Save figures: each as PDF, PNG and SVG, and all of them in one book."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ BOOK = "figures.pdf"
 # Neither the time nor the version of matplotlib goes into a file: the same figures give the same bytes.
 _PDF_METADATA = {"CreationDate": None, "Creator": "tamis", "Producer": None}
 _PNG_METADATA = {"Software": None}
+_SVG_METADATA = {"Date": None, "Creator": "tamis"}
 
 
 @figure_style()
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...]:
-    """Write each figure as `name.pdf` and `name.png`, and all as pages of `figures.pdf`.
+    """Write each figure as `name.pdf`, `name.png` and `name.svg`, and all as pages of `figures.pdf`.
 
     The files depend on the figures alone, not on the time.
 
@@ -45,20 +46,23 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
         return ()
     with complete_file(folder / BOOK) as temporary, PdfPages(temporary, metadata=_PDF_METADATA) as book:
         for name, figure in figures.items():
-            written += _save(figure, folder / f"{name}.pdf", folder / f"{name}.png", book)
+            written += _save(figure, folder, name, book)
     return (*written, folder / BOOK)
 
 
-def _save(figure: Figure, pdf: Path, png: Path, book: PdfPages) -> tuple[Path, Path]:
+def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]:
+    paths = [folder / f"{name}.{ending}" for ending in ("pdf", "png", "svg")]
+    pdf, png, svg = paths
     with complete_file(png) as temporary:
         figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
     # The layout is found now; to find it again for each file would take half of the time.
     layout = figure.get_layout_engine()
     figure.set_layout_engine(None)
     try:
-        with complete_file(pdf) as temporary:
-            figure.savefig(temporary, format="pdf", metadata=_PDF_METADATA)
+        for path, metadata in ((pdf, _PDF_METADATA), (svg, _SVG_METADATA)):
+            with complete_file(path) as temporary:
+                figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
         book.savefig(figure)  # type: ignore[no-untyped-call]
     finally:
         figure.set_layout_engine(layout)
-    return pdf, png
+    return paths

@@ -1,0 +1,110 @@
+"""What to see in each figure: its section, its title and a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Words beside a figure.
+
+    Args:
+        figure: its name, or how it begins where it ends in a dash or a name.
+        section: where it stands on the page.
+        title: a few words; `{}` is what follows the beginning of the name.
+        sentence: what to see in it.
+    """
+
+    figure: str
+    section: str
+    title: str
+    sentence: str
+
+
+CAPTIONS = (
+    Caption(
+        "roc", "performance", "ROC curves",
+        "For each class against all others: the higher the background rejection at a signal efficiency, the better. A "
+        "dashed line is the best that is possible, or a reference; steps at the left end are single events.",
+    ),
+    Caption(
+        "one_versus_one", "performance", "ROC, class against class",
+        "How well each pair of classes is told apart by the ratio of their two scores: a low value shows which two "
+        "processes are confused.",
+    ),
+    Caption(
+        "confusion", "performance", "Confusion matrix",
+        "Each row is a true class, normalised to one: the diagonal holds the events whose highest score is that of "
+        "their own class, everything else is confused.",
+    ),
+    Caption(
+        "score_", "performance", "Score of {}",
+        "Filled or stepped lines are training events, points are test events. They should lie on each other; where the "
+        "points leave the lines of their class, the network has learned the training events by heart.",
+    ),
+    Caption(
+        "verdict", "overtraining", "Training against test",
+        "Each comparison with its interval: overtraining moves the points to the side where training is better.",
+    ),
+    Caption(
+        "calibration", "calibration", "Reliability",
+        "Among events with a score of 0.7 for a class, 70% should be of this class: points on the diagonal are "
+        "probabilities, points below it are overconfident.",
+    ),
+    Caption(
+        "significance", "search", "Significance behind a cut",
+        "Expected significance and yields of test events while the cut on the signal score moves; the line marks the "
+        "cut that validation events chose.",
+    ),
+    Caption(
+        "binning", "search", "Bins of the signal score",
+        "What each bin holds: most of the significance comes from the bins at the right, the others fix the background.",
+    ),
+    Caption(
+        "importance", "importance", "Importance of the features",
+        "By how much the loss grows when the values of a feature are exchanged between events: the longer the bar, the "
+        "more the network relies on it. Correlated features are exchanged together.",
+    ),
+    Caption(
+        "sculpting", "sculpting", "Spectators behind cuts",
+        "A distribution that changes its shape behind the cuts is sculpted by the score: background would imitate a "
+        "signal in it.",
+    ),
+    Caption(
+        "inputs", "inputs", "Features",
+        "Distributions of the inputs by class, of unit area: where the classes differ, the network has something to "
+        "learn; training and test must agree.",
+    ),
+    Caption(
+        "correlations", "inputs", "Correlations",
+        "Linear correlations of the inputs by class: what differs between classes is information that no single "
+        "distribution shows.",
+    ),
+    Caption(
+        "history", "training", "Training curves",
+        "Loss and accuracy by epoch: training and validation should fall together; a validation loss that rises again "
+        "is overtraining. The mark is the epoch whose weights are kept.",
+    ),
+    Caption(
+        "stability", "stability", "Members",
+        "Each network alone beside the average of all: a large spread means that chance decides.",
+    ),
+)  # fmt: skip
+
+
+def caption_of(figure: str) -> Caption:
+    """Find the words for a figure; the longest beginning of its name counts.
+
+    >>> caption_of("score_sig").title, caption_of("inputs_2").title, caption_of("other").section
+    ('Score of sig', 'Features, page 2', 'further')
+    """
+    fitting = [each for each in CAPTIONS if figure.startswith(each.figure)]
+    if not fitting:
+        return Caption(figure, "further", figure, "")
+    found = max(fitting, key=lambda each: len(each.figure))
+    rest = figure.removeprefix(found.figure).removeprefix("_")
+    title = found.title.format(rest)
+    if rest and "{}" not in found.title:
+        title = f"{title}, page {rest}" if rest.isdigit() else f"{title}: {rest}"
+    return Caption(figure, found.section, title, found.sentence)

@@ -1,0 +1,158 @@
+"""Verdicts of a run as sentences with a traffic light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tamis.report.blocks import Finding
+from tamis.report.numbers import minus, significant
+from tamis.run_reading import FinishedRun
+
+LEVEL = 0.05
+"""p-value, corrected for the number of classes, up to which scores are called not calibrated."""
+FEW_EVENTS = 1000
+"""Effective number of test events of a class below which its numbers say little."""
+MANY_NEGATIVE = 0.2
+"""Fraction of events with a negative weight that is worth a look."""
+
+Numbers = Mapping[str, Any]
+
+
+def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
+    """Judge a run by what its files say."""
+    metrics = run.metrics
+    return (
+        _overtraining(metrics),
+        *_calibration(metrics),
+        *_limit(metrics),
+        *_sculpting(metrics),
+        *_statistics(run),
+        *_negative(run),
+        *_overflow(metrics),
+        _training(metrics),
+        _ledger(run),
+    )
+
+
+def _overtraining(metrics: Numbers) -> Finding:
+    verdict = metrics["overtraining"]["verdict"]
+    if verdict is None:
+        reason = (
+            "Not judged: a class has no positive sum of weights in training or test, or the events that were left out "
+            "of the training make the two parts unequal."
+        )
+        return Finding("info", "Overtraining", reason)
+    return Finding("bad" if verdict["overtrained"] else "good", "Overtraining", verdict["sentence"])
+
+
+def _calibration(metrics: Numbers) -> Iterator[Finding]:
+    calibration = metrics["calibration"]
+    if calibration is None:
+        return
+    classes = calibration["balanced"]
+    judged = {name: each for name, each in classes.items() if each and each["p_value"] is not None}
+    if not judged:
+        return
+    name, worst = min(judged.items(), key=lambda item: item[1]["p_value"])
+    off = worst["p_value"] <= LEVEL / len(judged)
+    size = (
+        f"the expected calibration error of {name} is {significant(worst['error'], 2)}, "
+        f"{significant(worst['by_chance'], 2)} is expected by chance (p = {worst['p_value']:.2g})"
+    )
+    said = "The scores are not probabilities" if off else "The scores are compatible with probabilities"
+    yield Finding("look" if off else "good", "Calibration", f"{said}: {size}.")
+
+
+def _limit(metrics: Numbers) -> Iterator[Finding]:
+    limit = metrics.get("limit")
+    if limit is not None:
+        yield Finding(
+            "info",
+            "Distance to the limit",
+            f"The loss is {minus(format(limit['distance_in_loss'], '+.4f'))} from the smallest that any classifier can "
+            f"reach on these events ({limit['loss']:.4f}).",
+        )
+
+
+def _sculpting(metrics: Numbers) -> Iterator[Finding]:
+    spectators = metrics["sculpting"]["spectators"]
+    warned = [
+        f"{spectator} in {name}"
+        for spectator, classes in spectators.items()
+        for name, found in classes.items()
+        if found["warning"]
+    ]
+    if warned:
+        sentence = f"The score tells something of {', '.join(warned)}: a cut on it changes these distributions."
+        yield Finding("look", "Sculpting", sentence)
+    elif spectators:
+        sentence = f"The score tells nothing of {', '.join(spectators)} beyond the warning threshold in any class."
+        yield Finding("good", "Sculpting", sentence)
+
+
+def _statistics(run: FinishedRun) -> Iterator[Finding]:
+    numbers = effective_numbers(run)
+    name, fewest = min(numbers.items(), key=lambda item: item[1])
+    light = "look" if fewest < FEW_EVENTS else "good"
+    sentence = f"The smallest class of the test events, {name}, is worth {significant(fewest)} events of equal weight."
+    yield Finding(light, "Statistics", sentence)
+
+
+def effective_numbers(run: FinishedRun) -> dict[str, float]:
+    """Give the effective number of test events, (sum of weights)^2 / sum of squared weights, of each class."""
+    return {
+        # with cross-training every used event is a test event
+        name: account["used" if account.get("folds") else "test"]["effective_number"]
+        for name, account in run.ledger["classes"].items()
+    }
+
+
+def _negative(run: FinishedRun) -> Iterator[Finding]:
+    found = {
+        sample["sample"]: sample["used"]["negative_fraction"]
+        for sample in run.ledger["samples"]
+        if sample["used"]["negative_fraction"]
+    }
+    if not found:
+        return
+    name = max(found, key=lambda sample: found[sample])
+    light = "look" if found[name] > MANY_NEGATIVE else "info"
+    sentence = (
+        f"{len(found)} samples have events with negative weights, {name} the most ({100 * found[name]:.1f}%). Results "
+        "use the signed weights; uncertainties are larger than the number of events suggests."
+    )
+    yield Finding(light, "Negative weights", sentence)
+
+
+def _overflow(metrics: Numbers) -> Iterator[Finding]:
+    overflow = metrics["network"]["overflow"]
+    if overflow:
+        name = max(overflow, key=lambda each: overflow[each])
+        sentence = (
+            f"{len(overflow)} inputs leave the range of their fixed-point format, {name} in "
+            f"{100 * overflow[name]:.2g}% of the training events."
+        )
+        yield Finding("look", "Fixed point", sentence)
+
+
+def _training(metrics: Numbers) -> Finding:
+    history = metrics["history"]
+    sentence = f"The weights are those of epoch {history['best_epoch']} of {history['epochs']}; it ended because "
+    return Finding("info", "Training", f"{sentence}{history['ended_because']}.")
+
+
+def _ledger(run: FinishedRun) -> Finding:
+    total = run.ledger["total"]
+    dropped = sum(tally["events"] for tally in total["dropped"].values())
+    sentence = (
+        f"{total['entries']:,} entries read = {total['failed_selection']['events']:,} not selected + {dropped:,} dropped "
+        f"+ {total['used']['events']:,} used: every entry is accounted for."
+    )
+    repeated = run.ledger["repeated_identities"]
+    if any(repeated.values()):
+        sentence += (
+            f" {repeated['within_samples']:,} identities occur again in their sample, "
+            f"{repeated['between_samples']:,} occur in several samples."
+        )
+    return Finding("look" if any(repeated.values()) else "good", "Ledger", sentence)

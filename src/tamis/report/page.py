@@ -1,0 +1,247 @@
+"""The page of one run: which blocks stand in which section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tamis.files import write_text
+from tamis.plots.style import colours
+from tamis.report import tables
+from tamis.report.blocks import (
+    Block,
+    Explorer,
+    Findings,
+    Listing,
+    Page,
+    Picture,
+    Section,
+    Drawing,
+    Text,
+    Tile,
+    Tiles,
+)
+from tamis.report.captions import caption_of
+from tamis.report.diagram import Column, draw_network
+from tamis.report.findings import findings_of
+from tamis.report.numbers import minus, significant, with_interval
+from tamis.report.rendering import render
+from tamis.report.vector import inline_svg
+from tamis.run_reading import FinishedRun, read_run
+
+REPORT = "report.html"
+"""Name of the page in the run directory."""
+
+
+def write_report(folder: Path | str) -> Path:
+    """Write the page of a finished run into its folder.
+
+    Args:
+        folder: as `tamis train` wrote it.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: the folder is not that of a finished run, or one of its files was damaged or changed.
+    """
+    run = read_run(folder)
+    path = run.folder / REPORT
+    write_text(path, render(report_page(run)))
+    return path
+
+
+def report_page(run: FinishedRun) -> Page:
+    """Put the page of a run together."""
+    pictures = _pictures(run)
+    sections = [
+        Section(anchor, title, (*blocks, *pictures.pop(anchor, ())))
+        for anchor, title, blocks in _sections(run)
+    ]
+    further = [block for left in pictures.values() for block in left]
+    sections.insert(-2, Section("further", "Further figures", tuple(further)))
+    when = run.provenance["finished"][:10]
+    footer = f"tamis {run.provenance['packages']['tamis']}, {when}. Every number of this page is in metrics.json."
+    return Page(run.config.name, _lead(run), [each for each in sections if each.blocks], footer)
+
+
+def _lead(run: FinishedRun) -> str:
+    metrics, names = run.metrics, run.class_names
+    parts = run.provenance["parts"]
+    network = metrics["network"]
+    several = network["networks"]
+    what = "A network" if several == 1 else f"{several} networks"
+    each = "" if several == 1 else " each"
+    told = f"{', '.join(names[:-1])} and {names[-1]}"
+    judged = (
+        "every event is judged by networks that never saw it"
+        if run.config.split.folds is not None
+        else f"judged here on {parts['test']:,} that it never saw"
+    )
+    return (
+        f"{what} of {network['parameters']:,} parameters{each} tells apart {told} by {len(run.config.features)} features. "
+        f"It was trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, and it is "
+        f"{judged}."
+    )
+
+
+def _sections(run: FinishedRun) -> Iterator[tuple[str, str, Iterable[Block]]]:
+    metrics = run.metrics
+    yield "summary", "Summary", [Tiles(_tiles(run)), Findings(findings_of(run))]
+    yield "explorer", "Explore a cut", _explorer(run)
+    yield "performance", "Performance", [tables.parts_table(metrics), tables.working_points_table(metrics)]
+    yield "overtraining", "Overtraining", _overtraining(metrics)
+    yield "calibration", "Calibration", _calibration(metrics)
+    yield "search", "Search", _search(metrics)
+    yield "importance", "Importance of the features", _rows(tables.importance_table(metrics))
+    yield "sculpting", "Sculpting of spectators", _rows(tables.sculpting_table(metrics))
+    yield "stability", "Stability", []
+    yield "inputs", "Inputs", []
+    yield "events", "Events", [tables.ledger_table(run), tables.inputs_table(run.provenance)]
+    yield "training", "Network and training", _network(run)
+    yield "configuration", "Configuration", [
+        Listing("config.yaml", (run.folder / "config.yaml").read_text(encoding="utf-8"))
+    ]
+    yield "provenance", "Provenance", _provenance(run)
+
+
+def _rows(table: tables.Table) -> list[Block]:
+    return [table] if table.rows else []
+
+
+def _pictures(run: FinishedRun) -> dict[str, list[Block]]:
+    found: dict[str, list[Block]] = {}
+    names = [path.removeprefix("figures/").removesuffix(".svg") for path in run.provenance["outputs"] if path.endswith(".svg")]
+    for number, name in enumerate(names):
+        caption = caption_of(name)
+        svg = inline_svg(run.folder / "figures" / f"{name}.svg", f"figure{number}-", caption.title)
+        picture = Picture(name, caption.title, caption.sentence, svg, f"figures/{name}.pdf")
+        found.setdefault(caption.section, []).append(picture)
+    return found
+
+
+def _tiles(run: FinishedRun) -> tuple[Tile, ...]:
+    test = run.metrics["test"]
+    intervals = test["intervals"]
+    tiles = [
+        Tile("Loss", *with_interval(test["loss"], intervals["loss"]), "test events, physics weights"),
+        Tile("Accuracy", *with_interval(test["accuracy"], intervals["accuracy"]), "test events, physics weights"),
+    ]
+    for name in run.config.signal_names or run.class_names:
+        value, interval = with_interval(test["auc"][name], intervals["auc"][name])
+        tiles.append(Tile(f"AUC of {name}", value, interval, "against all other classes"))
+    search = run.metrics["search"]
+    if search is not None and search["bins"] is not None:
+        bins = search["bins"]
+        note = f"Asimov, {len(bins['bins'])} bins of the signal score"
+        tiles.append(Tile("Significance", significant(bins["significance"]), "", note))
+    limit = run.metrics.get("limit")
+    if limit is not None:
+        distance = minus(f"{limit['distance_in_loss']:+.4f}")
+        tiles.append(Tile("Distance to the limit", distance, "", "in loss; 0 is the best that is possible"))
+    return tuple(tiles)
+
+
+def _explorer(run: FinishedRun) -> list[Block]:
+    cuts = run.metrics["cuts"]
+    if not cuts:
+        return []
+    search = run.metrics["search"]
+    marks = []
+    for table in cuts:
+        (name, *others) = table["score_of"]
+        points = [] if others else run.metrics["working_points"][name] or []
+        of_table = [
+            {"threshold": point["threshold"], "text": f"{100 * point['target']:g}% efficiency"}
+            for point in points
+            if point["threshold"] is not None
+        ]
+        if search is not None and search["cut"] is not None and table["score_of"] == list(run.config.signal_names):
+            of_table.append({"threshold": search["cut"], "text": "best significance"})
+        marks.append(of_table)
+    data = {"tables": cuts, "marks": marks, "classes": list(run.class_names), "colours": colours(len(run.class_names))}
+    return [
+        Text(
+            "Move the threshold: events of the test sample whose score is at least as large pass. Yields are expected "
+            "events; the significance is that of a counting experiment with the configured uncertainty of the background."
+        ),
+        Explorer(data),
+    ]
+
+
+def _overtraining(metrics: Mapping[str, Any]) -> list[Block]:
+    verdict = metrics["overtraining"]["verdict"]
+    return [] if verdict is None else [Text(verdict["sentence"]), tables.comparisons_table(verdict)]
+
+
+def _calibration(metrics: Mapping[str, Any]) -> list[Block]:
+    calibration = metrics["calibration"]
+    if calibration is None:
+        return []
+    text = (
+        f"A temperature of {calibration['temperature']:.4f}, fitted on validation events, changes the balanced loss of the "
+        f"test events from {calibration['loss']:.5f} to {calibration['loss_with_temperature']:.5f}; vector scaling to "
+        f"{calibration['loss_with_vector_scaling']:.5f}. A temperature above one says that the scores are too sure."
+    )
+    return [Text(text), tables.calibration_table(calibration)]
+
+
+def _search(metrics: Mapping[str, Any]) -> list[Block]:
+    search = metrics["search"]
+    if search is None:
+        return []
+    behind, bins = search["behind_cut"], search["bins"]
+    said = []
+    if behind is not None:
+        said.append(
+            f"The best cut, signal score of at least {search['cut']:.4f}, keeps {significant(behind['signal'])} signal and "
+            f"{significant(behind['background'])} background events: significance {significant(behind['significance'])}."
+        )
+    if bins is not None:
+        said.append(f"{len(bins['bins'])} bins of the score together reach {significant(bins['significance'])}.")
+    said.append(f"Categories of the highest score reach {significant(search['significance_of_categories'])}.")
+    said.append(
+        f"Cut and bins were chosen on validation events and are quoted on test events; one unit of weight stands for "
+        f"{significant(search['events_per_weight'])} expected events, and the background is known to "
+        f"{100 * search['requirements']['relative']:g}%."
+    )
+    found: list[Block] = [Text(" ".join(said))]
+    return [*found, *([] if bins is None else [tables.bins_table(bins)]), tables.categories_table(search)]
+
+
+def _network(run: FinishedRun) -> list[Block]:
+    metrics = run.metrics
+    history, timing = metrics["history"], metrics["timing"]
+    text = (
+        f"Trained on {timing['device']} in {timing['train_seconds']:.1f} s ({timing['events_per_second']:,.0f} events per "
+        f"second). Kept are the weights of epoch {history['best_epoch']} of {history['epochs']}: {history['ended_because']}."
+    )
+    columns = _columns(run)
+    sentence = "Features at the left, classes at the right; wide layers are drawn with a few of their nodes."
+    drawing = Drawing(draw_network(columns, "the network"), sentence)
+    return [Text(text), drawing, tables.layers_table(metrics)]
+
+
+def _columns(run: FinishedRun) -> list[Column]:
+    network = run.metrics["network"]
+    features = tuple(feature.name for feature in run.config.features)
+    columns = [Column(len(features), ("features", f"{len(features)}, {run.config.preprocessing.scaling}"), features)]
+    configured = run.config.network.layers or ()
+    hidden = network["layers"][:-1]
+    activations = [layer.activation for layer in configured] if len(configured) == len(hidden) else [""] * len(hidden)
+    for layer, activation in zip(hidden, activations, strict=True):
+        columns.append(Column(layer["outputs"], (f"{layer['kind']} {layer['outputs']}", activation)))
+    last = network["layers"][-1]
+    words = ("scores", "softmax" if last["outputs"] == len(run.class_names) else "sigmoid")
+    return [*columns, Column(len(run.class_names), words, run.class_names, "right")]
+
+
+def _provenance(run: FinishedRun) -> list[Block]:
+    provenance = run.provenance
+    text = (
+        f"Command: {provenance['command']}. Begun {provenance['started']}, finished {provenance['finished']}, seed "
+        f"{provenance['seed']}, on {provenance['device']} ({provenance['system']})."
+    )
+    return [Text(text), tables.packages_table(provenance)]
+

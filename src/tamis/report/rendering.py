@@ -1,0 +1,52 @@
+"""From the values of a page to its HTML: one file that loads nothing and runs only its own script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from typing import Any
+
+from tamis.report.blocks import Page
+
+
+def render(page: Page) -> str:
+    """Write a page as HTML.
+
+    All text is escaped. The page forbids its browser to load anything and to run any script but its own, which it
+    names by its hash.
+
+    Args:
+        page: what stands in it.
+
+    >>> from tamis.report.blocks import Section, Text
+    >>> "<b>" in render(Page("<b>", "", [Section("one", "One", (Text("<b>"),))], ""))
+    False
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data"] = _data
+    script, style = _template("page.js"), _template("page.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    html: str = environment.get_template("page.html").render(
+        page=page, script=script, style=style, script_hash=f"sha256-{digest}"
+    )
+    return html
+
+
+def _template(name: str) -> str:
+    return files("tamis.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _data(value: Any) -> str:
+    """Write JSON that can stand inside a script element: nothing in it ends the element."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=dict)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

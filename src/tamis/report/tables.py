@@ -1,0 +1,265 @@
+"""The tables of a run, from its metrics and its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tamis.report.blocks import Cell, Table
+from tamis.report.numbers import cell, count, p_value, percent, short
+from tamis.run_reading import FinishedRun
+
+Numbers = Mapping[str, Any]
+_PARTS = ("training", "validation", "test")
+
+
+def parts_table(metrics: Numbers) -> Table:
+    """Loss, accuracy and areas under the curve of every part, in the physics mixture and the one that was learned."""
+    names = metrics["classes"]
+    rows = []
+    for part in _PARTS:
+        for mixture, numbers in (("physics", metrics[part]), ("balanced", metrics[part]["balanced"])):
+            intervals = numbers.get("intervals") or {"loss": None, "accuracy": None, "auc": {}}
+            rows.append((
+                Cell(part, float(_PARTS.index(part))),
+                Cell(mixture),
+                count(sum(numbers["events"].values())),
+                cell(numbers["loss"], intervals["loss"]),
+                cell(numbers["accuracy"], intervals["accuracy"]),
+                *(cell(numbers["auc"][name], intervals["auc"].get(name)) for name in names),
+            ))
+    caption = (
+        "Physics: signed physics weights. Balanced: times the training factors, the mixture that the network learned. In "
+        "brackets 68.3% bootstrap intervals of the test events."
+    )
+    columns = ("part", "mixture", "events", "loss", "accuracy", *(f"AUC {name}" for name in names))
+    return Table(columns, tuple(rows), caption, numeric=2)
+
+
+def working_points_table(metrics: Numbers) -> Table:
+    """What each class's score keeps at the configured signal efficiencies."""
+    rows = tuple(
+        (
+            Cell(name),
+            percent(point["signal_efficiency"]),
+            short(point["threshold"], 5),
+            percent(point["background_efficiency"], 3),
+            short(point["background_rejection"]),
+        )
+        for name, points in metrics["working_points"].items()
+        for point in points or ()
+    )
+    columns = ("class", "efficiency", "score at least", "of all other classes", "rejection")
+    caption = "Test events with their physics weights; rejection is one over the efficiency for all other classes."
+    return Table(columns, rows, caption)
+
+
+def comparisons_table(verdict: Numbers) -> Table:
+    """Every comparison of training and test."""
+    rows = tuple(
+        (
+            Cell(_name_of(each)),
+            cell(each["training"], each["interval"]) if each["interval"] is None else _plain(each["training"], each),
+            _plain(each["test"], each),
+            cell(each["difference"], each["interval"], signed=each["quantity"] != "score"),
+            p_value(each["p_value"]),
+            Cell(
+                p_value(each["corrected"]).text,
+                each["corrected"],
+                "bad" if each["corrected"] <= verdict["level"] else "good",
+            ),
+        )
+        for each in verdict["comparisons"]
+    )
+    columns = ("quantity", "training", "test", "difference", "p", "p, corrected")
+    caption = (
+        f"{verdict['permutations']} permutations of training and test events; the corrected p-value is the probability "
+        "that any of the comparisons deviates as much by chance. Of distributions the largest distance is given."
+    )
+    return Table(columns, rows, caption)
+
+
+def _name_of(comparison: Numbers) -> str:
+    match comparison["quantity"]:
+        case "score":
+            return f"score of {comparison['score']}, events of {comparison['class_name']}"
+        case "auc":
+            return f"AUC of {comparison['class_name']}"
+        case quantity:
+            return str(quantity)
+
+
+def _plain(value: float | None, comparison: Numbers) -> Cell:
+    found = cell(value, comparison["interval"])
+    return Cell(found.text.split(" ")[0], found.value)
+
+
+def calibration_table(calibration: Numbers) -> Table:
+    """How far scores are from probabilities."""
+    rows = tuple(
+        (
+            Cell(name),
+            Cell(mixture),
+            short(each["error"], 3),
+            short(each["by_chance"], 3),
+            p_value(each["p_value"]),
+        )
+        for mixture in ("balanced", "physics")
+        for name, each in (calibration[mixture] or {}).items()
+        if each is not None
+    )
+    columns = ("class", "mixture", "calibration error", "by chance", "p")
+    caption = (
+        "Expected calibration error: the mean distance of score and fraction over bins of equal weight. By chance: its "
+        "size for a calibrated classifier with as many events."
+    )
+    return Table(columns, rows, caption, numeric=2)
+
+
+def categories_table(search: Numbers) -> Table:
+    """What falls into the category of each highest score."""
+    names = list(search["categories"])
+    rows = tuple(
+        (
+            Cell(name),
+            *(short(each["yields"][true]) for true in names),
+            short(each["signal"]),
+            short(each["background"]),
+            short(each["significance"]),
+        )
+        for name, each in search["categories"].items()
+    )
+    columns = ("highest score", *names, "signal", "background", "significance")
+    return Table(columns, rows, "Expected events of each true class by the class with the highest score.")
+
+
+def bins_table(bins: Numbers) -> Table:
+    """What each bin of the signal score holds."""
+    edges = bins["edges"]
+    rows = tuple(
+        (
+            Cell(f"{low:.4f} to {high:.4f}", low),
+            short(each["signal"]),
+            short(each["background"]),
+            short(each["background_error"]),
+            short(each["effective"]),
+            short(each["significance"]),
+        )
+        for low, high, each in zip(edges[:-1], edges[1:], bins["bins"], strict=True)
+    )
+    columns = ("signal score", "signal", "background", "its error", "effective events", "significance")
+    caption = "Edges chosen on validation events, filled with test events; the error is that of the finite simulation."
+    return Table(columns, rows, caption)
+
+
+def importance_table(metrics: Numbers) -> Table:
+    """What each feature is worth."""
+    names = metrics["classes"]
+    rows = tuple(
+        (
+            Cell(", ".join(each["features"])),
+            cell(each["loss"], each["loss_interval"], signed=True),
+            *(cell(each["auc"][name], each["auc_interval"][name], signed=True) for name in names),
+        )
+        for each in metrics["importance"]
+    )
+    columns = ("features", "loss grows by", *(f"AUC {name} falls by" for name in names))
+    return Table(columns, rows, "On test events in the balanced mixture, with 68.3% bootstrap intervals.")
+
+
+def sculpting_table(metrics: Numbers) -> Table:
+    """How much the score tells of each spectator."""
+    sculpting = metrics["sculpting"]
+    rows = tuple(
+        (
+            Cell(spectator),
+            Cell(name),
+            short(found["dependence"]["distance_correlation"] if found["dependence"] else None, 3),
+            p_value(found["dependence"]["p_value"] if found["dependence"] else None),
+            *(short(shape, 3) for shape in found["shapes"]),
+            Cell("sculpted" if found["warning"] else "", light="look" if found["warning"] else None),
+        )
+        for spectator, classes in sculpting["spectators"].items()
+        for name, found in classes.items()
+    )
+    cuts = (f"shape behind {cut:.3f}" for cut in sculpting["cuts"])
+    columns = ("spectator", "class", "distance correlation", "p", *cuts, "verdict")
+    caption = (
+        "Distance correlation of spectator and score: 0 is independent, 1 is a copy. Shape: Jensen-Shannon distance of "
+        "the distributions before and behind each working point."
+    )
+    return Table(columns, rows, caption, numeric=2)
+
+
+def ledger_table(run: FinishedRun) -> Table:
+    """Where the entries of each sample went."""
+    parts = [part for part in _PARTS if part in run.ledger["total"]]
+    rows = tuple(
+        (
+            Cell(each["sample"]),
+            Cell(each["class"]),
+            count(each["entries"]),
+            count(each["failed_selection"]["events"]),
+            count(sum(tally["events"] for tally in each["dropped"].values())),
+            *(count(each[part]["events"]) for part in parts),
+            short(each["used"]["sum_of_weights"]),
+            short(each["used"]["effective_number"]),
+            percent(each["used"]["negative_fraction"]),
+        )
+        for each in run.ledger["samples"]
+    )
+    columns = (
+        "sample", "class", "entries", "not selected", "dropped", *parts, "sum of weights", "effective number", "negative",
+    )  # fmt: skip
+    return Table(columns, rows, "Each entry of the input is in exactly one column between 'not selected' and 'test'.", 2)
+
+
+def layers_table(metrics: Numbers) -> Table:
+    """What each layer costs."""
+    layers = metrics["network"]["layers"]
+    quantized = any(each["ebops"] is not None for each in layers)
+    rows = tuple(
+        (
+            Cell(str(number), float(number)),
+            Cell(each["kind"]),
+            count(each["inputs"]),
+            count(each["outputs"]),
+            count(each["parameters"]),
+            count(each["non_zeros"]),
+            count(each["multiplications"]),
+            *_formats(each, quantized=quantized),
+        )
+        for number, each in enumerate(layers, start=1)
+    )
+    columns = ["layer", "type", "inputs", "outputs", "parameters", "non-zero weights", "multiplications"]
+    columns += ["formats", "EBOPs"] if quantized else []
+    return Table(tuple(columns), rows, "The last layer gives the scores.")
+
+
+def _formats(layer: Numbers, *, quantized: bool) -> Iterator[Cell]:
+    if quantized:
+        formats = layer["formats"] or {}
+        yield Cell(", ".join(f"{name} {each}" for name, each in formats.items() if each) or "32-bit floating point")
+        yield short(layer["ebops"])
+
+
+def inputs_table(provenance: Numbers) -> Table:
+    """The files that were read."""
+    rows = tuple(
+        (
+            Cell(each["file"]),
+            Cell(each["tree"] or ""),
+            count(each["entries"]),
+            count(each["bytes"]) if each["bytes"] is not None else Cell(""),
+            Cell((each["sha256"] or "")[:16]),
+        )
+        for each in provenance["inputs"]
+    )
+    return Table(("file", "tree", "entries", "bytes", "SHA-256, first 16"), rows, numeric=2)
+
+
+def packages_table(provenance: Numbers) -> Table:
+    """The versions that ran."""
+    versions = {"python": provenance["python"], **provenance["packages"]}
+    rows = tuple((Cell(name), Cell(version)) for name, version in versions.items())
+    return Table(("package", "version"), rows, numeric=2)

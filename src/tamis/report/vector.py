@@ -1,0 +1,99 @@
+"""Vector figures inside a page: nothing that runs or loads, names of their own, colours that follow the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from tamis.errors import InputError, Problem
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_LINK = "{http://www.w3.org/1999/xlink}href"
+_KEPT = frozenset({"svg", "g", "path", "defs", "clipPath", "rect", "circle", "line", "polyline", "use", "text", "tspan", "image"})
+_ATTRIBUTES = frozenset({
+    "id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "viewBox", "transform", "style",
+    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule", "class",
+})  # fmt: skip
+_FAMILY = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
+_COLOURS = {"#1a1a1a": "currentColor", "#000000": "currentColor", "#ffffff": "var(--paper)", "white": "var(--paper)"}
+_COLOUR = re.compile("|".join(_COLOURS))
+_LOCAL = re.compile(r"url\(#([^)]*)\)")
+_FOREIGN = re.compile(r"url\((?!#)|expression|@import|javascript:", re.IGNORECASE)
+
+
+def inline_svg(path: Path, prefix: str, label: str) -> str:
+    """Read a figure and make it fit to stand in a page.
+
+    Only shapes and text are kept. Names in it get a prefix, so that several figures can stand in one page. Black
+    follows the colour of the text, white that of the paper.
+
+    Args:
+        path: of the SVG file.
+        prefix: of all names in it.
+        label: what the figure is, for those who cannot see it.
+
+    Raises:
+        InputError: the file is no SVG.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(path, f"cannot be read ({error})") from error
+    # figures declare the public document type of SVG, which is not looked up; entities would be
+    if "<!ENTITY" in text:
+        raise _refused(path, "declares entities, which figures of tamis do not")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise _refused(path, f"is not XML ({error})") from error
+    if root.tag != f"{_SVG}svg":
+        raise _refused(path, "is no SVG figure")
+    clean = _cleaned(root, prefix)
+    width, height = (float(re.sub(r"[a-z]+$", "", root.get(name, "0"))) for name in ("width", "height"))
+    clean.set("viewBox", root.get("viewBox", f"0 0 {width:g} {height:g}"))
+    clean.attrib.pop("width", None)
+    clean.attrib.pop("height", None)
+    clean.set("style", f"max-width:{width * 4 / 3:.0f}px")
+    clean.set("role", "img")
+    clean.set("aria-label", label)
+    return ElementTree.tostring(clean, encoding="unicode")
+
+
+def _refused(path: Path, message: str) -> InputError:
+    return InputError("report", [Problem(str(path), f"{message}; train again, or copy the whole run again")])
+
+
+def _cleaned(element: Element, prefix: str) -> Element:
+    clean = Element(element.tag.removeprefix(_SVG))
+    clean.text = element.text if clean.tag in ("text", "tspan") else None
+    for name, value in element.attrib.items():
+        local = "href" if name == _LINK else name
+        if local in _ATTRIBUTES:
+            kept = _attribute(clean.tag, local, value, prefix)
+            if kept is not None:
+                clean.set(local, kept)
+    for child in element:
+        if child.tag.startswith(_SVG) and child.tag.removeprefix(_SVG) in _KEPT:
+            inside = _cleaned(child, prefix)
+            inside.tail = child.tail if clean.tag in ("text", "tspan") else None
+            clean.append(inside)
+    return clean
+
+
+def _attribute(tag: str, name: str, value: str, prefix: str) -> str | None:
+    """Give the attribute as the page may hold it; None leaves it out."""
+    if name == "id":
+        return prefix + value
+    if name == "href":
+        if value.startswith("#"):
+            return f"#{prefix}{value[1:]}"
+        return value if tag == "image" and value.startswith("data:image/png;base64,") else None
+    if _FOREIGN.search(value):
+        return None
+    value = _LOCAL.sub(rf"url(#{prefix}\1)", value)
+    if name == "style":
+        value = _COLOUR.sub(lambda found: _COLOURS[found.group()], value)
+        value = value.replace("'DejaVu Sans'", _FAMILY)
+    return value
