@@ -21,15 +21,16 @@ def figure(text: str = "x") -> Figure:
     return drawn
 
 
-def test_each_figure_is_pdf_and_png_and_all_are_in_the_book(tmp_path: Path) -> None:
+def test_each_figure_is_pdf_png_and_svg_and_all_are_in_the_book(tmp_path: Path) -> None:
     files = save_figures({"first": figure(), "second": figure()}, tmp_path / "new" / "figures")
-    names = ["first.png", "first.pdf", "second.png", "second.pdf", "figures.pdf"]
+    names = [f"{name}.{ending}" for name in ("first", "second") for ending in ("png", "pdf", "svg")]
+    names.append("figures.pdf")
     assert sorted(path.name for path in files) == sorted(names)
     assert files[-1].name == "figures.pdf"
     assert sorted(path.name for path in (tmp_path / "new" / "figures").iterdir()) == sorted(names)
     for path in files:
-        start = path.read_bytes()[:4]
-        assert start == (b"%PDF" if path.suffix == ".pdf" else b"\x89PNG")
+        start = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}[path.suffix]
+        assert path.read_bytes().startswith(start)
     assert files[-1].read_bytes().count(b"/Type /Page ") == 2
 
 

@@ -56,7 +56,7 @@ def luminance(colour: object) -> float:
 def test_numbers_can_be_read_on_every_shade() -> None:
     rows = np.linspace(-0.2, 1.2, 49).reshape(7, 7)
     (axes,) = plot_confusion(rows.tolist(), classes=class_styles(list("abcdefg"))).axes
-    (image,) = axes.images
+    (image,) = axes.collections
     for share, drawn in zip(rows.ravel(), axes.texts, strict=True):
         background = luminance(image.cmap(image.norm(share)))
         text = luminance(drawn.get_color())

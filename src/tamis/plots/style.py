@@ -12,6 +12,9 @@ from matplotlib.ticker import ScalarFormatter
 FONT = "DejaVu Sans"
 TEXT_COLOUR = "#1a1a1a"
 MUTED_COLOUR = "#71757d"
+# on a filled area, where a page that turns black and white round must not follow
+DARK_ON_FILL = "#1b1b1b"
+LIGHT_ON_FILL = "#fefefe"
 
 # M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270: orders of colours
 # that people with any colour vision tell apart, and that differ in lightness when printed in grey.

@@ -18,11 +18,13 @@ class Cell:
         text: what is shown.
         value: what the column is sorted by; None sorts by the text, and a missing number last.
         light: a mark before the text.
+        note: what stands smaller below, such as an interval.
     """
 
     text: str
     value: float | None = None
     light: Light | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Picture:
         sentence: what to see in it.
         svg: the figure, safe to stand in a page.
         pdf: where its PDF lies beside the page.
+        wide: whether it takes the width of the page; others stand in pairs.
     """
 
     kind: ClassVar[str] = "picture"
@@ -69,6 +72,7 @@ class Picture:
     sentence: str
     svg: str
     pdf: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ CAPTIONS = (
     ),
     Caption(
         "binning", "search", "Bins of the signal score",
-        "What each bin holds: most of the significance comes from the bins at the right, the others fix the background.",
+        "What each bin holds: most of the significance comes from the bins at the right, the "
+        "others fix the background.",
     ),
     Caption(
         "importance", "importance", "Importance of the features",

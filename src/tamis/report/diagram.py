@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, SubElement
 
 MOST_NODES = 9
@@ -48,12 +49,12 @@ def draw_network(columns: Sequence[Column], label: str) -> str:
     root = Element("svg", {**size, "role": "img", "aria-label": label})
     gap = (_WIDTH - _LEFT - _RIGHT) / max(len(columns) - 1, 1)
     places = [(_LEFT + gap * number, _heights(column.nodes)) for number, column in enumerate(columns)]
-    for (left, from_), (right, to) in zip(places, places[1:], strict=False):
+    for (left, from_), (right, to) in itertools.pairwise(places):
         path = "".join(f"M{left:.1f} {start:.1f}L{right:.1f} {end:.1f}" for start in from_ for end in to)
         SubElement(root, "path", {"d": path, "class": "edges"})
     for column, (x, heights) in zip(columns, places, strict=True):
         _draw_column(root, column, x, heights)
-    return ElementTree.tostring(root, encoding="unicode")
+    return ET.tostring(root, encoding="unicode")
 
 
 def _heights(nodes: int) -> list[float]:
@@ -76,7 +77,9 @@ def _draw_column(root: Element, column: Column, x: float, heights: Sequence[floa
         half = (len(heights) + 1) // 2
         middle = (heights[half - 1] + heights[half]) / 2
         for offset in (-6.0, 0.0, 6.0):
-            SubElement(root, "circle", {"cx": f"{x:.1f}", "cy": f"{middle + offset:.1f}", "r": "1.6", "class": "dot"})
+            SubElement(
+                root, "circle", {"cx": f"{x:.1f}", "cy": f"{middle + offset:.1f}", "r": "1.6", "class": "dot"}
+            )
     _name_nodes(root, column, x, heights)
     for number, word in enumerate(column.words):
         y = _TOP + _HEIGHT + 12 + 15 * number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tamis.report.blocks import Finding
+from tamis.report.blocks import Finding, Light
 from tamis.report.numbers import minus, significant
 from tamis.run_reading import FinishedRun
 
@@ -84,17 +84,21 @@ def _sculpting(metrics: Numbers) -> Iterator[Finding]:
         if found["warning"]
     ]
     if warned:
-        sentence = f"The score tells something of {', '.join(warned)}: a cut on it changes these distributions."
+        sentence = (
+            f"The score tells something of {', '.join(warned)}: a cut on it changes these distributions."
+        )
         yield Finding("look", "Sculpting", sentence)
     elif spectators:
-        sentence = f"The score tells nothing of {', '.join(spectators)} beyond the warning threshold in any class."
+        sentence = (
+            f"The score tells nothing of {', '.join(spectators)} beyond the warning threshold in any class."
+        )
         yield Finding("good", "Sculpting", sentence)
 
 
 def _statistics(run: FinishedRun) -> Iterator[Finding]:
     numbers = effective_numbers(run)
     name, fewest = min(numbers.items(), key=lambda item: item[1])
-    light = "look" if fewest < FEW_EVENTS else "good"
+    light: Light = "look" if fewest < FEW_EVENTS else "good"
     sentence = f"The smallest class of the test events, {name}, is worth {significant(fewest)} events of equal weight."
     yield Finding(light, "Statistics", sentence)
 
@@ -117,7 +121,7 @@ def _negative(run: FinishedRun) -> Iterator[Finding]:
     if not found:
         return
     name = max(found, key=lambda sample: found[sample])
-    light = "look" if found[name] > MANY_NEGATIVE else "info"
+    light: Light = "look" if found[name] > MANY_NEGATIVE else "info"
     sentence = (
         f"{len(found)} samples have events with negative weights, {name} the most ({100 * found[name]:.1f}%). Results "
         "use the signed weights; uncertainties are larger than the number of events suggests."
@@ -138,7 +142,9 @@ def _overflow(metrics: Numbers) -> Iterator[Finding]:
 
 def _training(metrics: Numbers) -> Finding:
     history = metrics["history"]
-    sentence = f"The weights are those of epoch {history['best_epoch']} of {history['epochs']}; it ended because "
+    sentence = (
+        f"The weights are those of epoch {history['best_epoch']} of {history['epochs']}; it ended because "
+    )
     return Finding("info", "Training", f"{sentence}{history['ended_because']}.")
 
 
@@ -146,8 +152,8 @@ def _ledger(run: FinishedRun) -> Finding:
     total = run.ledger["total"]
     dropped = sum(tally["events"] for tally in total["dropped"].values())
     sentence = (
-        f"{total['entries']:,} entries read = {total['failed_selection']['events']:,} not selected + {dropped:,} dropped "
-        f"+ {total['used']['events']:,} used: every entry is accounted for."
+        f"{total['entries']:,} entries read = {total['failed_selection']['events']:,} not selected + {dropped:,} "
+        f"dropped + {total['used']['events']:,} used: every entry is accounted for."
     )
     repeated = run.ledger["repeated_identities"]
     if any(repeated.values()):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tamis.report.blocks import Cell
 
 Interval = Sequence[float] | None
-_NOTHING = "–"
+_NOTHING = "\N{EN DASH}"
 
 
 def digits_of(interval: Interval, fallback: int = 4) -> int:
@@ -42,14 +42,14 @@ def with_interval(value: float | None, interval: Interval, *, signed: bool = Fal
 def cell(value: float | None, interval: Interval = None, *, signed: bool = False) -> Cell:
     """Write a number with its interval into a cell, which sorts by the number."""
     text, written = with_interval(value, interval, signed=signed)
-    return Cell(f"{text} {written}".rstrip(), _sortable(value))
+    return Cell(text, _sortable(value), note=written)
 
 
 def short(value: float | None, digits: int = 4) -> Cell:
     """Write a number with some significant digits into a cell; thousands are grouped.
 
-    >>> short(1234.567).text, short(0.00012345).text, short(None).text
-    ('1,235', '0.0001234', '–')
+    >>> short(1234.567).text, short(0.00012345).text
+    ('1,235', '0.0001234')
     """
     return Cell(significant(value, digits), _sortable(value))
 

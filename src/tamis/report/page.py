@@ -11,13 +11,14 @@ from tamis.plots.style import colours
 from tamis.report import tables
 from tamis.report.blocks import (
     Block,
+    Drawing,
     Explorer,
     Findings,
     Listing,
     Page,
     Picture,
     Section,
-    Drawing,
+    Table,
     Text,
     Tile,
     Tiles,
@@ -30,6 +31,8 @@ from tamis.report.rendering import render
 from tamis.report.vector import inline_svg
 from tamis.run_reading import FinishedRun, read_run
 
+_WIDE = 1.5
+"""Width over height from which a figure takes the width of the page."""
 REPORT = "report.html"
 """Name of the page in the run directory."""
 
@@ -62,7 +65,9 @@ def report_page(run: FinishedRun) -> Page:
     further = [block for left in pictures.values() for block in left]
     sections.insert(-2, Section("further", "Further figures", tuple(further)))
     when = run.provenance["finished"][:10]
-    footer = f"tamis {run.provenance['packages']['tamis']}, {when}. Every number of this page is in metrics.json."
+    footer = (
+        f"tamis {run.provenance['packages']['tamis']}, {when}. Every number of this page is in metrics.json."
+    )
     return Page(run.config.name, _lead(run), [each for each in sections if each.blocks], footer)
 
 
@@ -80,9 +85,9 @@ def _lead(run: FinishedRun) -> str:
         else f"judged here on {parts['test']:,} that it never saw"
     )
     return (
-        f"{what} of {network['parameters']:,} parameters{each} tells apart {told} by {len(run.config.features)} features. "
-        f"It was trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, and it is "
-        f"{judged}."
+        f"{what} of {network['parameters']:,} parameters{each} tells apart {told} by {len(run.config.features)} "
+        f"features. It was trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, "
+        f"and it is {judged}."
     )
 
 
@@ -100,23 +105,27 @@ def _sections(run: FinishedRun) -> Iterator[tuple[str, str, Iterable[Block]]]:
     yield "inputs", "Inputs", []
     yield "events", "Events", [tables.ledger_table(run), tables.inputs_table(run.provenance)]
     yield "training", "Network and training", _network(run)
-    yield "configuration", "Configuration", [
-        Listing("config.yaml", (run.folder / "config.yaml").read_text(encoding="utf-8"))
-    ]
+    yield (
+        "configuration",
+        "Configuration",
+        [Listing("config.yaml", (run.folder / "config.yaml").read_text(encoding="utf-8"))],
+    )
     yield "provenance", "Provenance", _provenance(run)
 
 
-def _rows(table: tables.Table) -> list[Block]:
+def _rows(table: Table) -> list[Block]:
     return [table] if table.rows else []
 
 
 def _pictures(run: FinishedRun) -> dict[str, list[Block]]:
     found: dict[str, list[Block]] = {}
-    names = [path.removeprefix("figures/").removesuffix(".svg") for path in run.provenance["outputs"] if path.endswith(".svg")]
+    written = [Path(path) for path in run.provenance["outputs"]]
+    names = [path.stem for path in written if path.suffix == ".svg"]
     for number, name in enumerate(names):
         caption = caption_of(name)
-        svg = inline_svg(run.folder / "figures" / f"{name}.svg", f"figure{number}-", caption.title)
-        picture = Picture(name, caption.title, caption.sentence, svg, f"figures/{name}.pdf")
+        figure = inline_svg(run.folder / "figures" / f"{name}.svg", f"figure{number}-", caption.title)
+        words = (name, caption.title, caption.sentence)
+        picture = Picture(*words, figure.svg, f"figures/{name}.pdf", wide=figure.shape > _WIDE)
         found.setdefault(caption.section, []).append(picture)
     return found
 
@@ -126,7 +135,11 @@ def _tiles(run: FinishedRun) -> tuple[Tile, ...]:
     intervals = test["intervals"]
     tiles = [
         Tile("Loss", *with_interval(test["loss"], intervals["loss"]), "test events, physics weights"),
-        Tile("Accuracy", *with_interval(test["accuracy"], intervals["accuracy"]), "test events, physics weights"),
+        Tile(
+            "Accuracy",
+            *with_interval(test["accuracy"], intervals["accuracy"]),
+            "test events, physics weights",
+        ),
     ]
     for name in run.config.signal_names or run.class_names:
         value, interval = with_interval(test["auc"][name], intervals["auc"][name])
@@ -157,14 +170,24 @@ def _explorer(run: FinishedRun) -> list[Block]:
             for point in points
             if point["threshold"] is not None
         ]
-        if search is not None and search["cut"] is not None and table["score_of"] == list(run.config.signal_names):
+        if (
+            search is not None
+            and search["cut"] is not None
+            and table["score_of"] == list(run.config.signal_names)
+        ):
             of_table.append({"threshold": search["cut"], "text": "best significance"})
         marks.append(of_table)
-    data = {"tables": cuts, "marks": marks, "classes": list(run.class_names), "colours": colours(len(run.class_names))}
+    data = {
+        "tables": cuts,
+        "marks": marks,
+        "classes": list(run.class_names),
+        "colours": colours(len(run.class_names)),
+    }
     return [
         Text(
             "Move the threshold: events of the test sample whose score is at least as large pass. Yields are expected "
-            "events; the significance is that of a counting experiment with the configured uncertainty of the background."
+            "events; the significance is that of a counting experiment with the configured uncertainty of the "
+            "background."
         ),
         Explorer(data),
     ]
@@ -180,9 +203,9 @@ def _calibration(metrics: Mapping[str, Any]) -> list[Block]:
     if calibration is None:
         return []
     text = (
-        f"A temperature of {calibration['temperature']:.4f}, fitted on validation events, changes the balanced loss of the "
-        f"test events from {calibration['loss']:.5f} to {calibration['loss_with_temperature']:.5f}; vector scaling to "
-        f"{calibration['loss_with_vector_scaling']:.5f}. A temperature above one says that the scores are too sure."
+        f"A temperature of {calibration['temperature']:.4f}, fitted on validation events, changes the balanced loss of "
+        f"the test events from {calibration['loss']:.5f} to {calibration['loss_with_temperature']:.5f}; vector scaling "
+        f"to {calibration['loss_with_vector_scaling']:.5f}. A temperature above one says that the scores are too sure."
     )
     return [Text(text), tables.calibration_table(calibration)]
 
@@ -195,11 +218,14 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
     said = []
     if behind is not None:
         said.append(
-            f"The best cut, signal score of at least {search['cut']:.4f}, keeps {significant(behind['signal'])} signal and "
-            f"{significant(behind['background'])} background events: significance {significant(behind['significance'])}."
+            f"The best cut, signal score of at least {search['cut']:.4f}, keeps {significant(behind['signal'])} signal "
+            f"and {significant(behind['background'])} background events: significance "
+            f"{significant(behind['significance'])}."
         )
     if bins is not None:
-        said.append(f"{len(bins['bins'])} bins of the score together reach {significant(bins['significance'])}.")
+        said.append(
+            f"{len(bins['bins'])} bins of the score together reach {significant(bins['significance'])}."
+        )
     said.append(f"Categories of the highest score reach {significant(search['significance_of_categories'])}.")
     said.append(
         f"Cut and bins were chosen on validation events and are quoted on test events; one unit of weight stands for "
@@ -214,8 +240,9 @@ def _network(run: FinishedRun) -> list[Block]:
     metrics = run.metrics
     history, timing = metrics["history"], metrics["timing"]
     text = (
-        f"Trained on {timing['device']} in {timing['train_seconds']:.1f} s ({timing['events_per_second']:,.0f} events per "
-        f"second). Kept are the weights of epoch {history['best_epoch']} of {history['epochs']}: {history['ended_because']}."
+        f"Trained on {timing['device']} in {timing['train_seconds']:.1f} s ({timing['events_per_second']:,.0f} events "
+        f"per second). Kept are the weights of epoch {history['best_epoch']} of {history['epochs']}: "
+        f"{history['ended_because']}."
     )
     columns = _columns(run)
     sentence = "Features at the left, classes at the right; wide layers are drawn with a few of their nodes."
@@ -226,10 +253,14 @@ def _network(run: FinishedRun) -> list[Block]:
 def _columns(run: FinishedRun) -> list[Column]:
     network = run.metrics["network"]
     features = tuple(feature.name for feature in run.config.features)
-    columns = [Column(len(features), ("features", f"{len(features)}, {run.config.preprocessing.scaling}"), features)]
+    columns = [
+        Column(len(features), ("features", f"{len(features)}, {run.config.preprocessing.scaling}"), features)
+    ]
     configured = run.config.network.layers or ()
     hidden = network["layers"][:-1]
-    activations = [layer.activation for layer in configured] if len(configured) == len(hidden) else [""] * len(hidden)
+    activations = (
+        [layer.activation for layer in configured] if len(configured) == len(hidden) else [""] * len(hidden)
+    )
     for layer, activation in zip(hidden, activations, strict=True):
         columns.append(Column(layer["outputs"], (f"{layer['kind']} {layer['outputs']}", activation)))
     last = network["layers"][-1]
@@ -244,4 +275,3 @@ def _provenance(run: FinishedRun) -> list[Block]:
         f"{provenance['seed']}, on {provenance['device']} ({provenance['system']})."
     )
     return [Text(text), tables.packages_table(provenance)]
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tamis.report.blocks import Cell, Table
@@ -20,17 +21,19 @@ def parts_table(metrics: Numbers) -> Table:
     for part in _PARTS:
         for mixture, numbers in (("physics", metrics[part]), ("balanced", metrics[part]["balanced"])):
             intervals = numbers.get("intervals") or {"loss": None, "accuracy": None, "auc": {}}
-            rows.append((
-                Cell(part, float(_PARTS.index(part))),
-                Cell(mixture),
-                count(sum(numbers["events"].values())),
-                cell(numbers["loss"], intervals["loss"]),
-                cell(numbers["accuracy"], intervals["accuracy"]),
-                *(cell(numbers["auc"][name], intervals["auc"].get(name)) for name in names),
-            ))
+            rows.append(
+                (
+                    Cell(part, float(_PARTS.index(part))),
+                    Cell(mixture),
+                    count(sum(numbers["events"].values())),
+                    cell(numbers["loss"], intervals["loss"]),
+                    cell(numbers["accuracy"], intervals["accuracy"]),
+                    *(cell(numbers["auc"][name], intervals["auc"].get(name)) for name in names),
+                )
+            )
     caption = (
-        "Physics: signed physics weights. Balanced: times the training factors, the mixture that the network learned. In "
-        "brackets 68.3% bootstrap intervals of the test events."
+        "Physics: signed physics weights. Balanced: times the training factors, the mixture that the network learned. "
+        "Below the numbers of the test events stand their 68.3% bootstrap intervals."
     )
     columns = ("part", "mixture", "events", "loss", "accuracy", *(f"AUC {name}" for name in names))
     return Table(columns, tuple(rows), caption, numeric=2)
@@ -50,7 +53,9 @@ def working_points_table(metrics: Numbers) -> Table:
         for point in points or ()
     )
     columns = ("class", "efficiency", "score at least", "of all other classes", "rejection")
-    caption = "Test events with their physics weights; rejection is one over the efficiency for all other classes."
+    caption = (
+        "Test events with their physics weights; rejection is one over the efficiency for all other classes."
+    )
     return Table(columns, rows, caption)
 
 
@@ -59,7 +64,7 @@ def comparisons_table(verdict: Numbers) -> Table:
     rows = tuple(
         (
             Cell(_name_of(each)),
-            cell(each["training"], each["interval"]) if each["interval"] is None else _plain(each["training"], each),
+            _plain(each["training"], each),
             _plain(each["test"], each),
             cell(each["difference"], each["interval"], signed=each["quantity"] != "score"),
             p_value(each["p_value"]),
@@ -90,8 +95,7 @@ def _name_of(comparison: Numbers) -> str:
 
 
 def _plain(value: float | None, comparison: Numbers) -> Cell:
-    found = cell(value, comparison["interval"])
-    return Cell(found.text.split(" ")[0], found.value)
+    return replace(cell(value, comparison["interval"]), note="")
 
 
 def calibration_table(calibration: Numbers) -> Table:
@@ -209,9 +213,15 @@ def ledger_table(run: FinishedRun) -> Table:
         for each in run.ledger["samples"]
     )
     columns = (
-        "sample", "class", "entries", "not selected", "dropped", *parts, "sum of weights", "effective number", "negative",
+        "sample", "class", "entries", "not selected", "dropped", *parts, "sum of weights", "effective number",
+        "negative",
     )  # fmt: skip
-    return Table(columns, rows, "Each entry of the input is in exactly one column between 'not selected' and 'test'.", 2)
+    return Table(
+        columns,
+        rows,
+        "Each entry of the input is in exactly one column between 'not selected' and 'test'.",
+        2,
+    )
 
 
 def layers_table(metrics: Numbers) -> Table:
@@ -233,13 +243,15 @@ def layers_table(metrics: Numbers) -> Table:
     )
     columns = ["layer", "type", "inputs", "outputs", "parameters", "non-zero weights", "multiplications"]
     columns += ["formats", "EBOPs"] if quantized else []
-    return Table(tuple(columns), rows, "The last layer gives the scores.")
+    return Table(tuple(columns), rows, "The last layer gives the scores.", numeric=2)
 
 
 def _formats(layer: Numbers, *, quantized: bool) -> Iterator[Cell]:
     if quantized:
         formats = layer["formats"] or {}
-        yield Cell(", ".join(f"{name} {each}" for name, each in formats.items() if each) or "32-bit floating point")
+        yield Cell(
+            ", ".join(f"{name} {each}" for name, each in formats.items() if each) or "32-bit floating point"
+        )
         yield short(layer["ebops"])
 
 

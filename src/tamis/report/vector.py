@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from tamis.errors import InputError, Problem
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_KEPT = frozenset({"svg", "g", "path", "defs", "clipPath", "rect", "circle", "line", "polyline", "use", "text", "tspan", "image"})
+_KEPT = frozenset(
+    {
+        "svg",
+        "g",
+        "path",
+        "defs",
+        "clipPath",
+        "rect",
+        "circle",
+        "line",
+        "polyline",
+        "use",
+        "text",
+        "tspan",
+        "image",
+    }
+)
 _ATTRIBUTES = frozenset({
     "id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "viewBox", "transform", "style",
     "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule", "class",
 })  # fmt: skip
 _FAMILY = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
-_COLOURS = {"#1a1a1a": "currentColor", "#000000": "currentColor", "#ffffff": "var(--paper)", "white": "var(--paper)"}
+_COLOURS = {
+    "#1a1a1a": "currentColor",
+    "#000000": "currentColor",
+    "#ffffff": "var(--paper)",
+    "white": "var(--paper)",
+}
 _COLOUR = re.compile("|".join(_COLOURS))
 _LOCAL = re.compile(r"url\(#([^)]*)\)")
 _FOREIGN = re.compile(r"url\((?!#)|expression|@import|javascript:", re.IGNORECASE)
 
 
-def inline_svg(path: Path, prefix: str, label: str) -> str:
+@dataclass(frozen=True)
+class Figure:
+    """A figure that can stand in a page.
+
+    Args:
+        svg: its text.
+        shape: its width over its height.
+    """
+
+    svg: str
+    shape: float
+
+
+def inline_svg(path: Path, prefix: str, label: str) -> Figure:
     """Read a figure and make it fit to stand in a page.
 
     Only shapes and text are kept. Names in it get a prefix, so that several figures can stand in one page. Black
@@ -45,20 +80,31 @@ def inline_svg(path: Path, prefix: str, label: str) -> str:
     if "<!ENTITY" in text:
         raise _refused(path, "declares entities, which figures of tamis do not")
     try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
+        root = ET.fromstring(text)
+    except ET.ParseError as error:
         raise _refused(path, f"is not XML ({error})") from error
     if root.tag != f"{_SVG}svg":
         raise _refused(path, "is no SVG figure")
     clean = _cleaned(root, prefix)
-    width, height = (float(re.sub(r"[a-z]+$", "", root.get(name, "0"))) for name in ("width", "height"))
-    clean.set("viewBox", root.get("viewBox", f"0 0 {width:g} {height:g}"))
-    clean.attrib.pop("width", None)
-    clean.attrib.pop("height", None)
-    clean.set("style", f"max-width:{width * 4 / 3:.0f}px")
-    clean.set("role", "img")
-    clean.set("aria-label", label)
-    return ElementTree.tostring(clean, encoding="unicode")
+    width, height = _size(root, path)
+    for name in ("width", "height"):
+        clean.attrib.pop(name, None)
+    clean.attrib.update({
+        "viewBox": f"0 0 {width:g} {height:g}", "style": f"max-width:{width * 4 / 3:.0f}px",
+        "role": "img", "aria-label": label,
+    })  # fmt: skip
+    return Figure(ET.tostring(clean, encoding="unicode"), width / height)
+
+
+def _size(root: Element, path: Path) -> tuple[float, float]:
+    """Give width and height in points, as matplotlib writes them in the view box."""
+    try:
+        _, _, width, height = map(float, root.get("viewBox", "").split())
+    except ValueError as error:
+        raise _refused(path, "says nothing of its size (`viewBox`)") from error
+    if not (width > 0 and height > 0):
+        raise _refused(path, f"has the impossible size {width:g} x {height:g}")
+    return width, height
 
 
 def _refused(path: Path, message: str) -> InputError:

@@ -1,0 +1,86 @@
+"""A finished run whose names are written to break a page, and the demo of the program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tamis
+from tamis.run_directory import write_run
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="session")
+def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train on three classes with hostile names, weights of both signs, missing values and a spectator."""
+    import uproot
+
+    folder = tmp_path_factory.mktemp("hostile")
+    rng = np.random.default_rng(3)
+    samples: list[dict[str, Any]] = []
+    classes = (HOSTILE, '"><b onclick="alert(2)">', "sig & Co")
+    for number, name in enumerate(classes):
+        n = 700
+        columns = {
+            "x": rng.normal(number, 1, n),
+            "y": np.where(rng.random(n) < 0.1, -999, rng.normal(-number, 1, n)),
+            "mass": rng.normal(100, 10, n),
+            "w": rng.uniform(0.5, 1.5, n) * np.where(rng.random(n) < 0.1, -1, 1),
+        }
+        with uproot.recreate(folder / f"{number}.root") as file:
+            file.mktree("tree", {key: values.dtype for key, values in columns.items()}).extend(columns)
+        samples.append({"name": f"sample {number}", "class": name, "files": f"{number}.root", "weight": "w"})
+    config = tamis.parse_config(
+        {
+            "name": "hostile",
+            "data": str(folder),
+            "samples": samples,
+            "classes": {
+                classes[0]: {},
+                classes[1]: {"label": "</text><script>alert(3)</script>"},
+                classes[2]: {"signal": True},
+            },
+            "features": [{"name": "<x>", "expression": "x"}, {"name": "y", "missing": -999}],
+            "spectators": ["mass"],
+            "network": {"layers": [{"nodes": 12}, {"nodes": 6, "type": "sparse", "density": 0.5}]},
+            "training": {"epochs": 4, "batch_size": 64},
+        }
+    )
+    run = folder / "run"
+    write_run(tamis.train(config), run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo as a user does, with fewer events."""
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    command = [sys.executable, "-m", "tamis", "demo", "--events", "4000", "--output", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Debian's chromium; `TAMIS_NEEDS_BROWSER=1` makes its absence an error."""
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "chromium is not installed (apt-get install chromium)"
+        if os.environ.get("TAMIS_NEEDS_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()

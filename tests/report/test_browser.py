@@ -1,0 +1,149 @@
+"""The page in a real browser: it loads nothing, runs without an error, and shows what the files say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ARTEFACTS = Path(__file__).parents[2] / "build" / "report"
+HOSTILE = "<img src=x onerror=alert(1)>"
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Open]:
+    """Give a function that opens a file without a network, and fails on requests, errors and dialogs at the end."""
+    contexts, heard = [], []
+
+    def opened(path: Path, **options: Any) -> Any:
+        context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: heard.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: request.url == path.as_uri() or heard.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert heard == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_the_demo_opens_from_disk(demo_run: Path, open_page: Open, scheme: str) -> None:
+    page = open_page(demo_run / "report.html", color_scheme=scheme)
+    assert page.title() == "demo · tamis report"
+    anchors = page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
+    assert anchors[0] == "#summary"
+    for anchor in anchors:
+        assert page.locator(anchor).count() == 1
+    sizes = page.eval_on_selector_all(
+        "figure svg", "all => all.map(svg => svg.getBoundingClientRect().height)"
+    )
+    assert len(sizes) >= 8
+    assert min(sizes) > 100
+    # nothing is wider than the window
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1400
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"demo_{scheme}.png", full_page=True)
+
+
+def test_the_button_turns_light_into_dark(demo_run: Path, open_page: Open) -> None:
+    page = open_page(demo_run / "report.html", color_scheme="light")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(paper)
+    page.click("#theme")
+    assert page.evaluate(paper) != before
+    page.click("#theme")
+    assert page.evaluate(paper) == before
+
+
+@pytest.mark.parametrize("place", [0.25, 0.5, 0.9])
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_explorer_shows_the_numbers_of_the_metrics(
+    demo_run: Path, open_page: Open, number: int, place: float
+) -> None:
+    table = json.loads((demo_run / "metrics.json").read_text())["cuts"][number]
+    page = open_page(demo_run / "report.html")
+    page.select_option("#explorer-score", str(number))
+    wanted = min(range(len(table["thresholds"])), key=lambda index: abs(table["thresholds"][index] - place))
+    page.fill("#explorer-threshold", str(table["thresholds"][wanted]))
+    page.press("#explorer-threshold", "Enter")
+    assert int(page.input_value("#explorer-cut")) == wanted
+    for quantity in ("signal_efficiency", "rejection", "purity", "signal", "background", "significance"):
+        shown = page.get_attribute(f"#explorer-{quantity}", "data-value")
+        value = table[quantity][wanted]
+        assert (None if shown == "" else float(shown)) == value
+    efficiency = f"{100 * table['signal_efficiency'][wanted]:.2f}%"
+    assert page.text_content("#explorer-signal_efficiency") == efficiency
+    rows = page.locator("#explorer-panel tbody tr").all_text_contents()
+    for row, (name, passed) in zip(rows, table["efficiency"].items(), strict=True):
+        assert row.startswith(f"{name}{100 * passed[wanted]:.2f}%")
+
+
+def test_the_slider_moves_the_threshold(demo_run: Path, open_page: Open) -> None:
+    page = open_page(demo_run / "report.html")
+    page.focus("#explorer-cut")
+    before = float(page.input_value("#explorer-threshold"))
+    page.keyboard.press("ArrowRight")
+    assert float(page.input_value("#explorer-threshold")) > before
+
+
+def test_tables_sort_by_a_heading(demo_run: Path, open_page: Open) -> None:
+    page = open_page(demo_run / "report.html")
+    table = page.locator("#overtraining table").first
+    heading = table.locator("th", has_text="p, corrected")
+
+    def column() -> list[float]:
+        return [
+            float(each)
+            for each in table.locator("tbody td:last-child").evaluate_all(
+                "cells => cells.map(cell => cell.dataset.value)"
+            )
+        ]
+
+    heading.click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert column() == sorted(column())
+    heading.click()
+    assert column() == sorted(column(), reverse=True)
+    words = table.locator("th").first
+    words.focus()
+    page.keyboard.press("Enter")
+    names = table.locator("tbody td:first-child").all_text_contents()
+    assert names == sorted(names, key=str.casefold)
+
+
+def test_hostile_names_are_shown_as_text(hostile_run: Path, open_page: Open) -> None:
+    page = open_page(hostile_run / "report.html")
+    assert page.locator("img").count() == 0
+    assert HOSTILE in page.locator(".lead").text_content()
+    assert page.locator("#explorer-panel tbody td").filter(has_text=HOSTILE).count() == 1
+    assert page.locator("figure svg text").filter(has_text="<img src=x").count() >= 1
+    # every script of the page is its own
+    assert page.locator("script").count() == 2
+
+
+def test_it_can_be_printed(demo_run: Path, open_page: Open) -> None:
+    page = open_page(demo_run / "report.html", color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    pdf = ARTEFACTS / "demo.pdf"
+    page.pdf(path=pdf, format="A4")
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_it_fits_a_telephone(demo_run: Path, browser: Any) -> None:
+    context = browser.new_context(offline=True, viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.goto((demo_run / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
