@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tamis.data.split import PARTS, TEST, TRAINING
+from tamis.pipeline.judging import samples
 from tamis.plots.confusion import plot_confusion
+from tamis.plots.correlations import plot_correlation_difference, plot_correlations
 from tamis.plots.history import plot_history
 from tamis.plots.inputs import plot_inputs
 from tamis.plots.labels import ClassStyle, axis_label, class_styles
@@ -32,6 +34,7 @@ def draw_run(run: Run) -> dict[str, Figure]:
     confusion = plot_confusion(run.evaluation.parts["test"].physics.confusion, classes=styles)
     return {
         **_inputs(run, styles),
+        **_correlations(run, styles),
         **_histories(run),
         "confusion": confusion,
         **{f"score_{name}": _scores(run, styles, index) for index, name in enumerate(names)},
@@ -41,11 +44,41 @@ def draw_run(run: Run) -> dict[str, Figure]:
 
 def _inputs(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
     events = run.prepared.events
-    labels = [axis_label(feature.name, feature.label, feature.unit) for feature in run.config.features]
-    pages = plot_inputs(events.features, events.class_index, events.weight, classes=styles, features=labels)
+    pages = plot_inputs(
+        events.features,
+        events.class_index,
+        events.weight,
+        *samples(run.config, run.prepared).compared,
+        classes=styles,
+        features=_feature_labels(run),
+    )
+    return _numbered("inputs", pages)
+
+
+def _feature_labels(run: Run) -> list[str]:
+    return [axis_label(feature.name, feature.label, feature.unit) for feature in run.config.features]
+
+
+def _numbered(name: str, pages: list[Figure]) -> dict[str, Figure]:
     if len(pages) == 1:
-        return {"inputs": pages[0]}
-    return {f"inputs_{number}": page for number, page in enumerate(pages, start=1)}
+        return {name: pages[0]}
+    return {f"{name}_{number}": page for number, page in enumerate(pages, start=1)}
+
+
+def _correlations(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    inputs = run.evaluation.inputs
+    if inputs is None or len(run.config.features) < 2:
+        return {}
+    # the unit of a feature is of no matter here
+    features = [axis_label(feature.name, feature.label) for feature in run.config.features]
+    matrices = zip((style.text for style in styles), inputs.correlations.values(), strict=True)
+    figures = _numbered("correlations", plot_correlations(list(matrices), features=features))
+    if inputs.contrast is not None:
+        title = "all signal minus all background"
+        figures["correlations_difference"] = plot_correlation_difference(
+            inputs.contrast, features=features, title=title
+        )
+    return figures
 
 
 def _histories(run: Run) -> dict[str, Figure]:

@@ -13,6 +13,7 @@ import tamis
 from tamis.config import parse_config
 from tamis.data.split import TEST, TRAINING
 from tamis.evaluation.correlations import correlate
+from tamis.figures import draw_run
 from tamis.files import write_json
 from tamis.pipeline import prepare
 from tamis.pipeline.judging import look_at_inputs, samples
@@ -71,3 +72,4 @@ def test_the_inputs_stand_in_the_metrics(two_classes: Make, split: dict[str, Any
     expected = correlate(events.features, events.weight, rows).matrix[0, 1]
     assert written["correlations"]["sig"]["matrix"][0][1] == expected
     assert set(written["by_feature"]["x"]["training_against_test"]) == {"bkg", "sig"}
+    assert {"inputs", "correlations", "correlations_difference"} <= set(draw_run(run))

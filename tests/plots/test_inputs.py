@@ -18,9 +18,17 @@ from tamis.plots.labels import axis_label, class_styles
 three = class_styles(["bkg1", "bkg2", "sig"], ["BKG 1", None, "SIGNAL"])
 
 
+def halves(events: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every third event is neither training nor test."""
+    number = np.arange(events) // 3 % 3
+    return number == 0, number == 1
+
+
 def draw(events: Any, values: np.ndarray, features: list[str] | None = None) -> list[Figure]:
     names = features or [f"feature_{index}" for index in range(values.shape[1])]
-    return plot_inputs(values, events.class_index, events.weight, classes=three, features=names)
+    return plot_inputs(
+        values, events.class_index, events.weight, *halves(len(values)), classes=three, features=names
+    )
 
 
 @pytest.mark.mpl_image_compare(baseline_dir="baseline", savefig_kwargs={"dpi": 55}, tolerance=5)
@@ -58,18 +66,27 @@ def test_a_panel_shows_the_histogram_of_each_class(events_of: Callable[..., Any]
     ]
     assert len(lines) == 3
     for index, line in enumerate(lines):
-        mask = events.class_index == index
+        mask = (events.class_index == index) & halves(3000)[0]
         drawn = line.get_data()
         expected = fill(events.values[mask, 0], events.weight[mask], drawn.edges)
         assert expected is not None
         assert drawn.values == pytest.approx(expected.density)
+    for index, points in enumerate(figure.axes[0].containers):
+        mask = (events.class_index == index) & halves(3000)[1]
+        expected = fill(events.values[mask, 0], events.weight[mask], lines[0].get_data().edges)
+        assert expected is not None
+        assert points[0].get_ydata() == pytest.approx(expected.density)
+        assert points[0].get_xdata() == pytest.approx(expected.centres)
+    assert len(figure.axes[0].containers) == 3
 
 
 def test_the_legend_names_the_classes_once(events_of: Callable[..., Any]) -> None:
     events = events_of(3)
     (figure,) = draw(events, np.tanh(events.values))
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["BKG 1", "bkg2", "SIGNAL"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "BKG 1", "bkg2", "SIGNAL", "training", "test",
+    ]  # fmt: skip
 
 
 def test_what_lies_outside_is_shaded_and_named(events_of: Callable[..., Any]) -> None:
@@ -104,6 +121,7 @@ def test_classes_without_events_are_left_out(events_of: Callable[..., Any], kept
         events.values[mask],
         events.class_index[mask],
         events.weight[mask],
+        *halves(int(mask.sum())),
         classes=three,
         features=list("abc"),
     )
@@ -116,10 +134,12 @@ def test_classes_without_events_are_left_out(events_of: Callable[..., Any], kept
 def test_negative_bins_stay_visible(events_of: Callable[..., Any]) -> None:
     events = events_of(6)
     weight = np.where(events.values[:, 0] < -1.0, -0.5, 1.0)
-    (figure,) = plot_inputs(events.values[:, :1], events.class_index, weight, classes=three, features=["a"])
+    (figure,) = plot_inputs(
+        events.values[:, :1], events.class_index, weight, *halves(3000), classes=three, features=["a"]
+    )
     assert figure.axes[0].get_ylim()[0] < 0
     (figure,) = plot_inputs(
-        events.values[:, :1], events.class_index, np.abs(weight), classes=three, features=["a"]
+        events.values[:, :1], events.class_index, np.abs(weight), *halves(3000), classes=three, features=["a"]
     )
     assert figure.axes[0].get_ylim()[0] == 0
 
@@ -129,8 +149,12 @@ def test_arrays_that_do_not_fit_are_refused(events_of: Callable[..., Any]) -> No
     with pytest.raises(TamisError, match=r"expected values of shape \[n_events, 2\], found \(3000, 3\)"):
         draw(events, events.values, ["a", "b"])
     with pytest.raises(TamisError, match="weight: expected 2 events"):
-        plot_inputs(np.zeros((2, 1)), [0, 1], [1.0], classes=three, features=["a"])
+        plot_inputs(np.zeros((2, 1)), [0, 1], [1.0], *halves(2), classes=three, features=["a"])
+    with pytest.raises(TamisError, match="test: expected 2 events, found 3"):
+        plot_inputs(
+            np.zeros((2, 1)), [0, 1], [1.0, 1.0], [True, False], [False] * 3, classes=three, features=["a"]
+        )
 
 
 def test_no_features_give_no_pages() -> None:
-    assert plot_inputs(np.zeros((2, 0)), [0, 1], [1.0, 1.0], classes=three, features=[]) == []
+    assert plot_inputs(np.zeros((2, 0)), [0, 1], [1.0, 1.0], *halves(2), classes=three, features=[]) == []

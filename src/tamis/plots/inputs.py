@@ -13,8 +13,8 @@ from matplotlib.ticker import AutoMinorLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import classes_of, weights_of
-from tamis.evaluation.histogram import Binning, binning, fill, number_of_bins
+from tamis.evaluation.arrays import classes_of, same_length, weights_of
+from tamis.evaluation.histogram import Binning, Histogram, binning, fill, number_of_bins
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, columns_that_fit
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_style
@@ -22,6 +22,7 @@ from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_styl
 PANELS_PER_PAGE = 12
 _LEGEND_SIZE = 10.0
 _OUTSIDE_COLOUR = "#ededee"
+_POINT_SIZE = 3.2
 
 Part = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -31,20 +32,24 @@ def plot_inputs(
     values: ArrayLike,
     class_index: ArrayLike,
     weight: ArrayLike,
+    training: ArrayLike,
+    test: ArrayLike,
     *,
     classes: Sequence[ClassStyle],
     features: Sequence[str],
 ) -> list[Figure]:
-    """Draw the distribution of each feature for each class, weighted and of unit area.
+    """Draw the distribution of each feature for each class: training as lines, test as points, all of unit area.
 
     A panel shows the central 99% of every class; what lies outside is collected in the grey bins at its
-    sides. Bands are the square root of the sum of squared weights. Values that are not finite are missing,
-    and the panel says how many.
+    sides. Bands and bars are the square root of the sum of squared weights. Values that are not finite are
+    missing, and the panel says how many.
 
     Args:
         values: shape [n_events, n_features].
         class_index: true class. Shape [n_events].
         weight: signed physics weight. Shape [n_events].
+        training: whether the event is drawn as training. Shape [n_events].
+        test: whether the event is drawn as test. Shape [n_events].
         classes: how each class is shown.
         features: label of each axis, from `axis_label`.
 
@@ -54,24 +59,30 @@ def plot_inputs(
     Raises:
         TamisError: if the arrays do not fit together.
     """
-    columns = np.asarray(values, dtype=np.float64)
+    columns = np.asarray(values)
     if columns.ndim != 2 or columns.shape[1] != len(features):
         raise TamisError(
             f"inputs: expected values of shape [n_events, {len(features)}], found {columns.shape}"
         )
     weights = weights_of(weight, len(columns))
     indices = classes_of(class_index, len(columns), len(classes))
-    of_class = [indices == index for index in range(len(classes))]
+    masks = [np.asarray(part, np.bool_) for part in (training, test)]
+    for mask, what in zip(masks, ("training", "test"), strict=True):
+        same_length(mask, len(columns), what)
+    # of all training classes first, then of all test classes
+    rows = [np.flatnonzero(mask & (indices == index)) for mask in masks for index in range(len(classes))]
+    shown = masks[0] | masks[1]
     pages = np.array_split(np.arange(len(features)), -(-len(features) // PANELS_PER_PAGE)) if features else []
     figures = []
     for page in pages:
         figure, panels, width = _page(len(page))
         outside = False
         for axes, feature in zip(panels, page, strict=True):
-            column = columns[:, feature]
+            column = columns[:, feature].astype(np.float64)
             finite = np.isfinite(column)
-            parts = [(column[finite & mask], weights[finite & mask]) for mask in of_class]
-            _name_axis(axes, features[feature], _missing_note(finite), width=width)
+            there = [chosen[finite[chosen]] for chosen in rows]
+            parts = [(column[chosen], weights[chosen]) for chosen in there]
+            _name_axis(axes, features[feature], _missing_note(finite[shown]), width=width)
             outside |= _draw_panel(axes, parts, classes)
         _add_legend(figure, classes, outside=outside)
         figures.append(figure)
@@ -97,14 +108,14 @@ def _draw_panel(axes: Axes, parts: Sequence[Part], classes: Sequence[ClassStyle]
         return False
     bins = binning([values for values, _ in parts], number_of_bins([weight for _, weight in parts]))
     lowest, highest = 0.0, 0.0
-    for (values, weight), style in zip(parts, classes, strict=True):
+    for number, (values, weight) in enumerate(parts):
         histogram = fill(values, weight, bins.edges)
         if histogram is None:
             continue
-        low, high = histogram.density - histogram.uncertainty, histogram.density + histogram.uncertainty
-        axes.stairs(high, bins.edges, baseline=low, fill=True, color=style.colour, alpha=0.25, linewidth=0)
-        axes.stairs(histogram.density, bins.edges, color=style.colour, linestyle=style.line, linewidth=1.4)
-        highest = max(highest, float(high.max()))
+        style = classes[number % len(classes)]
+        (_draw_training if number < len(classes) else _draw_test)(axes, histogram, style)
+        highest = max(highest, float((histogram.density + histogram.uncertainty).max()))
+        low = histogram.density - histogram.uncertainty
         lowest = min(lowest, float(low[histogram.density < 0].min(initial=0.0)))
     if highest > 0:
         axes.set_ylim(1.06 * lowest, 1.06 * highest)
@@ -112,6 +123,27 @@ def _draw_panel(axes: Axes, parts: Sequence[Part], classes: Sequence[ClassStyle]
         axes.axhline(0.0, color=MUTED_COLOUR, linewidth=0.7, zorder=0.5)
     _finish_axes(axes, bins)
     return bins.below or bins.above
+
+
+def _draw_training(axes: Axes, histogram: Histogram, style: ClassStyle) -> None:
+    low, high = histogram.density - histogram.uncertainty, histogram.density + histogram.uncertainty
+    axes.stairs(high, histogram.edges, baseline=low, fill=True, color=style.colour, alpha=0.25, linewidth=0)
+    axes.stairs(histogram.density, histogram.edges, color=style.colour, linestyle=style.line, linewidth=1.3)
+
+
+def _draw_test(axes: Axes, histogram: Histogram, style: ClassStyle) -> None:
+    axes.errorbar(
+        histogram.centres,
+        histogram.density,
+        histogram.uncertainty,
+        color=style.colour,
+        marker=style.marker,
+        markersize=_POINT_SIZE,
+        linestyle="",
+        elinewidth=0.8,
+        markeredgecolor="white",
+        markeredgewidth=0.25,
+    )
 
 
 def _finish_axes(axes: Axes, bins: Binning) -> None:
@@ -140,7 +172,12 @@ def _missing_note(finite: NDArray[np.bool_]) -> str:
 
 def _add_legend(figure: Figure, classes: Sequence[ClassStyle], *, outside: bool) -> None:
     entries: list[Entry] = [
-        (Line2D([], [], color=style.colour, linestyle=style.line), style.text) for style in classes
+        (Line2D([], [], color=style.colour, linestyle=style.line, marker=style.marker), style.text)
+        for style in classes
+    ]
+    entries += [
+        (Line2D([], [], color=MUTED_COLOUR), "training"),
+        (Line2D([], [], color=TEXT_COLOUR, marker="o", markersize=_POINT_SIZE, linestyle=""), "test"),
     ]
     if outside:
         entries.append((Patch(color=_OUTSIDE_COLOUR), "all values outside the range"))

@@ -1,0 +1,172 @@
+"""Which features go together, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from tamis.errors import TamisError
+from tamis.evaluation.correlations import Correlations
+from tamis.plots.labels import fitting_size, text_width
+from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+
+PANELS_PER_PAGE = 6
+CERTAIN = 2.0
+"""Errors from which the number of a difference is written."""
+_SHADES = LinearSegmentedColormap.from_list(
+    "correlation", ["#0b2a6f", "#3f74d1", "#a9c6f5", "#ffffff", "#f7b9ae", "#d9453c", "#7a0c18"]
+)
+_LONGEST_LABEL = 1.5
+_SMALLEST_NUMBER = 4.5
+_DIAGONAL_COLOUR = "#dfe0e4"
+
+
+@figure_style()
+def plot_correlations(found: Sequence[tuple[str, Correlations]], *, features: Sequence[str]) -> list[Figure]:
+    """Draw the correlation matrix of each class; what is not defined is hatched.
+
+    Args:
+        found: text above the panel, from `ClassStyle`, with the matrix.
+        features: label of each feature, from `axis_label`.
+
+    Returns:
+        Pages of up to six panels.
+
+    Raises:
+        TamisError: if a matrix has not one row and one column for each feature.
+    """
+    for _, each in found:
+        _check(each, features)
+    pages = [found[first : first + PANELS_PER_PAGE] for first in range(0, len(found), PANELS_PER_PAGE)]
+    return [_page(page, features) for page in pages]
+
+
+@figure_style()
+def plot_correlation_difference(difference: Correlations, *, features: Sequence[str], title: str) -> Figure:
+    """Draw by how much correlations differ between two groups of classes.
+
+    A number is written where the difference is larger than two of its errors.
+
+    Args:
+        difference: of the two groups.
+        features: label of each feature, from `axis_label`.
+        title: which groups.
+
+    Raises:
+        TamisError: if the matrix has not one row and one column for each feature.
+    """
+    _check(difference, features)
+    sizes = np.abs(difference.matrix[np.isfinite(difference.matrix)])
+    limit = max(0.1, float(np.ceil(10 * sizes.max(initial=0.0)) / 10))
+    figure, (axes,), cell = _layout(1, features)
+    certain = np.abs(difference.matrix) > CERTAIN * difference.error
+    _draw(axes, difference.matrix, features, cell, limit, certain, title=title)
+    _label(axes, features, cell, left=True, below=True)
+    _add_scale(figure, [axes], limit, "difference of the correlation coefficients")
+    return figure
+
+
+def _page(found: Sequence[tuple[str, Correlations]], features: Sequence[str]) -> Figure:
+    figure, panels, cell = _layout(len(found), features)
+    columns = _columns(len(found))
+    for number, (axes, (text, each)) in enumerate(zip(panels, found, strict=True)):
+        everywhere = np.ones(each.matrix.shape, np.bool_)
+        _draw(axes, each.matrix, features, cell, 1.0, everywhere, title=text)
+        _label(axes, features, cell, left=number % columns == 0, below=number + columns >= len(found))
+    _add_scale(figure, panels, 1.0, "correlation coefficient")
+    return figure
+
+
+def _check(found: Correlations, features: Sequence[str]) -> None:
+    if found.matrix.shape != (len(features), len(features)):
+        raise TamisError(
+            f"correlations: expected {len(features)} rows and columns, found a matrix of shape {found.matrix.shape}"
+        )
+
+
+def _columns(panels: int) -> int:
+    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
+
+
+def _layout(panels: int, features: Sequence[str]) -> tuple[Figure, list[Axes], float]:
+    """Lay out a page, and tell the size of a cell in inches."""
+    count = max(len(features), 1)
+    cell = float(np.clip(4.0 / count, 0.16, 0.75))
+    columns = _columns(panels)
+    rows = -(-panels // columns)
+    margin = max(text_width(text, fitting_size(text, _LONGEST_LABEL, _size(cell))) for text in features)
+    size = (
+        max(3.2, 1.2 + margin + columns * (cell * count + 0.3)),
+        0.35 + margin + rows * (cell * count + 0.42),
+    )
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(panels)], cell
+
+
+def _size(cell: float) -> float:
+    return float(np.clip(50 * cell, 6.5, 10.5))
+
+
+def _draw(
+    axes: Axes,
+    matrix: NDArray[np.float64],
+    features: Sequence[str],
+    cell: float,
+    limit: float,
+    written: NDArray[np.bool_],
+    *,
+    title: str,
+) -> None:
+    axes.imshow(matrix, cmap=_SHADES, vmin=-limit, vmax=limit)
+    axes.set_title(title, fontsize=fitting_size(title, cell * len(features) + 0.2, 11.0), pad=5)
+    fontsize = min(23 * cell, 10.0)
+    for (row, column), value in np.ndenumerate(matrix):
+        place = (column - 0.5, row - 0.5)
+        if np.isnan(value):
+            axes.add_patch(Rectangle(place, 1, 1, fill=False, hatch="////", edgecolor="#c9cbd0", linewidth=0))
+        elif row == column:
+            # it says nothing, and should not draw the eye
+            axes.add_patch(Rectangle(place, 1, 1, color=_DIAGONAL_COLOUR, linewidth=0))
+        elif fontsize >= _SMALLEST_NUMBER and written[row, column]:
+            # white on the dark ends of the shades
+            colour = "white" if abs(value) > 0.55 * limit else TEXT_COLOUR
+            axes.text(column, row, _number(value), ha="center", va="center", color=colour, fontsize=fontsize)
+
+
+def _number(value: float) -> str:
+    """Write a coefficient in hundredths, without the zero that they all share.
+
+    >>> _number(0.426), _number(-0.004), _number(1.0)
+    ('.43', '0', '1')
+    """
+    if abs(value) < 0.005:
+        return "0"
+    text = f"{abs(value):.2f}"
+    text = text.removeprefix("0") if abs(value) < 0.995 else f"{abs(value):.3g}"
+    return f"\N{MINUS SIGN}{text}" if value < 0 else text
+
+
+def _label(axes: Axes, features: Sequence[str], cell: float, *, left: bool, below: bool) -> None:
+    places = range(len(features))
+    axes.set_xticks(places, features if below else [], rotation=90)
+    axes.set_yticks(places, features if left else [])
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        for label, text in zip(labels, features, strict=False):
+            label.set_fontsize(fitting_size(text, _LONGEST_LABEL, _size(cell)))
+    axes.tick_params(which="both", length=0)
+    axes.minorticks_off()
+
+
+def _add_scale(figure: Figure, panels: Sequence[Axes], limit: float, text: str) -> None:
+    shades = ScalarMappable(Normalize(-limit, limit), _SHADES)
+    bar = figure.colorbar(shades, ax=list(panels), fraction=0.05, pad=0.02, aspect=30, shrink=0.9)
+    bar.set_label(text, fontsize=9.0, color=MUTED_COLOUR, loc="center")
+    bar.ax.tick_params(labelsize=8.0, length=2.5)
+    bar.ax.minorticks_off()
