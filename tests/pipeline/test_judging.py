@@ -73,3 +73,26 @@ def test_the_inputs_stand_in_the_metrics(two_classes: Make, split: dict[str, Any
     assert written["correlations"]["sig"]["matrix"][0][1] == expected
     assert set(written["by_feature"]["x"]["training_against_test"]) == {"bkg", "sig"}
     assert {"inputs", "correlations", "correlations_difference"} <= set(draw_run(run))
+
+
+def test_negative_weights_are_judged_where_there_are_any(two_classes: Make, tmp_path: Any) -> None:
+    config = two_classes(300, training={"epochs": 1, "batch_size": 64})
+    positive = tamis.train(parse_config(config))
+    assert positive.metrics()["negative_weights"] is None
+    for sample in config["samples"]:
+        sample["weight"] = "w - 0.6"
+    run = tamis.train(parse_config(config))
+    write_json(tmp_path / "metrics.json", run.metrics())
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    found = written["negative_weights"]
+    test = run.parts["test"].rows
+    assert (
+        sum(each["events"] for each in found["classes"].values())
+        == (run.prepared.events.weight[test] < 0).sum()
+    )
+    quoted = {
+        (each["quantity"], each["of"]): each["quoted"] for each in found["changes"] if each["target"] is None
+    }
+    assert quoted["loss", None] == written["test"]["loss"]
+    assert quoted["auc", "sig"] == written["test"]["auc"]["sig"]
+    assert quoted["significance", "categories"] == written["search"]["significance_of_categories"]

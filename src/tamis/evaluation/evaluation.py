@@ -22,6 +22,7 @@ from tamis.evaluation.limit import (
     posterior,
 )
 from tamis.evaluation.metrics import Metrics, measure
+from tamis.evaluation.negative_weights import NegativeWeights, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
 from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve, roc_curves
@@ -116,6 +117,7 @@ class Evaluation:
         cut_tables: what passes each cut on the signal score and on the score of each class; nothing where a class has
             no positive sum of weights.
         inputs: what the features look like; None where nobody looked.
+        negative_weights: what they do to the numbers of the test events; None where there are none.
     """
 
     class_names: tuple[str, ...]
@@ -135,6 +137,7 @@ class Evaluation:
     sculpting_cuts: tuple[float, ...]
     cut_tables: tuple[CutTable, ...]
     inputs: Inputs | None = None
+    negative_weights: NegativeWeights | None = None
 
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
@@ -158,6 +161,8 @@ class Evaluation:
         numbers["importance"] = [each.to_dict(names) for each in self.importance]
         numbers["sculpting"] = self._sculpting()
         numbers["inputs"] = None if self.inputs is None else self.inputs.to_dict()
+        negative = self.negative_weights
+        numbers["negative_weights"] = None if negative is None else negative.to_dict()
         numbers["search"] = None if self.search is None else self.search.to_dict(names)
         numbers["cuts"] = [each.to_dict(names) for each in self.cut_tables]
         if self.limit is not None:
@@ -243,6 +248,10 @@ def evaluate_classifier(
         for name in ("validation", "test")
     }
     search = _search(expected, plan, len(class_names))
+    without = search
+    if (test.weight < 0).any():
+        positive = {name: events and without_negative(events) for name, events in expected.items()}
+        without = _search(positive, plan, len(class_names))
     return Evaluation(
         class_names=tuple(class_names),
         parts={name: measure_part(events) for name, events in parts.items()},
@@ -270,6 +279,7 @@ def evaluate_classifier(
         sculpting_cuts=cuts,
         cut_tables=_cut_tables(expected["test"], plan, search, points),
         inputs=inputs,
+        negative_weights=judge_negative_weights(test, class_names, working_points, (search, without)),
     )
 
 

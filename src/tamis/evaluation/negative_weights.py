@@ -1,0 +1,225 @@
+"""What negative weights cost, and how each quoted number would change if they were dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.evaluation.arrays import effective_number, positive_sum
+from tamis.evaluation.influence import find_influences, keep_sums, standard_errors
+from tamis.evaluation.roc import background_rejection, roc_curves
+from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.search import Search
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NegativeShare:
+    """The negative weights of one class.
+
+    Args:
+        events: number of events with a negative weight.
+        fraction: of the events.
+        share: of the sum of absolute weights.
+        effective: effective number of events.
+        effective_without: that of the other events alone.
+        gained: by how much the sum of weights would grow if they were dropped, as a factor; None where the sum is not
+            positive.
+    """
+
+    events: int
+    fraction: float
+    share: float
+    effective: float
+    effective_without: float
+    gained: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A quoted number with and without the events of negative weight.
+
+    Args:
+        quantity: `loss`, `accuracy`, `auc`, `background_efficiency`, or `significance`.
+        of: the class; or `cut`, `bins` or `categories` of a search; None where it is of everything.
+        target: the signal efficiency at which a background efficiency is quoted.
+        quoted: the number with the signed weights.
+        without: the number if the events with negative weights were dropped.
+        error: standard deviation of the change from the finite number of events; None where it is not known.
+    """
+
+    quantity: str
+    of: str | None
+    target: float | None
+    quoted: float
+    without: float
+    error: float | None = None
+
+    @property
+    def change(self) -> float:
+        """The number without, minus the number with negative weights."""
+        return self.without - self.quoted
+
+
+@dataclass(frozen=True)
+class NegativeWeights:
+    """What the negative weights of the test events do.
+
+    Args:
+        classes: by name.
+        changes: of the quoted numbers; nothing where the weights of a class have no positive sum.
+    """
+
+    classes: Mapping[str, NegativeShare]
+    changes: tuple[Change, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The whole in words for people."""
+        events = sum(each.events for each in self.classes.values())
+        name, most = max(self.classes.items(), key=lambda item: item[1].fraction)
+        left = most.effective / most.effective_without if most.effective_without else 0.0
+        said = (
+            f"{events:,} test events have negative weights. The largest fraction is that of {name}: "
+            f"{100 * most.fraction:.1f}% of its events with {100 * most.share:.1f}% of its absolute weight, which "
+            f"leave {100 * left:.0f}% of the effective number of events that the others alone would have."
+        )
+        loss = next((each for each in self.changes if each.quantity == "loss"), None)
+        if loss is None:
+            return said
+        areas = [each for each in self.changes if each.quantity == "auc"]
+        most_area = max(areas, key=lambda each: abs(each.change), default=None)
+        area = (
+            ""
+            if most_area is None
+            else f", the AUC of {most_area.of} by {most_area.change:+.4f} +- {most_area.error:.4f}"
+        )
+        return f"{said} To drop them would change the loss by {loss.change:+.4f} +- {loss.error:.4f}{area}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as `metrics.json` holds it."""
+        return {
+            "sentence": self.sentence,
+            "classes": {name: vars(each) for name, each in self.classes.items()},
+            "changes": [{**vars(each), "change": each.change} for each in self.changes],
+        }
+
+
+def without_negative(events: ScoredEvents) -> ScoredEvents | None:
+    """Set negative weights to zero, and scale those of each class to the sum that they had: its cross-section.
+
+    Returns:
+        None where the weights of a class that has events do not have a positive sum.
+
+    >>> events = ScoredEvents(np.ones((3, 1)), np.zeros(3, np.int32), np.array([2.0, 2.0, -1.0]), np.ones(3))
+    >>> without_negative(events).weight.tolist()
+    [1.5, 1.5, 0.0]
+    """
+    positive = np.maximum(events.weight, 0.0)
+    for index in np.unique(events.class_index):
+        rows = events.class_index == index
+        total = positive_sum(events.weight[rows])
+        if total is None:
+            return None
+        positive[rows] *= total / positive[rows].sum()
+    return replace(events, weight=positive)
+
+
+def judge_negative_weights(
+    test: ScoredEvents,
+    class_names: Sequence[str],
+    working_points: Sequence[float],
+    searches: tuple[Search | None, Search | None] = (None, None),
+) -> NegativeWeights | None:
+    """See what the negative weights cost, and what would change without the events that have them.
+
+    Each class keeps its sum of weights: a cross-section does not change because events are dropped. What changes are
+    the shapes.
+
+    Args:
+        test: the events of which numbers are quoted.
+        class_names: in the order of the scores.
+        working_points: signal efficiencies at which background efficiencies are quoted.
+        searches: what the score is worth with all events, and without those of negative weight.
+
+    Returns:
+        None where no weight is negative.
+    """
+    if not (test.weight < 0).any():
+        return None
+    shares = {name: _share(test.weight[test.class_index == index]) for index, name in enumerate(class_names)}
+    without = without_negative(test)
+    if without is None:
+        return NegativeWeights(shares, ())
+    changes = [
+        *_numbers(test, without, class_names),
+        *_working_points(test, without, class_names, working_points),
+        *_significances(*searches),
+    ]
+    return NegativeWeights(shares, tuple(changes))
+
+
+def _share(weight: Float64) -> NegativeShare:
+    negative = weight < 0
+    events, size = int(np.count_nonzero(negative)), float(np.abs(weight).sum())
+    positive, total = weight[~negative], positive_sum(weight)
+    return NegativeShare(
+        events=events,
+        fraction=events / len(weight) if len(weight) else 0.0,
+        share=float(-weight[negative].sum()) / size if size else 0.0,
+        effective=effective_number(weight),
+        effective_without=effective_number(positive),
+        gained=None if total is None else float(positive.sum()) / total,
+    )
+
+
+def _numbers(test: ScoredEvents, without: ScoredEvents, class_names: Sequence[str]) -> Iterator[Change]:
+    quoted = find_influences(test.scores, test.class_index, test.weight)
+    changed = find_influences(without.scores, without.class_index, without.weight)
+    of_event = keep_sums(changed, test.class_index, test.weight, without.weight)
+    errors = standard_errors(of_event - quoted.of_event, test.units)
+    names = [("loss", None), ("accuracy", None), *(("auc", name) for name in class_names)]
+    for (quantity, name), before, after, error in zip(
+        names, quoted.value.tolist(), changed.value.tolist(), errors.tolist(), strict=True
+    ):
+        if np.isfinite(before) and np.isfinite(after):
+            yield Change(quantity, name, None, before, after, error)
+
+
+def _working_points(
+    test: ScoredEvents, without: ScoredEvents, class_names: Sequence[str], targets: Sequence[float]
+) -> Iterator[Change]:
+    curves = (roc_curves(each.scores, each.class_index, each.weight) for each in (test, without))
+    for name, *pair in zip(class_names, *curves, strict=True):
+        before, after = ([] if curve is None else background_rejection(curve, targets) for curve in pair)
+        for first, second in zip(before, after, strict=False):
+            yield Change(
+                "background_efficiency",
+                name,
+                first.target,
+                first.background_efficiency,
+                second.background_efficiency,
+            )
+
+
+def _significances(quoted: Search | None, without: Search | None) -> Iterator[Change]:
+    if quoted is None or without is None:
+        return
+    for name, before, after in zip(
+        ("cut", "bins", "categories"), _of_search(quoted), _of_search(without), strict=True
+    ):
+        if before is not None and after is not None:
+            yield Change("significance", name, None, before, after)
+
+
+def _of_search(search: Search) -> tuple[float | None, float | None, float]:
+    return (
+        None if search.behind_cut is None else search.behind_cut.significance,
+        None if search.binning is None else search.binning.significance,
+        search.by_categories,
+    )
