@@ -21,6 +21,7 @@ ROOMS = [
     "network",
     "training",
     "classifier",
+    "baselines",
     "evaluation",
     "estimator",
     "plots",

@@ -17,7 +17,7 @@ Example:
 
 from tamis.config.configuration import Config
 from tamis.config.dump import dump_config
-from tamis.config.evaluation import Discriminant, Evaluation, LogDensity, Luminosity, Reference
+from tamis.config.evaluation import Baseline, Discriminant, Evaluation, LogDensity, Luminosity, Reference
 from tamis.config.events import ClassSection, Feature, Flatten, Folds, Sample, Spectator, Split, Weights
 from tamis.config.layers import (
     Activation,
@@ -70,6 +70,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Baseline",
     "BinaryCrossEntropy",
     "ClassSection",
     "Config",

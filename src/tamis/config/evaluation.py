@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
@@ -66,6 +66,9 @@ class Luminosity(Section):
     )
 
 
+Baseline = Literal["xgboost", "logistic", "cuts"]
+
+
 class Evaluation(Section):
     """What the results quote."""
 
@@ -82,4 +85,9 @@ class Evaluation(Section):
     )
     background_uncertainty: float = Field(
         0.0, ge=0, description="relative systematic uncertainty of the background, for significances"
+    )
+    baselines: tuple[Baseline, ...] = Field(
+        (),
+        strict=False,
+        description="classifiers of other kinds to train on the same events and compare with",
     )

@@ -45,6 +45,7 @@ def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
         *_check_column_names(values),
         *_check_class_keys(values),
         *_check_log_densities(values),
+        *_check_baselines(values),
         *_check_logarithm(values),
         *_check_flatten(values),
         *_check_first_layer(values),
@@ -158,6 +159,14 @@ def _check_log_densities(values: Mapping[str, object]) -> Iterator[Finding]:
             f"expected an expression for every class, but there is none for {', '.join(map(repr, absent))}"
         )
         yield Finding(("evaluation", "reference", "log_density"), message)
+
+
+def _check_baselines(values: Mapping[str, object]) -> Iterator[Finding]:
+    baselines = _items(_mapping(values.get("evaluation")).get("baselines"))
+    for index, name in enumerate(baselines):
+        if name in baselines[:index]:
+            message = f"the baseline {name!r} already stands in this list; remove it"
+            yield Finding(("evaluation", "baselines", index), message)
 
 
 def _check_logarithm(values: Mapping[str, object]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """The order of the stages, and the only place that sees the whole configuration."""
 
+from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
 from tamis.pipeline.fitting import fit, learn_preprocessing
 from tamis.pipeline.judging import ScoredPart, evaluate, score
 from tamis.pipeline.preparation import (
@@ -22,6 +23,7 @@ __all__ = [
     "Prepared",
     "Run",
     "ScoredPart",
+    "TrainedBaseline",
     "Watch",
     "check_overlap",
     "check_reference",
@@ -30,10 +32,12 @@ __all__ = [
     "evaluate",
     "find_input",
     "fit",
+    "judge_baselines",
     "learn_preprocessing",
     "prepare",
     "read",
     "score",
     "train",
+    "train_baselines",
     "weigh",
 ]

@@ -123,22 +123,8 @@ def evaluate(
     With cross-training an event is training for one network and test for another. Training and test are compared
     as independent samples, so the training's events are of the even folds there, and the test's of the odd.
     """
-    events, factors = prepared.events, prepared.weighed.factors
-    parts = {}
-    for name, part in scored.items():
-        rows = part.rows
-        parts[name] = ScoredEvents(
-            scores=part.scores,
-            class_index=events.class_index[rows],
-            weight=events.weight[rows],
-            factor=factors[events.class_index[rows]],
-            reference={key: values[rows] for key, values in events.reference.items()},
-            spectators={key: values[rows] for key, values in events.spectators.items()},
-            identity=events.identity[rows],
-            compared=None if config.split.folds is None else events.fold[rows] % 2 == (name == PARTS[TEST]),
-        )
     return evaluate_classifier(
-        parts,
+        {name: scored_events(config, prepared, name, part) for name, part in scored.items()},
         config.class_names,
         working_points=config.evaluation.working_points,
         densities=isinstance(config.evaluation.reference, LogDensity),
@@ -176,6 +162,21 @@ def look_at_inputs(config: Config, prepared: Prepared) -> Inputs:
         names=[feature.name for feature in config.features],
         class_names=config.class_names,
         signal=signal_indices(config),
+    )
+
+
+def scored_events(config: Config, prepared: Prepared, name: str, part: ScoredPart) -> ScoredEvents:
+    """Put together what an evaluation needs of the events of one part."""
+    events, rows = prepared.events, part.rows
+    return ScoredEvents(
+        scores=part.scores,
+        class_index=events.class_index[rows],
+        weight=events.weight[rows],
+        factor=prepared.weighed.factors[events.class_index[rows]],
+        reference={key: values[rows] for key, values in events.reference.items()},
+        spectators={key: values[rows] for key, values in events.spectators.items()},
+        identity=events.identity[rows],
+        compared=None if config.split.folds is None else events.fold[rows] % 2 == (name == PARTS[TEST]),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tamis.baselines.events import check_packages
 from tamis.config import Config, LogDensity
 from tamis.data.events import Events, SampleReading, read_events
 from tamis.data.ledger import Ledger, SampleAccount, Tally, tally
@@ -71,6 +72,7 @@ def find_input(config: Config) -> tuple[Input, ...]:
         InputError: with every problem of every sample.
     """
     check_labels(config)
+    check_packages(config.evaluation.baselines)
     features = [quantity(feature) for feature in config.features]
     spectators = [quantity(spectator) for spectator in config.spectators]
     reference = [Quantity(name, parse(text)) for name, text in reference_expressions(config).items()]

@@ -14,7 +14,9 @@ from tamis.data.split import (
     TEST,
     TRAINING,
 )
+from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.evaluation import Evaluation
+from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
 from tamis.pipeline.fitting import fit
 from tamis.pipeline.judging import ScoredPart, evaluate, score, weigh_features
 from tamis.pipeline.preparation import Prepared, prepare
@@ -44,6 +46,7 @@ class Run:
             tested by the members that never saw it.
         evaluation: every number that is quoted.
         seconds: wall time of each stage.
+        baselines: classifiers of other kinds on the same test events, in the order of the configuration.
     """
 
     config: Config
@@ -53,6 +56,7 @@ class Run:
     parts: Mapping[str, ScoredPart]
     evaluation: Evaluation
     seconds: Mapping[str, float]
+    baselines: tuple[BaselineResult, ...] = ()
 
     @property
     def trained(self) -> Trained:
@@ -80,8 +84,10 @@ class Run:
 
         network, epochs = self.classifier.network, self.trained.history.epochs
         flattened = self.prepared.weighed.flattened
+        baselines = {each.name: each.to_dict(self.classifier.class_names) for each in self.baselines}
         return {
             **self.evaluation.to_dict(),
+            **({"baselines": baselines} if baselines else {}),
             "network": {
                 "inputs": network.inputs,
                 "parameters": network.parameters,
@@ -149,13 +155,20 @@ def train(config: Config, watch: Watch | None = None, *, choices: Choices | None
     clock = _Clock(watch)
     with clock("reading"):
         prepared = prepare(config, watch)
+    trained: tuple[TrainedBaseline, ...] = ()
+    if (
+        config.evaluation.baselines
+    ):  # first, because they are quick, and what is wrong with them is told early
+        with clock("baselines"):
+            trained = train_baselines(config, prepared.weighed)
     with clock("training"):
         classifier, members = fit(config, prepared, watch, choices)
     with clock("evaluation"):
         parts = score(classifier, prepared.events)
         importance = weigh_features(config, classifier, prepared, parts[PARTS[TEST]])
         evaluation = evaluate(config, prepared, parts, importance)
-    return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds)
+        baselines = judge_baselines(config, prepared, trained, parts[PARTS[TEST]])
+    return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds, baselines)
 
 
 class _Clock:

@@ -1,0 +1,1 @@
+"""Classifiers of other kinds, trained on the events of the network, to compare it with."""

@@ -1,0 +1,70 @@
+"""Logistic regression, by scikit-learn, on the inputs of the network."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.baselines.events import LabelledEvents
+from tamis.network.preprocessing import Preprocessing
+
+Float64 = NDArray[np.float64]
+
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic regression: a network without hidden layers.
+
+    Args:
+        preprocessing: that of the network.
+        offset: of each class, [n_classes].
+        factor: of each class and input, [n_classes, inputs].
+        converged: whether the fit reached its minimum.
+    """
+
+    preprocessing: Preprocessing
+    offset: Float64
+    factor: Float64
+    converged: bool
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the probability of each class, [n, n_classes], of features with NaN where missing, [n, n_features]."""
+        logits = self.preprocessing.apply(features).astype(np.float64) @ self.factor.T + self.offset
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def train_logistic(training: LabelledEvents, preprocessing: Preprocessing, classes: int) -> Logistic:
+    """Fit a logistic regression to signed weights.
+
+    The penalty is half the sum of the squared factors of standardised inputs, against the sum of the losses with
+    weights of mean one: it is of no matter where there are many more events than inputs, and keeps the factors finite
+    where a line separates the classes. Signed weights are right on average, and with so few parameters safe.
+
+    Args:
+        training: the events to learn from; there are some of every class.
+        preprocessing: that of the network, so that both get the same inputs.
+        classes: how many classes there are.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    inputs = preprocessing.apply(training.features).astype(np.float64)
+    size = np.abs(training.weight)
+    centre = np.average(inputs, axis=0, weights=size)
+    scale = np.sqrt(np.average(np.square(inputs - centre), axis=0, weights=size))
+    scale = np.where(scale > 1e-6 * (1 + np.abs(centre)), scale, 1.0)
+    model = LogisticRegression(C=1.0, max_iter=MOST_STEPS)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit((inputs - centre) / scale, training.class_index, training.weight / training.weight.mean())
+    converged = not any(issubclass(each.category, ConvergenceWarning) for each in told)
+    factor, offset = model.coef_ / scale, model.intercept_
+    if classes == 2:  # scikit-learn gives the difference of the two classes
+        factor, offset = np.vstack([0 * factor, factor]), np.append(0.0, offset)
+    return Logistic(preprocessing, offset - factor @ centre, factor, converged)
