@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tamis.data.split import PARTS, TEST, TRAINING
+from tamis.evaluation.roc import background_rejection
 from tamis.pipeline.judging import samples
 from tamis.plots.confusion import plot_confusion
 from tamis.plots.correlations import plot_correlation_difference, plot_correlations
 from tamis.plots.history import plot_history
 from tamis.plots.inputs import plot_inputs
 from tamis.plots.labels import ClassStyle, axis_label, class_styles
-from tamis.plots.roc import RocLine, plot_roc
+from tamis.plots.roc import RocLine, least_efficiency, plot_roc
 from tamis.plots.scores import plot_scores
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def draw_run(run: Run) -> dict[str, Figure]:
         "confusion": confusion,
         **{f"score_{name}": _scores(run, styles, index) for index, name in enumerate(names)},
         "roc": _roc(run, styles),
+        **_baselines(run),
     }
 
 
@@ -115,4 +117,29 @@ def _roc(run: Run, styles: tuple[ClassStyle, ...]) -> Figure:
         )
         if curve is not None
     ]
-    return plot_roc(lines, limit_name="limit" if evaluation.limit is not None else "reference")
+    return plot_roc(lines, limit_name=_limit_name(run))
+
+
+def _baselines(run: Run) -> dict[str, Figure]:
+    """Draw the signal scores of the network and of the baselines, where there are any."""
+    if not run.baselines:
+        return {}
+    network = run.baselines[0].signal.network
+    points = background_rejection(network, run.config.evaluation.working_points)
+    first, *others = class_styles(["network", *(_BASELINES[each.name] for each in run.baselines)])
+    # where several classes are signal, the limit of their sum is not known
+    signal = run.config.signal_names
+    index = run.config.class_names.index(signal[0])
+    limit = run.evaluation.limit_curves.get(index) if len(signal) == 1 else None
+    lines = [RocLine(first, network, limit, points)]
+    least = least_efficiency(network)
+    for style, each in zip(others, run.baselines, strict=True):
+        lines.append(RocLine(style, each.signal.curve, line="-.", least=least))
+    return {"roc_baselines": plot_roc(lines, limit_name=_limit_name(run))}
+
+
+_BASELINES = {"xgboost": "XGBoost", "logistic": "logistic regression", "cuts": "cuts"}
+
+
+def _limit_name(run: Run) -> str:
+    return "limit" if run.evaluation.limit is not None else "reference"

@@ -139,9 +139,22 @@ def write_scores(run: Run, path: Path) -> None:
         "training_factor": factors[events.class_index[rows]],
         **{f"score_{name}": part.scores[:, index] for index, name in enumerate(classes)},
         **({"fold": events.fold[rows]} if run.classifier.folds is not None else {}),
+        **_baseline_columns(run),
         **{f"spectator_{name}": values[rows] for name, values in events.spectators.items()},
     }
     pq.write_table(pa.table(table), path, compression="zstd")
+
+
+def _baseline_columns(run: Run) -> dict[str, np.ndarray[Any, Any]]:
+    """Give the scores of the baselines, or the discriminant of the cuts."""
+    columns = {}
+    for each in run.baselines:
+        if each.scores.ndim == 1:
+            columns[f"baseline_{each.name}"] = each.scores
+        else:
+            names = [f"baseline_{each.name}_score_{name}" for name in run.config.class_names]
+            columns.update(zip(names, each.scores.T, strict=True))
+    return columns
 
 
 def _labels(names: Sequence[str], index: np.ndarray[Any, Any]) -> Any:

@@ -364,3 +364,22 @@ def test_one_output_has_two_classes(minimal: str) -> None:
     with pytest.raises(ConfigurationError, match=r"training\.loss.*there are 3; write cross_entropy"):
         parse_config(f"{three}training: {{loss: binary_cross_entropy}}\n")
     parse_config(f"{minimal}training: {{loss: binary_cross_entropy}}\n")
+
+
+def test_baselines_that_cannot_be_are_refused_with_their_places(minimal: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config(f"{minimal}\nevaluation: {{baselines: [xgbost, cuts, logistic, cuts]}}\n")
+    first, second = caught.value.problems
+    assert first.where == "evaluation.baselines[0]"
+    assert "expected one of xgboost, logistic, cuts; found the text 'xgbost'; did you mean 'xgboost'?" in (
+        first.message
+    )
+    assert second.where == "evaluation.baselines[3]"
+    assert second.message == "the baseline 'cuts' already stands in this list; remove it"
+
+
+@pytest.mark.parametrize("flag", ["true", "false"])
+def test_cuts_need_a_signal_and_a_background(minimal: str, flag: str) -> None:
+    overrides = [f"classes.{name}.signal={flag}" for name in parse_config(minimal).class_names]
+    with pytest.raises(ConfigurationError, match="class is marked as signal"):
+        parse_config(minimal, overrides=[*overrides, "evaluation.baselines=[cuts]"])

@@ -17,7 +17,7 @@ from tamis.config.document import read_document
 from tamis.pipeline import train
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("layers", "training", "preprocessing", "symmetries", "ensembles", "weights")
+PAGES = ("layers", "training", "preprocessing", "symmetries", "ensembles", "weights", "baselines")
 _FENCE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EVENTS = 400
 

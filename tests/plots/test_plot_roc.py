@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tamis.evaluation.roc import background_rejection, roc_curve, roc_curves
 from tamis.plots.labels import class_styles
-from tamis.plots.roc import RocLine, plot_roc
+from tamis.plots.roc import RocLine, least_efficiency, plot_roc
 
 three = class_styles(["bkg1", "bkg2", "sig"], ["BKG 1", "BKG 2", "SIGNAL"])
 
@@ -121,3 +121,15 @@ def test_the_legend_covers_no_curve(separation: float) -> None:
         points = axes.transData.transform(np.stack([line.get_xdata(), line.get_ydata()], axis=1))
         inside = (points[:, 0] > box.x0) & (points[:, 1] > box.y0)
         assert not inside.any()
+
+
+def test_a_score_of_few_steps_is_drawn_as_far_as_the_others(events_of: Callable[..., Any]) -> None:
+    events = events_of(6)
+    fine = roc_curve(events.scores[:, 2], events.class_index == 2, np.abs(events.weight))
+    coarse = roc_curve(np.rint(events.scores[:, 2] * 8), events.class_index == 2, np.abs(events.weight))
+    least = least_efficiency(fine)
+    assert least < coarse.background_efficiency[1] < least_efficiency(coarse)
+    (axes,) = plot_roc([RocLine(three[0], fine), RocLine(three[1], coarse, line="-.", least=least)]).axes
+    drawn = axes.lines[3]
+    assert drawn.get_linestyle() == "-."
+    assert np.asarray(drawn.get_ydata()).max() == pytest.approx(1 / coarse.background_efficiency[1])

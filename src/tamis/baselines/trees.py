@@ -22,6 +22,9 @@ DEPTH = 6
 SUBSAMPLE = 0.8
 """Fraction of the events that each tree is grown with."""
 
+VALUES_PER_THREAD = 500_000
+"""Events times features that each processor core should get, for more cores to pay: they wait for each other often."""
+
 
 @dataclass(frozen=True)
 class Trees:
@@ -56,9 +59,11 @@ def train_trees(
         validation: the events that say when to stop.
         classes: how many classes there are.
         seed: of the events that each tree sees.
-        threads: how many processor cores may be used.
+        threads: how many processor cores may be used; fewer are where they would mostly wait for each other.
     """
     from xgboost import train
+
+    threads = threads_that_pay(training.features.size, threads)
 
     # a mean weight of one, so that the smallest leaf and the penalty mean the same for weights of any unit
     unit = float(sizes_of_weights(training).mean())
@@ -73,6 +78,15 @@ def train_trees(
         verbose_eval=False,
     )
     return Trees(booster, booster.best_iteration + 1)
+
+
+def threads_that_pay(values: int, most: int) -> int:
+    """Choose the number of processor cores for so many values.
+
+    >>> threads_that_pay(60_000, 16), threads_that_pay(3_000_000, 16), threads_that_pay(3_000_000, 2)
+    (1, 6, 2)
+    """
+    return min(max(values // VALUES_PER_THREAD, 1), most)
 
 
 def _settings(classes: int, seed: int, threads: int) -> dict[str, Any]:

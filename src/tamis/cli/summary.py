@@ -12,6 +12,7 @@ from rich.table import Table
 from tamis.check import CheckResult
 from tamis.data.ledger import Ledger
 from tamis.data.split import PARTS
+from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.evaluation import Evaluation
 from tamis.pipeline import Run
 
@@ -45,7 +46,7 @@ def print_run(run: Run, folder: Path, seconds: float) -> None:
     console.print(metrics_table(run.evaluation))
     console.print()
     console.print(class_table(run.evaluation, run.config.evaluation.working_points))
-    for sentence in verdicts(run.evaluation):
+    for sentence in (*verdicts(run.evaluation), *map(baseline_sentence, run.baselines)):
         console.print(sentence, soft_wrap=True)
     console.print(
         f"Trained on {timing['device']} in {timing['train_seconds']:.1f} s ({timing['events_per_second']:,.0f} "
@@ -149,6 +150,25 @@ def verdicts(evaluation: Evaluation) -> list[str]:
     if evaluation.verdict is not None:
         sentences.append(evaluation.verdict.sentence)
     return sentences
+
+
+def baseline_sentence(result: BaselineResult) -> str:
+    """Say what a baseline reaches, and by how much the network differs from it."""
+    area = result.signal.auc
+    reached = [f"AUC {area.value:.4f} for the signal"]
+    differs = [f"{_with_interval(area.difference, area.difference_interval)} in AUC"]
+    if result.balanced is not None:
+        loss = result.balanced.loss
+        reached.append(f"balanced loss {loss.value:.4f}")
+        differs.append(f"{_with_interval(loss.difference, loss.difference_interval)} in loss")
+    sentence = (
+        f"Baseline {result.name}: {', '.join(reached)}; the network differs by {' and '.join(differs)}."
+    )
+    return f"{sentence} Note: {'; '.join(result.notes)}." if result.notes else sentence
+
+
+def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    return f"{value:+.4f}" if interval is None else f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
 
 
 def print_check(result: CheckResult) -> None:

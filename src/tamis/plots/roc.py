@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tamis.evaluation.roc import RocCurve, WorkingPoint
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, entry_width, top_with_room
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, LineStyle, figure_style
 
 # A rejection is drawn where about this many background events are left; beyond, it is chance.
 FEWEST_EVENTS = 5
@@ -32,12 +32,17 @@ class RocLine:
         curve: of the network.
         limit: the best possible curve, or that of a reference, where there is one.
         working_points: cuts that are marked on the curve.
+        line: how the curve is drawn.
+        least: the smallest background efficiency that is drawn; by default that of five typical events. It must be
+            given for a score of a few steps only, where a step is more than an event.
     """
 
     style: ClassStyle
     curve: RocCurve
     limit: RocCurve | None = None
     working_points: Sequence[WorkingPoint] = ()
+    line: LineStyle = "-"
+    least: float | None = None
 
 
 @figure_style()
@@ -70,7 +75,8 @@ def plot_roc(lines: Sequence[RocLine], *, limit_name: str = "limit") -> Figure:
 
 
 def _draw(axes: Axes, line: RocLine) -> None:
-    axes.plot(*_outline(line.curve, line.working_points), color=line.style.colour)
+    outline = _outline(line.curve, line.working_points, line.least)
+    axes.plot(*outline, color=line.style.colour, linestyle=line.line)
     if line.limit is not None:
         axes.plot(*_outline(line.limit), color=line.style.colour, linestyle="--", linewidth=1.2)
     axes.plot(
@@ -94,10 +100,17 @@ def _marked(points: Sequence[WorkingPoint]) -> tuple[Numbers, Numbers]:
     return signal, rejection
 
 
-def _outline(curve: RocCurve, points: Sequence[WorkingPoint] = ()) -> tuple[Numbers, Numbers]:
-    """Return signal efficiency and rejection where they mean something, thinned to what the eye can see."""
+def least_efficiency(curve: RocCurve) -> float:
+    """Give the background efficiency that about five typical events make, where events have scores of their own."""
     steps = np.abs(np.diff(curve.background_efficiency))
-    least = FEWEST_EVENTS * float(np.median(steps[steps > 0]))
+    return FEWEST_EVENTS * float(np.median(steps[steps > 0]))
+
+
+def _outline(
+    curve: RocCurve, points: Sequence[WorkingPoint] = (), least: float | None = None
+) -> tuple[Numbers, Numbers]:
+    """Return signal efficiency and rejection where they mean something, thinned to what the eye can see."""
+    least = least_efficiency(curve) if least is None else least
     least = min(
         [least, *(point.background_efficiency for point in points if point.background_efficiency > 0)]
     )
@@ -110,7 +123,7 @@ def _outline(curve: RocCurve, points: Sequence[WorkingPoint] = ()) -> tuple[Numb
 
 
 def _highest(line: RocLine, from_efficiency: float = 0.0) -> float:
-    parts = [_outline(line.curve), _marked(line.working_points)]
+    parts = [_outline(line.curve, least=line.least), _marked(line.working_points)]
     parts += [] if line.limit is None else [_outline(line.limit)]
     shown = [rejection[signal >= from_efficiency] for signal, rejection in parts]
     return float(np.concatenate(shown).max(initial=1.0))
@@ -120,7 +133,7 @@ def _legend_entries(lines: Sequence[RocLine], limit_name: str) -> list[Entry]:
     entries: list[Entry] = []
     for line in lines:
         limit = "" if line.limit is None else f", {limit_name} {line.limit.auc:.4f}"
-        handle = Line2D([], [], color=line.style.colour)
+        handle = Line2D([], [], color=line.style.colour, linestyle=line.line)
         entries.append((handle, f"{line.style.text}  (AUC {line.curve.auc:.4f}{limit})"))
     if any(line.limit is not None for line in lines):
         entries.append((Line2D([], [], color=TEXT_COLOUR, linestyle="--", linewidth=1.2), limit_name))
