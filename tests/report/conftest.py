@@ -53,6 +53,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "spectators": ["mass"],
             "network": {"layers": [{"nodes": 12}, {"nodes": 6, "type": "sparse", "density": 0.5}]},
             "training": {"epochs": 4, "batch_size": 64},
+            "evaluation": {"baselines": ["xgboost", "logistic", "cuts"]},
         }
     )
     run = folder / "run"

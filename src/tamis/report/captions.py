@@ -29,6 +29,11 @@ CAPTIONS = (
         "dashed line is the best that is possible, or a reference; steps at the left end are single events.",
     ),
     Caption(
+        "roc_baselines", "baselines", "ROC curves of the signal score",
+        "The network (solid) beside classifiers of other kinds on the same test events: where the solid line is not "
+        "above the others, the network is not needed. A dashed line is the best that is possible, or a reference.",
+    ),
+    Caption(
         "one_versus_one", "performance", "ROC, class against class",
         "How well each pair of classes is told apart by the ratio of their two scores: a low value shows which two "
         "processes are confused.",

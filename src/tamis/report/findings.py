@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
 from tamis.report.numbers import minus, significant
 from tamis.run_reading import FinishedRun
@@ -26,6 +27,7 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
         _overtraining(metrics),
         *_calibration(metrics),
         *_limit(metrics),
+        *baselines_findings(metrics),
         *_sculpting(metrics),
         *_statistics(run),
         *_negative(run),

@@ -9,6 +9,7 @@ from typing import Any
 from tamis.files import write_text
 from tamis.plots.style import colours
 from tamis.report import tables
+from tamis.report.baselines import baselines_section
 from tamis.report.blocks import (
     Block,
     Drawing,
@@ -96,6 +97,7 @@ def _sections(run: FinishedRun) -> Iterator[tuple[str, str, Iterable[Block]]]:
     yield "summary", "Summary", [Tiles(_tiles(run)), Findings(findings_of(run))]
     yield "explorer", "Explore a cut", _explorer(run)
     yield "performance", "Performance", [tables.parts_table(metrics), tables.working_points_table(metrics)]
+    yield "baselines", "Baselines", baselines_section(metrics)
     yield "overtraining", "Overtraining", _overtraining(metrics)
     yield "calibration", "Calibration", _calibration(metrics)
     yield "search", "Search", _search(metrics)
