@@ -14,10 +14,12 @@ import pytest
 
 import tamis
 from tamis.config import parse_config
-from tamis.errors import InputError
+from tamis.config.difference import configuration_differences
+from tamis.errors import InputError, RequestError
+from tamis.evaluation.comparison import compare_runs
 from tamis.evaluation.metrics import measure
 from tamis.files import sha256, write_json
-from tamis.run_reading import read_run
+from tamis.run_reading import distinct_names, read_run, scored_runs
 
 Make = Callable[..., dict[str, Any]]
 
@@ -132,6 +134,38 @@ def test_scores_of_other_classes_are_refused(copy: Path) -> None:
     place = table.column_names.index("class")
     rewrite(copy, table.set_column(place, "class", pa.array(["other"] * len(table))))
     assert "has events of the classes other" in refusal(copy)
+
+
+def test_runs_of_the_same_events_are_compared(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    other = {**run.config.model_dump(by_alias=True), "features": ["y"], "weights": {"balance": {"sig": 3.0}}}
+    second = folder.with_name("second")
+    tamis.write_run(tamis.train(parse_config(other)), second)
+    read = [read_run(folder), read_run(second)]
+    found = compare_runs(scored_runs(read), np.random.default_rng(1))
+    assert found.events == len(read[0].scores)
+    assert [row.name for row in found.runs] == ["first", "second"]
+    assert found.runs[0].metrics["physics"].loss == pytest.approx(read[0].metrics["test"]["loss"], rel=1e-9)
+    assert found.pairs[0].better == "first"  # y tells nothing
+    assert "second has other training factors" in found.notes[0]
+    rows = [row.path for row in configuration_differences([each.config for each in read])]
+    assert rows == ["features[x]", "weights.balance"]
+
+
+def test_runs_of_other_events_are_refused(finished: tuple[tamis.Run, Path]) -> None:
+    run, folder = finished
+    other = {**run.config.model_dump(by_alias=True), "split": {"seed": 5}}
+    third = folder.with_name("third")
+    tamis.write_run(tamis.train(parse_config(other)), third)
+    with pytest.raises(RequestError, match="third: its test events are others"):
+        compare_runs(scored_runs([read_run(folder), read_run(third)]), np.random.default_rng(1))
+
+
+def test_folders_of_one_name_are_told_apart_by_their_path() -> None:
+    folders = [Path("/a/x/run"), Path("/b/x/run"), Path("/b/y/other")]
+    assert distinct_names(folders) == ("a/x/run", "b/x/run", "b/y/other")
+    with pytest.raises(RequestError, match="a run is given twice"):
+        distinct_names([Path("/a/run"), Path("/a/run")])
 
 
 def test_no_events_are_no_events(copy: Path) -> None:

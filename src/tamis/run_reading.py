@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Config, parse_config
-from tamis.errors import InputError, Problem
+from tamis.errors import InputError, Problem, RequestError
+from tamis.evaluation.same_events import ScoredRun
 from tamis.evaluation.scored import ScoredEvents
 from tamis.files import sha256
 
@@ -113,6 +114,35 @@ def read_run(folder: Path | str) -> FinishedRun:
         ledger=found["events.json"],
         provenance=provenance,
     )
+
+
+def scored_runs(runs: Sequence[FinishedRun]) -> tuple[ScoredRun, ...]:
+    """Give what a comparison of runs takes, each run with a name of its own.
+
+    Args:
+        runs: as they were read. Folders of the same name are called by as much of their path as tells them apart.
+
+    Raises:
+        RequestError: a folder is given twice.
+    """
+    names = distinct_names([run.folder for run in runs])
+    return tuple(ScoredRun(name, run.class_names, run.scores) for name, run in zip(names, runs, strict=True))
+
+
+def distinct_names(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Call folders by their last parts, as many as it takes for the names to differ.
+
+    Raises:
+        RequestError: a folder is given twice.
+
+    >>> distinct_names([Path("/runs/old/demo"), Path("/runs/new/demo")])
+    ('old/demo', 'new/demo')
+    """
+    for parts in range(1, max((len(folder.parts) for folder in folders), default=1) + 1):
+        names = tuple("/".join(folder.parts[-parts:]) for folder in folders)
+        if len(set(names)) == len(names):
+            return names
+    raise RequestError(f"a run is given twice: {', '.join(map(str, folders))}; give each once")
 
 
 def _refused(path: Path, message: str) -> InputError:
