@@ -17,7 +17,16 @@ from tamis.config.document import read_document
 from tamis.pipeline import train
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("layers", "training", "preprocessing", "symmetries", "ensembles", "weights", "baselines")
+PAGES = (
+    "layers",
+    "training",
+    "preprocessing",
+    "symmetries",
+    "ensembles",
+    "weights",
+    "baselines",
+    "evaluation",
+)
 _FENCE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EVENTS = 400
 

@@ -212,7 +212,7 @@ TOYS = 1000
 def test_intervals_cover_and_equal_runs_are_hardly_ever_told_apart(signed: bool) -> None:
     inside, better = np.zeros(8), 0
     for toy in range(TOYS):
-        given = runs({"a": 0.7, "b": 0.7}, number=400, seed=toy, signed=signed)
+        given = runs({"a": 0.7, "b": 0.7}, number=800, seed=toy, signed=signed)
         found = compared(*given, seed=toy, bootstraps=200).pairs[0]
         # both are equally good, so that the true differences are zero
         inside += [each.interval[0] <= 0 <= each.interval[1] for each in found.differences]
@@ -234,7 +234,7 @@ def test_intervals_cover_a_difference_that_is_there() -> None:
         truth += list(np.subtract(second.auc, first.auc))
     inside = np.zeros(8)
     for toy in range(TOYS):
-        given = runs({"a": 0.8, "b": 0.2}, number=400, seed=toy)
+        given = runs({"a": 0.8, "b": 0.2}, number=800, seed=toy)
         found = compared(*given, seed=toy, bootstraps=200).pairs[0]
         inside += [
             each.interval[0] <= true <= each.interval[1]

@@ -56,23 +56,23 @@ def watching() -> Iterator[Watch]:
 
 def _live(progress: Progress) -> Watch:
     tasks: dict[str, TaskID] = {}
+    reached: dict[int, int] = {}
 
     def stage(name: str) -> None:
         if tasks:
             last = progress.tasks[-1]
             progress.update(last.id, total=last.total or 1, completed=last.total or 1)
         tasks[name] = progress.add_task(name, total=None, note="")
+        reached.clear()
 
     def read(total: int, done: int) -> None:
         progress.update(tasks["reading"], total=total, advance=done, note=f"{total:,} entries")
-
-    reached: dict[int, int] = {}
 
     def epoch(member: int, members: int, result: Epoch) -> None:
         reached[member] = result.number
         of = f"network {member + 1}/{members}  " if members > 1 else ""
         progress.update(
-            tasks["training"],
+            progress.tasks[-1].id,
             total=result.planned * members,
             completed=sum(reached.values()),
             note=of + _note(result),

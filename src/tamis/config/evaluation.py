@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from tamis.config.fields import ExpressionText, Fraction, Positive, Section
+from tamis.config.fields import ExpressionText, Fraction, Name, Positive, Section
 from tamis.config.wording import describe, suggest
 
 
@@ -69,6 +69,25 @@ class Luminosity(Section):
 Baseline = Literal["xgboost", "logistic", "cuts"]
 
 
+def _all_or_named(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    raise ValueError(f"expected true, false or a list of features, found {describe(value)}")
+
+
+def _kind_of_features(value: object) -> str:
+    return "bool" if isinstance(value, bool) else "names"
+
+
+Features = Annotated[
+    Annotated[bool, Tag("bool")] | Annotated[tuple[Name, ...], Tag("names")],
+    Discriminator(_kind_of_features),
+    BeforeValidator(_all_or_named, json_schema_input_type=bool | tuple[Name, ...]),
+]
+
+
 class Evaluation(Section):
     """What the results quote."""
 
@@ -90,4 +109,9 @@ class Evaluation(Section):
         (),
         strict=False,
         description="classifiers of other kinds to train on the same events and compare with",
+    )
+    leave_out: Features = Field(
+        False,
+        description="whether the network is trained again without each feature, or the features for which it is; one "
+        "training for each, and for each group of correlated features",
     )

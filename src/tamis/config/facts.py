@@ -47,6 +47,7 @@ def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
         *_check_log_densities(values),
         *_check_baselines(values),
         *_check_logarithm(values),
+        *_check_left_out(values),
         *_check_flatten(values),
         *_check_first_layer(values),
         *_check_outputs(values),
@@ -173,6 +174,11 @@ def _check_logarithm(values: Mapping[str, object]) -> Iterator[Finding]:
     yield from _check_features(
         values, _named(("preprocessing", "logarithm"), _mapping(values.get("preprocessing")).get("logarithm"))
     )
+
+
+def _check_left_out(values: Mapping[str, object]) -> Iterator[Finding]:
+    named = _named(("evaluation", "leave_out"), _mapping(values.get("evaluation")).get("leave_out"))
+    yield from _check_features(values, named)
 
 
 def _check_first_layer(values: Mapping[str, object]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.calibration import Calibration, judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
-from tamis.evaluation.importance import Importance
+from tamis.evaluation.importance import Change, Importance
 from tamis.evaluation.inputs import Inputs
 from tamis.evaluation.limit import (
     DistanceToLimit,
@@ -118,6 +118,8 @@ class Evaluation:
             no positive sum of weights.
         inputs: what the features look like; None where nobody looked.
         negative_weights: what they do to the numbers of the test events; None where there are none.
+        retrained: what is lost by training again with all features, from other random numbers: the measure of what is
+            lost without some of them; None where that was not asked for.
     """
 
     class_names: tuple[str, ...]
@@ -138,6 +140,7 @@ class Evaluation:
     cut_tables: tuple[CutTable, ...]
     inputs: Inputs | None = None
     negative_weights: NegativeWeights | None = None
+    retrained: Change | None = None
 
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
@@ -159,6 +162,7 @@ class Evaluation:
         }
         numbers["calibration"] = None if self.calibration is None else self.calibration.to_dict(names)
         numbers["importance"] = [each.to_dict(names) for each in self.importance]
+        numbers["retrained"] = None if self.retrained is None else self.retrained.to_dict(names)
         numbers["sculpting"] = self._sculpting()
         numbers["inputs"] = None if self.inputs is None else self.inputs.to_dict()
         negative = self.negative_weights

@@ -70,7 +70,7 @@ def fit(
     symmetries = settle_symmetries(config, prepared.events)
     transforms = {fold: learn_preprocessing(config, prepared.weighed, fold) for fold in numbers}
     begins = [
-        partial(_begin, config, prepared.weighed, transforms[fold], symmetries, fold, seed, choices)
+        partial(begin_member, config, prepared.weighed, transforms[fold], symmetries, fold, seed, choices)
         for (fold, _), seed in zip(planned, seeds, strict=True)
     ]
     trained = train_members(
@@ -100,7 +100,7 @@ def seed_of(seed: int, member: int) -> int:
     return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
 
 
-def _begin(
+def begin_member(
     config: Config,
     weighed: WeighedEvents,
     preprocessing: Preprocessing,
@@ -110,7 +110,21 @@ def _begin(
     choices: Choices | None,
     device: int | None,
 ) -> Generator[Epoch, None, Trained]:
-    """Begin the training of one network."""
+    """Begin the training of one network.
+
+    Args:
+        config: the configuration.
+        weighed: all events.
+        preprocessing: what happens to the features before the network.
+        symmetries: with the ranges that the training events have.
+        fold: the fold that the network never sees.
+        seed: of this network.
+        choices: a loss and an optimizer of the user's own.
+        device: number of the device; None for as many as pay.
+
+    Returns:
+        A generator of epochs, whose value is the trained network.
+    """
     import jax
 
     from tamis.network.network import build_network

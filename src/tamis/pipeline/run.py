@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tamis.classifier import Classifier
@@ -19,6 +19,7 @@ from tamis.evaluation.evaluation import Evaluation
 from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
 from tamis.pipeline.fitting import fit
 from tamis.pipeline.judging import ScoredPart, evaluate, score, weigh_features
+from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, with_left_out
 from tamis.pipeline.preparation import Prepared, prepare
 from tamis.pipeline.watch import Watch
 
@@ -149,7 +150,7 @@ def train(config: Config, watch: Watch | None = None, *, choices: Choices | None
 
     Raises:
         InputError: the files do not hold what the configuration asks for.
-        TrainingError: the training diverged.
+        TrainingError: the training diverged, or one without some features, where these are asked for.
     """
     watch = watch or Watch()
     clock = _Clock(watch)
@@ -168,7 +169,30 @@ def train(config: Config, watch: Watch | None = None, *, choices: Choices | None
         importance = weigh_features(config, classifier, prepared, parts[PARTS[TEST]])
         evaluation = evaluate(config, prepared, parts, importance)
         baselines = judge_baselines(config, prepared, trained, parts[PARTS[TEST]])
+    evaluation = _leave_out(config, prepared, classifier, parts[PARTS[TEST]], evaluation, clock, choices)
     return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds, baselines)
+
+
+def _leave_out(
+    config: Config,
+    prepared: Prepared,
+    classifier: Classifier,
+    test: ScoredPart,
+    evaluation: Evaluation,
+    clock: _Clock,
+    choices: Choices | None,
+) -> Evaluation:
+    """Add what is lost without features, where the configuration asks for it."""
+    groups = groups_to_leave_out(config.evaluation.leave_out, evaluation.importance)
+    if not groups:
+        return evaluation
+    with clock("leaving features out"):
+        found = leave_out(config, prepared, classifier, test, groups, watch=clock.watch, choices=choices)
+    return replace(
+        evaluation,
+        importance=with_left_out(evaluation.importance, found),
+        retrained=None if found is None else found.nothing,
+    )
 
 
 class _Clock:
