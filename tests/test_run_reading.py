@@ -152,15 +152,6 @@ def test_runs_of_the_same_events_are_compared(finished: tuple[tamis.Run, Path]) 
     assert rows == ["features[x]", "weights.balance"]
 
 
-def test_runs_of_other_events_are_refused(finished: tuple[tamis.Run, Path]) -> None:
-    run, folder = finished
-    other = {**run.config.model_dump(by_alias=True), "split": {"seed": 5}}
-    third = folder.with_name("third")
-    tamis.write_run(tamis.train(parse_config(other)), third)
-    with pytest.raises(RequestError, match="third: its test events are others"):
-        compare_runs(scored_runs([read_run(folder), read_run(third)]), np.random.default_rng(1))
-
-
 def test_folders_of_one_name_are_told_apart_by_their_path() -> None:
     folders = [Path("/a/x/run"), Path("/b/x/run"), Path("/b/y/other")]
     assert distinct_names(folders) == ("a/x/run", "b/x/run", "b/y/other")
