@@ -11,9 +11,11 @@ from tamis.report.blocks import Table, Text
 from tamis.report.numbers import minus
 
 
-def metrics(interval: tuple[float, float] | None = (0.01, 0.03), **changes: Any) -> dict[str, Any]:
+def metrics(
+    interval: tuple[float, float] | None = (0.01, 0.03), difference: float = 0.02, **changes: Any
+) -> dict[str, Any]:
     signal = {
-        "auc": 0.9, "interval": (0.89, 0.91), "difference": 0.02, "difference_interval": interval,
+        "auc": 0.9, "interval": (0.89, 0.91), "difference": difference, "difference_interval": interval,
     }  # fmt: skip
     loss = {"loss": 0.4, "intervals": {"loss": (0.38, 0.42)}}
     box = {
@@ -68,12 +70,23 @@ def test_tables_hold_differences_and_cuts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "light"),
-    [((0.01, 0.03), "good"), ((-0.03, -0.01), "look"), ((-0.01, 0.01), "info"), (None, "info")],
+    ("difference", "half", "light"),
+    [
+        (0.02, 0.009, "good"),
+        (0.02, 0.011, "info"),  # more than one standard deviation, less than two
+        (0.02, 0.03, "info"),
+        (-0.02, 0.009, "look"),
+        (-0.02, 0.011, "info"),
+    ],
 )
-def test_a_better_baseline_is_worth_a_look(interval: tuple[float, float] | None, light: str) -> None:
-    first, _ = baselines_findings(metrics(interval))
+def test_a_better_baseline_is_worth_a_look(difference: float, half: float, light: str) -> None:
+    first, _ = baselines_findings(metrics((difference - half, difference + half), difference))
     assert first.light == light
+
+
+def test_without_an_interval_nothing_is_judged() -> None:
+    first, _ = baselines_findings(metrics(None))
+    assert first.light == "info"
 
 
 def test_runs_without_baselines_say_nothing() -> None:

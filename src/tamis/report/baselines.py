@@ -19,7 +19,7 @@ def baselines_section(metrics: Numbers) -> list[Block]:
     notes = [f"{name}: {note}." for name, each in baselines.items() for note in each["notes"]]
     boxes = [box for each in baselines.values() for box in each["boxes"] or ()]
     text = (
-        "Other classifiers, trained on the same events with the same weights and not tuned. Differences are network "
+        "Other classifiers, trained on the same events and not tuned. Differences are network "
         f"minus baseline on the same test events, with paired 68.3% intervals. {' '.join(notes)}"
     )
     return [Text(text.strip()), _results(baselines), *([_boxes(boxes)] if boxes else [])]
@@ -30,7 +30,8 @@ def baselines_findings(metrics: Numbers) -> Iterator[Finding]:
     for name, each in metrics.get("baselines", {}).items():
         signal = each["signal"]
         value, interval = with_interval(signal["difference"], signal["difference_interval"], signed=True)
-        low, high = signal["difference_interval"] or (-1.0, 1.0)
+        # one standard deviation is no verdict: zero must lie outside of twice the interval
+        low, high = (2 * edge - signal["difference"] for edge in signal["difference_interval"] or (-1.0, 1.0))
         said = f"network minus baseline in the AUC of the signal: {value} {interval}"
         if high < 0:
             yield Finding("look", f"Baseline {name}", f"It is better than the network: {said}.")
