@@ -18,6 +18,7 @@ from tamis.evaluation.resampling import (
     permuted_labels,
     poisson_counts,
 )
+from tamis.evaluation.roc import background_rejection, roc_curves
 
 
 def events(seed: int, number: int, classes: int = 3, *, ties: bool = False, signed: bool = True):
@@ -38,7 +39,8 @@ def test_each_choice_is_measured_as_if_it_were_alone(seed: int, number: int, tie
     scores, class_index, weight = events(seed, number, ties=ties)
     times = poisson_counts(5, number, np.random.default_rng(seed))
     times[:, :6] += 1
-    found = Resampler(scores, class_index, weight).measure(times)
+    points = (0.3, 0.9)
+    found = Resampler(scores, class_index, weight, points).measure(times)
     for number_of_choice, counts in enumerate(times):
         repeated = np.repeat(np.arange(number), counts)
         alone = measure(scores[repeated], class_index[repeated], weight[repeated])
@@ -46,6 +48,11 @@ def test_each_choice_is_measured_as_if_it_were_alone(seed: int, number: int, tie
         assert found.accuracy[number_of_choice] == pytest.approx(alone.accuracy, rel=1e-9)
         areas = [np.nan if area is None else area for area in alone.auc]
         np.testing.assert_allclose(found.auc[number_of_choice], areas, rtol=1e-9)
+        curves = roc_curves(scores[repeated], class_index[repeated], weight[repeated])
+        for curve, kept in zip(curves, found.kept[number_of_choice], strict=True):
+            if curve is not None:
+                expected = [point.background_efficiency for point in background_rejection(curve, points)]
+                np.testing.assert_allclose(kept, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_an_area_without_events_is_not_defined() -> None:
@@ -103,16 +110,23 @@ def gaussian(rng: np.random.Generator, number: int, weights: str):
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
 def test_intervals_cover_the_truth(weights: str) -> None:
-    many = Resampler(*gaussian(np.random.default_rng(0), 2_000_000, "unit"))
-    truth = many.measure(np.ones((1, len(many)), np.uint8)).stacked()[0, :3]
+    many = Resampler(*gaussian(np.random.default_rng(0), 2_000_000, "unit"), (0.6,))
+    quantities = (
+        0,
+        1,
+        2,
+        5,
+    )  # loss, accuracy, the first area, and what the signal score keeps of the background
+    truth = many.measure(np.ones((1, len(many)), np.uint8)).stacked()[0]
     assert truth[2] == pytest.approx(stats.norm.cdf(1.5 / np.sqrt(2)), abs=1e-3)
-    covered, toys = np.zeros(3), 1000
+    assert truth[5] == pytest.approx(stats.norm.sf(1.5 + stats.norm.isf(0.6)), abs=1e-3)
+    covered, toys = np.zeros(4), 1000
     for toy in range(toys):
         rng = np.random.default_rng((toy, 7))
-        replicas = bootstrap(Resampler(*gaussian(rng, 500, weights)), 100, rng).stacked()
-        for number in range(3):
+        replicas = bootstrap(Resampler(*gaussian(rng, 500, weights), (0.6,)), 100, rng).stacked()
+        for place, number in enumerate(quantities):
             low, high = interval(replicas[:, number])
-            covered[number] += low <= truth[number] <= high
+            covered[place] += low <= truth[number] <= high
     assert (np.abs(covered / toys - 0.683) < 0.044).all(), covered / toys
 
 

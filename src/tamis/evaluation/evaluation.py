@@ -81,11 +81,13 @@ class Intervals:
         loss: of the loss.
         accuracy: of the accuracy.
         auc: of the area under the curve, for each class.
+        kept: of what is kept of the other classes at each working point, for each class.
     """
 
     loss: tuple[float, float] | None
     accuracy: tuple[float, float] | None
     auc: tuple[tuple[float, float] | None, ...]
+    kept: tuple[tuple[tuple[float, float] | None, ...], ...] = ()
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Give the intervals as `metrics.json` holds them."""
@@ -157,7 +159,7 @@ class Evaluation:
         numbers["test"]["balanced"]["intervals"] = self.intervals["balanced"].to_dict(names)
         numbers["overtraining"] = self._overtraining()
         numbers["working_points"] = {
-            name: None if points is None else [_finite(vars(point)) for point in points]
+            name: None if points is None else [_written(point) for point in points]
             for name, points in zip(names, self.working_points, strict=True)
         }
         numbers["calibration"] = None if self.calibration is None else self.calibration.to_dict(names)
@@ -207,9 +209,9 @@ class Evaluation:
         }
 
 
-def _finite(point: Mapping[str, float | None]) -> dict[str, float | None]:
+def _written(point: WorkingPoint) -> dict[str, Any]:
     """Write the threshold that nothing passes as null: JSON has no infinity."""
-    return {key: None if value is None or not np.isfinite(value) else value for key, value in point.items()}
+    return {**vars(point), "threshold": point.threshold if np.isfinite(point.threshold) else None}
 
 
 def evaluate_classifier(
@@ -245,7 +247,8 @@ def evaluate_classifier(
     limit = _limit(test, class_names) if densities else None
     cuts, sculpting = _sculpting(test, plan, class_names, working_points, generator)
     references = {} if densities else _references(test, class_names)
-    points = tuple(None if curve is None else background_rejection(curve, working_points) for curve in curves)
+    physics = bootstrap_intervals(test, test.weight, generator, working_points)
+    points = _working_points(curves, working_points, physics)
     nothing = np.zeros(len(class_names))
     expected = {
         name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
@@ -273,7 +276,7 @@ def evaluate_classifier(
         if left_out is not None
         else judge_overtraining(learned, unseen, class_names, generator=generator),
         intervals={
-            "physics": bootstrap_intervals(test, test.weight, generator),
+            "physics": physics,
             "balanced": bootstrap_intervals(test, test.learned_weight, generator),
         },
         calibration=judge_calibration(parts["validation"], test),
@@ -362,18 +365,42 @@ def _expected(
     return replace(events, weight=events.weight * scale[events.class_index])
 
 
-def bootstrap_intervals(events: ScoredEvents, weight: Float64, generator: np.random.Generator) -> Intervals:
+def bootstrap_intervals(
+    events: ScoredEvents,
+    weight: Float64,
+    generator: np.random.Generator,
+    working_points: Sequence[float] = (),
+) -> Intervals:
     """Give the bootstrap intervals of what is quoted of some events.
 
     Args:
         events: with their scores.
         weight: of each event, [n].
         generator: where the random numbers come from.
+        working_points: signal efficiencies at which is measured what is kept of the other classes.
     """
-    resampler = Resampler(events.scores, events.class_index, weight)
+    resampler = Resampler(events.scores, events.class_index, weight, working_points)
     found = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
     return Intervals(
-        interval(found.loss), interval(found.accuracy), tuple(interval(area) for area in found.auc.T)
+        interval(found.loss),
+        interval(found.accuracy),
+        tuple(interval(area) for area in found.auc.T),
+        tuple(tuple(interval(point) for point in of_class.T) for of_class in found.kept.swapaxes(0, 1)),
+    )
+
+
+def _working_points(
+    curves: Sequence[RocCurve | None], working_points: Sequence[float], intervals: Intervals
+) -> tuple[tuple[WorkingPoint, ...] | None, ...]:
+    """Find the cuts of each class's score, with the intervals of what they keep."""
+    return tuple(
+        None
+        if curve is None
+        else tuple(
+            point if between is None else point.between(*between)
+            for point, between in zip(background_rejection(curve, working_points), kept, strict=True)
+        )
+        for curve, kept in zip(curves, intervals.kept, strict=True)
     )
 
 

@@ -30,15 +30,19 @@ class Quantities:
         loss: weighted mean of -log(score of the true class), [choices].
         accuracy: [choices].
         auc: of each class against the others, [choices, n_classes]; NaN where it is not defined.
+        kept: fraction of the other classes that is kept at the signal efficiencies of the resampler,
+            [choices, n_classes, points].
     """
 
     loss: Float64
     accuracy: Float64
     auc: Float64
+    kept: Float64
 
     def stacked(self) -> Float64:
-        """Give everything in one array, [choices, 2 + n_classes]: loss, accuracy, areas."""
-        return np.column_stack([self.loss, self.accuracy, self.auc])
+        """Give everything in one array, [choices, 2 + n_classes (1 + points)]: loss, accuracy, areas, what is kept."""
+        kept = self.kept.reshape(len(self.kept), -1)
+        return np.column_stack([self.loss, self.accuracy, self.auc, kept])
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class _Curve:
         below: for each signal event the number of background events with a lower score, [n_signal].
         equals: places in the signal of those that share their score with background, [n_equals].
         up_to: for these the number of background events with a lower or the same score, [n_equals].
+        cuts: places in the signal where a cut can lie: the first of each score, falling, [n_cuts].
     """
 
     signal: NDArray[np.intp]
@@ -62,6 +67,7 @@ class _Curve:
     below: NDArray[np.intp]
     equals: NDArray[np.intp]
     up_to: NDArray[np.intp]
+    cuts: NDArray[np.intp]
 
 
 class Resampler:
@@ -73,6 +79,7 @@ class Resampler:
         scores: [n_events, n_classes].
         class_index: the true class, [n_events].
         weight: signed weight, [n_events].
+        working_points: signal efficiencies at which is measured what each score keeps of the other classes.
 
     Raises:
         TamisError: the arrays do not fit together, or the weights have no positive sum.
@@ -83,7 +90,13 @@ class Resampler:
         [0.75, 1.0]
     """
 
-    def __init__(self, scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> None:
+    def __init__(
+        self,
+        scores: ArrayLike,
+        class_index: ArrayLike,
+        weight: ArrayLike,
+        working_points: Sequence[float] = (),
+    ) -> None:
         """Sort the events by each score."""
         probabilities = probabilities_of(scores)
         weights = weights_of(weight, len(probabilities))
@@ -92,6 +105,7 @@ class Resampler:
         rows = np.arange(len(weights))
         loss = -np.log(np.maximum(probabilities[rows, classes], SMALLEST_SCORE))
         right = chosen_shares(probabilities)[rows, classes]
+        self.working_points = tuple(working_points)
         self._sums = np.column_stack([weights, weights * loss, weights * right])
         self._curves = tuple(
             _sorted(column, classes == index, weights) for index, column in enumerate(probabilities.T)
@@ -100,6 +114,11 @@ class Resampler:
     def __len__(self) -> int:
         """Give the number of events."""
         return len(self._sums)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self._curves)
 
     def measure(self, times: Times) -> Quantities:
         """Compute the numbers of some choices, which should be few enough to be in memory.
@@ -110,8 +129,13 @@ class Resampler:
         total, loss, right = (times.astype(np.float64) @ self._sums).T
         total = np.where(total > 0, total, np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
-            areas = np.column_stack([_areas(times, curve) for curve in self._curves])
-            return Quantities(loss / total, right / total, areas)
+            curves = np.array(
+                [
+                    [_area_and_kept(each, curve, self.working_points) for curve in self._curves]
+                    for each in times
+                ]
+            )
+            return Quantities(loss / total, right / total, curves[:, :, 0], curves[:, :, 1:])
 
 
 def _sorted(score: Float64, signal: NDArray[np.bool_], weight: Float64) -> _Curve:
@@ -120,15 +144,12 @@ def _sorted(score: Float64, signal: NDArray[np.bool_], weight: Float64) -> _Curv
     below = np.searchsorted(score[second], score[first], side="left")
     up_to = np.searchsorted(score[second], score[first], side="right")
     equals = np.flatnonzero(up_to != below)
-    return _Curve(first, weight[first], second, weight[second], below, equals, up_to[equals])
+    cuts = np.flatnonzero(np.diff(score[first], prepend=-np.inf))[::-1]
+    return _Curve(first, weight[first], second, weight[second], below, equals, up_to[equals], cuts)
 
 
-def _areas(times: Times, curve: _Curve) -> Float64:
-    """Give the weighted share of pairs in which the signal has the higher score, [choices]."""
-    return np.array([_area(each, curve) for each in times])
-
-
-def _area(times: Times, curve: _Curve) -> float:
+def _area_and_kept(times: Times, curve: _Curve, working_points: Sequence[float]) -> list[float]:
+    """Give the weighted share of pairs in which the signal has the higher score, and what is kept at the points."""
     background = np.zeros(len(curve.background) + 1)
     np.cumsum(times[curve.background] * curve.background_weight, out=background[1:])
     below = background[curve.below]
@@ -136,7 +157,14 @@ def _area(times: Times, curve: _Curve) -> float:
     below[curve.equals] += (background[curve.up_to] - below[curve.equals]) / 2
     signal = times[curve.signal] * curve.signal_weight
     sums = float(signal.sum()), float(background[-1])
-    return float(signal @ below) / (sums[0] * sums[1]) if min(sums) > 0 else np.nan
+    if min(sums) <= 0:
+        return [np.nan] * (1 + len(working_points))
+    area = float(signal @ below) / (sums[0] * sums[1])
+    if not working_points:
+        return [area]
+    passed = np.cumsum(signal[::-1])[len(signal) - 1 - curve.cuts] / sums[0]
+    chosen = [curve.cuts[np.argmax(passed >= point - 1e-12)] for point in working_points]
+    return [area, *(float(1 - background[curve.below[cut]] / sums[1]) for cut in chosen)]
 
 
 def blocks(choices: int, events: int) -> list[int]:
@@ -210,7 +238,9 @@ def bootstrap(
         return resampler.measure(poisson_counts(number, int(units.max()) + 1, own)[:, units]).stacked()
 
     found = in_blocks(work, choices, len(resampler), generator)
-    return Quantities(found[:, 0], found[:, 1], found[:, 2:])
+    classes = resampler.classes
+    kept = found[:, 2 + classes :].reshape(len(found), classes, len(resampler.working_points))
+    return Quantities(found[:, 0], found[:, 1], found[:, 2 : 2 + classes], kept)
 
 
 def interval(replicas: ArrayLike, coverage: float = 0.683) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +56,9 @@ class WorkingPoint:
         background_efficiency: share of the background that passes.
         background_rejection: 1 / background efficiency; None where no background passes, or where its
             signed weights sum to less than nothing.
+        background_efficiency_interval: 68.3% bootstrap interval, with a new cut in each sample; None where it is not
+            measured.
+        background_rejection_interval: the same for the rejection; None where no background may be left.
     """
 
     target: float
@@ -63,6 +66,19 @@ class WorkingPoint:
     signal_efficiency: float
     background_efficiency: float
     background_rejection: float | None
+    background_efficiency_interval: tuple[float, float] | None = None
+    background_rejection_interval: tuple[float, float] | None = None
+
+    def between(self, low: float, high: float) -> WorkingPoint:
+        """Add the interval of the background efficiency.
+
+        >>> WorkingPoint(0.5, 0.9, 0.5, 0.02, 50.0).between(0.01, 0.04).background_rejection_interval
+        (25.0, 100.0)
+        """
+        rejection = (1 / high, 1 / low) if low > 0 else None
+        return replace(
+            self, background_efficiency_interval=(low, high), background_rejection_interval=rejection
+        )
 
 
 def roc_curve(
