@@ -20,6 +20,7 @@ from tamis.evaluation.significance import (
     fill_bins,
     fill_categories,
     scan_cuts,
+    significance_interval,
     together,
 )
 
@@ -172,15 +173,15 @@ def test_categories_hold_every_event_once() -> None:
 
 
 def test_bins_without_a_common_uncertainty_add_in_squares() -> None:
-    counts = [Counts(s, b, 0.0, 100.0, None) for s, b in ((30.0, 100.0), (5.0, 400.0), (3.0, 0.0))]
+    counts = [Counts(s, b, 0.0, 0.0, 100.0, None) for s, b in ((30.0, 100.0), (5.0, 400.0), (3.0, 0.0))]
     alone = [float(asimov_significance(each.signal, each.background)) for each in counts[:2]]
     assert together(counts) == pytest.approx(np.hypot(*alone))
     assert together([]) == 0.0
 
 
 def test_a_score_that_tells_nothing_gains_nothing_from_bins() -> None:
-    whole = Counts(100.0, 10_000.0, 0.0, 1e6, None)
-    tenth = Counts(10.0, 1000.0, 0.0, 1e5, None)
+    whole = Counts(100.0, 10_000.0, 0.0, 0.0, 1e6, None)
+    tenth = Counts(10.0, 1000.0, 0.0, 0.0, 1e5, None)
     one, ten = together([whole], 0.1), together([tenth] * 10, 0.1)
     assert ten == pytest.approx(one, rel=0.02)
     assert one == pytest.approx(float(asimov_significance(100.0, 10_000.0, 1000.0)), rel=0.02)
@@ -188,7 +189,7 @@ def test_a_score_that_tells_nothing_gains_nothing_from_bins() -> None:
     found = judge_search(*[
         ScoredEvents(np.stack([1 - score, score], axis=1), np.arange(20_000) % 2, np.tile([1.0, 0.01], 10_000), ones)
         for score in rng.random((2, 20_000))
-    ], [1], Requirements(relative=0.1))  # fmt: skip
+    ], [1], Requirements(relative=0.1), generator=rng)  # fmt: skip
     assert found.binning.significance < 0.2
 
 
@@ -197,10 +198,46 @@ def test_ten_events_of_a_tenth_are_one_expected_event() -> None:
     events = ScoredEvents(
         np.array([[0.6, 0.4]] * 11), np.array([0] * 10 + [1]), np.full(11, 0.1), np.ones(11)
     )
-    assert judge_search(events, events, [1]).binning.edges == (0.0, 1.0)
+    assert judge_search(events, events, [1], generator=np.random.default_rng(0)).binning.edges == (0.0, 1.0)
 
 
 def test_a_small_uncertainty_of_a_large_background_counts() -> None:
     for uncertainty in (9e5, 1.01e6):
         expected = 1e5 / np.sqrt(1e10 + uncertainty**2)
         assert asimov_significance(1e5, 1e10, uncertainty) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("relative", [0.0, 0.1])
+@pytest.mark.parametrize("signed", [False, True])
+def test_intervals_of_significances_cover_the_truth(relative: float, signed: bool) -> None:
+    """1000 finite simulations of known yields: bins of 60, 40, 12 background and 6, 10, 8 signal events."""
+    yields = {"signal": (6.0, 10.0, 8.0), "background": (60.0, 40.0, 12.0)}
+    exact = [Counts(s, b, 0.0, 0.0, 1e9, None) for s, b in zip(*yields.values(), strict=True)]
+    covered, toys = 0, 1000
+    for toy in range(toys):
+        rng = np.random.default_rng((toy, 11))
+        bins = []
+        for s, b in zip(*yields.values(), strict=True):
+            sums = []
+            # an event stands for a twentieth of one, a tenth of them for minus that
+            for expected in (s, b):
+                size, negative = 0.05, 0.1 if signed else 0.0
+                number = rng.poisson(expected / size / (1 - 2 * negative))
+                signs = np.where(rng.random(number) < negative, -1, 1)
+                sums.append((signs.sum() * size, np.sqrt(number) * size))
+            (signal, signal_error), (background, error) = sums
+            bins.append(Counts(signal, background, error, signal_error, 1e3, None))
+        found = significance_interval(bins, relative, generator=rng, draws=400)
+        # the bins of the simulation know their background a little less than exactly
+        with_error = [
+            Counts(each.signal, each.background, seen.background_error, 0.0, 1e9, None)
+            for each, seen in zip(exact, bins, strict=True)
+        ]
+        covered += found[0] <= together(with_error, relative) <= found[1]
+    assert abs(covered / toys - 0.683) < 0.044, covered / toys
+
+
+def test_without_background_there_is_no_interval() -> None:
+    rng = np.random.default_rng(1)
+    assert significance_interval([], generator=rng) is None
+    assert significance_interval([Counts(1.0, 0.0, 0.0, 0.1, 0.0, None)], generator=rng) is None

@@ -63,7 +63,7 @@ def counts_of(yields: Yields) -> list[Counts]:
     numbers, errors = np.array(yields.numbers), np.array(yields.errors)
     background, spread = numbers[:-1].sum(axis=0), np.sqrt((errors[:-1] ** 2).sum(axis=0))
     return [
-        Counts(s, b, e, 1e6, None)
+        Counts(s, b, e, 0.0, 1e6, None)
         for s, b, e in zip(*(x.tolist() for x in (numbers[-1], background, spread)), strict=True)
     ]
 

@@ -254,11 +254,11 @@ def evaluate_classifier(
         name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
         for name in ("validation", "test")
     }
-    search = _search(expected, plan, len(class_names))
+    search = _search(expected, plan, len(class_names), generator)
     without = search
     if (test.weight < 0).any():
         positive = {name: events and without_negative(events) for name, events in expected.items()}
-        without = _search(positive, plan, len(class_names))
+        without = _search(positive, plan, len(class_names), generator)
     return Evaluation(
         class_names=tuple(class_names),
         parts={name: measure_part(events) for name, events in parts.items()},
@@ -337,12 +337,24 @@ def _sculpting(
     return cuts, found
 
 
-def _search(expected: Mapping[str, ScoredEvents | None], plan: SearchPlan, classes: int) -> Search | None:
+def _search(
+    expected: Mapping[str, ScoredEvents | None],
+    plan: SearchPlan,
+    classes: int,
+    generator: np.random.Generator,
+) -> Search | None:
     chosen, counted = expected["validation"], expected["test"]
     if chosen is None or counted is None or not 0 < len(plan.signal) < classes:
         return None
     requirements = Requirements(relative=plan.background_uncertainty)
-    return judge_search(chosen, counted, plan.signal, requirements, events_per_weight=plan.events_per_weight)
+    return judge_search(
+        chosen,
+        counted,
+        plan.signal,
+        requirements,
+        events_per_weight=plan.events_per_weight,
+        generator=generator,
+    )
 
 
 def _expected(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from tamis.evaluation.significance import (
     fill_categories,
     is_enough,
     scan_cuts,
+    significance_interval,
     together,
 )
 from tamis.evaluation.workspace import obstacle, pyhf_workspace
@@ -49,6 +50,8 @@ class Search:
         categories: of the highest score, with the test events.
         requirements: what cuts and bins have to keep.
         events_per_weight: expected events for a sum of weights of one.
+        intervals: 68.3% intervals of the significances of `cut`, `bins` and `categories`, from the finite simulation;
+            None where there is none.
     """
 
     signal: tuple[int, ...]
@@ -60,6 +63,7 @@ class Search:
     categories: tuple[Category, ...]
     requirements: Requirements
     events_per_weight: float
+    intervals: Mapping[str, tuple[float, float] | None]
 
     @property
     def by_categories(self) -> float:
@@ -89,7 +93,9 @@ class Search:
             "requirements": vars(self.requirements),
             "scan": self.scan.to_dict(),
             "cut": self.cut,
-            "behind_cut": None if self.behind_cut is None else vars(self.behind_cut),
+            "behind_cut": None
+            if self.behind_cut is None
+            else {**vars(self.behind_cut), "significance_interval": self.intervals["cut"]},
             "bins": self._bins(class_names),
             "without_workspace": self.without_workspace(class_names) or None,
             "categories": {
@@ -97,6 +103,7 @@ class Search:
                 for name, each in zip(class_names, self.categories, strict=True)
             },
             "significance_of_categories": self.by_categories,
+            "significance_of_categories_interval": self.intervals["categories"],
         }
 
     def _bins(self, class_names: Sequence[str]) -> dict[str, Any] | None:
@@ -112,6 +119,7 @@ class Search:
                 for each, by_class in zip(self.binning.bins, yields, strict=True)
             ],
             "significance": self.binning.significance,
+            "significance_interval": self.intervals["bins"],
         }
 
 
@@ -122,6 +130,7 @@ def judge_search(
     requirements: Requirements = USUAL,
     *,
     events_per_weight: float = 1.0,
+    generator: np.random.Generator,
 ) -> Search:
     """Choose cut and bins of the signal score on validation events, and quote them on test events.
 
@@ -133,6 +142,7 @@ def judge_search(
         signal: indices of the classes that are signal.
         requirements: what cuts and bins have to keep.
         events_per_weight: by which the weights were multiplied, for the record.
+        generator: where the random numbers of the intervals come from.
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -153,14 +163,25 @@ def judge_search(
     if is_enough(background.sum(keepdims=True), squares, requirements).all():
         binning = fill_bins(choose_bins(*chosen, replace(requirements, relative=0.0)), *counted, requirements)
         yields = bin_yields(binning.edges, counted[0], test.class_index, test.weight, test.scores.shape[1])
+    behind_cut = None if cut is None else count_above(cut, *counted, requirements)
+    categories = fill_categories(test.scores, test.class_index, test.weight, signal, requirements)
+    groups = {
+        "cut": [] if behind_cut is None else [behind_cut],
+        "bins": () if binning is None else binning.bins,
+        "categories": [each.counts for each in categories],
+    }
     return Search(
         signal=tuple(signal),
         scan=scan_cuts(*counted, requirements),
         cut=cut,
-        behind_cut=None if cut is None else count_above(cut, *counted, requirements),
+        behind_cut=behind_cut,
         binning=binning,
         yields=yields,
-        categories=fill_categories(test.scores, test.class_index, test.weight, signal, requirements),
+        categories=categories,
         requirements=requirements,
         events_per_weight=events_per_weight,
+        intervals={
+            name: significance_interval(bins, requirements.relative, generator=generator)
+            for name, bins in groups.items()
+        },
     )

@@ -75,6 +75,7 @@ class Counts:
         signal: sum of the signal's weights.
         background: sum of the background's weights.
         background_error: its standard deviation from the finite simulation, the root of the sum of squared weights.
+        signal_error: the same for the signal.
         effective: effective number of simulated background events.
         significance: Asimov significance with both uncertainties of the background; None where there is none.
     """
@@ -82,6 +83,7 @@ class Counts:
     signal: float
     background: float
     background_error: float
+    signal_error: float
     effective: float
     significance: float | None
 
@@ -336,25 +338,59 @@ def together(bins: Sequence[Counts], relative: float = 0.0) -> float:
         bins: those without background count nothing.
         relative: the common relative uncertainty r of the background.
 
-    >>> found = Counts(30.0, 100.0, 0.0, 100.0, None)
+    >>> found = Counts(30.0, 100.0, 0.0, 0.0, 100.0, None)
     >>> round(together([found]), 3), round(together([found] * 4), 3)
     (2.866, 5.732)
     """
+    s, b, error, _ = _yields(bins)
+    return float(_combined(s, b, error, relative)) if len(b) else 0.0
+
+
+def significance_interval(
+    bins: Sequence[Counts], relative: float = 0.0, *, generator: np.random.Generator, draws: int = 2000
+) -> tuple[float, float] | None:
+    """Give the 68.3% interval of a significance that comes from the finite simulation.
+
+    The yields of each bin are drawn from Gaussians with the variance of the simulation (the sum of squared weights),
+    around what was found.
+
+    Args:
+        bins: a single cut, bins or categories; those without background count nothing.
+        relative: the common relative uncertainty of the background.
+        generator: where the random numbers come from.
+        draws: number of them.
+
+    Returns:
+        None where no bin holds background.
+    """
+    s, b, error, signal_error = _yields(bins)
+    if not len(b):
+        return None
+    signal = generator.normal(s, signal_error, (draws, len(s)))
+    # a background below a thousandth of what was found has no meaning; with ten effective events it is rare
+    background = np.maximum(generator.normal(b, error, (draws, len(b))), b / 1000)
+    low, high = np.quantile(_combined(signal, background, error, relative), [0.1585, 0.8415])
+    return float(low), float(high)
+
+
+def _yields(bins: Sequence[Counts]) -> tuple[Float64, Float64, Float64, Float64]:
+    """Give signal, background and their errors of the bins that hold background."""
     filled = [each for each in bins if each.background > 0]
-    if not filled:
-        return 0.0
-    s, b, error = (
-        np.array([getattr(each, name) for each in filled])
-        for name in ("signal", "background", "background_error")
-    )
+    names = ("signal", "background", "background_error", "signal_error")
+    s, b, error, signal_error = (np.array([getattr(each, name) for each in filled]) for name in names)
+    return s, b, error, signal_error
+
+
+def _combined(s: Float64, b: Float64, error: Float64, relative: float) -> Float64:
+    """Combine the bins of the last axis."""
     variance = b + error**2
-    square = float((asimov_significance(s, b, error) ** 2).sum())
+    square = (asimov_significance(s, b, error) ** 2).sum(axis=-1)
     s = np.maximum(s, 0)
-    if not s.any():
-        return 0.0
-    a, mixed, c = (float((numbers / variance).sum()) for numbers in (s * s, s * b, b * b))
-    left = 1 - relative**2 * mixed**2 / (a * (1 + relative**2 * c))
-    return float(np.sqrt(square * max(left, 0.0)))
+    a, mixed, c = ((numbers / variance).sum(axis=-1) for numbers in (s * s, s * b, b * b))
+    # without any signal nothing is left, and the square is zero
+    left = 1 - relative**2 * mixed**2 / (np.where(a > 0, a, 1) * (1 + relative**2 * c))
+    combined: Float64 = np.sqrt(square * np.maximum(left, 0))
+    return combined
 
 
 @dataclass(frozen=True)
@@ -531,6 +567,7 @@ def _counts(
         signal=float(s),
         background=float(b),
         background_error=float(np.sqrt(squares)),
+        signal_error=float(np.sqrt(np.square(weights[inside & signal]).sum())),
         effective=float(b**2 / squares) if squares else 0.0,
         significance=float(_significance(s, b, squares, requirements)) if b > 0 else None,
     )

@@ -150,7 +150,9 @@ def _tiles(run: FinishedRun) -> tuple[Tile, ...]:
     if search is not None and search["bins"] is not None:
         bins = search["bins"]
         note = f"Asimov, {len(bins['bins'])} bins of the signal score"
-        tiles.append(Tile("Significance", significant(bins["significance"]), "", note))
+        tiles.append(
+            Tile("Significance", *with_interval(bins["significance"], bins["significance_interval"]), note)
+        )
     limit = run.metrics.get("limit")
     if limit is not None:
         distance = minus(f"{limit['distance_in_loss']:+.4f}")
@@ -221,21 +223,26 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
     if behind is not None:
         said.append(
             f"The best cut, signal score of at least {search['cut']:.4f}, keeps {significant(behind['signal'])} signal "
-            f"and {significant(behind['background'])} background events: significance "
-            f"{significant(behind['significance'])}."
+            f"and {significant(behind['background'])} background events: significance {_significance(behind)}."
         )
     if bins is not None:
-        said.append(
-            f"{len(bins['bins'])} bins of the score together reach {significant(bins['significance'])}."
-        )
-    said.append(f"Categories of the highest score reach {significant(search['significance_of_categories'])}.")
+        said.append(f"{len(bins['bins'])} bins of the score together reach {_significance(bins)}.")
+    by_categories = {
+        key: search[f"significance_of_categories{end}"]
+        for key, end in (("significance", ""), ("significance_interval", "_interval"))
+    }
+    said.append(f"Categories of the highest score reach {_significance(by_categories)}.")
     said.append(
-        f"Cut and bins were chosen on validation events and are quoted on test events; one unit of weight stands for "
-        f"{significant(search['events_per_weight'])} expected events, and the background is known to "
-        f"{100 * search['requirements']['relative']:g}%."
+        "Cut and bins were chosen on validation events and are quoted on test events; intervals are those of the "
+        f"finite simulation. One unit of weight stands for {significant(search['events_per_weight'])} expected "
+        f"events, and the background is known to {100 * search['requirements']['relative']:g}%."
     )
     found: list[Block] = [Text(" ".join(said))]
     return [*found, *([] if bins is None else [tables.bins_table(bins)]), tables.categories_table(search)]
+
+
+def _significance(numbers: Mapping[str, Any]) -> str:
+    return " ".join(with_interval(numbers["significance"], numbers["significance_interval"])).strip()
 
 
 def _network(run: FinishedRun) -> list[Block]:

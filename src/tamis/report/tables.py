@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tamis.report.blocks import Cell, Table
-from tamis.report.numbers import cell, count, p_value, percent, short
+from tamis.report.numbers import cell, count, p_value, percent, short, significant
 from tamis.run_reading import FinishedRun
 
 Numbers = Mapping[str, Any]
@@ -47,16 +47,23 @@ def working_points_table(metrics: Numbers) -> Table:
             percent(point["signal_efficiency"]),
             short(point["threshold"], 5),
             percent(point["background_efficiency"], 3),
-            short(point["background_rejection"]),
+            _rejection(point),
         )
         for name, points in metrics["working_points"].items()
         for point in points or ()
     )
     columns = ("class", "efficiency", "score at least", "of all other classes", "rejection")
     caption = (
-        "Test events with their physics weights; rejection is one over the efficiency for all other classes."
+        "Test events with their physics weights; rejection is one over the efficiency for all other classes, with its "
+        "68.3% bootstrap interval."
     )
     return Table(columns, rows, caption)
+
+
+def _rejection(point: Numbers) -> Cell:
+    between = point["background_rejection_interval"]
+    note = "" if between is None else f"[{significant(between[0], 3)}, {significant(between[1], 3)}]"
+    return replace(short(point["background_rejection"]), note=note)
 
 
 def comparisons_table(verdict: Numbers) -> Table:
