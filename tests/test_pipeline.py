@@ -88,11 +88,11 @@ def test_the_run_directory_holds_what_the_design_says(finished: tuple[tamis.Run,
     _, folder = finished
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "events.json", "figures", "history.json", "metrics.json", "model", "provenance.json",
-        "scores.parquet", "workspace.json",
+        "report.html", "scores.parquet", "workspace.json",
     }  # fmt: skip
     figures = {path.name for path in (folder / "figures").iterdir()}
     names = ("inputs", "history", "confusion", "score_bkg", "score_sig", "roc")
-    assert figures == {"figures.pdf", *(f"{name}.{kind}" for name in names for kind in ("pdf", "png"))}
+    assert figures == {"figures.pdf", *(f"{name}.{kind}" for name in names for kind in ("pdf", "png", "svg"))}
     assert [path.name for path in folder.parent.iterdir()] == ["small"]  # nothing unfinished is left
 
 

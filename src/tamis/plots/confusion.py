@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tamis.errors import TamisError
+from tamis.plots.cells import draw_cells, number_colour
 from tamis.plots.labels import ClassStyle, fitting_size, text_width
-from tamis.plots.style import DARK_ON_FILL, LIGHT_ON_FILL, MUTED_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, figure_style
 
 _SHADES = LinearSegmentedColormap.from_list("share", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
 _LONGEST_LABEL = 2.4
@@ -44,10 +45,7 @@ def plot_confusion(confusion: Sequence[Sequence[float] | None], *, classes: Sequ
         figsize=(1.0 + margin + cell * count, 1.0 + 0.57 * margin + cell * count), layout="constrained"
     )
     axes = figure.add_subplot()
-    # cells are drawn one by one, so that they stay sharp at any size
-    axes.pcolormesh(np.arange(count), np.arange(count), shares, cmap=_SHADES, vmin=0.0, vmax=1.0)
-    axes.set_aspect("equal")
-    axes.invert_yaxis()
+    draw_cells(axes, shares, _SHADES, 0.0, 1.0)
     _write_shares(axes, shares, fontsize=float(np.clip(15 * cell, 6.0, 14.0)))
     _name_axes(axes, texts, sizes)
     return figure
@@ -65,7 +63,7 @@ def _write_shares(
             )
             continue
         # White on the dark half of the shades, dark on the light half: contrast of 4.5 or more.
-        colour = LIGHT_ON_FILL if share > 0.5 else DARK_ON_FILL
+        colour = number_colour(dark=bool(share > 0.5))
         axes.text(column, row, f"{share:.3f}", ha="center", va="center", color=colour, fontsize=fontsize)
 
 

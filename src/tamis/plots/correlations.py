@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from tamis.errors import TamisError
 from tamis.evaluation.correlations import Correlations
+from tamis.plots.cells import draw_cells, number_colour
 from tamis.plots.labels import fitting_size, text_width
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, figure_style
 
 PANELS_PER_PAGE = 6
 CERTAIN = 2.0
@@ -124,7 +125,7 @@ def _draw(
     *,
     title: str,
 ) -> None:
-    axes.imshow(matrix, cmap=_SHADES, vmin=-limit, vmax=limit)
+    draw_cells(axes, matrix, _SHADES, -limit, limit)
     axes.set_title(title, fontsize=fitting_size(title, cell * len(features) + 0.2, 11.0), pad=5)
     fontsize = min(23 * cell, 10.0)
     for (row, column), value in np.ndenumerate(matrix):
@@ -136,7 +137,7 @@ def _draw(
             axes.add_patch(Rectangle(place, 1, 1, color=_DIAGONAL_COLOUR, linewidth=0))
         elif fontsize >= _SMALLEST_NUMBER and written[row, column]:
             # white on the dark ends of the shades
-            colour = "white" if abs(value) > 0.55 * limit else TEXT_COLOUR
+            colour = number_colour(dark=bool(abs(value) > 0.55 * limit))
             axes.text(column, row, _number(value), ha="center", va="center", color=colour, fontsize=fontsize)
 
 
@@ -167,6 +168,8 @@ def _label(axes: Axes, features: Sequence[str], cell: float, *, left: bool, belo
 def _add_scale(figure: Figure, panels: Sequence[Axes], limit: float, text: str) -> None:
     shades = ScalarMappable(Normalize(-limit, limit), _SHADES)
     bar = figure.colorbar(shades, ax=list(panels), fraction=0.05, pad=0.02, aspect=30, shrink=0.9)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(False)  # as everything else, it stays sharp
     bar.set_label(text, fontsize=9.0, color=MUTED_COLOUR, loc="center")
     bar.ax.tick_params(labelsize=8.0, length=2.5)
     bar.ax.minorticks_off()
