@@ -14,6 +14,7 @@ from tamis.plots.inputs import plot_inputs
 from tamis.plots.labels import ClassStyle, axis_label, class_styles
 from tamis.plots.roc import RocLine, least_efficiency, plot_roc
 from tamis.plots.scores import plot_scores
+from tamis.plots.stability import plot_stability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +42,7 @@ def draw_run(run: Run) -> dict[str, Figure]:
         **{f"score_{name}": _scores(run, styles, index) for index, name in enumerate(names)},
         "roc": _roc(run, styles),
         **_baselines(run),
+        **_stability(run, styles),
     }
 
 
@@ -143,3 +145,11 @@ _BASELINES = {"xgboost": "XGBoost", "logistic": "logistic regression", "cuts": "
 
 def _limit_name(run: Run) -> str:
     return "limit" if run.evaluation.limit is not None else "reference"
+
+
+def _stability(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    evaluation = run.evaluation
+    if evaluation.stability is None:
+        return {}
+    together, intervals = evaluation.parts[PARTS[TEST]].physics, evaluation.intervals["physics"]
+    return {"stability": plot_stability(evaluation.stability, together, intervals, classes=styles)}

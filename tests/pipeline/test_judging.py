@@ -13,6 +13,7 @@ import tamis
 from tamis.config import parse_config
 from tamis.data.split import TEST, TRAINING
 from tamis.evaluation.correlations import correlate
+from tamis.evaluation.metrics import measure
 from tamis.figures import draw_run
 from tamis.files import write_json
 from tamis.pipeline import prepare
@@ -96,3 +97,32 @@ def test_negative_weights_are_judged_where_there_are_any(two_classes: Make, tmp_
     assert quoted["loss", None] == written["test"]["loss"]
     assert quoted["auc", "sig"] == written["test"]["auc"]["sig"]
     assert quoted["significance", "categories"] == written["search"]["significance_of_categories"]
+
+
+@pytest.mark.parametrize(
+    ("split", "seeds", "folds"),
+    [({}, 2, [None, None]), ({"folds": 2}, 1, [0, 1]), ({"folds": 2}, 2, [0, 0, 1, 1])],
+)
+def test_each_network_is_judged_alone_on_what_it_never_saw(
+    two_classes: Make, tmp_path: Any, split: dict[str, Any], seeds: int, folds: list[int | None]
+) -> None:
+    training = {"epochs": 1, "batch_size": 64, "seeds": seeds}
+    run = tamis.train(parse_config(two_classes(300, split=split, training=training)))
+    write_json(tmp_path / "metrics.json", run.metrics())
+    found = json.loads((tmp_path / "metrics.json").read_text())["stability"]
+    events = run.prepared.events
+    for member, fold, numbers in zip(run.classifier.members, folds, found["members"], strict=True):
+        rows = np.flatnonzero(events.part == TEST if fold is None else events.fold == fold)
+        alone = measure(member.scores(events.features[rows]), events.class_index[rows], events.weight[rows])
+        assert numbers["fold"] == fold
+        assert numbers["loss"] == pytest.approx(alone.loss, rel=1e-6)
+        assert numbers["auc"]["sig"] == pytest.approx(alone.auc[1], rel=1e-6)
+    assert (found["spreads"][0]["gain"] is None) == (seeds == 1)
+    assert (found["p_value"] is None) == (split == {})
+    assert "stability" in draw_run(run)
+
+
+def test_one_network_has_no_stability(two_classes: Make) -> None:
+    run = tamis.train(parse_config(two_classes(200, training={"epochs": 1, "batch_size": 64})))
+    assert run.metrics()["stability"] is None
+    assert "stability" not in draw_run(run)

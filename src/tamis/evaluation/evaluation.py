@@ -30,6 +30,7 @@ from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
 from tamis.evaluation.significance import Requirements
+from tamis.evaluation.stability import Stability, Unseen, judge_stability
 from tamis.evaluation.verdict import BOOTSTRAPS, Verdict, judge_overtraining
 
 Float64 = NDArray[np.float64]
@@ -122,6 +123,7 @@ class Evaluation:
         negative_weights: what they do to the numbers of the test events; None where there are none.
         retrained: what is lost by training again with all features, from other random numbers: the measure of what is
             lost without some of them; None where that was not asked for.
+        stability: how much depends on the seed and on the fold; None where there is one network.
     """
 
     class_names: tuple[str, ...]
@@ -143,6 +145,7 @@ class Evaluation:
     inputs: Inputs | None = None
     negative_weights: NegativeWeights | None = None
     retrained: Change | None = None
+    stability: Stability | None = None
 
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
@@ -169,6 +172,7 @@ class Evaluation:
         numbers["inputs"] = None if self.inputs is None else self.inputs.to_dict()
         negative = self.negative_weights
         numbers["negative_weights"] = None if negative is None else negative.to_dict()
+        numbers["stability"] = None if self.stability is None else self.stability.to_dict(names)
         numbers["search"] = None if self.search is None else self.search.to_dict(names)
         numbers["cuts"] = [each.to_dict(names) for each in self.cut_tables]
         if self.limit is not None:
@@ -223,6 +227,7 @@ def evaluate_classifier(
     plan: SearchPlan = SearchPlan(),
     importance: tuple[Importance, ...] = (),
     inputs: Inputs | None = None,
+    alone: Sequence[Unseen] = (),
     left_out: Float64 | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -236,6 +241,7 @@ def evaluate_classifier(
         plan: what a search with the signal score would look like.
         importance: what each feature is worth, from `permutation_importance`.
         inputs: what the features look like, from `survey_inputs`.
+        alone: the test events with the scores of each network alone.
         left_out: for each class the sum of weights of the events that were left out of the training, whose test events
             are then of another kind; None where none was.
         seed: of the permutations and bootstrap samples.
@@ -287,6 +293,7 @@ def evaluate_classifier(
         cut_tables=_cut_tables(expected["test"], plan, search, points),
         inputs=inputs,
         negative_weights=judge_negative_weights(test, class_names, working_points, (search, without)),
+        stability=judge_stability(alone, class_names),
     )
 
 

@@ -32,7 +32,8 @@ def find_influences(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
     The influences sum to zero, and the root of the sum of their squares is the standard deviation of the number
     (B. Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", SIAM 1982, chapter 6). For the area it is
     that of E. DeLong et al., Biometrics 44 (1988) 837, with weights. Influences of several numbers of the same events
-    are subtracted before they are squared: so the error of a difference knows what the two have in common.
+    are subtracted before they are squared: so the error of a difference knows what the two have in common. For the
+    areas of two scores that are nearly the same it is too large, by a third for 1000 events and a tenth for 10,000.
 
     Args:
         scores: [n_events, n_classes].

@@ -28,6 +28,7 @@ from tamis.evaluation.inputs import Inputs, Samples, survey_inputs
 from tamis.evaluation.reaction import EVENTS as REACTION_EVENTS
 from tamis.evaluation.reaction import measure_reaction
 from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.stability import Unseen
 from tamis.pipeline.preparation import Prepared, signal_indices
 
 
@@ -112,11 +113,34 @@ def enough_rows(rows: NDArray[np.int64], generator: np.random.Generator) -> NDAr
     return np.asarray(generator.choice(rows, ENOUGH_EVENTS, replace=False))
 
 
+def score_alone(classifier: Classifier, events: Events, test: ScoredPart) -> tuple[Unseen, ...]:
+    """Let each of several networks score the test events that it never saw, by fold where there are folds."""
+    members = classifier.members
+    if len(members) == 1:
+        return ()
+    found = []
+    for fold in dict.fromkeys(member.fold for member in members):
+        inside = np.ones(len(test.rows), np.bool_) if fold is None else events.fold[test.rows] == fold
+        rows = test.rows[inside]
+        features, class_index, weight = events.features[rows], events.class_index[rows], events.weight[rows]
+        alone = tuple(
+            replace(classifier, members=(member,)).scores(features)
+            for member in members
+            if member.fold == fold
+        )
+        together = ScoredEvents(
+            test.scores[inside], class_index, weight, np.ones(len(rows)), identity=events.identity[rows]
+        )
+        found.append(Unseen(together, alone, fold))
+    return tuple(found)
+
+
 def evaluate(
     config: Config,
     prepared: Prepared,
     scored: Mapping[str, ScoredPart],
     importance: tuple[Importance, ...] = (),
+    alone: tuple[Unseen, ...] = (),
 ) -> Evaluation:
     """Compute all results from the scores of all used events.
 
@@ -131,6 +155,7 @@ def evaluate(
         plan=search_plan(config),
         importance=importance,
         inputs=look_at_inputs(config, prepared),
+        alone=alone,
         left_out=left_out(config, prepared.ledger),
         seed=config.seed,
     )

@@ -18,7 +18,7 @@ from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.evaluation import Evaluation
 from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
 from tamis.pipeline.fitting import fit
-from tamis.pipeline.judging import ScoredPart, evaluate, score, weigh_features
+from tamis.pipeline.judging import ScoredPart, evaluate, score, score_alone, weigh_features
 from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, with_left_out
 from tamis.pipeline.preparation import Prepared, prepare
 from tamis.pipeline.watch import Watch
@@ -167,7 +167,8 @@ def train(config: Config, watch: Watch | None = None, *, choices: Choices | None
     with clock("evaluation"):
         parts = score(classifier, prepared.events)
         importance = weigh_features(config, classifier, prepared, parts[PARTS[TEST]])
-        evaluation = evaluate(config, prepared, parts, importance)
+        alone = score_alone(classifier, prepared.events, parts[PARTS[TEST]])
+        evaluation = evaluate(config, prepared, parts, importance, alone)
         baselines = judge_baselines(config, prepared, trained, parts[PARTS[TEST]])
     evaluation = _leave_out(config, prepared, classifier, parts[PARTS[TEST]], evaluation, clock, choices)
     return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds, baselines)
