@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tamis.classifier import Classifier
     from tamis.config import Config, load_config, parse_config
-    from tamis.errors import ConfigurationError, InputError, RequestError, TamisError, TrainingError
+    from tamis.deploy import export_onnx
+    from tamis.errors import (
+        ConfigurationError,
+        ExportError,
+        InputError,
+        RequestError,
+        TamisError,
+        TrainingError,
+    )
     from tamis.estimator import NeuralClassifier
     from tamis.pipeline import Run, train
     from tamis.run_directory import write_run
@@ -27,12 +35,14 @@ _HOMES = {
     "Classifier": "tamis.classifier",
     "Config": "tamis.config",
     "ConfigurationError": "tamis.errors",
+    "ExportError": "tamis.errors",
     "InputError": "tamis.errors",
     "NeuralClassifier": "tamis.estimator",
     "RequestError": "tamis.errors",
     "Run": "tamis.pipeline",
     "TamisError": "tamis.errors",
     "TrainingError": "tamis.errors",
+    "export_onnx": "tamis.deploy",
     "load_config": "tamis.config",
     "parse_config": "tamis.config",
     "train": "tamis.pipeline",
@@ -43,12 +53,14 @@ __all__ = [
     "Classifier",
     "Config",
     "ConfigurationError",
+    "ExportError",
     "InputError",
     "NeuralClassifier",
     "RequestError",
     "Run",
     "TamisError",
     "TrainingError",
+    "export_onnx",
     "load_config",
     "parse_config",
     "train",

@@ -263,7 +263,7 @@ class Classifier:
             save_file(
                 {name: np.ascontiguousarray(array) for name, array in self._arrays().items()}, temporary
             )
-        write_json(folder / _DOCUMENT, self._document(sha256(weights)))
+        write_json(folder / DOCUMENT, self._document(sha256(weights)))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         arrays = {"reference.features": self.reference_features, "reference.scores": self.reference_scores}
@@ -319,7 +319,7 @@ class Classifier:
             InputError: a file is missing, damaged or of another kind, or a reference event gets another score.
         """
         folder = Path(folder)
-        document = _read_document(folder / _DOCUMENT)
+        document = _read_document(folder / DOCUMENT)
         arrays = _read_arrays(folder / _WEIGHTS, document)
         classifier = _assemble(document, arrays)
         classifier.verify(str(folder))
@@ -344,7 +344,7 @@ class Classifier:
             raise InputError("classifier", [Problem(where, message)])
 
 
-_DOCUMENT = "classifier.json"
+DOCUMENT = "classifier.json"
 _WEIGHTS = "weights.safetensors"
 
 
@@ -450,7 +450,7 @@ def _read_arrays(path: Path, document: _Document) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise InputError("classifier", [Problem(str(path), "is missing; copy the whole folder `model`")])
     if sha256(path) != document.weights_sha256:
-        message = f"is not the file that {_DOCUMENT} was written with; copy the whole folder `model` again"
+        message = f"is not the file that {DOCUMENT} was written with; copy the whole folder `model` again"
         raise InputError("classifier", [Problem(str(path), message)])
     try:
         arrays: dict[str, NDArray[Any]] = load_file(path)
@@ -467,7 +467,9 @@ def _checked_arrays(
     events = len(arrays.get("reference.features", ()))
     outputs = [layer.nodes for layer in document.network[-1:]]
     if outputs != [classes] and not (outputs == [1] and classes == 2):
-        message = f"does not fit {_DOCUMENT}: {outputs} outputs for {classes} classes; copy the folder `model` again"
+        message = (
+            f"does not fit {DOCUMENT}: {outputs} outputs for {classes} classes; copy the folder `model` again"
+        )
         raise InputError("classifier", [Problem(str(path), message)])
     shapes: dict[str, tuple[int, ...]] = {
         "reference.features": (events, features),
@@ -487,7 +489,7 @@ def _checked_arrays(
     if found != shapes or any(array.dtype != np.float32 for array in arrays.values()):
         wrong = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
         message = (
-            f"does not fit {_DOCUMENT}: arrays {wrong or 'of another type'}; the files are of two classifiers"
+            f"does not fit {DOCUMENT}: arrays {wrong or 'of another type'}; the files are of two classifiers"
         )
         raise InputError("classifier", [Problem(str(path), message)])
     return arrays

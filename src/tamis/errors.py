@@ -68,3 +68,7 @@ class InputError(ProblemsError):
 
 class TrainingError(TamisError):
     """The training could not give a usable network."""
+
+
+class ExportError(TamisError):
+    """The classifier could not be handed over in another form that gives the same scores."""

@@ -16,7 +16,7 @@ from tamis.files import sha256
 
 _PACKAGES = (
     "tamis", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "uproot", "awkward", "pyarrow", "matplotlib",
-    "pydantic", "safetensors",
+    "onnx", "onnxruntime", "pydantic", "safetensors",
 )  # fmt: skip
 
 

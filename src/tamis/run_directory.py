@@ -13,7 +13,7 @@ import numpy as np
 
 from tamis.config import dump_config
 from tamis.data.split import PARTS, TEST
-from tamis.errors import RequestError
+from tamis.errors import ExportError, RequestError
 from tamis.figures import draw_run
 from tamis.files import complete_file, sha256, write_json, write_text
 from tamis.pipeline import Run
@@ -63,10 +63,11 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
 
 def write_run(
     run: Run, folder: Path | str, *, overwrite: bool = False, arguments: Sequence[str] = (), started: str = ""
-) -> None:
+) -> tuple[str, ...]:
     """Write the run directory.
 
-    Everything is written to a folder beside it and renamed at the end, so that a failure leaves what was there.
+    Everything is written to a folder beside it and renamed at the end, so that a failure leaves what was there. A
+    classifier that cannot be handed over as ONNX does not take the training with it: the run has no ONNX files then.
 
     Args:
         run: what the pipeline returned.
@@ -74,6 +75,9 @@ def write_run(
         overwrite: whether a finished run may be replaced.
         arguments: the command line, for the provenance.
         started: when the run began, for the provenance.
+
+    Returns:
+        What the user should know of: why there are no ONNX files.
 
     Raises:
         RequestError: as `check_output`.
@@ -85,11 +89,14 @@ def write_run(
     unfinished.mkdir()
     try:
         _write_files(run, unfinished)
-        write_json(unfinished / FINISHED, _provenance(run, unfinished, arguments, started or now()))
+        onnx = _hand_over(run, unfinished / "model")
+        provenance = _provenance(run, unfinished, arguments, started or now())
+        write_json(unfinished / FINISHED, {**provenance, "onnx": onnx})
         write_report(unfinished)
         _replace(folder, unfinished)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    return (onnx["error"],) if "error" in onnx else ()
 
 
 def _write_files(run: Run, folder: Path) -> None:
@@ -104,6 +111,18 @@ def _write_files(run: Run, folder: Path) -> None:
         write_scores(run, temporary)
     run.classifier.save(folder / "model")
     save_figures(draw_run(run), folder / "figures")
+
+
+def _hand_over(run: Run, model: Path) -> dict[str, Any]:
+    """Write the ONNX form of the classifier, and say how well it agrees on events of the run."""
+    from tamis.deploy import export_onnx
+
+    events = run.prepared.events
+    try:
+        found = export_onnx(model, events.features, None if run.classifier.folds is None else events.fold)
+    except ExportError as error:
+        return {"error": str(error)}
+    return {"compared_events": found.events, "largest_difference": found.difference}
 
 
 def _replace(folder: Path, finished: Path) -> None:

@@ -21,6 +21,7 @@ ROOMS = [
     "network",
     "training",
     "classifier",
+    "deploy",
     "baselines",
     "evaluation",
     "estimator",
@@ -113,8 +114,10 @@ def test_no_module_is_a_drawer_for_everything() -> None:
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("tamis", ("jax", "matplotlib", "uproot", "pydantic")),
-        ("tamis.cli", ("jax", "matplotlib", "uproot", "pydantic", "scipy")),
+        ("tamis", ("jax", "matplotlib", "uproot", "pydantic", "onnx", "onnxruntime")),
+        ("tamis.cli", ("jax", "matplotlib", "uproot", "pydantic", "scipy", "onnx", "onnxruntime")),
+        ("tamis.classifier", ("onnx", "onnxruntime")),
+        ("tamis.run_directory", ("onnx", "onnxruntime")),
         ("tamis.config", ("jax", "matplotlib", "uproot", "scipy")),
         ("tamis.expressions", ("jax", "matplotlib", "pydantic", "uproot")),
         ("tamis.data.events", ("jax", "matplotlib")),

@@ -142,6 +142,20 @@ def demo(
     train_and_write(config, folder, overwrite=overwrite)
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
+) -> None:
+    """Write the classifier of a run as ONNX, and check it against the classifier."""
+    from tamis.deploy import FILES, export_onnx
+
+    folder = run / "model" if (run / "model").is_dir() else run
+    found = export_onnx(folder)
+    for name in FILES:
+        typer.echo(f"wrote {folder / name}")
+    typer.echo(f"On {found.events:,} events no score differs by more than {found.difference:.1g}.")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error is a few lines and an exit status, a traceback only with --debug.
 

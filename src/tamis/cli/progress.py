@@ -32,8 +32,9 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
     with watching() as watch:
         run = train(config, watch)
         watch.stage("figures and files")
-        write_run(run, folder, overwrite=overwrite, arguments=["tamis", *sys.argv[1:]], started=started)
-    print_run(run, folder, time.perf_counter() - clock)
+        arguments = ["tamis", *sys.argv[1:]]
+        notes = write_run(run, folder, overwrite=overwrite, arguments=arguments, started=started)
+    print_run(run, folder, time.perf_counter() - clock, notes)
 
 
 @contextmanager

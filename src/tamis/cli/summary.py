@@ -31,8 +31,8 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def print_run(run: Run, folder: Path, seconds: float) -> None:
-    """Print what was trained on what, the headline numbers and where the rest is."""
+def print_run(run: Run, folder: Path, seconds: float, notes: Sequence[str] = ()) -> None:
+    """Print what was trained on what, the headline numbers, where the rest is, and what else there is to know."""
     console = _console()
     history, timing = run.trained.history, run.metrics()["timing"]
     kept = f"kept epoch {history.best} of {len(history.epochs)}: {history.reason}"
@@ -53,6 +53,8 @@ def print_run(run: Run, folder: Path, seconds: float) -> None:
         f"events/s); {kept}.",
         soft_wrap=True,
     )
+    for sentence in notes:
+        console.print(f"note: {escape(sentence)}", soft_wrap=True)
     console.print(f"Wrote {escape(str(folder))} ({seconds:.0f} s in all).", soft_wrap=True)
 
 

@@ -19,11 +19,11 @@ Float64 = NDArray[np.float64]
 KNOTS = 256
 """Most knots that the scaling `quantile` has for a feature."""
 
-_CLIP = np.float32(3)
+SMOOTH_CLIP = np.float32(3)
 # scaled values beyond it say nothing more, and a product of them could leave the range of 32 bits
-_FARTHEST = np.float32(1e6)
+FARTHEST = np.float32(1e6)
 # half of the largest number of 32 bits: the distance of two such values is still one
-_LARGEST = 1.7e38
+LARGEST = 1.7e38
 _ROWS_AT_ONCE = 16_384  # as many as stay in the cache
 
 
@@ -191,7 +191,7 @@ class Preprocessing:
                 self._standardise(values)
             case "robust":
                 self._standardise(values)
-                values /= np.sqrt(1 + np.square(values / _CLIP))
+                values /= np.sqrt(1 + np.square(values / SMOOTH_CLIP))
             case "quantile":
                 if self.quantiles is not None:
                     self.quantiles.apply(values)
@@ -202,13 +202,13 @@ class Preprocessing:
         with np.errstate(over="ignore"):
             values -= self.centre
             values /= self.scale
-        np.clip(values, -_FARTHEST, _FARTHEST, out=values)
+        np.clip(values, -FARTHEST, FARTHEST, out=values)
 
 
 def _compress(values: Float32, lowest: np.float32, typical: np.float32) -> Float32:
     with np.errstate(over="ignore"):
         distance = (values - lowest) / typical
-    np.clip(distance, -_LARGEST, _LARGEST, out=distance)
+    np.clip(distance, -LARGEST, LARGEST, out=distance)
     # a logarithm of 32 bits may fall where it has to rise, and may have other bits for other strides
     curve = np.log1p(np.abs(distance.astype(np.float64))).astype(np.float32)
     return np.asarray(np.copysign(curve, distance), np.float32)
@@ -272,7 +272,7 @@ def fit_preprocessing(
         scaling=scaling,
         fill=fill,
         centre=centre.astype(np.float32),
-        scale=np.minimum(scale, _LARGEST).astype(np.float32),
+        scale=np.minimum(scale, LARGEST).astype(np.float32),
         indicators=indicators,
         logarithm=curves,
         quantiles=_fit_quantiles(columns) if scaling == "quantile" else None,
@@ -339,13 +339,13 @@ class _Column:
         typical = self.quantile(0.5) - lowest
         if typical == 0 and len(self.values):  # more than half of the events share one value
             typical = float(np.average(np.abs(self.values - lowest), weights=self.weight))
-        return lowest, min(typical, _LARGEST) if typical > _resolution(lowest) else 1.0
+        return lowest, min(typical, LARGEST) if typical > _resolution(lowest) else 1.0
 
     def curve(self) -> tuple[Float64, Float64]:
         """Knots, and the normal quantiles of the middles of their weight in the ordered sample."""
         if not len(self.values):
             return np.zeros(1), np.zeros(1)
-        distinct, first = np.unique(np.clip(self.values, -_LARGEST, _LARGEST), return_index=True)
+        distinct, first = np.unique(np.clip(self.values, -LARGEST, LARGEST), return_index=True)
         share = np.add.reduceat(self.weight, first)
         reached = np.cumsum(share)
         middle = np.clip((reached - share / 2) / reached[-1], 1e-7, 1 - 1e-7)
@@ -392,7 +392,7 @@ def _order(values: Float32) -> NDArray[np.int64]:
 
 def _resolution(value: float) -> float:
     """Give the difference that 32 bits resolve there: what varies less is constant to the network."""
-    return float(np.spacing(np.float32(min(abs(value), _LARGEST)))) + 1e-37
+    return float(np.spacing(np.float32(min(abs(value), LARGEST)))) + 1e-37
 
 
 def _spread(share: Float64) -> NDArray[np.intp]:

@@ -1,0 +1,219 @@
+"""From raw features to the inputs of a network, as nodes of a graph; `network/preprocessing.py` says what it means.
+
+Every operation is the one that the preprocessing itself makes, in its order and in 32 bits. But for the logarithm
+the inputs are therefore the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.config import Feature
+from tamis.deploy.onnx_graph import Graph, Value
+from tamis.network.preprocessing import FARTHEST, LARGEST, SMOOTH_CLIP, Logarithm, Preprocessing, Quantiles
+from tamis.network.symmetries import Copy
+
+_MOST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Features with what is known of them.
+
+    Args:
+        values: [n, n_features]; anything where missing.
+        missing: 1 where missing, 0 elsewhere, [n, n_features].
+    """
+
+    values: Value
+    missing: Value
+
+
+def sentinels_of(feature: Feature) -> tuple[float, ...]:
+    """Give the sentinels that a feature of 32 bits can hold.
+
+    >>> sentinels_of(Feature(name="pt", missing=(float("nan"), -999.0, 1e300)))
+    (-999.0,)
+    """
+    finite = [value for value in feature.missing or () if abs(value) <= _MOST]
+    narrow = [(value, float(np.float32(value))) for value in finite]
+    return tuple(single for value, single in narrow if single != 0 or value == 0)
+
+
+def find_missing(graph: Graph, values: Value, features: Sequence[Feature]) -> Columns:
+    """Find what is missing: sentinels, and whatever is not a finite number.
+
+    Args:
+        graph: to add to.
+        values: raw features, [n, n_features].
+        features: with their rules.
+    """
+    # a comparison with NaN is false
+    finite = graph("LessOrEqual", graph("Abs", values), graph.number(_MOST))
+    missing = graph("Where", finite, graph.number(0), graph.number(1))
+    sentinels = [sentinels_of(feature) for feature in features]
+    for number in range(max(map(len, sentinels))):
+        there = [len(own) > number for own in sentinels]
+        row = [own[number] if has else 0.0 for own, has in zip(sentinels, there, strict=True)]
+        equal = graph.flag(graph("Equal", values, graph.row(row)))
+        missing = graph("Max", missing, graph("Mul", equal, graph.row(there)))
+    return Columns(values, missing)
+
+
+def refuse_unexpected(graph: Graph, columns: Columns, features: Sequence[Feature]) -> Value | None:
+    """Give 0 for events that lack a feature that may not be missing, 1 for others, [n, 1].
+
+    Returns:
+        None where every feature may be missing.
+    """
+    needed = [index for index, feature in enumerate(features) if feature.missing is None]
+    if not needed:
+        return None
+    lacking = graph("MatMul", graph.columns(columns.missing, needed), graph.array(np.ones((len(needed), 1))))
+    return graph("Where", graph("Greater", lacking, graph.number(0.5)), graph.number(0), graph.number(1))
+
+
+def copy_events(graph: Graph, columns: Columns, copies: Sequence[Copy]) -> Columns:
+    """Put the copies of the events below each other, [copies * n, n_features]."""
+    copied = [_copy(graph, columns, copy) for copy in copies]
+    if len(copied) == 1:
+        return copied[0]
+    return Columns(
+        graph("Concat", *(each.values for each in copied), axis=0),
+        graph("Concat", *(each.missing for each in copied), axis=0),
+    )
+
+
+def _copy(graph: Graph, columns: Columns, copy: Copy) -> Columns:
+    values, missing = columns.values, columns.missing
+    if (copy.source != np.arange(len(copy.source))).any():
+        values, missing = _exchanged(graph, columns, copy)
+    if (copy.sign != 1).any():
+        values = graph("Mul", values, graph.row(copy.sign))
+    if copy.shift.any():
+        values = graph("Add", values, graph.row(copy.shift))
+    if copy.period.any():
+        values = _wrapped(graph, values, copy)
+    return Columns(values, missing)
+
+
+def _exchanged(graph: Graph, columns: Columns, copy: Copy) -> tuple[Value, Value]:
+    together = np.zeros((len(copy.source), len(copy.source)), np.float32)
+    for own in copy.exchanges:
+        together[np.ix_(own, own)] = 1
+    staying = graph("Greater", graph("MatMul", columns.missing, graph.array(together)), graph.number(0.5))
+    values, missing = (
+        graph("Where", staying, each, graph.columns(each, copy.source))
+        for each in (columns.values, columns.missing)
+    )
+    return values, missing
+
+
+def _wrapped(graph: Graph, values: Value, copy: Copy) -> Value:
+    turned = copy.period != 0
+    length = graph.row(np.where(turned, copy.period, np.float32(1)))
+    below = graph("Sub", values, graph.row(np.where(turned, copy.start, np.float32(0))))
+    turns = graph("Floor", graph("Div", below, length))
+    inside = graph("Sub", values, graph("Mul", turns, graph.row(copy.period)))
+    highest = np.nextafter(copy.start + copy.period, copy.start)
+    low = np.where(turned, copy.start, np.float32(-_MOST))
+    return graph.clipped(inside, graph.row(low), graph.row(np.where(turned, highest, np.float32(_MOST))))
+
+
+def preprocess(graph: Graph, columns: Columns, preprocessing: Preprocessing) -> Value:
+    """Fill, take logarithms, scale and add indicators, [n, n_features] to [n, inputs]."""
+    values = graph.chosen(columns.missing, graph.row(preprocessing.fill), columns.values)
+    if preprocessing.logarithm is not None:
+        values = _take_logarithms(graph, values, preprocessing.logarithm, len(preprocessing.fill))
+    values = _scale(graph, values, preprocessing)
+    if not preprocessing.indicators:
+        return values
+    return graph("Concat", values, graph.columns(columns.missing, preprocessing.indicators), axis=1)
+
+
+def _take_logarithms(graph: Graph, values: Value, rule: Logarithm, features: int) -> Value:
+    others = [index for index in range(features) if index not in rule.features]
+    distance = graph("Sub", graph.columns(values, rule.features), graph.row(rule.lowest))
+    distance = graph("Div", distance, graph.row(rule.typical))
+    distance = graph.clipped(distance, graph.number(-LARGEST), graph.number(LARGEST))
+    size = _log1p(graph, graph("Abs", distance))
+    curve = graph("Where", graph("Less", distance, graph.number(0)), graph("Neg", size), size)
+    if others:
+        curve = graph("Concat", curve, graph.columns(values, others), axis=1)
+    return graph.columns(curve, np.argsort([*rule.features, *others]))
+
+
+def _log1p(graph: Graph, x: Value) -> Value:
+    """Give log(1 + x) for x of at least 0, without losing the small ones.
+
+    What 1 + x rounds away is put back by a factor (W. Kahan; D. Goldberg, ACM Computing Surveys 23, 5, theorem 4).
+    """
+    sum_ = graph("Add", x, graph.number(1))
+    rest = graph("Sub", sum_, graph.number(1))
+    nothing = graph("Equal", rest, graph.number(0))
+    factor = graph("Div", x, graph("Where", nothing, graph.number(1), rest))
+    return graph("Where", nothing, x, graph("Mul", graph("Log", sum_), factor))
+
+
+def _scale(graph: Graph, values: Value, preprocessing: Preprocessing) -> Value:
+    match preprocessing.scaling:
+        case "none":
+            return values
+        case "standard":
+            return _standardise(graph, values, preprocessing)
+        case "robust":
+            values = _standardise(graph, values, preprocessing)
+            part = graph("Div", values, graph.number(float(SMOOTH_CLIP)))
+            square = graph("Add", graph("Mul", part, part), graph.number(1))
+            return graph("Div", values, graph("Sqrt", square))
+        case "quantile":
+            curves = preprocessing.quantiles
+            return values if curves is None else _interpolate(graph, values, curves)
+        case _:
+            assert_never(preprocessing.scaling)
+
+
+def _standardise(graph: Graph, values: Value, preprocessing: Preprocessing) -> Value:
+    values = graph("Sub", values, graph.row(preprocessing.centre))
+    values = graph("Div", values, graph.row(preprocessing.scale))
+    return graph.clipped(values, graph.number(-float(FARTHEST)), graph.number(float(FARTHEST)))
+
+
+def _interpolate(graph: Graph, values: Value, curves: Quantiles) -> Value:
+    """Find the knot below each value by halves, and follow the line from there."""
+    knots, becomes = curves.knots, curves.values
+    inside = graph.clipped(values, graph.row(knots[:, 0]), graph.row(knots[:, -1]))
+    length = 1 << (knots.shape[1] - 1).bit_length()
+
+    def table(columns: NDArray[np.float32]) -> Value:
+        # all features in one list, each with as many entries as a power of two
+        return graph.array(np.pad(columns, ((0, 0), (0, length - columns.shape[1])), "edge").ravel())
+
+    def look_up(entries: Value, place: Value) -> Value:
+        return graph("Gather", entries, graph("Cast", place, to=_INT64), axis=0)
+
+    heights = table(knots)
+    # whole numbers as 32-bit numbers: exact far beyond the number of knots of all features
+    place = graph.row(np.arange(len(knots)) * length)
+    step = length >> 1
+    while step:
+        further = graph("Add", place, graph.number(step))
+        reached = graph("GreaterOrEqual", inside, look_up(heights, further))
+        place = graph("Where", reached, further, place)
+        step >>= 1
+    width, rise = np.diff(knots, append=knots[:, -1:]), np.diff(becomes, append=becomes[:, -1:])
+    highest = np.concatenate([becomes[:, 1:], becomes[:, -1:]], axis=1)
+    position = graph("Sub", inside, look_up(heights, place))
+    position = graph("Div", position, look_up(table(np.where(width > 0, width, np.float32(1))), place))
+    found = graph("Mul", position, look_up(table(rise), place))
+    found = graph("Add", look_up(table(becomes), place), found)
+    return graph("Min", found, look_up(table(highest), place))
+
+
+_INT64 = 7
+"""What ONNX calls whole numbers of 64 bits."""

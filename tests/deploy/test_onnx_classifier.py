@@ -1,0 +1,249 @@
+"""The exported graph gives the scores of the classifier, for every architecture that can be configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tamis.classifier import Classifier
+from tamis.config import Exchange, Reflection, Rotation
+from tamis.config.layers import Activation
+from tamis.deploy.onnx_classifier import build_model
+
+Make = Callable[..., Any]
+TOLERANCE = 1e-6
+ACTIVATIONS = list(Activation.__args__)
+
+# what the parser of ROOT's SOFIE reads since it knows Where; `Floor` came later
+SOFIE = {
+    "Sqrt", "Reciprocal", "Neg", "Exp", "Log", "Sin", "Cos", "Abs", "Add", "Sub", "Mul", "Div", "Pow", "Max", "Min",
+    "Mean", "Sum", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "ReduceMean", "ReduceSum",
+    "ReduceSumSquare", "ReduceProd", "BatchNormalization", "Constant", "ConstantOfShape", "Cast", "Concat", "Conv",
+    "ConvTranspose", "Gemm", "GRU", "Identity", "LeakyRelu", "LSTM", "AveragePool", "GlobalAveragePool", "MaxPool",
+    "Relu", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "RNN", "Selu", "Shape", "Sigmoid", "Slice", "Softmax",
+    "Tanh", "Transpose", "MatMul", "LayerNormalization", "Expand", "Gather", "Erf", "Elu", "EyeLike", "Range", "TopK",
+    "Tile", "Split", "If", "Pad", "Where", "Einsum", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike", "ScatterElements",
+}  # fmt: skip
+
+FORMAT = {"bits": 10, "integer": 4}
+QUANTIZED = [
+    {"type": "quantized", "nodes": 12, "input": FORMAT},
+    {"type": "quantized", "nodes": 6, "activation": "linear"},
+]
+SYMMETRIES = (
+    Rotation(features=("phi",), start=-np.pi, period=2 * np.pi),
+    Reflection(features=("eta",)),
+    Exchange(objects=(("mass",), ("eta",))),
+)
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "logistic": {"layers": [], "embedding": None},
+    **{name: {"layers": [{"nodes": 16, "activation": name}] * 2} for name in ACTIVATIONS},
+    "batch": {"layers": [{"nodes": 16, "normalisation": "batch"}] * 2},
+    "layer": {"layers": [{"nodes": 16, "normalisation": "layer"}] * 2},
+    "residual": {"layers": [{"nodes": 16}, {"nodes": 16, "residual": True, "normalisation": "layer"}]},
+    "sparse": {
+        "layers": [{"type": "sparse", "nodes": 16, "fan_in": 3}, {"type": "sparse", "nodes": 8, "density": 0.3}]
+    },
+    "quantized": {"layers": QUANTIZED, "embedding": None},
+    "quantized behind gains": {"layers": QUANTIZED},
+    "periodic": {"layers": [{"nodes": 16}], "embedding": {"type": "periodic", "sigma": 1.0}},
+    "piecewise linear": {"layers": [{"nodes": 16}], "embedding": {"type": "piecewise_linear", "bins": 5}},
+    "shared members": {"layers": [{"nodes": 16}] * 2, "members": 4},
+    "shared members of a quantized network": {"layers": QUANTIZED, "members": 3},
+    "shared members without layers": {"layers": [], "members": 3},
+    "shared members of one output": {"layers": [{"nodes": 8}], "members": 3, "classes": 2, "outputs": 1},
+    "one output": {"layers": [{"nodes": 16}], "classes": 2, "outputs": 1},
+    "seeds": {"layers": [{"nodes": 16}], "members": 1, "networks": (None, None)},
+    "folds": {"layers": [{"nodes": 16}], "networks": (0, 1, 2)},
+    "folds and seeds": {"layers": [{"nodes": 16}], "networks": (0, 0, 1, 1)},
+    "symmetries": {"layers": [{"nodes": 16}], "symmetries": SYMMETRIES, "draws": 8},
+    "symmetries and folds": {"layers": [{"nodes": 16}], "symmetries": SYMMETRIES[:2], "draws": 3, "networks": (0, 1)},
+}  # fmt: skip
+PREPROCESSINGS: dict[str, dict[str, Any]] = {
+    "none": {"scaling": "none"},
+    "standard": {"scaling": "standard"},
+    "robust": {"scaling": "robust"},
+    "quantile": {"scaling": "quantile"},
+    "logarithm": {"scaling": "standard", "logarithm": (True, True, False, False)},
+    "logarithms": {"scaling": "robust", "logarithm": (True, True, True, True)},
+}
+
+
+def build(make: Make, options: dict[str, Any], **more: Any) -> Classifier:
+    chosen = {**options, **more}
+    return make(chosen.pop("layers"), **chosen)
+
+
+@pytest.fixture(scope="session")
+def make(make_classifier: Make) -> Make:
+    def made(
+        layers: list[Any], *, networks: tuple[int | None, ...] = (None,), members: int = 1, **keys: Any
+    ) -> Classifier:
+        return make_classifier(layers, folds=networks, members=members, **keys)
+
+    return made
+
+
+def folds_for(classifier: Classifier, events: int) -> np.ndarray | None:
+    if classifier.folds is None:
+        return None
+    return np.random.default_rng(3).integers(-1, classifier.folds.number, events).astype(np.int32)
+
+
+def largest_difference(classifier: Classifier, score: Make, events: np.ndarray) -> float:
+    fold = folds_for(classifier, len(events))
+    return float(np.abs(score(events, fold) - classifier.scores(events, fold)).max())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_gives_its_scores(
+    architecture: str, make: Make, make_scorer: Make, make_events: Make
+) -> None:
+    classifier = build(make, ARCHITECTURES[architecture])
+    events = make_events(7)
+    for form in ("packed", "named"):
+        assert largest_difference(classifier, make_scorer(classifier, form), events) <= TOLERANCE
+    assert np.ptp(classifier.scores(events), axis=0).max() > 0.05  # there is something to agree on
+
+
+@pytest.mark.parametrize("preprocessing", PREPROCESSINGS)
+def test_every_preprocessing_gives_its_scores(
+    preprocessing: str, make: Make, make_scorer: Make, make_events: Make
+) -> None:
+    # bounded nodes: without scaling the inputs are thousands, of which 32 bits do not keep 10^-6
+    classifier = build(
+        make, {"layers": [{"nodes": 16, "activation": "tanh"}]}, **PREPROCESSINGS[preprocessing]
+    )
+    assert largest_difference(classifier, make_scorer(classifier), make_events(7)) <= TOLERANCE
+
+
+LAYER = st.fixed_dictionaries(
+    {
+        "nodes": st.sampled_from([1, 8]),
+        "activation": st.sampled_from(ACTIVATIONS),
+        "normalisation": st.sampled_from([None, "layer"]),
+    }
+)
+SPARSE = LAYER.flatmap(lambda layer: st.just({**layer, "type": "sparse", "fan_in": 1}))
+EMBEDDING = st.sampled_from(
+    [None, {"type": "gains"}, {"type": "periodic", "frequencies": 3}, {"type": "piecewise_linear", "bins": 4}]
+)
+
+
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    layers=st.lists(st.one_of(LAYER, SPARSE), max_size=3),
+    embedding=EMBEDDING,
+    members=st.integers(1, 3),
+    preprocessing=st.sampled_from(["standard", "robust", "quantile", "logarithm"]),
+    networks=st.sampled_from([(None,), (None, None), (0, 1)]),
+    draws=st.sampled_from([0, 4]),
+    outputs=st.sampled_from([None, 1]),
+    seed=st.integers(0, 1000),
+)
+def test_combinations_give_their_scores(
+    layers: list[dict[str, Any]], embedding: Any, members: int, preprocessing: str, networks: Any, draws: int,
+    outputs: int | None, seed: int, make: Make, make_scorer: Make, make_events: Make,
+) -> None:  # fmt: skip
+    classifier = make(
+        layers, embedding=embedding, members=members, networks=networks, draws=draws, outputs=outputs, classes=2,
+        symmetries=SYMMETRIES if draws else (), seed=seed, **PREPROCESSINGS[preprocessing],
+    )  # fmt: skip
+    assert largest_difference(classifier, make_scorer(classifier), make_events(seed + 50, 100)) <= TOLERANCE
+
+
+def test_permuting_the_named_inputs_changes_nothing(make: Make, make_events: Make) -> None:
+    import onnxruntime
+
+    classifier, events = make([{"nodes": 8}]), make_events(7)
+    model = build_model(classifier, "named").SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    inputs = {each.name: events[:, [index]] for index, each in enumerate(classifier.features)}
+    first, second = (session.run(None, given)[0] for given in (inputs, dict(reversed(inputs.items()))))
+    assert first.tobytes() == second.tobytes()
+    swapped = session.run(None, {**inputs, "pt": inputs["mass"], "mass": inputs["pt"]})[0]
+    assert np.nanmax(np.abs(swapped - first)) > 0.01
+
+
+@pytest.mark.parametrize("number", [1, 2, 31, 65_536])
+def test_any_number_of_events_gives_the_same_scores(
+    number: int, make: Make, make_scorer: Make, make_events: Make
+) -> None:
+    classifier = build(make, ARCHITECTURES["symmetries and folds"], members=2)
+    events = make_events(7, 65_536)
+    fold = folds_for(classifier, len(events))
+    assert fold is not None
+    found = make_scorer(classifier)(events[:number], fold[:number])
+    assert found.shape == (number, 3)
+    np.testing.assert_allclose(found, classifier.scores(events, fold)[:number], atol=TOLERANCE, rtol=0)
+
+
+def test_every_spelling_of_a_missing_value_is_the_same_as_in_the_classifier(
+    make: Make, make_scorer: Make
+) -> None:
+    classifier = make([{"nodes": 8}])
+    names = classifier.feature_names
+    spellings = [(np.nan, np.nan), (-999, -99.9), (-1, np.inf), (-np.inf, -np.inf), (np.inf, -99.9)]
+    events = np.array([(30, mass, eta, 1) for mass, eta in spellings], np.float32)
+    expected = classifier.predict({name: events[:, index] for index, name in enumerate(names)})
+    found = make_scorer(classifier)(events)
+    assert (found == found[0]).all()
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
+    there = make_scorer(classifier)(np.array([(30, -998, -99.8, 1)], np.float32))
+    assert np.abs(there - found[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_event_that_lacks_what_it_needs_has_no_scores(value: float, make: Make, make_scorer: Make) -> None:
+    events = np.array([(30, 20, 1, 1), (value, 20, 1, 1), (30, 20, 1, value)], np.float32)
+    # a rectifier would turn NaN into zero
+    found = make_scorer(make([{"nodes": 8, "activation": "relu"}]))(events)
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
+def test_an_unknown_fold_takes_the_average_of_all_networks(
+    make: Make, make_scorer: Make, make_events: Make
+) -> None:
+    classifier, events = build(make, ARCHITECTURES["folds"]), make_events(7)
+    score = make_scorer(classifier)
+    each = [score(events, np.full(len(events), fold)) for fold in (0, 1, 2)]
+    np.testing.assert_allclose(score(events, np.full(len(events), -1)), np.mean(each, axis=0), atol=TOLERANCE)
+    assert np.abs(each[0] - each[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("form", ["named", "packed"])
+def test_the_model_uses_what_every_reader_knows(architecture: str, form: Any, make: Make) -> None:
+    model = build_model(build(make, ARCHITECTURES[architecture], scaling="quantile"), form)
+    floor = {"Floor"} if "quantized" in architecture or "symmetries" in architecture else set()
+    assert {node.op_type for node in model.graph.node} <= SOFIE | floor
+    assert [(each.domain, each.version) for each in model.opset_import] == [("", 15)]
+    assert model.ir_version == 7
+    numbers = {each.type.tensor_type.elem_type for each in (*model.graph.input, *model.graph.output)}
+    assert numbers == {onnx.TensorProto.FLOAT}
+    kinds = {each.data_type for each in model.graph.initializer}
+    assert kinds <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+    for each in (*model.graph.input, *model.graph.output):
+        assert each.type.tensor_type.shape.dim[0].dim_param == "n"
+
+
+def test_names_of_inputs_and_output_never_collide(make_classifier: Make) -> None:
+    from dataclasses import replace
+
+    from tamis.config import Feature
+
+    classifier = make_classifier([{"nodes": 4}], folds=(0, 1))
+    renamed = [Feature(name=name) for name in ("fold", "scores", "features", "scores_")]
+    model = build_model(replace(classifier, features=tuple(renamed)), "named")
+    assert [each.name for each in model.graph.input] == ["fold", "scores", "features", "scores_", "fold_"]
+    assert [each.name for each in model.graph.output] == ["scores__"]
+    onnx.checker.check_model(model, full_check=True)
