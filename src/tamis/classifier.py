@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tamis.config import ClassSection, Embedding, Feature, Folds, Layer, Symmetry
 from tamis.config import Network as NetworkSection
+from tamis.config import Sparse as SparseSection
 from tamis.data.split import folds_of_numbers
 from tamis.errors import InputError, Problem, RequestError
 from tamis.expressions import evaluate, parse
@@ -501,15 +502,26 @@ def _skeleton(document: _Document, inputs: int) -> Network:
     import jax
 
     from tamis.network.network import build_network
+    from tamis.network.sparse import Sparse
 
+    # a random mask is drawn outside of JAX; what is stored says which weights are there
+    undrawn = [
+        layer.model_copy(update={"mask": "magnitude"}) if isinstance(layer, SparseSection) else layer
+        for layer in document.network[:-1]
+    ]
     section = NetworkSection(
-        layers=document.network[:-1], embedding=document.embedding, members=document.shared_members
+        layers=tuple(undrawn), embedding=document.embedding, members=document.shared_members
     )
     outputs = document.network[-1].nodes
     skeleton: Network = eqx.filter_eval_shape(
         lambda: build_network(inputs, len(document.classes), section, key=jax.random.key(0), outputs=outputs)
     )
-    return skeleton
+    layers = tuple(
+        Sparse(layer.dense, layer.mask, own) if isinstance(own, SparseSection) else layer
+        for layer, own in zip(skeleton.layers, document.network, strict=True)
+    )
+    whole: Network = eqx.tree_at(lambda network: network.layers, skeleton, layers)
+    return whole
 
 
 def _prefixes(members: int) -> list[str]:

@@ -57,7 +57,9 @@ def write_config(folder: Path, config: dict[str, Any], name: str = "small.yaml")
 def test_help_names_every_command(tmp_path: Path) -> None:
     result = program("--help", cwd=tmp_path)
     assert result.returncode == 0
-    assert all(command in result.stdout for command in ("demo", "simulate", "init", "check", "train", "export"))
+    assert all(
+        command in result.stdout for command in ("demo", "simulate", "init", "check", "train", "export")
+    )
     assert "--debug" in result.stdout
 
 

@@ -50,6 +50,19 @@ def test_export_writes_every_file_and_says_how_well_they_agree(saved: tuple[Clas
     assert {name: (folder / name).read_bytes() for name in FILES} == again
 
 
+@pytest.mark.parametrize("mask", ["random", "magnitude"])
+def test_a_sparse_classifier_can_be_loaded_and_exported(
+    mask: str, make_classifier: Make, make_events: Make, tmp_path: Path
+) -> None:
+    layers = [{"type": "sparse", "nodes": 8, "density": 0.5, "mask": mask}]
+    classifier = make_classifier(layers).with_reference(make_events(5))
+    classifier.save(tmp_path)
+    loaded = Classifier.load(tmp_path)
+    assert loaded.network.layers[0].section == classifier.network.layers[0].section
+    assert loaded.network.layers[0].non_zeros == classifier.network.layers[0].non_zeros
+    assert export_onnx(tmp_path).difference <= 1e-6
+
+
 def test_the_metadata_say_what_goes_in_and_what_comes_out(saved: tuple[Classifier, Path]) -> None:
     _, folder = saved
     export_onnx(folder)

@@ -153,9 +153,9 @@ class Preprocessing:
             slopes *= self.quantiles.slopes(values)
         if self.scaling in ("standard", "robust"):
             scaled = (values.astype(np.float64) - self.centre) / self.scale
-            slopes *= (np.abs(scaled) < _FARTHEST) / self.scale.astype(np.float64)
+            slopes *= (np.abs(scaled) < FARTHEST) / self.scale.astype(np.float64)
             if self.scaling == "robust":
-                slopes *= (1 + np.square(scaled / _CLIP)) ** -1.5
+                slopes *= (1 + np.square(scaled / SMOOTH_CLIP)) ** -1.5
         return np.where(missing, 0.0, slopes)
 
     def select(self, features: Sequence[int]) -> Preprocessing:
