@@ -47,13 +47,13 @@ def test_the_better_of_two_runs_is_found_and_told() -> None:
     assert found.better == "clean"
     assert found.sentence.startswith(
         "clean is better than noisy (p <= 0.0025, corrected for 8 comparisons): "
-        "the loss in the learned mixture of clean is 0."
+        "the loss in the learned mixture is 0."
     )
-    assert " lower [-0." in found.sentence
+    assert " lower for clean [-0." in found.sentence
     turned = compared(*runs({"clean": 0.0, "noisy": 1.0})).pairs[0]
     assert turned.better == "clean"
-    assert "the loss in the learned mixture of noisy is 0." in turned.sentence
-    assert " higher [+0." in turned.sentence
+    assert "the loss in the learned mixture is 0." in turned.sentence
+    assert " higher for noisy [+0." in turned.sentence
 
 
 def test_values_are_those_of_the_metrics_of_each_run() -> None:

@@ -156,7 +156,7 @@ def _told(difference: Difference, second: str) -> str:
         return f"the {difference.name} is the same"
     low, high = difference.interval or (difference.difference, difference.difference)
     way = "lower" if difference.difference < 0 else "higher"
-    return f"the {difference.name} of {second} is {size} {way} [{low:+.4g}, {high:+.4g}]"
+    return f"the {difference.name} is {size} {way} for {second} [{low:+.4g}, {high:+.4g}]"
 
 
 @dataclass(frozen=True)
