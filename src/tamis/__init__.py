@@ -28,24 +28,31 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from tamis.estimator import NeuralClassifier
+    from tamis.figures import draw_run
     from tamis.pipeline import Run, train
+    from tamis.report.page import write_report
     from tamis.run_directory import write_run
+    from tamis.run_reading import FinishedRun, read_run
 
 _HOMES = {
     "Classifier": "tamis.classifier",
     "Config": "tamis.config",
     "ConfigurationError": "tamis.errors",
     "ExportError": "tamis.errors",
+    "FinishedRun": "tamis.run_reading",
     "InputError": "tamis.errors",
     "NeuralClassifier": "tamis.estimator",
     "RequestError": "tamis.errors",
     "Run": "tamis.pipeline",
     "TamisError": "tamis.errors",
     "TrainingError": "tamis.errors",
+    "draw_run": "tamis.figures",
     "export_onnx": "tamis.deploy",
     "load_config": "tamis.config",
     "parse_config": "tamis.config",
+    "read_run": "tamis.run_reading",
     "train": "tamis.pipeline",
+    "write_report": "tamis.report.page",
     "write_run": "tamis.run_directory",
 }
 
@@ -54,16 +61,20 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "ExportError",
+    "FinishedRun",
     "InputError",
     "NeuralClassifier",
     "RequestError",
     "Run",
     "TamisError",
     "TrainingError",
+    "draw_run",
     "export_onnx",
     "load_config",
     "parse_config",
+    "read_run",
     "train",
+    "write_report",
     "write_run",
 ]
 

@@ -22,6 +22,7 @@ from tamis.errors import InputError, Problem, RequestError
 from tamis.expressions import evaluate, parse
 from tamis.files import complete_file, sha256, write_json
 from tamis.network.preprocessing import Logarithm, Preprocessing, Quantiles, Scaling
+from tamis.notebook import heading, table
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
@@ -240,6 +241,22 @@ class Classifier:
                     f"{int(np.flatnonzero(missing)[0])}; the classifier was trained without a rule for missing values"
                 )
         return features
+
+    def _repr_html_(self) -> str:
+        """Show inputs, outputs and networks in a notebook."""
+        missing = {True: "refused", False: "allowed"}
+        features = [
+            [each.name, each.expression, each.unit or "", missing[each.missing is None]]
+            for each in self.features
+        ]
+        classes = [[name, "signal" if each.signal else ""] for name, each in self.classes.items()]
+        parameters = sum(member.network.parameters for member in self.members)
+        shape = " - ".join(str(layer.section.nodes) for layer in self.network.layers)
+        return (
+            heading(f"tamis classifier: {len(self.members)} networks ({shape}), {parameters:,} parameters")
+            + table(["feature", "expression", "unit", "missing values"], features)
+            + table(["class", ""], classes)
+        )
 
     def with_reference(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Classifier:
         """Store some of these events with their scores, spread evenly over the rows, with missing values first."""

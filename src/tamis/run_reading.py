@@ -17,6 +17,7 @@ from tamis.errors import InputError, Problem, RequestError
 from tamis.evaluation.same_events import ScoredRun
 from tamis.evaluation.scored import ScoredEvents
 from tamis.files import sha256
+from tamis.notebook import run_summary
 
 if TYPE_CHECKING:
     from tamis.classifier import Classifier
@@ -48,6 +49,10 @@ class FinishedRun:
     history: Mapping[str, Any]
     ledger: Mapping[str, Any]
     provenance: Mapping[str, Any]
+
+    def _repr_html_(self) -> str:
+        """Show the numbers that are quoted first in a notebook."""
+        return run_summary(self.name, self.metrics)
 
     @property
     def name(self) -> str:

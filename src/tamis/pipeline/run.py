@@ -16,6 +16,7 @@ from tamis.data.split import (
 )
 from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.evaluation import Evaluation
+from tamis.notebook import run_summary
 from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
 from tamis.pipeline.fitting import fit
 from tamis.pipeline.judging import ScoredPart, evaluate, score, score_alone, weigh_features
@@ -78,6 +79,10 @@ class Run:
                 for fold, trained in zip(folds, self.members, strict=True)
             ],
         }
+
+    def _repr_html_(self) -> str:
+        """Show the numbers that are quoted first in a notebook."""
+        return run_summary(self.config.name, self.metrics())
 
     def metrics(self) -> dict[str, Any]:
         """Give every number that the run quotes, as `metrics.json` holds them."""

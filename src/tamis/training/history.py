@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from tamis.notebook import curves, heading, table
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -70,6 +72,21 @@ class History:
             "best": self.best,
             "reason": self.reason,
         }
+
+    def _repr_html_(self) -> str:
+        """Show the curves and the best epoch in a notebook."""
+        chosen = self.epochs[max(self.best - 1, 0)]
+        lines = {
+            "training loss": ([each.training_loss for each in self.epochs], "#5790fc"),
+            "validation loss": ([each.validation_loss for each in self.epochs], "#e42536"),
+        }
+        columns = ("epoch", "training loss", "validation loss", "training accuracy", "validation accuracy")
+        row = [getattr(chosen, name.replace(" ", "_")) for name in columns[1:]]
+        return (
+            heading(f"{len(self.epochs)} epochs: {self.reason}")
+            + curves(lines)
+            + table(columns, [[chosen.number, *row]])
+        )
 
 
 def _measured(epoch: Epoch) -> dict[str, object]:

@@ -1,0 +1,59 @@
+"""What values show of themselves in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+from matplotlib.figure import Figure
+
+import tamis
+from tamis.notebook import table
+from tamis.run_directory import write_run
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
+        if tag != "polyline":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def shown(value: Any) -> str:
+    tags = Tags()
+    tags.feed(value._repr_html_())
+    assert tags.open == []
+    return tags.text
+
+
+def test_a_run_a_classifier_and_a_history_show_themselves(
+    two_classes: Callable[..., dict[str, Any]], tmp_path: Any
+) -> None:
+    run = tamis.train(tamis.parse_config(two_classes(300)))
+    text = shown(run)
+    assert "tamis run small" in text
+    assert f"{run.evaluation.parts['test'].physics.loss:.5g}" in text
+    assert "vertrain" in text
+    assert "bkg" in shown(run.classifier)
+    assert "all 3 epochs were trained" in shown(run.trained.history)
+    write_run(run, tmp_path / "small")
+    assert shown(tamis.read_run(tmp_path / "small")) == text
+    assert all(isinstance(figure, Figure) for figure in tamis.draw_run(run).values())
+
+
+def test_names_are_escaped() -> None:
+    assert "<script>" not in table(["<script>"], [["<script>", None, 3, 0.5]])
