@@ -138,7 +138,7 @@ def class_table(evaluation: Evaluation, working_points: Sequence[float]) -> Tabl
 
 
 def verdicts(evaluation: Evaluation) -> list[str]:
-    """Say in sentences how far the limit is and whether training and test events look alike."""
+    """Say in sentences how far the limit is, whether training and test events look alike, and what to look at."""
     sentences = []
     if evaluation.limit is not None:
         auc = max((each for each in evaluation.limit.auc if each is not None), default=0.0)
@@ -149,8 +149,9 @@ def verdicts(evaluation: Evaluation) -> list[str]:
         sentences.append(
             f"Reference for {escape(name)}: AUC {found.reference.auc:.4f}, {found.auc:+.4f} against the network."
         )
-    if evaluation.verdict is not None:
-        sentences.append(evaluation.verdict.sentence)
+    judged = (evaluation.verdict, evaluation.stability, evaluation.negative_weights)
+    sentences += [escape(each.sentence) for each in judged if each is not None]
+    sentences += [] if evaluation.inputs is None else [escape(each) for each in evaluation.inputs.warnings]
     return sentences
 
 

@@ -29,6 +29,8 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
         *_limit(metrics),
         *baselines_findings(metrics),
         *_sculpting(metrics),
+        *_stability(metrics),
+        *_inputs(metrics),
         *_statistics(run),
         *_negative(run),
         *_overflow(metrics),
@@ -97,6 +99,18 @@ def _sculpting(metrics: Numbers) -> Iterator[Finding]:
         yield Finding("good", "Sculpting", sentence)
 
 
+def _stability(metrics: Numbers) -> Iterator[Finding]:
+    found = metrics.get("stability")
+    if found:
+        worse = found["p_value"] is not None and found["p_value"] <= found["level"]
+        yield Finding("look" if worse else "good", "Stability", found["sentence"])
+
+
+def _inputs(metrics: Numbers) -> Iterator[Finding]:
+    for warning in (metrics.get("inputs") or {"warnings": ()})["warnings"]:
+        yield Finding("look", "Inputs", warning)
+
+
 def _statistics(run: FinishedRun) -> Iterator[Finding]:
     numbers = effective_numbers(run)
     name, fewest = min(numbers.items(), key=lambda item: item[1])
@@ -128,6 +142,9 @@ def _negative(run: FinishedRun) -> Iterator[Finding]:
         f"{len(found)} samples have events with negative weights, {name} the most ({100 * found[name]:.1f}%). Results "
         "use the signed weights; uncertainties are larger than the number of events suggests."
     )
+    judged = run.metrics.get("negative_weights")
+    if judged:
+        sentence = f"{sentence} {judged['sentence']}"
     yield Finding(light, "Negative weights", sentence)
 
 
