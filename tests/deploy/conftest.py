@@ -16,7 +16,7 @@ from tamis.classifier import Classifier, Member
 from tamis.config import ClassSection, Feature, Folds, Symmetry
 from tamis.config import Network as NetworkSection
 from tamis.deploy.onnx_classifier import Form, build_model
-from tamis.network.network import build_network
+from tamis.network.network import Network, build_network
 from tamis.network.preprocessing import fit_preprocessing
 
 Float32 = NDArray[np.float32]
@@ -43,6 +43,17 @@ def events_of(seed: int, number: int = 500) -> Float32:
     events[rng.random(number) < 0.2, 1] = np.nan
     events[rng.random(number) < 0.1, 2] = np.nan
     return events
+
+
+def shifted(network: Network, seed: int) -> Network:
+    """Add to biases, gains and running means, which begin at zero, where nothing could go wrong with them."""
+    rng = np.random.default_rng(seed)
+
+    def shift(leaf: jax.Array) -> jax.Array:
+        return leaf + 0.1 * rng.random(leaf.shape, np.float32) if leaf.ndim == 1 and leaf.size > 4 else leaf
+
+    changed: Network = jax.tree.map(shift, network)
+    return changed
 
 
 def classifier_of(
@@ -79,14 +90,7 @@ def classifier_of(
             outputs=outputs,
             sample=preprocessing.apply(sample),
         )
-        # biases, gains and running means begin at zero, where nothing could go wrong with them
-        leaves, tree = jax.tree.flatten(made)
-        keys = jax.random.split(key, len(leaves))
-        shifted = [
-            leaf + 0.1 * jax.random.uniform(own, leaf.shape) if leaf.ndim == 1 and leaf.size > 4 else leaf
-            for leaf, own in zip(leaves, keys, strict=True)
-        ]
-        built.append(Member(preprocessing, jax.tree.unflatten(tree, shifted), fold))
+        built.append(Member(preprocessing, shifted(made, seed + number), fold))
     known = {fold for fold in folds if fold is not None}
     return Classifier(
         FEATURES,

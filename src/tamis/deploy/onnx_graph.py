@@ -84,6 +84,10 @@ class Graph:
         """Take columns, [n, columns] to [n, len(indices)]."""
         return self("Gather", x, self.whole(indices), axis=1)
 
+    def looked_up(self, table: Value, place: Value) -> Value:
+        """Take entries of a list, by their places as whole numbers in 32 bits."""
+        return self("Gather", table, self("Cast", place, to=TensorProto.INT64), axis=0)
+
     def reshaped(self, x: Value, *shape: int) -> Value:
         """Give another shape; -1 is what is left."""
         return self("Reshape", x, self.whole(shape))

@@ -1,7 +1,7 @@
 """From raw features to the inputs of a network, as nodes of a graph; `network/preprocessing.py` says what it means.
 
-Every operation is the one that the preprocessing itself makes, in its order and in 32 bits. But for the logarithm
-the inputs are therefore the same bits.
+Every operation is the one that the preprocessing itself makes, in its order and in 32 bits, so that the inputs are the
+same bits; only of a logarithm the last bit may differ, once in a million values.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tamis.config import Feature
 from tamis.deploy.onnx_graph import Graph, Value
+from tamis.deploy.onnx_logarithm import log1p
 from tamis.network.preprocessing import FARTHEST, LARGEST, SMOOTH_CLIP, Logarithm, Preprocessing, Quantiles
 from tamis.network.symmetries import Copy
 
@@ -141,23 +142,11 @@ def _take_logarithms(graph: Graph, values: Value, rule: Logarithm, features: int
     distance = graph("Sub", graph.columns(values, rule.features), graph.row(rule.lowest))
     distance = graph("Div", distance, graph.row(rule.typical))
     distance = graph.clipped(distance, graph.number(-LARGEST), graph.number(LARGEST))
-    size = _log1p(graph, graph("Abs", distance))
+    size = log1p(graph, graph("Abs", distance))
     curve = graph("Where", graph("Less", distance, graph.number(0)), graph("Neg", size), size)
     if others:
         curve = graph("Concat", curve, graph.columns(values, others), axis=1)
     return graph.columns(curve, np.argsort([*rule.features, *others]))
-
-
-def _log1p(graph: Graph, x: Value) -> Value:
-    """Give log(1 + x) for x of at least 0, without losing the small ones.
-
-    What 1 + x rounds away is put back by a factor (W. Kahan; D. Goldberg, ACM Computing Surveys 23, 5, theorem 4).
-    """
-    sum_ = graph("Add", x, graph.number(1))
-    rest = graph("Sub", sum_, graph.number(1))
-    nothing = graph("Equal", rest, graph.number(0))
-    factor = graph("Div", x, graph("Where", nothing, graph.number(1), rest))
-    return graph("Where", nothing, x, graph("Mul", graph("Log", sum_), factor))
 
 
 def _scale(graph: Graph, values: Value, preprocessing: Preprocessing) -> Value:
@@ -194,26 +183,21 @@ def _interpolate(graph: Graph, values: Value, curves: Quantiles) -> Value:
         # all features in one list, each with as many entries as a power of two
         return graph.array(np.pad(columns, ((0, 0), (0, length - columns.shape[1])), "edge").ravel())
 
-    def look_up(entries: Value, place: Value) -> Value:
-        return graph("Gather", entries, graph("Cast", place, to=_INT64), axis=0)
-
     heights = table(knots)
     # whole numbers as 32-bit numbers: exact far beyond the number of knots of all features
     place = graph.row(np.arange(len(knots)) * length)
     step = length >> 1
     while step:
         further = graph("Add", place, graph.number(step))
-        reached = graph("GreaterOrEqual", inside, look_up(heights, further))
+        reached = graph("GreaterOrEqual", inside, graph.looked_up(heights, further))
         place = graph("Where", reached, further, place)
         step >>= 1
     width, rise = np.diff(knots, append=knots[:, -1:]), np.diff(becomes, append=becomes[:, -1:])
     highest = np.concatenate([becomes[:, 1:], becomes[:, -1:]], axis=1)
-    position = graph("Sub", inside, look_up(heights, place))
-    position = graph("Div", position, look_up(table(np.where(width > 0, width, np.float32(1))), place))
-    found = graph("Mul", position, look_up(table(rise), place))
-    found = graph("Add", look_up(table(becomes), place), found)
-    return graph("Min", found, look_up(table(highest), place))
-
-
-_INT64 = 7
-"""What ONNX calls whole numbers of 64 bits."""
+    position = graph("Sub", inside, graph.looked_up(heights, place))
+    position = graph(
+        "Div", position, graph.looked_up(table(np.where(width > 0, width, np.float32(1))), place)
+    )
+    found = graph("Mul", position, graph.looked_up(table(rise), place))
+    found = graph("Add", graph.looked_up(table(becomes), place), found)
+    return graph("Min", found, graph.looked_up(table(highest), place))
