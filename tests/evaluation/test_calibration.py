@@ -10,7 +10,14 @@ from scipy import special
 from sklearn.calibration import calibration_curve
 
 from tamis.errors import RequestError, TamisError
-from tamis.evaluation.calibration import in_mixture, reliability, temperature_scaling, vector_scaling
+from tamis.evaluation.calibration import (
+    in_mixture,
+    judge_calibration,
+    reliability,
+    temperature_scaling,
+    vector_scaling,
+)
+from tamis.evaluation.scored import ScoredEvents
 
 MEANS = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])
 
@@ -174,3 +181,21 @@ def test_classes_of_other_sizes_and_weights_do_not_look_uncalibrated(signal_shar
         p_values.append(reliability(special.expit(x - 0.5), is_class, weight).p_value)
     assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=0.05)
     assert np.mean(np.array(p_values) > 0.5) == pytest.approx(0.5, abs=0.12)
+
+
+def test_temperature_scaling_is_judged_on_test_events() -> None:
+    parts = []
+    for seed in (1, 2):
+        class_index, log_density = gaussians(5000, EQUAL, seed)
+        sharp = special.softmax(2 * log_density, axis=1)
+        parts.append(ScoredEvents(sharp, class_index, np.ones(5000), np.ones(5000)))
+    found = judge_calibration(*parts)
+    assert found is not None
+    for before, after in zip(found.balanced, found.with_temperature, strict=True):
+        assert before.p_value < 1e-6
+        assert after.p_value > 1e-3
+        assert after.error < before.error / 2
+    corrected = found.temperature(parts[1].scores)
+    expected = reliability(corrected[:, 1], parts[1].class_index == 1, np.ones(5000))
+    assert found.with_temperature[1] == expected
+    assert found.to_dict(["a", "b", "c"])["with_temperature"]["b"]["error"] == expected.error

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.errors import TamisError
-from tamis.evaluation.sculpting import Slice, dependence, mean_shift, shape_distance, slices
+from tamis.evaluation.sculpting import (
+    Slice,
+    dependence,
+    mean_shift,
+    measure_sculpting,
+    shape_distance,
+    slices,
+)
 
 
 def generator(seed: int = 1) -> np.random.Generator:
@@ -127,3 +134,38 @@ def test_missing_values_are_left_out() -> None:
 def test_arrays_of_other_lengths_are_refused() -> None:
     with pytest.raises(TamisError, match="score: expected 3 events, found 2"):
         slices([1.0, 2.0, 3.0], [0.1, 0.2], [1.0] * 3)
+
+
+def test_histograms_show_what_passes() -> None:
+    rng = generator()
+    score, class_index = rng.random(4000), np.arange(4000) % 2
+    weight = np.where(rng.random(4000) < 0.1, -1.0, 1.0)
+    mass = np.where(class_index == 1, rng.normal(125, 2, 4000), 100 + 50 * score)
+    mass[:100] = np.nan
+    found = measure_sculpting({"mass": mass}, score, class_index, weight, ["bkg", "sig"], [0.0, 0.8], rng)
+    for index, each in enumerate(found):
+        widths = np.diff(each.binning.edges)
+        assert each.before.density @ widths == pytest.approx(1)
+        np.testing.assert_array_equal(each.behind[0].density, each.before.density)
+        inside = (class_index == index) & (score >= 0.8) & np.isfinite(mass)
+        counts, _ = np.histogram(
+            np.clip(mass[inside], each.binning.edges[0], each.binning.edges[-1]), each.binning.edges,
+            weights=weight[inside],
+        )  # fmt: skip
+        np.testing.assert_allclose(each.behind[1].density, counts / weight[inside].sum() / widths, atol=1e-12)
+    # behind the cut the background has masses above 140 alone
+    background = found[0]
+    assert background.behind[1].density[background.binning.edges[1:] <= 139].sum() == pytest.approx(0)
+    assert [each.warning != "" for each in found] == [True, False]
+    written = background.to_dict()["histograms"]
+    assert written["behind"][1]["density"] == background.behind[1].density.tolist()
+
+
+def test_nothing_that_passes_has_no_histogram() -> None:
+    rng, ones = generator(), np.ones(50)
+    found = measure_sculpting(
+        {"m": ones, "n": ones * np.nan}, rng.random(50), np.zeros(50, int), ones, ["a"], [2.0], rng
+    )
+    assert found[0].before is not None
+    assert found[0].behind == (None,)
+    assert found[1].binning is found[1].before is found[1].to_dict()["histograms"] is None

@@ -271,8 +271,9 @@ class Calibration:
 
     Args:
         balanced: reliability of each class in the mixture that the network learned.
-        physics: the same after the scores were turned into those of the physical mixture; None where a class has no
-            positive sum of weights.
+        with_temperature: the same after temperature scaling.
+        physics: as `balanced`, after the scores were turned into those of the physical mixture; None where a class has
+            no positive sum of weights.
         temperature: fitted on validation events.
         vector: fitted on validation events.
         loss: of the test events, in the balanced mixture.
@@ -281,6 +282,7 @@ class Calibration:
     """
 
     balanced: tuple[Reliability, ...]
+    with_temperature: tuple[Reliability, ...]
     physics: tuple[Reliability, ...] | None
     temperature: Scaling
     vector: Scaling
@@ -299,6 +301,7 @@ class Calibration:
 
         return {
             "balanced": by_class(self.balanced),
+            "with_temperature": by_class(self.with_temperature),
             "physics": None if self.physics is None else by_class(self.physics),
             "temperature": 1 / self.temperature.scale[0],
             "vector_scaling": vars(self.vector),
@@ -344,6 +347,7 @@ def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibrati
     defined = (before > 0).all() and (after > 0).all()
     return Calibration(
         balanced=of_classes(scores, learned),
+        with_temperature=of_classes(temperature(scores), learned),
         physics=of_classes(in_mixture(scores, before, after), test.weight) if defined else None,
         temperature=temperature,
         vector=vector,

@@ -24,6 +24,7 @@ from tamis.evaluation.limit import (
 from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.negative_weights import NegativeWeights, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
+from tamis.evaluation.pairs import PairCurve, Pairs, measure_pairs, pair_curves
 from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve, roc_curves
 from tamis.evaluation.scored import ScoredEvents
@@ -105,6 +106,8 @@ class Evaluation:
         parts: numbers of training, validation and test.
         curves: ROC curve of each class against the others on the test events; None where undefined.
         working_points: what each class's score keeps at the configured signal efficiencies.
+        pairs: how well each class of the test events is told from each other one.
+        pair_curves: ROC curve of each signal class against each background class, on the test events.
         overtraining: for each true class and each score, training against test.
         limit: the test events' distance to the known limit, in the balanced mixture.
         limit_curves: ROC curves of the limit or of the reference discriminants, with the physics weights.
@@ -130,6 +133,8 @@ class Evaluation:
     parts: Mapping[str, PartMetrics]
     curves: tuple[RocCurve | None, ...]
     working_points: tuple[tuple[WorkingPoint, ...] | None, ...]
+    pairs: Pairs
+    pair_curves: tuple[PairCurve, ...]
     overtraining: tuple[tuple[KolmogorovSmirnov | None, ...], ...]
     limit: DistanceToLimit | None
     limit_curves: Mapping[int, RocCurve]
@@ -160,6 +165,7 @@ class Evaluation:
         numbers.update({part: metrics.to_dict(names) for part, metrics in self.parts.items()})
         numbers["test"]["intervals"] = self.intervals["physics"].to_dict(names)
         numbers["test"]["balanced"]["intervals"] = self.intervals["balanced"].to_dict(names)
+        numbers["test"]["one_versus_one"] = self.pairs.to_dict(names)
         numbers["overtraining"] = self._overtraining()
         numbers["working_points"] = {
             name: None if points is None else [_written(point) for point in points]
@@ -270,6 +276,9 @@ def evaluate_classifier(
         parts={name: measure_part(events) for name, events in parts.items()},
         curves=curves,
         working_points=points,
+        # random numbers of their own: what is computed before and after stays as it is
+        pairs=measure_pairs(test, BOOTSTRAPS, np.random.default_rng((seed, 6))),
+        pair_curves=pair_curves(test, plan.signal),
         overtraining=overtraining_tests(
             *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight))
         ),

@@ -46,7 +46,7 @@ class Quantities:
 
 
 @dataclass(frozen=True)
-class _Curve:
+class SortedCurve:
     """Signal and background of one score, each by rising score.
 
     Args:
@@ -108,7 +108,7 @@ class Resampler:
         self.working_points = tuple(working_points)
         self._sums = np.column_stack([weights, weights * loss, weights * right])
         self._curves = tuple(
-            _sorted(column, classes == index, weights) for index, column in enumerate(probabilities.T)
+            sorted_curve(column, classes == index, weights) for index, column in enumerate(probabilities.T)
         )
 
     def __len__(self) -> int:
@@ -138,17 +138,41 @@ class Resampler:
             return Quantities(loss / total, right / total, curves[:, :, 0], curves[:, :, 1:])
 
 
-def _sorted(score: Float64, signal: NDArray[np.bool_], weight: Float64) -> _Curve:
+def sorted_curve(score: Float64, signal: NDArray[np.bool_], weight: Float64) -> SortedCurve:
+    """Sort signal and background by their score, once for many choices of them.
+
+    Args:
+        score: [n_events].
+        signal: whether the event is signal, [n_events].
+        weight: signed weight, [n_events].
+    """
     rows = [np.flatnonzero(part) for part in (signal, ~signal)]
     first, second = (part[np.argsort(score[part], kind="stable")] for part in rows)
     below = np.searchsorted(score[second], score[first], side="left")
     up_to = np.searchsorted(score[second], score[first], side="right")
     equals = np.flatnonzero(up_to != below)
     cuts = np.flatnonzero(np.diff(score[first], prepend=-np.inf))[::-1]
-    return _Curve(first, weight[first], second, weight[second], below, equals, up_to[equals], cuts)
+    return SortedCurve(first, weight[first], second, weight[second], below, equals, up_to[equals], cuts)
 
 
-def _area_and_kept(times: Times, curve: _Curve, working_points: Sequence[float]) -> list[float]:
+def area_under(times: Times, curve: SortedCurve) -> float:
+    """Give the weighted share of pairs in which the signal has the higher score; equal scores count one half.
+
+    Args:
+        times: how many times each event counts, [n_events].
+        curve: of these events.
+
+    Returns:
+        NaN where signal or background have no positive sum of weights.
+
+    >>> curve = sorted_curve(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True]), np.ones(4))
+    >>> area_under(np.array([1, 1, 1, 1]), curve)
+    0.875
+    """
+    return _area_and_kept(times, curve, ())[0]
+
+
+def _area_and_kept(times: Times, curve: SortedCurve, working_points: Sequence[float]) -> list[float]:
     """Give the weighted share of pairs in which the signal has the higher score, and what is kept at the points."""
     background = np.zeros(len(curve.background) + 1)
     np.cumsum(times[curve.background] * curve.background_weight, out=background[1:])
@@ -232,15 +256,38 @@ def bootstrap(
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
 
-    def work(number: int, own: Generator) -> Float64:
-        if units is None:
-            return resampler.measure(poisson_counts(number, len(resampler), own)).stacked()
-        return resampler.measure(poisson_counts(number, int(units.max()) + 1, own)[:, units]).stacked()
+    def measure(times: Times) -> Float64:
+        return resampler.measure(times).stacked()
 
-    found = in_blocks(work, choices, len(resampler), generator)
+    found = resample(measure, len(resampler), choices, generator, units)
     classes = resampler.classes
     kept = found[:, 2 + classes :].reshape(len(found), classes, len(resampler.working_points))
     return Quantities(found[:, 0], found[:, 1], found[:, 2 : 2 + classes], kept)
+
+
+def resample(
+    measure: Callable[[Times], Float64],
+    events: int,
+    choices: int,
+    generator: Generator,
+    units: NDArray[np.intp] | None = None,
+) -> Float64:
+    """Compute anything of bootstrap samples of some events, [choices, quantities].
+
+    Args:
+        measure: gives the quantities, [choices, quantities], of how many times each event counts, [choices, n_events].
+        events: number of events.
+        choices: number of bootstrap samples.
+        generator: where the random numbers come from.
+        units: number of what each event belongs to, where several events vary together, [n_events].
+    """
+
+    def work(number: int, own: Generator) -> Float64:
+        if units is None:
+            return measure(poisson_counts(number, events, own))
+        return measure(poisson_counts(number, int(units.max()) + 1, own)[:, units])
+
+    return in_blocks(work, choices, events, generator)
 
 
 def interval(replicas: ArrayLike, coverage: float = 0.683) -> tuple[float, float] | None:

@@ -19,6 +19,7 @@ from tamis.evaluation.arrays import (
     same_length,
     weights_of,
 )
+from tamis.evaluation.histogram import Binning, Histogram, binning, fill, number_of_bins
 
 Float64 = NDArray[np.float64]
 
@@ -246,6 +247,9 @@ class Sculpting:
         shift: largest difference of two means, in its standard deviations; None where there are not two.
         dependence: of spectator and score; None where one of them is constant, or there are few events.
         shapes: for each cut the Jensen-Shannon distance of the shape behind it; None where nothing passes.
+        binning: of the histograms, the same for all classes; None where no class has a value.
+        before: distribution of all events; None where the weights have no positive sum.
+        behind: distribution behind each cut; None where nothing passes.
     """
 
     spectator: str
@@ -254,6 +258,9 @@ class Sculpting:
     shift: float | None
     dependence: Dependence | None
     shapes: tuple[float | None, ...]
+    binning: Binning | None
+    before: Histogram | None
+    behind: tuple[Histogram | None, ...]
 
     @property
     def warning(self) -> str:
@@ -272,7 +279,25 @@ class Sculpting:
             "shift": self.shift,
             "dependence": None if self.dependence is None else vars(self.dependence),
             "shapes": list(self.shapes),
+            "histograms": self._histograms(),
             "warning": self.warning or None,
+        }
+
+    def _histograms(self) -> dict[str, Any] | None:
+        if self.binning is None:
+            return None
+
+        def written(found: Histogram | None) -> dict[str, Any] | None:
+            if found is None:
+                return None
+            return {"density": found.density.tolist(), "uncertainty": found.uncertainty.tolist()}
+
+        return {
+            "edges": self.binning.edges.tolist(),
+            "outside_below": self.binning.below,
+            "outside_above": self.binning.above,
+            "before": written(self.before),
+            "behind": [written(each) for each in self.behind],
         }
 
 
@@ -304,10 +329,12 @@ def measure_sculpting(
     found = []
     for name, values in spectators.items():
         column = np.asarray(values, np.float64)
+        bins = _binning(column, class_index, weights, len(class_names))
         for index, class_name in enumerate(class_names):
             inside = class_index == index
             events = (column[inside], scores[inside], weights[inside])
             means = slices(*events)
+            passes = [events[1] >= cut for cut in cuts]
             found.append(
                 Sculpting(
                     name,
@@ -315,7 +342,26 @@ def measure_sculpting(
                     means,
                     mean_shift(means),
                     dependence(*events, generator),
-                    tuple(shape_distance(events[0], events[1] >= cut, events[2]) for cut in cuts),
+                    tuple(shape_distance(events[0], each, events[2]) for each in passes),
+                    bins,
+                    _distribution(events[0], events[2], bins),
+                    tuple(_distribution(events[0][each], events[2][each], bins) for each in passes),
                 )
             )
     return tuple(found)
+
+
+def _binning(
+    column: Float64, class_index: NDArray[np.integer[Any]], weights: Float64, classes: int
+) -> Binning | None:
+    finite = np.isfinite(column)
+    parts = [finite & (class_index == index) for index in range(classes)]
+    if not finite.any():
+        return None
+    bins = min(number_of_bins([weights[part] for part in parts]), BINS)
+    return binning([column[part] for part in parts], bins)
+
+
+def _distribution(values: Float64, weights: Float64, bins: Binning | None) -> Histogram | None:
+    there = np.isfinite(values)
+    return None if bins is None else fill(values[there], weights[there], bins.edges)

@@ -112,16 +112,18 @@ class Verdict:
         low, high = loss.interval or (loss.difference, loss.difference)
         gap = f"the loss is {loss.training:.4f} in training and {loss.test:.4f} in test"
         size = f"a difference of {loss.difference:+.4f} [{low:+.4f}, {high:+.4f}]"
+        if self.overtrained:
+            return f"{self.headline}: {gap}, {size}; {self.worst.most}."
+        return f"{self.headline}: {gap}, {size}."
+
+    @property
+    def headline(self) -> str:
+        """The verdict and how sure it is, without the numbers that were compared."""
         found = self.p_value
         # no permutation deviated as much: all that is known is that the p-value is not larger
         least = found <= 1 / (self.permutations + 1)
-        sure = f"p {'<=' if least else '='} {found:.3g}"
-        count = len(self.comparisons)
-        if self.overtrained:
-            return (
-                f"Overtrained ({sure}, corrected for {count} comparisons): {gap}, {size}; {self.worst.most}."
-            )
-        return f"No sign of overtraining ({sure}, corrected for {count} comparisons): {gap}, {size}."
+        sure = f"p {'<=' if least else '='} {found:.3g}, corrected for {len(self.comparisons)} comparisons"
+        return f"{'Overtrained' if self.overtrained else 'No sign of overtraining'} ({sure})"
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as `metrics.json` holds it."""

@@ -1,0 +1,108 @@
+"""One class against one other: the matrix of the areas, and a signal against each background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from tamis.errors import TamisError
+from tamis.evaluation.pairs import PairCurve, Pairs
+from tamis.plots.labels import ClassStyle, fitting_size, text_width
+from tamis.plots.roc import RocLine, plot_roc
+from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+
+_SHADES = LinearSegmentedColormap.from_list("area", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
+_LONGEST_LABEL = 2.4
+
+
+@figure_style()
+def plot_pairs(pairs: Pairs, *, classes: Sequence[ClassStyle]) -> Figure:
+    """Draw the area under the curve of every pair of classes, with the larger side of its interval.
+
+    Each pair stands once, below the diagonal. The shades go from 0.5, which is chance, to 1; a pair that is not defined
+    is hatched.
+
+    Args:
+        pairs: the areas.
+        classes: how each class is shown.
+
+    Raises:
+        TamisError: if there is another number of classes, or fewer than two.
+    """
+    count = len(classes)
+    if len(pairs.auc) != count or count < 2:
+        raise TamisError(
+            f"pairs: expected areas of at least two classes, found {len(pairs.auc)} for {count} styles"
+        )
+    texts = [style.text for style in classes]
+    sizes = [fitting_size(text, _LONGEST_LABEL, 11.0) for text in texts]
+    margin = max(text_width(text, size) for text, size in zip(texts, sizes, strict=True))
+    cell = float(np.clip(5.0 / (count - 1), 0.75, 1.3))
+    side = cell * (count - 1)
+    figure = Figure(figsize=(max(1.0 + margin + side, 4.2), 1.0 + 0.57 * margin + side), layout="constrained")
+    axes = figure.add_subplot()
+    shown = np.full((count - 1, count - 1), np.nan)
+    for row in range(1, count):
+        for column in range(row):
+            area = pairs.auc[row][column]
+            if area is not None:
+                shown[row - 1, column] = area
+    axes.imshow(shown, cmap=_SHADES, vmin=0.5, vmax=1.0)
+    for row in range(1, count):
+        for column in range(row):
+            area, interval = pairs.auc[row][column], pairs.intervals[row][column]
+            if area is None:
+                axes.add_patch(
+                    Rectangle(
+                        (column - 0.5, row - 1.5),
+                        1,
+                        1,
+                        fill=False,
+                        hatch="///",
+                        edgecolor="#c9cbd0",
+                        linewidth=0,
+                    )
+                )
+                continue
+            spread = "" if interval is None else f"\n$\\pm$ {max(area - interval[0], interval[1] - area):.4f}"
+            colour = "white" if area > 0.75 else TEXT_COLOUR
+            axes.text(
+                column, row - 1, f"{area:.4f}{spread}", ha="center", va="center", color=colour,
+                fontsize=float(np.clip(10 * cell, 7.0, 11.0)),
+            )  # fmt: skip
+    axes.set_xticks(range(count - 1), texts[:-1], rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count - 1), texts[1:])
+    for labels, own in ((axes.get_xticklabels(), sizes[:-1]), (axes.get_yticklabels(), sizes[1:])):
+        for label, size in zip(labels, own, strict=True):
+            label.set_fontsize(size)
+    axes.tick_params(which="both", length=0)
+    axes.minorticks_off()
+    axes.spines[:].set_visible(False)
+    note = "AUC of one class against one other,\nlarger side of the 68.3% interval"
+    axes.set_title(note, loc="right", fontsize=9.0, color=MUTED_COLOUR)
+    return figure
+
+
+def plot_pair_curves(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyle]) -> Figure:
+    """Draw background rejection against signal efficiency for one signal class and each background.
+
+    Args:
+        curves: of one signal class.
+        classes: how each class is shown; the curves have the colours of the backgrounds.
+
+    Raises:
+        TamisError: if the curves are not of one signal class.
+    """
+    if len({each.signal for each in curves}) != 1:
+        raise TamisError("pairs: expected curves of one signal class")
+    lines = [RocLine(classes[each.background], each.curve) for each in curves]
+    figure = plot_roc(lines)
+    (axes,) = figure.axes
+    text = f"Efficiency of {classes[curves[0].signal].text}"
+    axes.set_xlabel(text, fontsize=fitting_size(text, 5.2, 11.5))
+    axes.set_ylabel("Rejection of one background (1 / efficiency)")
+    return figure

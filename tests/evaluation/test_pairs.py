@@ -1,0 +1,119 @@
+"""Pairs of Gaussian classes, whose areas are known; intervals that cover them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special, stats
+
+from tamis.evaluation.pairs import measure_pairs, pair_curves, score_ratio
+from tamis.evaluation.scored import ScoredEvents
+
+# in the plane; the distances are 1, 2 and the root of 5
+MEANS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+
+
+def gaussians(number: int, seed: int, weights: str = "unit", means: np.ndarray = MEANS) -> ScoredEvents:
+    """Give events whose scores are the exact posterior of equal shares."""
+    rng = np.random.default_rng((seed, 11))
+    classes = rng.integers(0, len(means), number).astype(np.int32)
+    x = rng.normal(means[classes])
+    logits = -0.5 * np.square(x[:, None, :] - means).sum(axis=2)
+    weight = np.ones(number) if weights == "unit" else rng.lognormal(0, 0.7, number)
+    if weights == "signed":
+        weight *= np.where(rng.random(number) < 0.1, -1, 1)
+    return ScoredEvents(special.softmax(logits, axis=1), classes, weight, np.ones(number))
+
+
+def known_area(first: int, second: int, means: np.ndarray = MEANS) -> float:
+    return float(stats.norm.cdf(np.linalg.norm(means[first] - means[second]) / np.sqrt(2)))
+
+
+@pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
+def test_areas_of_gaussians_are_known(weights: str) -> None:
+    found = measure_pairs(gaussians(200_000, 1, weights), 0, np.random.default_rng(1))
+    for first, second in combinations(range(3), 2):
+        assert found.auc[first][second] == pytest.approx(known_area(first, second), abs=0.005)
+        assert found.auc[first][second] == found.auc[second][first]
+    assert [found.auc[index][index] for index in range(3)] == [None] * 3
+
+
+def test_intervals_cover_the_truth() -> None:
+    toys, covered = 1000, np.zeros(3)
+    for toy in range(toys):
+        found = measure_pairs(gaussians(450, toy, "signed"), 60, np.random.default_rng(toy))
+        for number, (first, second) in enumerate(combinations(range(3), 2)):
+            interval = found.intervals[first][second]
+            assert interval is not None
+            covered[number] += interval[0] <= known_area(first, second) <= interval[1]
+    assert (np.abs(covered / toys - 0.683) < 0.044).all(), covered / toys
+
+
+def test_the_curve_of_a_pair_has_the_area_of_the_pair() -> None:
+    events = gaussians(3000, 2, "signed")
+    found, curves = measure_pairs(events, 0, np.random.default_rng(1)), pair_curves(events, [1, 2])
+    assert [(each.signal, each.background) for each in curves] == [(1, 0), (2, 0)]
+    for each in curves:
+        assert each.curve.auc == pytest.approx(found.auc[each.signal][each.background], rel=1e-12)
+        assert each.curve.class_index == each.signal
+
+
+def test_all_pairs_are_of_the_same_bootstrap_samples() -> None:
+    # two classes that hold copies of the same events: their areas against the third vary together
+    events = gaussians(600, 3, means=np.array([[0.0], [0.0], [1.0]]))
+    copy = events.class_index == 0
+    rows = np.r_[np.flatnonzero(copy), np.flatnonzero(copy), np.flatnonzero(events.class_index == 2)]
+    classes = np.repeat([0, 1, 2], [copy.sum(), copy.sum(), (events.class_index == 2).sum()])
+    scores = events.scores[rows].copy()
+    scores[:, 1] = scores[:, 0]
+    scores /= scores.sum(axis=1, keepdims=True)
+    doubled = ScoredEvents(scores, classes.astype(np.int32), np.ones(len(rows)), np.ones(len(rows)))
+    found = measure_pairs(doubled, 100, np.random.default_rng(1))
+    assert found.auc[0][2] == found.auc[1][2]
+    assert found.auc[0][1] == 0.5
+    # the events of class 2 are shared, those of 0 and 1 are not
+    assert found.intervals[0][2] != found.intervals[1][2]
+    alone = measure_pairs(doubled, 100, np.random.default_rng(1))
+    assert alone == found
+
+
+def test_events_of_one_identity_vary_together() -> None:
+    # every event five times: the interval is that of the events, not of the rows
+    events = gaussians(600, 4)
+    once = measure_pairs(events, 200, np.random.default_rng(1)).intervals[0][1]
+    rows = np.repeat(np.arange(600), 5)
+    five = ScoredEvents(
+        events.scores[rows], events.class_index[rows], events.weight[rows], events.factor[rows],
+        identity=rows.astype(np.uint64),
+    )  # fmt: skip
+    together = measure_pairs(five, 200, np.random.default_rng(1)).intervals[0][1]
+    apart = measure_pairs(replace(five, identity=None), 200, np.random.default_rng(1)).intervals[0][1]
+    width = once[1] - once[0]
+    assert together[1] - together[0] == pytest.approx(width, rel=0.25)
+    assert apart[1] - apart[0] == pytest.approx(width / np.sqrt(5), rel=0.25)
+
+
+def test_a_pair_without_weights_is_not_defined() -> None:
+    events = gaussians(300, 5)
+    events.weight[events.class_index == 1] = -1.0
+    found = measure_pairs(events, 10, np.random.default_rng(1))
+    assert found.auc[0][1] is found.auc[1][2] is found.intervals[0][1] is None
+    assert found.auc[0][2] is not None
+    assert [(each.signal, each.background) for each in pair_curves(events, [2])] == [(2, 0)]
+    written = found.to_dict(["a", "b", "c"])
+    assert written["a"]["b"] == {"auc": None, "interval": None}
+    assert written["c"]["a"] == {"auc": found.auc[0][2], "interval": found.intervals[0][2]}
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 10))
+def test_what_the_other_classes_get_changes_no_ratio(seed: int, factor: float) -> None:
+    scores = np.random.default_rng(seed).dirichlet([1, 1, 1], 50)
+    other = scores * [1, 1, factor]
+    other /= other.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(score_ratio(scores, 0, 1), score_ratio(other, 0, 1), rtol=1e-9)
+    np.testing.assert_allclose(score_ratio(scores, 0, 1) + score_ratio(scores, 1, 0), 1.0)
