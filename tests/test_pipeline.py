@@ -91,7 +91,10 @@ def test_the_run_directory_holds_what_the_design_says(finished: tuple[tamis.Run,
         "report.html", "scores.parquet", "workspace.json",
     }  # fmt: skip
     figures = {path.name for path in (folder / "figures").iterdir()}
-    names = ("inputs", "history", "confusion", "score_bkg", "score_sig", "roc")
+    names = (
+        "inputs", "history", "confusion", "score_bkg", "score_sig", "roc", "calibration", "significance", "binning",
+        "importance", "sculpting_m", "verdict",
+    )  # fmt: skip
     assert figures == {"figures.pdf", *(f"{name}.{kind}" for name in names for kind in ("pdf", "png", "svg"))}
     assert [path.name for path in folder.parent.iterdir()] == ["small"]  # nothing unfinished is left
 

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 from tamis.data.split import PARTS, TEST, TRAINING
 from tamis.evaluation.roc import background_rejection
 from tamis.pipeline.judging import samples
+from tamis.plots.calibration import plot_calibration
 from tamis.plots.confusion import plot_confusion
 from tamis.plots.correlations import plot_correlation_difference, plot_correlations
 from tamis.plots.history import plot_history
+from tamis.plots.importance import plot_importance
 from tamis.plots.inputs import plot_inputs
 from tamis.plots.labels import ClassStyle, axis_label, class_styles
+from tamis.plots.pairs import plot_pair_curves, plot_pairs
 from tamis.plots.roc import RocLine, least_efficiency, plot_roc
 from tamis.plots.scores import plot_scores
+from tamis.plots.sculpting import plot_sculpting
+from tamis.plots.significance import plot_binning, plot_significance
 from tamis.plots.stability import plot_stability
+from tamis.plots.verdict import plot_verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +49,12 @@ def draw_run(run: Run) -> dict[str, Figure]:
         "roc": _roc(run, styles),
         **_baselines(run),
         **_stability(run, styles),
+        **_pairs(run, styles),
+        **_calibration(run, styles),
+        **_search(run, styles),
+        **_importance(run, styles),
+        **_sculpting(run, styles),
+        **_verdict(run, styles),
     }
 
 
@@ -153,3 +165,58 @@ def _stability(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
         return {}
     together, intervals = evaluation.parts[PARTS[TEST]].physics, evaluation.intervals["physics"]
     return {"stability": plot_stability(evaluation.stability, together, intervals, classes=styles)}
+
+
+def _pairs(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    """Compare classes pair by pair; with two classes the ROC curve says it all."""
+    if len(styles) < 3:
+        return {}
+    names, curves = run.config.class_names, run.evaluation.pair_curves
+    found = {"one_versus_one": plot_pairs(run.evaluation.pairs, classes=styles)}
+    for signal in dict.fromkeys(each.signal for each in curves):
+        own = [each for each in curves if each.signal == signal]
+        found[f"one_versus_one_{names[signal]}"] = plot_pair_curves(own, classes=styles)
+    return found
+
+
+def _calibration(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    found = run.evaluation.calibration
+    if found is None:
+        return {}
+    return {"calibration": plot_calibration(found.balanced, found.with_temperature, classes=styles)}
+
+
+def _search(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    search = run.evaluation.search
+    if search is None:
+        return {}
+    figures = {"significance": plot_significance(search)}
+    return figures if search.binning is None else {**figures, "binning": plot_binning(search, classes=styles)}
+
+
+def _importance(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    found = run.evaluation.importance
+    if not found:
+        return {}
+    labels = {feature.name: axis_label(feature.name, feature.label) for feature in run.config.features}
+    return {"importance": plot_importance(found, classes=styles, labels=labels)}
+
+
+def _sculpting(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    cuts = [f"signal efficiency {100 * point:g}%" for point in run.config.evaluation.working_points]
+    figures = {}
+    for spectator in run.config.spectators:
+        own = [each for each in run.evaluation.sculpting if each.spectator == spectator.name]
+        if own:
+            label = axis_label(spectator.name, spectator.label, spectator.unit)
+            figures[f"sculpting_{spectator.name}"] = plot_sculpting(
+                own, classes=styles, label=label, cuts=cuts
+            )
+    return figures
+
+
+def _verdict(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+    verdict = run.evaluation.verdict
+    if verdict is None:
+        return {}
+    return {"verdict": plot_verdict(verdict, class_names=run.config.class_names, classes=styles)}

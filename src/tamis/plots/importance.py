@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tamis.errors import TamisError
@@ -21,6 +23,14 @@ _MOST_CLASSES = 6
 _LARGEST_GROUP = 4
 _LONGEST_LABEL = 2.6
 _ROW = 0.36
+_LEFT_OUT: dict[str, Any] = {
+    "color": TEXT_COLOUR,
+    "marker": "D",
+    "markersize": 5.0,
+    "markerfacecolor": "white",
+    "linestyle": "",
+    "zorder": 4,
+}
 
 
 @figure_style()
@@ -29,7 +39,8 @@ def plot_importance(
 ) -> Figure:
     """Draw by how much the loss grows, and the areas under the curves fall, without each group of features.
 
-    Correlated features are one bar. The areas have a panel of their own for up to six classes.
+    Correlated features are one bar; where the network was trained without them too, a diamond shows
+    that. The areas have a panel of their own for up to six classes.
 
     Args:
         found: by falling importance; the first thirty are drawn.
@@ -39,7 +50,7 @@ def plot_importance(
     Raises:
         TamisError: if there is nothing to draw, or another number of classes.
     """
-    if not found or any(len(each.auc) != len(classes) for each in found):
+    if not found or any(len(each.exchanged.auc) != len(classes) for each in found):
         raise TamisError(f"importance: expected features with {len(classes)} areas each")
     shown = found[:MOST_BARS]
     texts = [_name(each.features, labels or {}) for each in shown]
@@ -59,7 +70,9 @@ def plot_importance(
     _draw_loss(panels[0], shown, middle, heights)
     if with_areas:
         _draw_areas(panels[1], shown, classes, middle, heights)
-        _add_legend(figure, classes)
+    entries = _entries(shown, classes if with_areas else ())
+    if entries:
+        _add_legend(figure, entries)
     _name_rows(panels[0], texts, sizes, middle, float(heights.sum()))
     if len(found) > MOST_BARS:
         note = f"{len(found) - MOST_BARS} more are worth less than {shown[-1].loss:.2g} in the loss"
@@ -82,15 +95,33 @@ def _draw_loss(
 ) -> None:
     values = np.array([each.loss for each in shown])
     axes.barh(middle, values, 0.6 * heights, color=SIX_COLOURS[0], linewidth=0)
-    for place, each in zip(middle, shown, strict=True):
-        if each.loss_interval is not None:
-            axes.plot(
-                each.loss_interval, (place, place), color=TEXT_COLOUR, linewidth=1.4, solid_capstyle="butt"
-            )
+    _draw_intervals(axes, [each.exchanged.loss_interval for each in shown], middle, TEXT_COLOUR)
+    below = middle + 0.2 * heights
+    _draw_intervals(
+        axes,
+        [None if each.left_out is None else each.left_out.loss_interval for each in shown],
+        below,
+        TEXT_COLOUR,
+    )
+    known = [(each.left_out.loss, place) for each, place in zip(shown, below, strict=True) if each.left_out]
+    axes.plot(*np.array(known).reshape(-1, 2).T, **_LEFT_OUT)
     axes.axvline(0.0, color=MUTED_COLOUR, linewidth=0.8)
     axes.set_xlabel("Growth of the loss")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def _draw_intervals(
+    axes: Axes,
+    intervals: Sequence[tuple[float, float] | None],
+    places: np.ndarray[tuple[int], np.dtype[np.float64]],
+    colour: str,
+) -> None:
+    known = [
+        (*each, place) for each, place in zip(intervals, places.tolist(), strict=True) if each is not None
+    ]
+    low, high, place = np.array(known).reshape(-1, 3).T
+    axes.hlines(place, low, high, color=colour, linewidth=1.4)
 
 
 def _draw_areas(
@@ -105,15 +136,12 @@ def _draw_areas(
         axes.axhline(edge, color="#e4e5e8", linewidth=0.8, zorder=0.5)
     for number, style in enumerate(classes):
         offset = (number - (len(classes) - 1) / 2) * 0.7 * heights / max(len(classes), 2)
-        for place, each in zip(middle + offset, shown, strict=True):
-            interval = each.auc_interval[number]
-            if interval is not None:
-                axes.plot(interval, (place, place), color=style.colour, linewidth=1.3)
-            if np.isfinite(each.auc[number]):
-                axes.plot(
-                    each.auc[number], place, color=style.colour, marker=style.marker, markersize=4.5,
-                    markeredgecolor="white", markeredgewidth=0.4,
-                )  # fmt: skip
+        intervals = [each.exchanged.auc_interval[number] for each in shown]
+        _draw_intervals(axes, intervals, middle + offset, style.colour)
+        axes.plot(
+            [each.exchanged.auc[number] for each in shown], middle + offset, color=style.colour, linestyle="",
+            marker=style.marker, markersize=4.5, markeredgecolor="white", markeredgewidth=0.4,
+        )  # fmt: skip
     axes.set_xlabel("Fall of the area under the curve")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -134,12 +162,19 @@ def _name_rows(
         each.tick_params(axis="y", which="both", length=0)
 
 
-def _add_legend(figure: Figure, classes: Sequence[ClassStyle]) -> None:
-    texts = [style.text for style in classes]
+def _entries(shown: Sequence[Importance], classes: Sequence[ClassStyle]) -> list[Entry]:
+    entries: list[Entry] = []
+    if any(each.left_out is not None for each in shown):
+        entries.append((Patch(color=SIX_COLOURS[0]), "values exchanged"))
+        entries.append((Line2D([], [], **_LEFT_OUT), "trained without"))
+    for style in classes:
+        line = Line2D([], [], color=style.colour, marker=style.marker, linewidth=1.3)
+        entries.append((line, style.text))
+    return entries
+
+
+def _add_legend(figure: Figure, entries: Sequence[Entry]) -> None:
+    texts = [text for _, text in entries]
     size = min(fitting_size(text, 2.6, 9.0) for text in texts)
-    entries: list[Entry] = [
-        (Line2D([], [], color=style.colour, marker=style.marker, linewidth=1.3), style.text)
-        for style in classes
-    ]
     columns = columns_that_fit(texts, figure.get_figwidth() - 0.4, size)
     add_legend(figure, entries, loc="outside upper center", ncols=columns, fontsize=size)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tamis.errors import TamisError
-from tamis.evaluation.pairs import PairCurve, Pairs
+from tamis.evaluation.pairs import Interval, PairCurve, Pairs
 from tamis.plots.labels import ClassStyle, fitting_size, text_width
 from tamis.plots.roc import RocLine, plot_roc
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, TEXT_COLOUR, figure_style
 
 _SHADES = LinearSegmentedColormap.from_list("area", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
 _LONGEST_LABEL = 2.4
@@ -46,36 +48,36 @@ def plot_pairs(pairs: Pairs, *, classes: Sequence[ClassStyle]) -> Figure:
     figure = Figure(figsize=(max(1.0 + margin + side, 4.2), 1.0 + 0.57 * margin + side), layout="constrained")
     axes = figure.add_subplot()
     shown = np.full((count - 1, count - 1), np.nan)
-    for row in range(1, count):
-        for column in range(row):
-            area = pairs.auc[row][column]
-            if area is not None:
-                shown[row - 1, column] = area
+    for row, column in combinations(range(count - 1, -1, -1), 2):
+        area = pairs.auc[row][column]
+        shown[row - 1, column] = np.nan if area is None else area
+        _write_area(
+            axes, row, column, area, pairs.intervals[row][column], float(np.clip(10 * cell, 7.0, 11.0))
+        )
     axes.imshow(shown, cmap=_SHADES, vmin=0.5, vmax=1.0)
-    for row in range(1, count):
-        for column in range(row):
-            area, interval = pairs.auc[row][column], pairs.intervals[row][column]
-            if area is None:
-                axes.add_patch(
-                    Rectangle(
-                        (column - 0.5, row - 1.5),
-                        1,
-                        1,
-                        fill=False,
-                        hatch="///",
-                        edgecolor="#c9cbd0",
-                        linewidth=0,
-                    )
-                )
-                continue
-            spread = "" if interval is None else f"\n$\\pm$ {max(area - interval[0], interval[1] - area):.4f}"
-            colour = "white" if area > 0.75 else TEXT_COLOUR
-            axes.text(
-                column, row - 1, f"{area:.4f}{spread}", ha="center", va="center", color=colour,
-                fontsize=float(np.clip(10 * cell, 7.0, 11.0)),
-            )  # fmt: skip
-    axes.set_xticks(range(count - 1), texts[:-1], rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(count - 1), texts[1:])
+    _name_axes(axes, texts, sizes)
+    return figure
+
+
+def _write_area(
+    axes: Axes, row: int, column: int, area: float | None, interval: Interval, fontsize: float
+) -> None:
+    if area is None:
+        cell = (column - 0.5, row - 1.5)
+        axes.add_patch(Rectangle(cell, 1, 1, fill=False, hatch="///", edgecolor="#c9cbd0", linewidth=0))
+        return
+    spread = "" if interval is None else f"\n± {max(area - interval[0], interval[1] - area):.4f}"
+    # White on the dark half of the shades, dark on the light half.
+    colour = "white" if area > 0.75 else TEXT_COLOUR
+    axes.text(
+        column, row - 1, f"{area:.4f}{spread}", ha="center", va="center", color=colour, fontsize=fontsize
+    )
+
+
+def _name_axes(axes: Axes, texts: Sequence[str], sizes: Sequence[float]) -> None:
+    places = range(len(texts) - 1)
+    axes.set_xticks(places, texts[:-1], rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, texts[1:])
     for labels, own in ((axes.get_xticklabels(), sizes[:-1]), (axes.get_yticklabels(), sizes[1:])):
         for label, size in zip(labels, own, strict=True):
             label.set_fontsize(size)
@@ -84,7 +86,6 @@ def plot_pairs(pairs: Pairs, *, classes: Sequence[ClassStyle]) -> Figure:
     axes.spines[:].set_visible(False)
     note = "AUC of one class against one other,\nlarger side of the 68.3% interval"
     axes.set_title(note, loc="right", fontsize=9.0, color=MUTED_COLOUR)
-    return figure
 
 
 def plot_pair_curves(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyle]) -> Figure:
@@ -99,7 +100,10 @@ def plot_pair_curves(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyl
     """
     if len({each.signal for each in curves}) != 1:
         raise TamisError("pairs: expected curves of one signal class")
-    lines = [RocLine(classes[each.background], each.curve) for each in curves]
+    lines = [
+        RocLine(classes[each.background], each.curve, line=LINE_STYLES[number % len(LINE_STYLES)])
+        for number, each in enumerate(curves)
+    ]
     figure = plot_roc(lines)
     (axes,) = figure.axes
     text = f"Efficiency of {classes[curves[0].signal].text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ from tamis.plots.style import MUTED_COLOUR, SIX_COLOURS, TEXT_COLOUR, figure_sty
 
 SIGNAL_COLOUR, BACKGROUND_COLOUR = SIX_COLOURS[2], SIX_COLOURS[0]
 _HATCH = "////"
+_SIGNAL_LINE: dict[str, Any] = {"color": TEXT_COLOUR, "linestyle": "--", "linewidth": 1.4}
 
 Numbers = NDArray[np.float64]
 
@@ -117,6 +119,8 @@ def _draw_yields(axes: Axes, scan: Scan) -> None:
 def plot_binning(search: Search, *, classes: Sequence[ClassStyle]) -> Figure:
     """Draw the chosen bins with the yields of all classes, and the significance of each bin below.
 
+    The classes stand on top of each other, the signal above; the dashed line is the signal alone.
+
     Bins are drawn equally wide, because those with the most signal are narrow; their edges stand at the axis.
 
     Args:
@@ -130,7 +134,7 @@ def plot_binning(search: Search, *, classes: Sequence[ClassStyle]) -> Figure:
         raise TamisError("binning: there are no bins; there was not enough background for one")
     if len(search.yields.numbers) != len(classes):
         raise TamisError(f"binning: expected {len(classes)} classes, found {len(search.yields.numbers)}")
-    texts = [*(style.text for style in classes), "background, uncertainty of the simulation"]
+    texts = [*(style.text for style in classes), "signal alone", "background with its uncertainty"]
     size = min(fitting_size(text, 2.6, 9.0) for text in texts)
     columns = columns_that_fit(texts, 5.4, size)
     rows = -(-len(texts) // columns)
@@ -170,6 +174,8 @@ def _stack(axes: Axes, search: Search, classes: Sequence[ClassStyle]) -> tuple[f
         )  # fmt: skip
         below = top
     counts = search.binning.bins if search.binning else ()
+    signal = np.array([each.signal for each in counts])
+    axes.stairs(signal, edges, baseline=None, **_SIGNAL_LINE)
     background = np.array([each.background for each in counts])
     error = np.array([each.background_error for each in counts])
     centres = (edges[1:] + edges[:-1]) / 2
@@ -191,6 +197,7 @@ def _stack_entries(search: Search, classes: Sequence[ClassStyle], texts: Sequenc
         )
         for index in reversed(_order(search))
     ]
+    entries.append((Line2D([], [], **_SIGNAL_LINE), texts[-2]))
     entries.append((Line2D([], [], color=TEXT_COLOUR, marker="|", linestyle="", markersize=8), texts[-1]))
     return entries
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tamis.errors import TamisError
 from tamis.evaluation.verdict import LEVEL, Comparison, Verdict
@@ -77,6 +77,7 @@ def _draw_differences(axes: Axes, gaps: Sequence[Comparison]) -> None:
         axes.plot(sign * each.difference, row, color=TEXT_COLOUR, marker="o", markersize=5.0)
     axes.set_xlabel("Training better than test by", loc="center", fontsize=10.5)
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.1 * high), max(high, -0.1 * low))
 
