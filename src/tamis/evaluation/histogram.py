@@ -116,8 +116,8 @@ def binning(parts: Sequence[NDArray[np.float64]], bins: int) -> Binning:
     small = max(abs(low), abs(high)) < 2.0**50
     whole = small and all((part == np.rint(part)).all() for part in filled)
     edges = _whole_edges(np.floor(low), np.ceil(high), bins) if whole else _edges(low, high, bins)
-    below = min(float(part.min()) for part in filled) < edges[0]
-    above = max(float(part.max()) for part in filled) > edges[-1]
+    below = bool(min(float(part.min()) for part in filled) < edges[0])
+    above = bool(max(float(part.max()) for part in filled) > edges[-1])
     before = [2 * edges[0] - edges[1]] if below else []
     after = [2 * edges[-1] - edges[-2]] if above else []
     return Binning(np.concatenate((before, edges, after)), below=below, above=above, whole=whole)
