@@ -13,9 +13,10 @@ from matplotlib.patches import Rectangle
 
 from tamis.errors import TamisError
 from tamis.evaluation.pairs import Interval, PairCurve, Pairs
+from tamis.plots.cells import draw_cells, number_colour
 from tamis.plots.labels import ClassStyle, fitting_size, text_width
 from tamis.plots.roc import RocLine, plot_roc
-from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, TEXT_COLOUR, figure_style
+from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, figure_style
 
 _SHADES = LinearSegmentedColormap.from_list("area", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
 _LONGEST_LABEL = 2.4
@@ -54,7 +55,7 @@ def plot_pairs(pairs: Pairs, *, classes: Sequence[ClassStyle]) -> Figure:
         _write_area(
             axes, row, column, area, pairs.intervals[row][column], float(np.clip(10 * cell, 7.0, 11.0))
         )
-    axes.imshow(shown, cmap=_SHADES, vmin=0.5, vmax=1.0)
+    draw_cells(axes, shown, _SHADES, 0.5, 1.0)
     _name_axes(axes, texts, sizes)
     return figure
 
@@ -68,7 +69,7 @@ def _write_area(
         return
     spread = "" if interval is None else f"\n± {max(area - interval[0], interval[1] - area):.4f}"
     # White on the dark half of the shades, dark on the light half.
-    colour = "white" if area > 0.75 else TEXT_COLOUR
+    colour = number_colour(dark=area > 0.75)
     axes.text(
         column, row - 1, f"{area:.4f}{spread}", ha="center", va="center", color=colour, fontsize=fontsize
     )
