@@ -50,6 +50,7 @@ def test_names_get_a_prefix_everywhere(tmp_path: Path) -> None:
     (use,) = (each for each in root.iter() if each.tag == "use")
     assert use.get("href") == "#one-a"
     assert use.get("style") == "clip-path: url(#one-c)"
+    assert "url(#one-c)" in {each.get("clip-path") for each in root.iter()}
 
 
 def test_black_and_white_follow_the_page_and_text_stays_text(tmp_path: Path) -> None:
@@ -59,6 +60,24 @@ def test_black_and_white_follow_the_page_and_text_stays_text(tmp_path: Path) -> 
     assert "fill: var(--paper); stroke: currentColor" in svg
     assert "#e42536" in svg
     assert "&lt;b&gt; <tspan>c</tspan>" in svg
+
+
+def test_a_style_cannot_leave_its_rule(tmp_path: Path) -> None:
+    twice = '<rect style="fill: red} * {display: none"/><rect style="fill: red} * {display: none"/>'
+    assert "display" not in inlined(tmp_path, twice)
+
+
+def test_figures_are_slimmed_without_changing_them(tmp_path: Path) -> None:
+    inside = (
+        '<g id="a"><g id="b"><path id="c" d="M 1.23456 -0.000001 L 7 8.5" style="fill: red"/></g></g>'
+        '<g><path d="M 0 0" style="fill: red"/><use href="#d" style="fill: blue"/></g><path id="d" d="M 1 1"/>'
+    )
+    root = ET.fromstring(inlined(tmp_path, inside))
+    assert [each.tag for each in root] == ["path", "path", "use", "path", "style"]
+    assert root[0].attrib == {"d": "M 1.23 0 L 7 8.5", "class": "one-s0"}
+    assert root[2].attrib == {"href": "#one-d", "style": "fill: blue"}
+    assert root[3].get("id") == "one-d"
+    assert root[4].text == ".one-s0{fill: red}"
 
 
 def test_the_shape_is_known(tmp_path: Path) -> None:

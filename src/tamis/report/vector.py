@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from tamis.errors import InputError, Problem
+from tamis.report.slimming import slim
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -31,7 +32,7 @@ _KEPT = frozenset(
 )
 _ATTRIBUTES = frozenset({
     "id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "viewBox", "transform", "style",
-    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule", "class",
+    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule",
 })  # fmt: skip
 _FAMILY = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
 _COLOURS = {
@@ -42,7 +43,7 @@ _COLOURS = {
 }
 _COLOUR = re.compile("|".join(_COLOURS))
 _LOCAL = re.compile(r"url\(#([^)]*)\)")
-_FOREIGN = re.compile(r"url\((?!#)|expression|@import|javascript:", re.IGNORECASE)
+_FOREIGN = re.compile(r"url\((?!#)|expression|@|javascript:|[{}<>\\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def inline_svg(path: Path, prefix: str, label: str) -> Figure:
     if root.tag != f"{_SVG}svg":
         raise _refused(path, "is no SVG figure")
     clean = _cleaned(root, prefix)
+    slim(clean, f"{prefix}s")
     width, height = _size(root, path)
     for name in ("width", "height"):
         clean.attrib.pop(name, None)
