@@ -25,6 +25,13 @@ from tamis.report.blocks import (
     Tiles,
 )
 from tamis.report.captions import caption_of
+from tamis.report.details import (
+    importance_section,
+    inputs_section,
+    negative_section,
+    pairs_table,
+    stability_section,
+)
 from tamis.report.diagram import Column, draw_network
 from tamis.report.findings import findings_of
 from tamis.report.numbers import minus, significant, with_interval
@@ -96,15 +103,24 @@ def _sections(run: FinishedRun) -> Iterator[tuple[str, str, Iterable[Block]]]:
     metrics = run.metrics
     yield "summary", "Summary", [Tiles(_tiles(run)), Findings(findings_of(run))]
     yield "explorer", "Explore a cut", _explorer(run)
-    yield "performance", "Performance", [tables.parts_table(metrics), tables.working_points_table(metrics)]
+    yield (
+        "performance",
+        "Performance",
+        [
+            tables.parts_table(metrics),
+            tables.working_points_table(metrics),
+            *([pairs_table(metrics)] if len(run.class_names) > 2 else []),
+        ],
+    )
     yield "baselines", "Baselines", baselines_section(metrics)
     yield "overtraining", "Overtraining", _overtraining(metrics)
     yield "calibration", "Calibration", _calibration(metrics)
     yield "search", "Search", _search(metrics)
-    yield "importance", "Importance of the features", _rows(tables.importance_table(metrics))
+    yield "importance", "Importance of the features", importance_section(metrics)
     yield "sculpting", "Sculpting of spectators", _rows(tables.sculpting_table(metrics))
-    yield "stability", "Stability", []
-    yield "inputs", "Inputs", []
+    yield "negative", "Negative weights", negative_section(metrics)
+    yield "stability", "Stability", stability_section(metrics)
+    yield "inputs", "Inputs", inputs_section(metrics)
     yield "events", "Events", [tables.ledger_table(run), tables.inputs_table(run.provenance)]
     yield "training", "Network and training", _network(run)
     yield (

@@ -163,21 +163,6 @@ def bins_table(bins: Numbers) -> Table:
     return Table(columns, rows, caption)
 
 
-def importance_table(metrics: Numbers) -> Table:
-    """What each feature is worth."""
-    names = metrics["classes"]
-    rows = tuple(
-        (
-            Cell(", ".join(each["features"])),
-            cell(each["loss"], each["loss_interval"], signed=True),
-            *(cell(each["auc"][name], each["auc_interval"][name], signed=True) for name in names),
-        )
-        for each in metrics["importance"]
-    )
-    columns = ("features", "loss grows by", *(f"AUC {name} falls by" for name in names))
-    return Table(columns, rows, "On test events in the balanced mixture, with 68.3% bootstrap intervals.")
-
-
 def sculpting_table(metrics: Numbers) -> Table:
     """How much the score tells of each spectator."""
     sculpting = metrics["sculpting"]
