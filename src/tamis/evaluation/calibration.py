@@ -42,10 +42,10 @@ class ReliabilityBin:
         high: largest score.
         score: weighted mean of the scores.
         fraction: weighted fraction that belongs to the class.
-        error: standard deviation of the difference of `fraction` and `score`.
+        error: standard deviation of the difference of `fraction` and `score`, if the scores are probabilities.
         share: part of the sum of weights of all events.
         effective: effective number of events.
-        fewest: effective number of events of the class, or of the rest, whichever is smaller.
+        fewest: effective number of events of the class, or of the rest, that the scores promise, whichever is smaller.
     """
 
     low: float
@@ -79,9 +79,11 @@ class Reliability:
 def reliability(score: ArrayLike, is_class: ArrayLike, weight: ArrayLike, *, bins: int = BINS) -> Reliability:
     """Compare the scores of one class with how often events belong to it.
 
-    The error of a bin is the root of the sum of w^2 (y - p)^2 over the sum of w: right whatever the weights of the
-    classes and their signs. The p-value takes the bins with at least `LEAST` effective events in the class and outside
-    it.
+    The error of a bin is the root of the sum of w (p (1-p)^2 r + (1-p) p^2 s) over the sum of w, with r and s the sum
+    of squared weights over the sum of weights of the class and of the rest: what an exact score would have, whatever
+    the weights of the classes and their signs. What was found in the bin is not used, so that a bin with too few
+    events does not seem better known. The p-value takes the bins in which the scores promise at least `LEAST`
+    effective events of the class and of the rest.
 
     Args:
         score: of the class, [n_events].
@@ -100,12 +102,13 @@ def reliability(score: ArrayLike, is_class: ArrayLike, weight: ArrayLike, *, bin
     weights = weights_of(weight, len(values))
     of_class = classes_of(np.asarray(is_class).astype(np.int64), len(values), 2, "is_class")
     total = needed_sum(weights, "reliability: the weights")
+    sizes = tuple(_size(weights[of_class == side]) for side in (0, 1))
     order = np.argsort(values, kind="stable")
     pieces = _pieces_of_equals(values[order], bins)
     found = [
         each
         for rows in (order[first:last] for first, last in pieces)
-        if (each := _bin(values[rows], of_class[rows], weights[rows], total)) is not None
+        if (each := _bin(values[rows], of_class[rows], weights[rows], total, sizes)) is not None
     ]
     gaps = np.array([each.fraction - each.score for each in found])
     errors = np.array([each.error for each in found])
@@ -128,19 +131,39 @@ def _pieces_of_equals(rising: Float64, bins: int) -> list[tuple[int, int]]:
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
-def _bin(score: Float64, of_class: NDArray[np.int64], weight: Float64, total: float) -> ReliabilityBin | None:
+def _size(weight: Float64) -> float | None:
+    """Give the sum of squared weights over the sum of weights; None where events are too few to know it."""
+    total = positive_sum(weight)
+    if total is None or effective_number(weight) < LEAST:
+        return None
+    return float(weight @ weight) / total
+
+
+def _bin(
+    score: Float64,
+    of_class: NDArray[np.int64],
+    weight: Float64,
+    total: float,
+    sizes: tuple[float | None, ...],
+) -> ReliabilityBin | None:
     inside = positive_sum(weight)
     if inside is None:
         return None
+    promised = float(weight @ (1 - score)), float(weight @ score)
+    # weights may depend on the score: those of the bin, where it has enough events, else those of all
+    rest, of_it = (
+        _size(weight[of_class == side]) or sizes[side] or float(weight @ weight) / inside for side in (0, 1)
+    )
+    variance = float(weight @ (score * (1 - score) * ((1 - score) * of_it + score * rest)))
     return ReliabilityBin(
         low=float(score.min()),
         high=float(score.max()),
         score=float(weight @ score) / inside,
         fraction=float(weight @ of_class) / inside,
-        error=float(np.sqrt(np.square(weight * (of_class - score)).sum())) / inside,
+        error=float(np.sqrt(max(variance, 0.0))) / inside,
         share=inside / total,
         effective=effective_number(weight),
-        fewest=min(effective_number(weight[of_class == side]) for side in (0, 1)),
+        fewest=max(min(promised[0] / rest, promised[1] / of_it), 0.0),
     )
 
 

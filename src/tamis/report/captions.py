@@ -39,6 +39,11 @@ CAPTIONS = (
         "processes are confused.",
     ),
     Caption(
+        "one_versus_one_", "performance", "ROC of {} against each other class",
+        "The signal against one background at a time, by the ratio of their two scores: the lowest curve is the "
+        "background that is hardest to reject.",
+    ),
+    Caption(
         "confusion", "performance", "Confusion matrix",
         "Each row is a true class, normalised to one: the diagonal holds the events whose highest score is that of "
         "their own class, everything else is confused.",
@@ -88,6 +93,10 @@ CAPTIONS = (
         "distribution shows.",
     ),
     Caption(
+        "correlations_difference", "inputs", "Correlations, signal minus background",
+        "Where a cell is coloured, two features belong together differently in signal and in background.",
+    ),
+    Caption(
         "history", "training", "Training curves",
         "Loss and accuracy by epoch: training and validation should fall together; a validation loss that rises again "
         "is overtraining. The mark is the epoch whose weights are kept.",
@@ -97,6 +106,13 @@ CAPTIONS = (
         "Each network alone beside the average of all: a large spread means that chance decides.",
     ),
 )  # fmt: skip
+
+
+def place_of(figure: str) -> tuple[int, str]:
+    """Say where a figure stands: in the order of the captions, then by name."""
+    sentences = [each.sentence for each in CAPTIONS]
+    sentence = caption_of(figure).sentence
+    return (sentences.index(sentence) if sentence in sentences else len(sentences)), figure
 
 
 def caption_of(figure: str) -> Caption:

@@ -60,12 +60,19 @@ def _calibration(metrics: Numbers) -> Iterator[Finding]:
         return
     name, worst = min(judged.items(), key=lambda item: item[1]["p_value"])
     off = worst["p_value"] <= LEVEL / len(judged)
+    large = worst["error"] > 2 * worst["by_chance"]
     size = (
-        f"the expected calibration error of {name} is {significant(worst['error'], 2)}, "
-        f"{significant(worst['by_chance'], 2)} is expected by chance (p = {worst['p_value']:.2g})"
+        f"most deviates that of {name}, by {significant(worst['error'], 2)} on average where chance explains "
+        f"{significant(worst['by_chance'], 2)} (p = {worst['p_value']:.2g})"
     )
-    said = "The scores are not probabilities" if off else "The scores are compatible with probabilities"
-    yield Finding("look" if off else "good", "Calibration", f"{said}: {size}.")
+    if not off:
+        said = "The scores are compatible with probabilities"
+    elif large:
+        said = "The scores are not probabilities"
+    else:
+        said = "The scores deviate from probabilities in single bins, by little"
+    light: Light = "good" if not off else "look" if large else "info"
+    yield Finding(light, "Calibration", f"{said}: {size}.")
 
 
 def _limit(metrics: Numbers) -> Iterator[Finding]:

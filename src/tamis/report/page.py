@@ -24,7 +24,7 @@ from tamis.report.blocks import (
     Tile,
     Tiles,
 )
-from tamis.report.captions import caption_of
+from tamis.report.captions import caption_of, place_of
 from tamis.report.details import (
     importance_section,
     inputs_section,
@@ -138,7 +138,7 @@ def _rows(table: Table) -> list[Block]:
 def _pictures(run: FinishedRun) -> dict[str, list[Block]]:
     found: dict[str, list[Block]] = {}
     written = [Path(path) for path in run.provenance["outputs"]]
-    names = [path.stem for path in written if path.suffix == ".svg"]
+    names = sorted((path.stem for path in written if path.suffix == ".svg"), key=place_of)
     for number, name in enumerate(names):
         caption = caption_of(name)
         figure = inline_svg(run.folder / "figures" / f"{name}.svg", f"figure{number}-", caption.title)
@@ -248,10 +248,12 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
         for key, end in (("significance", ""), ("significance_interval", "_interval"))
     }
     said.append(f"Categories of the highest score reach {_significance(by_categories)}.")
+    relative = search["requirements"]["relative"]
+    known = "exactly but for its simulation" if not relative else f"to {100 * relative:g}%"
     said.append(
         "Cut and bins were chosen on validation events and are quoted on test events; intervals are those of the "
-        f"finite simulation. One unit of weight stands for {significant(search['events_per_weight'])} expected "
-        f"events, and the background is known to {100 * search['requirements']['relative']:g}%."
+        f"finite simulation. A sum of weights of one stands for {significant(search['events_per_weight'])} expected "
+        f"events, and the background is taken to be known {known}."
     )
     found: list[Block] = [Text(" ".join(said))]
     return [*found, *([] if bins is None else [tables.bins_table(bins)]), tables.categories_table(search)]

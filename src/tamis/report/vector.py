@@ -28,11 +28,12 @@ _KEPT = frozenset(
         "text",
         "tspan",
         "image",
+        "pattern",
     }
 )
 _ATTRIBUTES = frozenset({
     "id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "viewBox", "transform", "style",
-    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule",
+    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule", "patternUnits",
 })  # fmt: skip
 _FAMILY = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
 _COLOURS = {
