@@ -33,7 +33,7 @@ _KEPT = frozenset(
 )
 _ATTRIBUTES = frozenset({
     "id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "viewBox", "transform", "style",
-    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule", "patternUnits",
+    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule", "patternUnits", "fill",
 })  # fmt: skip
 _FAMILY = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
 _COLOURS = {
@@ -142,7 +142,7 @@ def _attribute(tag: str, name: str, value: str, prefix: str) -> str | None:
     if _FOREIGN.search(value):
         return None
     value = _LOCAL.sub(rf"url(#{prefix}\1)", value)
-    if name == "style":
+    if name in ("style", "fill"):
         value = _COLOUR.sub(lambda found: _COLOURS[found.group()], value)
         value = value.replace("'DejaVu Sans'", _FAMILY)
     return value
