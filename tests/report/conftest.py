@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import tamis
+from tamis.config.dump import dump_config
+from tamis.files import sha256, write_json
 from tamis.run_directory import write_run
+from tamis.run_reading import FINISHED
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -68,6 +75,55 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "tamis", "demo", "--events", "4000", "--output", str(folder)]
     subprocess.run(command, check=True, capture_output=True)
     return folder
+
+
+def altered_copy(
+    run: Path,
+    folder: Path,
+    *,
+    noise: float = 0.0,
+    drop: int = 0,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """Copy a run as another training could have left it, with the hashes that belong to it.
+
+    Args:
+        run: a finished run.
+        folder: the copy.
+        noise: of the logarithms of the scores; with any the copy is a worse classifier.
+        drop: test events that are left out.
+        config: sections of the configuration with their new values.
+    """
+    shutil.copytree(run, folder)
+    table = pq.read_table(folder / "scores.parquet")
+    table = table.slice(drop)
+    if noise:
+        columns = [name for name in table.column_names if name.startswith("score_")]
+        scores = np.stack([table[name].to_numpy() for name in columns], axis=1)
+        scores = scores * np.exp(np.random.default_rng(5).normal(0, noise, scores.shape))
+        scores = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+        for name, column in zip(columns, scores.T, strict=True):
+            table = table.set_column(table.column_names.index(name), name, pa.array(column))
+    pq.write_table(table, folder / "scores.parquet")
+    document = yaml.safe_load((folder / "config.yaml").read_text())
+    for section, values in (config or {}).items():
+        document[section] = {**document[section], **values}
+    (folder / "config.yaml").write_text(dump_config(tamis.parse_config(document)))
+    provenance = json.loads((folder / FINISHED).read_text())
+    for name in ("scores.parquet", "config.yaml"):
+        provenance["outputs"][name] = sha256(folder / name)
+    write_json(folder / FINISHED, provenance)
+    return folder
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that makes an altered copy of a run under a name."""
+
+    def make(run: Path, name: str, **changes: Any) -> Path:
+        return altered_copy(run, tmp_path / "runs" / name, **changes)
+
+    return make
 
 
 @pytest.fixture(scope="session")

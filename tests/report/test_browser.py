@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tamis.report.comparison import write_comparison
+
 ARTEFACTS = Path(__file__).parents[2] / "build" / "report"
 HOSTILE = "<img src=x onerror=alert(1)>"
 Open = Callable[..., Any]
@@ -129,6 +131,30 @@ def test_hostile_names_are_shown_as_text(hostile_run: Path, open_page: Open) -> 
     assert page.locator("figure svg text").filter(has_text="<img src=x").count() >= 1
     # every script of the page is its own
     assert page.locator("script").count() == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_opens_from_disk(
+    demo_run: Path, altered: Callable[..., Path], tmp_path: Path, open_page: Open, scheme: str
+) -> None:
+    runs = [demo_run, altered(demo_run, HOSTILE, noise=0.5, config={"training": {"epochs": 30}})]
+    comparison = write_comparison([*runs, altered(demo_run, "twin/run")], tmp_path / "comparison.html")
+    page = open_page(tmp_path / "comparison.html", color_scheme=scheme)
+    assert page.title().endswith("· tamis comparison")
+    sentences = page.locator(".findings li").all_text_contents()
+    for sentence, found in zip(comparison.sentences, sentences[:2], strict=True):
+        assert sentence in found
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 1
+    names = page.locator("figure svg text").filter(has_text="<img src=x")
+    assert names.count() == 2
+    assert page.locator("figure svg").count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1400
+    heading = page.locator("#differences th", has_text="p, corrected")
+    heading.click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"comparison_{scheme}.png", full_page=True)
 
 
 def test_it_can_be_printed(demo_run: Path, open_page: Open) -> None:

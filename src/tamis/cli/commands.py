@@ -75,6 +75,23 @@ def report(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Directories of finished runs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path(
+        "comparison.html"
+    ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that is there.")] = False,
+) -> None:
+    """Set runs beside the first one, on the same test events, and write a page."""
+    from tamis.report.comparison import write_comparison
+
+    comparison = write_comparison(runs, output, overwrite=overwrite)
+    for sentence in (*(f"note: {note}" for note in comparison.notes), *comparison.sentences):
+        typer.echo(sentence)
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
 def check(config: ConfigPath, data: DataFolder = None, overrides: Overrides = None) -> None:
     """Read everything and train nothing: files, ledger, suspicious features."""
     from tamis.check import check_input

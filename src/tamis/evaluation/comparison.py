@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,12 +152,14 @@ class PairComparison:
 
 def _told(difference: Difference, second: str) -> str:
     """Say a difference as one sentence would."""
-    size = f"{abs(difference.difference):.4g}"
     if difference.difference == 0:
         return f"the {difference.name} is the same"
     low, high = difference.interval or (difference.difference, difference.difference)
+    # as many decimals as give half of the interval two digits
+    digits = min(8, max(0, 1 - math.floor(math.log10((high - low) / 2)))) if high > low else 4
+    size = f"{abs(difference.difference):.{digits}f}"
     way = "lower" if difference.difference < 0 else "higher"
-    return f"the {difference.name} is {size} {way} for {second} [{low:+.4g}, {high:+.4g}]"
+    return f"the {difference.name} is {size} {way} for {second} [{low:+z.{digits}f}, {high:+z.{digits}f}]"
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,11 @@ class RunComparison:
     runs: tuple[RunNumbers, ...]
     pairs: tuple[PairComparison, ...]
     notes: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict on each other run."""
+        return tuple(pair.sentence for pair in self.pairs)
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as JSON takes it."""

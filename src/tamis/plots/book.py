@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 from matplotlib.backends.backend_pdf import PdfPages
@@ -66,3 +67,11 @@ def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]
     finally:
         figure.set_layout_engine(layout)
     return paths
+
+
+@figure_style()
+def svg_text(figure: Figure) -> str:
+    """Write a figure as SVG into text, the same as `save_figures` would write to a file."""
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata=_SVG_METADATA)
+    return text.getvalue()

@@ -75,10 +75,10 @@ def plot_roc(lines: Sequence[RocLine], *, limit_name: str = "limit") -> Figure:
 
 
 def _draw(axes: Axes, line: RocLine) -> None:
-    outline = _outline(line.curve, line.working_points, line.least)
-    axes.plot(*outline, color=line.style.colour, linestyle=line.line)
+    shown = outline(line.curve, line.working_points, line.least)
+    axes.plot(*shown, color=line.style.colour, linestyle=line.line)
     if line.limit is not None:
-        axes.plot(*_outline(line.limit), color=line.style.colour, linestyle="--", linewidth=1.2)
+        axes.plot(*outline(line.limit), color=line.style.colour, linestyle="--", linewidth=1.2)
     axes.plot(
         *_marked(line.working_points),
         color=line.style.colour,
@@ -106,10 +106,16 @@ def least_efficiency(curve: RocCurve) -> float:
     return FEWEST_EVENTS * float(np.median(steps[steps > 0]))
 
 
-def _outline(
+def outline(
     curve: RocCurve, points: Sequence[WorkingPoint] = (), least: float | None = None
 ) -> tuple[Numbers, Numbers]:
-    """Return signal efficiency and rejection where they mean something, thinned to what the eye can see."""
+    """Return signal efficiency and rejection where they mean something, thinned to what the eye can see.
+
+    Args:
+        curve: with all its points.
+        points: marked on it, to which it has to reach.
+        least: the smallest background efficiency; by default that of five typical events.
+    """
     least = least_efficiency(curve) if least is None else least
     least = min(
         [least, *(point.background_efficiency for point in points if point.background_efficiency > 0)]
@@ -123,8 +129,8 @@ def _outline(
 
 
 def _highest(line: RocLine, from_efficiency: float = 0.0) -> float:
-    parts = [_outline(line.curve, least=line.least), _marked(line.working_points)]
-    parts += [] if line.limit is None else [_outline(line.limit)]
+    parts = [outline(line.curve, least=line.least), _marked(line.working_points)]
+    parts += [] if line.limit is None else [outline(line.limit)]
     shown = [rejection[signal >= from_efficiency] for signal, rejection in parts]
     return float(np.concatenate(shown).max(initial=1.0))
 

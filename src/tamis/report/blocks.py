@@ -19,12 +19,14 @@ class Cell:
         value: what the column is sorted by; None sorts by the text, and a missing number last.
         light: a mark before the text.
         note: what stands smaller below, such as an interval.
+        link: a path beside the page that the text leads to.
     """
 
     text: str
     value: float | None = None
     light: Light | None = None
     note: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Table:
         rows: as many cells each as there are columns.
         caption: what stands in the table.
         numeric: columns from this one on hold numbers.
+        wraps: whether long text is broken into lines; else a wide table scrolls.
     """
 
     kind: ClassVar[str] = "table"
@@ -43,6 +46,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     numeric: int = 1
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Picture:
         title: a few words.
         sentence: what to see in it.
         svg: the figure, safe to stand in a page.
-        pdf: where its PDF lies beside the page.
+        pdf: where its PDF lies beside the page, if there is one.
         wide: whether it takes the width of the page; others stand in pairs.
     """
 
@@ -71,7 +75,7 @@ class Picture:
     title: str
     sentence: str
     svg: str
-    pdf: str
+    pdf: str = ""
     wide: bool = False
 
 

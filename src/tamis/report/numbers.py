@@ -32,10 +32,10 @@ def with_interval(value: float | None, interval: Interval, *, signed: bool = Fal
     if value is None:
         return _NOTHING, ""
     sign, digits = "+" if signed else "", digits_of(interval)
-    text = minus(f"{value:{sign}.{digits}f}")
+    text = minus(f"{value:{sign}z.{digits}f}")
     if interval is None:
         return text, ""
-    low, high = (minus(f"{each:{sign}.{digits}f}") for each in interval)
+    low, high = (minus(f"{each:{sign}z.{digits}f}") for each in interval)
     return text, f"[{low}, {high}]"
 
 

@@ -61,10 +61,7 @@ class Figure:
 
 
 def inline_svg(path: Path, prefix: str, label: str) -> Figure:
-    """Read a figure and make it fit to stand in a page.
-
-    Only shapes and text are kept. Names in it get a prefix, so that several figures can stand in one page. Black
-    follows the colour of the text, white that of the paper.
+    """Read a figure and make it fit to stand in a page, as `inline_text` does.
 
     Args:
         path: of the SVG file.
@@ -78,18 +75,36 @@ def inline_svg(path: Path, prefix: str, label: str) -> Figure:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _refused(path, f"cannot be read ({error})") from error
+    return inline_text(text, prefix, label, path)
+
+
+def inline_text(text: str, prefix: str, label: str, where: Path | str = "a figure") -> Figure:
+    """Make a figure fit to stand in a page.
+
+    Only shapes and text are kept. Names in it get a prefix, so that several figures can stand in one page. Black
+    follows the colour of the text, white that of the paper.
+
+    Args:
+        text: of the SVG.
+        prefix: of all names in it.
+        label: what the figure is, for those who cannot see it.
+        where: it comes from, for the error.
+
+    Raises:
+        InputError: the text is no SVG.
+    """
     # figures declare the public document type of SVG, which is not looked up; entities would be
     if "<!ENTITY" in text:
-        raise _refused(path, "declares entities, which figures of tamis do not")
+        raise _refused(where, "declares entities, which figures of tamis do not")
     try:
         root = ET.fromstring(text)
     except ET.ParseError as error:
-        raise _refused(path, f"is not XML ({error})") from error
+        raise _refused(where, f"is not XML ({error})") from error
     if root.tag != f"{_SVG}svg":
-        raise _refused(path, "is no SVG figure")
+        raise _refused(where, "is no SVG figure")
     clean = _cleaned(root, prefix)
     slim(clean, f"{prefix}s")
-    width, height = _size(root, path)
+    width, height = _size(root, where)
     for name in ("width", "height"):
         clean.attrib.pop(name, None)
     clean.attrib.update({
@@ -99,19 +114,19 @@ def inline_svg(path: Path, prefix: str, label: str) -> Figure:
     return Figure(ET.tostring(clean, encoding="unicode"), width / height)
 
 
-def _size(root: Element, path: Path) -> tuple[float, float]:
+def _size(root: Element, where: Path | str) -> tuple[float, float]:
     """Give width and height in points, as matplotlib writes them in the view box."""
     try:
         _, _, width, height = map(float, root.get("viewBox", "").split())
     except ValueError as error:
-        raise _refused(path, "says nothing of its size (`viewBox`)") from error
+        raise _refused(where, "says nothing of its size (`viewBox`)") from error
     if not (width > 0 and height > 0):
-        raise _refused(path, f"has the impossible size {width:g} x {height:g}")
+        raise _refused(where, f"has the impossible size {width:g} x {height:g}")
     return width, height
 
 
-def _refused(path: Path, message: str) -> InputError:
-    return InputError("report", [Problem(str(path), f"{message}; train again, or copy the whole run again")])
+def _refused(where: Path | str, message: str) -> InputError:
+    return InputError("report", [Problem(str(where), f"{message}; train again, or copy the whole run again")])
 
 
 def _cleaned(element: Element, prefix: str) -> Element:
