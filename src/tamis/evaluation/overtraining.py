@@ -50,8 +50,10 @@ class Distribution:
         self._order = np.argsort(values)  # equal values in any order: the sums at their end are compared
         rising = values[self._order]
         # between equal values distributions are not compared
-        self._last = np.append(rising[1:] != rising[:-1], True)
+        last = np.append(rising[1:] != rising[:-1], True)
+        self._last = None if last.all() else last
         self._weight = weight[self._order]
+        self._everything = np.cumsum(self._weight)
 
     def distance(self, inside: NDArray[np.bool_]) -> float:
         """Give the largest distance of the cumulative distributions of some events and of the others.
@@ -62,18 +64,23 @@ class Distribution:
         Returns:
             NaN where one of the two has no positive sum of weights.
         """
-        sorted_inside = inside[self._order]
-        total, rest = float(self._weight @ sorted_inside), float(self._weight @ ~sorted_inside)
+        # with A and B the sums of some events and of all: A / A_end - (B - A) / (B_end - A_end), in place
+        summed = np.multiply(self._weight, inside[self._order])
+        np.cumsum(summed, out=summed)
+        total, rest = float(summed[-1]), float(self._everything[-1] - summed[-1])
         if total <= 0 or rest <= 0:
             return np.nan
-        difference = np.cumsum(self._weight * np.where(sorted_inside, 1 / total, -1 / rest))
-        np.abs(difference, out=difference)
-        return float((difference * self._last).max())
+        summed *= 1 / total + 1 / rest
+        summed -= self._everything / rest
+        np.abs(summed, out=summed)
+        if self._last is not None:
+            summed *= self._last
+        return float(summed.max())
 
     def cumulative(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum numbers of the events up to each of their different values, [values]."""
-        summed: NDArray[np.float64] = np.cumsum(numbers[self._order])[self._last]
-        return summed
+        summed: NDArray[np.float64] = np.cumsum(numbers[self._order])
+        return summed if self._last is None else summed[self._last]
 
 
 def kolmogorov_smirnov(
