@@ -65,7 +65,7 @@ class Distribution:
             NaN where one of the two has no positive sum of weights.
         """
         # with A and B the sums of some events and of all: A / A_end - (B - A) / (B_end - A_end), in place
-        summed = np.multiply(self._weight, inside[self._order])
+        summed = np.multiply(self._weight, inside.take(self._order))
         np.cumsum(summed, out=summed)
         total, rest = float(summed[-1]), float(self._everything[-1] - summed[-1])
         if total <= 0 or rest <= 0:

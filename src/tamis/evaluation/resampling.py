@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from tamis.evaluation.arrays import classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares
@@ -174,12 +175,14 @@ def area_under(times: Times, curve: SortedCurve) -> float:
 
 def _area_and_kept(times: Times, curve: SortedCurve, working_points: Sequence[float]) -> list[float]:
     """Give the weighted share of pairs in which the signal has the higher score, and what is kept at the points."""
+    # `take` gathers two or three times as fast as an index in brackets
     background = np.zeros(len(curve.background) + 1)
-    np.cumsum(times[curve.background] * curve.background_weight, out=background[1:])
-    below = background[curve.below]
+    np.multiply(times.take(curve.background), curve.background_weight, out=background[1:])
+    np.cumsum(background, out=background)
+    below = background.take(curve.below)
     # equal scores count one half
     below[curve.equals] += (background[curve.up_to] - below[curve.equals]) / 2
-    signal = times[curve.signal] * curve.signal_weight
+    signal = times.take(curve.signal) * curve.signal_weight
     sums = float(signal.sum()), float(background[-1])
     if min(sums) <= 0:
         return [np.nan] * (1 + len(working_points))
@@ -215,7 +218,8 @@ def in_blocks(
     if not choices:
         return np.empty((0, 0))
     sizes = blocks(choices, events)
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    # threads of the linear algebra would wait for work on the cores that these two need
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
         found: Iterator[Float64] = pool.map(work, sizes, generator.spawn(len(sizes)))
         return np.concatenate(list(found))
 

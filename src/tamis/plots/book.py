@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 
-from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
+from pypdf import PdfWriter
 
 from tamis.errors import RequestError
 from tamis.files import complete_file
@@ -45,13 +45,19 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
     written: list[Path] = []
     if not figures:
         return ()
-    with complete_file(folder / BOOK) as temporary, PdfPages(temporary, metadata=_PDF_METADATA) as book:
-        for name, figure in figures.items():
-            written += _save(figure, folder, name, book)
+    for name, figure in figures.items():
+        written += _save(figure, folder, name)
+    # to draw every figure once more for the book would take a quarter of the time
+    book = PdfWriter()
+    for name in figures:
+        book.append(folder / f"{name}.pdf", import_outline=False)
+    book.add_metadata({"/Creator": "tamis"})
+    with complete_file(folder / BOOK) as temporary:
+        book.write(temporary)
     return (*written, folder / BOOK)
 
 
-def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]:
+def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.{ending}" for ending in ("pdf", "png", "svg")]
     pdf, png, svg = paths
     with complete_file(png) as temporary:
@@ -63,7 +69,6 @@ def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]
         for path, metadata in ((pdf, _PDF_METADATA), (svg, _SVG_METADATA)):
             with complete_file(path) as temporary:
                 figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
-        book.savefig(figure)  # type: ignore[no-untyped-call]
     finally:
         figure.set_layout_engine(layout)
     return paths
