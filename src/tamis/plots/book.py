@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
-from pypdf import PdfWriter
+from pypdf import PageObject, PdfReader, PdfWriter
 
 from tamis.errors import RequestError
 from tamis.files import complete_file
@@ -45,33 +46,41 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
     written: list[Path] = []
     if not figures:
         return ()
-    for name, figure in figures.items():
-        written += _save(figure, folder, name)
-    # to draw every figure once more for the book would take a quarter of the time
-    book = PdfWriter()
-    for name in figures:
-        book.append(folder / f"{name}.pdf", import_outline=False)
-    book.add_metadata({"/Creator": "tamis"})
     with complete_file(folder / BOOK) as temporary:
-        book.write(temporary)
+        with PdfPages(temporary, metadata=_PDF_METADATA) as book:
+            for name, figure in figures.items():
+                written += _save(figure, folder, name, book)
+        # fonts are cut out once for the book, not once for each figure
+        pages = PdfReader(temporary).pages
+        for name, page in zip(figures, pages, strict=True):
+            written.append(_save_page(page, folder / f"{name}.pdf"))
     return (*written, folder / BOOK)
 
 
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    paths = [folder / f"{name}.{ending}" for ending in ("pdf", "png", "svg")]
-    pdf, png, svg = paths
+def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]:
+    paths = [folder / f"{name}.{ending}" for ending in ("png", "svg")]
+    png, svg = paths
     with complete_file(png) as temporary:
         figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
     # The layout is found now; to find it again for each file would take half of the time.
     layout = figure.get_layout_engine()
     figure.set_layout_engine(None)
     try:
-        for path, metadata in ((pdf, _PDF_METADATA), (svg, _SVG_METADATA)):
-            with complete_file(path) as temporary:
-                figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
+        with complete_file(svg) as temporary:
+            figure.savefig(temporary, format="svg", metadata=_SVG_METADATA)
+        book.savefig(figure)  # type: ignore[no-untyped-call]
     finally:
         figure.set_layout_engine(layout)
     return paths
+
+
+def _save_page(page: PageObject, path: Path) -> Path:
+    single = PdfWriter()
+    single.add_page(page)
+    single.add_metadata({"/Creator": "tamis"})
+    with complete_file(path) as temporary:
+        single.write(temporary)
+    return path
 
 
 @figure_style()
