@@ -46,6 +46,7 @@ bench: .venv-bench/made
 	.venv-bench/bin/python benchmarks/reading.py
 	.venv-bench/bin/python benchmarks/accuracy.py $(if $(DATA),--data $(DATA))
 	.venv-bench/bin/python benchmarks/step_rate.py
+	.venv-bench/bin/python benchmarks/evaluation.py
 
 clean:
 	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
