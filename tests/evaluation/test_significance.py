@@ -189,7 +189,7 @@ def test_a_score_that_tells_nothing_gains_nothing_from_bins() -> None:
     found = judge_search(*[
         ScoredEvents(np.stack([1 - score, score], axis=1), np.arange(20_000) % 2, np.tile([1.0, 0.01], 10_000), ones)
         for score in rng.random((2, 20_000))
-    ], [1], Requirements(relative=0.1), generator=rng)  # fmt: skip
+    ], [1], Requirements(relative=0.1))  # fmt: skip
     assert found.binning.significance < 0.2
 
 
@@ -198,7 +198,7 @@ def test_ten_events_of_a_tenth_are_one_expected_event() -> None:
     events = ScoredEvents(
         np.array([[0.6, 0.4]] * 11), np.array([0] * 10 + [1]), np.full(11, 0.1), np.ones(11)
     )
-    assert judge_search(events, events, [1], generator=np.random.default_rng(0)).binning.edges == (0.0, 1.0)
+    assert judge_search(events, events, [1]).binning.edges == (0.0, 1.0)
 
 
 def test_a_small_uncertainty_of_a_large_background_counts() -> None:
@@ -207,37 +207,58 @@ def test_a_small_uncertainty_of_a_large_background_counts() -> None:
         assert asimov_significance(1e5, 1e10, uncertainty) == pytest.approx(expected, rel=1e-3)
 
 
+SIZE = 0.05
+"""An event of the toys stands for a twentieth of one, or for minus that."""
+
+
+def simulated(expected: tuple[float, float], negative: float, rng: np.random.Generator | None) -> Counts:
+    """Simulate signal and background of a bin; without a generator exactly as expected."""
+    numbers = []
+    for wanted in expected:
+        mean = wanted / SIZE / (1 - 2 * negative)
+        events = mean if rng is None else rng.poisson(mean)
+        minus = negative * events if rng is None else rng.binomial(events, negative)
+        numbers.append((events, (events - 2 * minus) * SIZE))
+    (of_signal, signal), (of_background, background) = numbers
+    cubes = background * SIZE**2
+    errors = np.sqrt(of_background) * SIZE, np.sqrt(of_signal) * SIZE
+    return Counts(signal, background, *errors, 1e3, None, cubes=cubes, fourths=of_background * SIZE**4)
+
+
 @pytest.mark.parametrize("relative", [0.0, 0.1])
-@pytest.mark.parametrize("signed", [False, True])
-def test_intervals_of_significances_cover_the_truth(relative: float, signed: bool) -> None:
-    """1000 finite simulations of known yields: bins of 60, 40, 12 background and 6, 10, 8 signal events."""
-    yields = {"signal": (6.0, 10.0, 8.0), "background": (60.0, 40.0, 12.0)}
-    exact = [Counts(s, b, 0.0, 0.0, 1e9, None) for s, b in zip(*yields.values(), strict=True)]
+@pytest.mark.parametrize("negative", [0.0, 0.1])
+def test_intervals_of_significances_cover_the_truth(relative: float, negative: float) -> None:
+    """1000 finite simulations of bins of 60, 40, 12 background and 6, 10, 8 signal events."""
+    expected = ((6.0, 60.0), (10.0, 40.0), (8.0, 12.0))
+    truth = together([simulated(each, negative, None) for each in expected], relative)
     covered, toys = 0, 1000
     for toy in range(toys):
         rng = np.random.default_rng((toy, 11))
-        bins = []
-        for s, b in zip(*yields.values(), strict=True):
-            sums = []
-            # an event stands for a twentieth of one, a tenth of them for minus that
-            for expected in (s, b):
-                size, negative = 0.05, 0.1 if signed else 0.0
-                number = rng.poisson(expected / size / (1 - 2 * negative))
-                signs = np.where(rng.random(number) < negative, -1, 1)
-                sums.append((signs.sum() * size, np.sqrt(number) * size))
-            (signal, signal_error), (background, error) = sums
-            bins.append(Counts(signal, background, error, signal_error, 1e3, None))
-        found = significance_interval(bins, relative, generator=rng, draws=400)
-        # the bins of the simulation know their background a little less than exactly
-        with_error = [
-            Counts(each.signal, each.background, seen.background_error, 0.0, 1e9, None)
-            for each, seen in zip(exact, bins, strict=True)
-        ]
-        covered += found[0] <= together(with_error, relative) <= found[1]
+        low, high = significance_interval([simulated(each, negative, rng) for each in expected], relative)
+        covered += low <= truth <= high
     assert abs(covered / toys - 0.683) < 0.044, covered / toys
 
 
 def test_without_background_there_is_no_interval() -> None:
-    rng = np.random.default_rng(1)
-    assert significance_interval([], generator=rng) is None
-    assert significance_interval([Counts(1.0, 0.0, 0.0, 0.1, 0.0, None)], generator=rng) is None
+    assert significance_interval([]) is None
+    assert significance_interval([Counts(1.0, 0.0, 0.0, 0.1, 0.0, None)]) is None
+
+
+@pytest.mark.parametrize("relative", [0.0, 0.2])
+def test_a_cut_has_the_error_of_the_scan_and_lies_in_its_interval(relative: float) -> None:
+    rng = np.random.default_rng(3)
+    is_signal = rng.random(5000) < 0.2
+    score = np.clip(rng.normal(np.where(is_signal, 0.7, 0.3), 0.2), 0, 1)
+    weight = rng.uniform(0.05, 0.2, 5000)
+    requirements = Requirements(relative=relative)
+    scan = scan_cuts(score, is_signal, weight, requirements)
+    place = int(np.nanargmax(scan.significance))
+    found = count_above(float(scan.thresholds[place]), score, is_signal, weight, requirements)
+    assert found.significance == pytest.approx(scan.significance[place])
+    assert found.significance_error == pytest.approx(scan.significance_error[place])
+    events = ScoredEvents(
+        np.stack([1 - score, score], axis=1), is_signal.astype(np.int32), weight, np.ones(5000)
+    )
+    search = judge_search(events, events, [1], requirements)
+    low, high = search.intervals["cut"]
+    assert low < search.behind_cut.significance < high

@@ -84,3 +84,16 @@ def test_the_shape_is_known(tmp_path: Path) -> None:
     path = tmp_path / "figure.svg"
     path.write_text(f"{HEAD}</svg>")
     assert inline_svg(path, "", "").shape == 2
+
+
+def test_a_figure_cannot_grow_without_end(tmp_path: Path) -> None:
+    doubled = "".join(
+        f'<g id="a{n}"><use href="#a{n - 1}"/><use href="#a{n - 1}"/></g>' for n in range(1, 40)
+    )
+    svg = inlined(tmp_path, f'<defs><path id="a0" d="M0 0"/>{doubled}</defs><use href="#a39"/>')
+    assert svg.count("<use") == 1
+
+
+def test_a_style_only_paints(tmp_path: Path) -> None:
+    svg = inlined(tmp_path, '<rect style="fill: red; position: fixed; inset: 0; stroke-width: 2"/>')
+    assert 'style="fill: red; stroke-width: 2"' in svg

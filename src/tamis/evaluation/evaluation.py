@@ -266,11 +266,11 @@ def evaluate_classifier(
         name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
         for name in ("validation", "test")
     }
-    search = _search(expected, plan, len(class_names), generator)
+    search = _search(expected, plan, len(class_names))
     without = search
     if (test.weight < 0).any():
         positive = {name: events and without_negative(events) for name, events in expected.items()}
-        without = _search(positive, plan, len(class_names), generator)
+        without = _search(positive, plan, len(class_names))
     return Evaluation(
         class_names=tuple(class_names),
         parts={name: measure_part(events) for name, events in parts.items()},
@@ -357,7 +357,6 @@ def _search(
     expected: Mapping[str, ScoredEvents | None],
     plan: SearchPlan,
     classes: int,
-    generator: np.random.Generator,
 ) -> Search | None:
     chosen, counted = expected["validation"], expected["test"]
     if chosen is None or counted is None or not 0 < len(plan.signal) < classes:
@@ -369,7 +368,6 @@ def _search(
         plan.signal,
         requirements,
         events_per_weight=plan.events_per_weight,
-        generator=generator,
     )
 
 
@@ -425,7 +423,7 @@ def _working_points(
         None
         if curve is None
         else tuple(
-            point if between is None else point.between(*between)
+            point if between is None or between[1] <= 0 else point.between(*between)
             for point, between in zip(background_rejection(curve, working_points), kept, strict=True)
         )
         for curve, kept in zip(curves, intervals.kept, strict=True)

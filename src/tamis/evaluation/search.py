@@ -130,7 +130,6 @@ def judge_search(
     requirements: Requirements = USUAL,
     *,
     events_per_weight: float = 1.0,
-    generator: np.random.Generator,
 ) -> Search:
     """Choose cut and bins of the signal score on validation events, and quote them on test events.
 
@@ -142,7 +141,6 @@ def judge_search(
         signal: indices of the classes that are signal.
         requirements: what cuts and bins have to keep.
         events_per_weight: by which the weights were multiplied, for the record.
-        generator: where the random numbers of the intervals come from.
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -166,7 +164,6 @@ def judge_search(
     behind_cut = None if cut is None else count_above(cut, *counted, requirements)
     categories = fill_categories(test.scores, test.class_index, test.weight, signal, requirements)
     groups = {
-        "cut": [] if behind_cut is None else [behind_cut],
         "bins": () if binning is None else binning.bins,
         "categories": [each.counts for each in categories],
     }
@@ -181,7 +178,16 @@ def judge_search(
         requirements=requirements,
         events_per_weight=events_per_weight,
         intervals={
-            name: significance_interval(bins, requirements.relative, generator=generator)
-            for name, bins in groups.items()
+            "cut": _around(behind_cut),
+            **{name: significance_interval(bins, requirements.relative) for name, bins in groups.items()},
         },
     )
+
+
+def _around(counts: Counts | None) -> tuple[float, float] | None:
+    """Give the interval of the significance behind a cut."""
+    if counts is None or counts.significance is None or counts.significance_error is None:
+        return None
+    return max(
+        counts.significance - counts.significance_error, 0.0
+    ), counts.significance + counts.significance_error

@@ -25,8 +25,8 @@ class Caption:
 CAPTIONS = (
     Caption(
         "roc", "performance", "ROC curves",
-        "For each class against all others: the higher the background rejection at a signal efficiency, the better. A "
-        "dashed line is the best that is possible, or a reference; steps at the left end are single events.",
+        "For each class against all others: the higher the background rejection at a signal efficiency, the better. "
+        "Where the limit or a reference is known, it is dashed; steps at the left end are single events.",
     ),
     Caption(
         "roc_baselines", "baselines", "ROC curves of the signal score",
@@ -50,8 +50,8 @@ CAPTIONS = (
     ),
     Caption(
         "score_", "performance", "Score of {}",
-        "Filled or stepped lines are training events, points are test events. They should lie on each other; where the "
-        "points leave the lines of their class, the network has learned the training events by heart.",
+        "Filled or stepped lines are training events, points are test events. They should lie on each other; "
+        "points that leave the line of their class say that training and test differ, for instance by overtraining.",
     ),
     Caption(
         "verdict", "overtraining", "Training against test",
@@ -60,7 +60,7 @@ CAPTIONS = (
     Caption(
         "calibration", "calibration", "Reliability",
         "Among events with a score of 0.7 for a class, 70% should be of this class: points on the diagonal are "
-        "probabilities, points below it are overconfident.",
+        "probabilities; below it the score is too large, above it too small.",
     ),
     Caption(
         "significance", "search", "Significance behind a cut",
@@ -69,8 +69,8 @@ CAPTIONS = (
     ),
     Caption(
         "binning", "search", "Bins of the signal score",
-        "What each bin holds: most of the significance comes from the bins at the right, the "
-        "others fix the background.",
+        "What each bin holds, and its significance alone. A common uncertainty of the background is constrained by all "
+        "bins together.",
     ),
     Caption(
         "importance", "importance", "Importance of the features",
@@ -94,7 +94,8 @@ CAPTIONS = (
     ),
     Caption(
         "correlations_difference", "inputs", "Correlations, signal minus background",
-        "Where a cell is coloured, two features belong together differently in signal and in background.",
+        "All classes of a side are pooled with their weights, so that different means of its classes count as well. "
+        "Numbers stand where the difference is larger than two errors.",
     ),
     Caption(
         "history", "training", "Training curves",

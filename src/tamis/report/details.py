@@ -86,11 +86,13 @@ def inputs_section(metrics: Numbers) -> list[Block]:
     names = metrics["classes"] if incomplete else []
     rows = tuple(_feature_row(name, found, names) for name, found in inputs["by_feature"].items())
     columns = (
-        "feature", *(f"missing in {name}" for name in names), "purity", "test events outside", "expected", "p",
+        "feature", *(f"missing in {name}" for name in names), "balanced accuracy alone", "test events outside",
+        "expected", "p",
         "training against test",
     )  # fmt: skip
     caption = (
-        "Purity: of the class, where the feature alone is cut; near one it gives the class away. Outside: test events "
+        "Balanced accuracy alone: the mean over the classes of the fraction that this feature alone assigns rightly, "
+        "every event counting one; near one it gives the class away. Outside: test events "
         "beyond the range of the training events, with the number that chance explains. Training against test: the "
         "smallest p-value of the classes, corrected for their number."
     )

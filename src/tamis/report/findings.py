@@ -60,10 +60,11 @@ def _calibration(metrics: Numbers) -> Iterator[Finding]:
         return
     name, worst = min(judged.items(), key=lambda item: item[1]["p_value"])
     off = worst["p_value"] <= LEVEL / len(judged)
+    corrected = min(1.0, len(judged) * worst["p_value"])
     large = worst["error"] > 2 * worst["by_chance"]
     size = (
         f"most deviates that of {name}, by {significant(worst['error'], 2)} on average where chance explains "
-        f"{significant(worst['by_chance'], 2)} (p = {worst['p_value']:.2g})"
+        f"{significant(worst['by_chance'], 2)} (p = {corrected:.2g}, corrected for {len(judged)} classes)"
     )
     if not off:
         said = "The scores are compatible with probabilities"
@@ -110,7 +111,9 @@ def _stability(metrics: Numbers) -> Iterator[Finding]:
     found = metrics.get("stability")
     if found:
         worse = found["p_value"] is not None and found["p_value"] <= found["level"]
-        yield Finding("look" if worse else "good", "Stability", found["sentence"])
+        # without folds nothing is tested
+        light: Light = "look" if worse else "info" if found["p_value"] is None else "good"
+        yield Finding(light, "Stability", found["sentence"])
 
 
 def _inputs(metrics: Numbers) -> Iterator[Finding]:

@@ -166,7 +166,7 @@ def _tiles(run: FinishedRun) -> tuple[Tile, ...]:
     search = run.metrics["search"]
     if search is not None and search["bins"] is not None:
         bins = search["bins"]
-        note = f"Asimov, {len(bins['bins'])} bins of the signal score"
+        note = f"Asimov, {len(bins['bins'])} bins, with the statistics of the simulated background"
         tiles.append(
             Tile("Significance", *with_interval(bins["significance"], bins["significance_interval"]), note)
         )
@@ -207,8 +207,9 @@ def _explorer(run: FinishedRun) -> list[Block]:
     return [
         Text(
             "Move the threshold: events of the test sample whose score is at least as large pass. Yields are expected "
-            "events; the significance is that of a counting experiment with the configured uncertainty of the "
-            "background."
+            "events, the test events of each class scaled to all that are used; the significance has the statistical "
+            "uncertainty of the simulated background and the configured systematic one. A cut that is chosen here is "
+            "chosen on test events: do not quote its significance."
         ),
         Explorer(data),
     ]
@@ -226,7 +227,8 @@ def _calibration(metrics: Mapping[str, Any]) -> list[Block]:
     text = (
         f"A temperature of {calibration['temperature']:.4f}, fitted on validation events, changes the balanced loss of "
         f"the test events from {calibration['loss']:.5f} to {calibration['loss_with_temperature']:.5f}; vector scaling "
-        f"to {calibration['loss_with_vector_scaling']:.5f}. A temperature above one says that the scores are too sure."
+        f"to {calibration['loss_with_vector_scaling']:.5f}. "
+        "Where a correction does not lower the loss, none is needed."
     )
     return [Text(text), tables.calibration_table(calibration)]
 
@@ -250,11 +252,12 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
     }
     said.append(f"Categories of the highest score reach {_significance(by_categories)}.")
     relative = search["requirements"]["relative"]
-    known = "exactly but for its simulation" if not relative else f"to {100 * relative:g}%"
+    known = "exactly" if not relative else f"to {100 * relative:g}%"
     said.append(
         "Cut and bins were chosen on validation events and are quoted on test events; intervals are those of the "
         f"finite simulation. A sum of weights of one stands for {significant(search['events_per_weight'])} expected "
-        f"events, and the background is taken to be known {known}."
+        f"events, and the background is taken to be known {known}, and as well as it is simulated."
+        " Test events are scaled to the sum of weights of all used events of their class."
     )
     found: list[Block] = [Text(" ".join(said))]
     return [*found, *([] if bins is None else [tables.bins_table(bins)]), tables.categories_table(search)]
@@ -298,8 +301,9 @@ def _columns(run: FinishedRun) -> list[Column]:
 
 def _provenance(run: FinishedRun) -> list[Block]:
     provenance = run.provenance
+    command = f"Command: {provenance['command']}. " if provenance["command"] else ""
     text = (
-        f"Command: {provenance['command']}. Begun {provenance['started']}, finished {provenance['finished']}, seed "
+        f"{command}Begun {provenance['started']}, finished {provenance['finished']}, seed "
         f"{provenance['seed']}, on {provenance['device']} ({provenance['system']})."
     )
     return [Text(text), tables.packages_table(provenance)]

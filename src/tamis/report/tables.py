@@ -86,7 +86,8 @@ def comparisons_table(verdict: Numbers) -> Table:
     columns = ("quantity", "training", "test", "difference", "p", "p, corrected")
     caption = (
         f"{verdict['permutations']} permutations of training and test events; the corrected p-value is the probability "
-        "that any of the comparisons deviates as much by chance. Of distributions the largest distance is given."
+        "that any of the comparisons deviates as much by chance. Of distributions the largest distance is given. "
+        "All is in the balanced mixture; differences are training minus test."
     )
     return Table(columns, rows, caption)
 
@@ -121,8 +122,8 @@ def calibration_table(calibration: Numbers) -> Table:
     )
     columns = ("class", "mixture", "calibration error", "by chance", "p")
     caption = (
-        "Expected calibration error: the mean distance of score and fraction over bins of equal weight. By chance: its "
-        "size for a calibrated classifier with as many events."
+        "Expected calibration error: the mean distance of score and fraction over bins of equal numbers of events. By "
+        "chance: its size for a calibrated classifier with as many events."
     )
     return Table(columns, rows, caption, numeric=2)
 

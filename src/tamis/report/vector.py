@@ -43,6 +43,9 @@ _COLOURS = {
     "white": "var(--paper)",
 }
 _COLOUR = re.compile("|".join(_COLOURS))
+_PROPERTY = re.compile(
+    r"(fill|stroke|opacity|font|text-anchor|clip-path|clip-rule|white-space|mix-blend)[\w-]*\s*:"
+)
 _LOCAL = re.compile(r"url\(#([^)]*)\)")
 _FOREIGN = re.compile(r"url\((?!#)|expression|@|javascript:|[{}<>\\]", re.IGNORECASE)
 
@@ -129,8 +132,9 @@ def _refused(where: Path | str, message: str) -> InputError:
     return InputError("report", [Problem(str(where), f"{message}; train again, or copy the whole run again")])
 
 
-def _cleaned(element: Element, prefix: str) -> Element:
+def _cleaned(element: Element, prefix: str, *, referred: bool = False) -> Element:
     clean = Element(element.tag.removeprefix(_SVG))
+    referred = referred or clean.tag == "defs"
     clean.text = element.text if clean.tag in ("text", "tspan") else None
     for name, value in element.attrib.items():
         local = "href" if name == _LINK else name
@@ -139,8 +143,10 @@ def _cleaned(element: Element, prefix: str) -> Element:
             if kept is not None:
                 clean.set(local, kept)
     for child in element:
+        if child.tag == f"{_SVG}use" and referred:
+            continue  # what is referred to refers to nothing, so that no figure grows without end
         if child.tag.startswith(_SVG) and child.tag.removeprefix(_SVG) in _KEPT:
-            inside = _cleaned(child, prefix)
+            inside = _cleaned(child, prefix, referred=referred)
             inside.tail = child.tail if clean.tag in ("text", "tspan") else None
             clean.append(inside)
     return clean
@@ -157,6 +163,8 @@ def _attribute(tag: str, name: str, value: str, prefix: str) -> str | None:
     if _FOREIGN.search(value):
         return None
     value = _LOCAL.sub(rf"url(#{prefix}\1)", value)
+    if name == "style":
+        value = "; ".join(each.strip() for each in value.split(";") if _PROPERTY.match(each.strip()))
     if name in ("style", "fill"):
         value = _COLOUR.sub(lambda found: _COLOURS[found.group()], value)
         value = value.replace("'DejaVu Sans'", _FAMILY)

@@ -109,7 +109,12 @@
     svg.append(shape("path", { class: "axis", d: `M${L} ${T}V${H - B}H${W - R}` }));
     for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
       svg.append(shape("text", { x: across(tick), y: H - 12, "text-anchor": "middle" }, String(tick)));
-      svg.append(shape("text", { x: L - 5, y: up(tick * highest) + 4, "text-anchor": "end" }, written(tick * highest, 2)));
+    }
+    const power = 10 ** Math.floor(Math.log10(highest / 2));
+    const step = power * [1, 2, 5, 10].find((each) => highest / (each * power) <= 5);
+    for (let number = 0; number * step <= highest * 1.0001; number++) {
+      const value = number * step;
+      svg.append(shape("text", { x: L - 5, y: up(value) + 4, "text-anchor": "end" }, written(value, 3)));
     }
     for (const [thresholds, values, colour] of curves) {
       let path = "";
