@@ -41,6 +41,8 @@ from tamis.run_reading import FinishedRun, read_run
 
 _WIDE = 1.5
 """Width over height from which a figure takes the width of the page."""
+_LARGE = 600
+"""Width in points from which it does so too."""
 REPORT = "report.html"
 """Name of the page in the run directory."""
 
@@ -144,7 +146,9 @@ def _pictures(run: FinishedRun) -> dict[str, list[Block]]:
         caption = caption_of(name)
         figure = inline_svg(run.folder / "figures" / f"{name}.svg", f"figure{number}-", caption.title)
         words = (name, caption.title, caption.sentence)
-        picture = Picture(*words, figure.svg, f"figures/{name}.pdf", wide=figure.shape > _WIDE)
+        picture = Picture(
+            *words, figure.svg, f"figures/{name}.pdf", wide=figure.shape > _WIDE or figure.width > _LARGE
+        )
         found.setdefault(caption.section, []).append(picture)
     return found
 

@@ -41,6 +41,8 @@ _COLOURS = {
     "#000000": "currentColor",
     "#ffffff": "var(--paper)",
     "white": "var(--paper)",
+    "#dfe0e4": "var(--line)",
+    "#e4e5e8": "var(--line)",
 }
 _COLOUR = re.compile("|".join(_COLOURS))
 _PROPERTY = re.compile(
@@ -57,10 +59,12 @@ class Figure:
     Args:
         svg: its text.
         shape: its width over its height.
+        width: in points.
     """
 
     svg: str
     shape: float
+    width: float
 
 
 def inline_svg(path: Path, prefix: str, label: str) -> Figure:
@@ -114,7 +118,7 @@ def inline_text(text: str, prefix: str, label: str, where: Path | str = "a figur
         "viewBox": f"0 0 {width:g} {height:g}", "style": f"max-width:{width * 4 / 3:.0f}px",
         "role": "img", "aria-label": label,
     })  # fmt: skip
-    return Figure(ET.tostring(clean, encoding="unicode"), width / height)
+    return Figure(ET.tostring(clean, encoding="unicode"), width / height, width)
 
 
 def _size(root: Element, where: Path | str) -> tuple[float, float]:
