@@ -100,7 +100,7 @@ def results(classes: int) -> Results:
         class_styles(names),
         test,
         calibration,
-        judge_search(validation, test, [classes - 1], Requirements(relative=0.02), generator=rng),
+        judge_search(validation, test, [classes - 1], Requirements(relative=0.02)),
         importance,
         measure_sculpting({"mass": mass}, score, test.class_index, test.weight, names, [0.3, 0.6, 2.0], rng),
         judge_overtraining(training, test, names, permutations=49, bootstraps=20, generator=rng),
