@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tamis.evaluation.baselines import compare_baselines, signal_score
+from tamis.evaluation.arrays import signal_score
+from tamis.evaluation.baselines import compare_baselines
 from tamis.evaluation.metrics import measure
 from tamis.evaluation.roc import roc_curve
 from tamis.evaluation.scored import ScoredEvents

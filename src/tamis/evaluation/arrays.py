@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -134,3 +136,22 @@ def effective_number(weight: NDArray[np.float64]) -> float:
     """
     squares = float(np.square(weight).sum())
     return float(weight.sum()) ** 2 / squares if squares else 0.0
+
+
+def signal_score(scores: ArrayLike, signal: Sequence[int]) -> NDArray[np.float64]:
+    """Give the score for signal, [n], of the scores of all classes, [n, n_classes]: the sum of the signal classes'.
+
+    >>> signal_score([[0.5, 0.25, 0.25]], [0, 2]).tolist()
+    [0.75]
+    """
+    columns = np.asarray(scores, np.float64)[:, list(signal)]
+    return np.asarray(np.clip(columns.sum(axis=1), 0, 1))
+
+
+def none_where_undefined(numbers: ArrayLike) -> list[float | None]:
+    """Write numbers as JSON can hold them: what is no finite number is None.
+
+    >>> none_where_undefined([0.5, np.nan])
+    [0.5, None]
+    """
+    return [value if np.isfinite(value) else None for value in np.asarray(numbers, np.float64).tolist()]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tamis.errors import RequestError
-from tamis.evaluation.arrays import real_numbers
+from tamis.evaluation.arrays import real_numbers, signal_score
 from tamis.evaluation.resampling import Resampler, in_blocks, interval, poisson_counts
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve
 from tamis.evaluation.scored import ScoredEvents
@@ -223,16 +223,6 @@ def compare_baselines(
         )
         for number, ((name, scores), curve) in enumerate(zip(scored.items(), curves, strict=True), start=1)
     )
-
-
-def signal_score(scores: ArrayLike, signal: Sequence[int]) -> Float64:
-    """Give the score for signal, [n], of the scores of all classes, [n, n_classes]: the sum of the signal classes'.
-
-    >>> signal_score([[0.5, 0.25, 0.25]], [0, 2]).tolist()
-    [0.75]
-    """
-    columns = np.asarray(scores, np.float64)[:, list(signal)]
-    return np.asarray(np.clip(columns.sum(axis=1), 0, 1))
 
 
 def _signal_score(scores: NDArray[np.floating], signal: Sequence[int]) -> Float64:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import ROUNDING, same_length
+from tamis.evaluation.arrays import ROUNDING, none_where_undefined, same_length
 
 Float64 = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
@@ -219,4 +219,4 @@ def _central(
 
 
 def _with_none(matrix: Float64) -> list[list[float | None]]:
-    return [[value if np.isfinite(value) else None for value in row] for row in matrix.tolist()]
+    return [none_where_undefined(row) for row in matrix]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.evaluation.arrays import positive_sum, probabilities_of
+from tamis.evaluation.arrays import none_where_undefined, positive_sum, probabilities_of, signal_score
 from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.significance import Requirements, significance_behind_cuts
+from tamis.evaluation.significance import Requirements, significance_behind_cuts, sums_above
 
 Float64 = NDArray[np.float64]
 
@@ -81,9 +81,9 @@ class CutTable:
             "background": self.background_events.tolist(),
             "background_error": self.background_error.tolist(),
             "signal_efficiency": self.signal_efficiency.tolist(),
-            "rejection": _without_nan(self.rejection),
-            "purity": _without_nan(self.purity),
-            "significance": _without_nan(self.significance),
+            "rejection": none_where_undefined(self.rejection),
+            "purity": none_where_undefined(self.purity),
+            "significance": none_where_undefined(self.significance),
         }
 
 
@@ -121,34 +121,23 @@ def follow_cuts(
     count = probabilities.shape[1]
     if any(positive_sum(weights[classes == index]) is None for index in range(count)):
         return None
-    score = probabilities[:, list(signal)].sum(axis=1).clip(0, 1)
+    score = signal_score(probabilities, signal)
     of_signal = np.isin(classes, list(signal))
     at = np.linspace(0, 1, _STEPS + 1)
     quantiles = np.quantile(score[of_signal], at, method="inverted_cdf")
     thresholds = np.unique(np.concatenate([at[:-1], quantiles, np.asarray(also, np.float64)]))
-    order = np.argsort(score, kind="stable")
-    first = np.searchsorted(score[order], thresholds, side="left")
-    passed = np.stack(
-        [_behind(np.where(classes == index, weights, 0)[order], first) for index in range(count)]
+    squares = np.where(of_signal, 0, weights**2)
+    *by_class, squares = sums_above(
+        thresholds, score, [*(np.where(classes == index, weights, 0) for index in range(count)), squares]
     )
-    squares = _behind(np.where(of_signal, 0, weights**2)[order], first)
+    passed = np.stack(by_class)
     signal_events = passed[list(signal)].sum(axis=0)
     background = np.delete(passed, list(signal), axis=0).sum(axis=0)
     significance = significance_behind_cuts(signal_events, background, squares, requirements)
     return CutTable(tuple(signal), thresholds, passed, np.sqrt(squares), significance)
 
 
-def _behind(numbers: Float64, first: NDArray[np.intp]) -> Float64:
-    """Sum the numbers from each place to the end; exactly zero behind the last."""
-    rising = np.concatenate([np.cumsum(numbers[::-1])[::-1], [0.0]])
-    return np.asarray(rising[first], np.float64)
-
-
 def _ratio(numerator: Float64, denominator: Float64) -> Float64:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: Float64 = np.where(denominator > 0, numerator / denominator, np.nan)
     return ratio
-
-
-def _without_nan(numbers: Float64) -> list[float | None]:
-    return [float(number) if np.isfinite(number) else None for number in numbers]

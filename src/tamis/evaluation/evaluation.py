@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.evaluation.arrays import positive_sum
+from tamis.evaluation.arrays import positive_sum, signal_score
 from tamis.evaluation.calibration import Calibration, judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
 from tamis.evaluation.importance import Change, Importance
@@ -341,7 +341,7 @@ def _sculpting(
     """Give the cuts on the signal score at the working points, and what the score does to each spectator."""
     if not 0 < len(plan.signal) < len(class_names) or not test.spectators:
         return (), ()
-    score = test.scores[:, list(plan.signal)].sum(axis=1)
+    score = signal_score(test.scores, plan.signal)
     of_signal = np.isin(test.class_index, list(plan.signal))
     if positive_sum(test.weight[of_signal]) is None or positive_sum(test.weight[~of_signal]) is None:
         return (), ()

@@ -14,7 +14,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial import distance
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import weights_of
+from tamis.evaluation.arrays import none_where_undefined, weights_of
 from tamis.evaluation.reaction import Reaction
 from tamis.evaluation.resampling import Resampler, Times, in_blocks, interval, poisson_counts
 
@@ -47,7 +47,7 @@ class Change:
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Give everything as `metrics.json` holds it."""
-        areas = [value if np.isfinite(value) else None for value in self.auc]
+        areas = none_where_undefined(self.auc)
         return {
             "loss": self.loss,
             "loss_interval": self.loss_interval,

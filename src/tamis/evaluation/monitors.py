@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tamis.evaluation.arrays import classes_of, probabilities_of, weights_of
+from tamis.evaluation.arrays import classes_of, probabilities_of, signal_score, weights_of
 from tamis.evaluation.roc import roc_curves
 from tamis.evaluation.significance import LEAST_EFFECTIVE, asimov_significance
 
@@ -51,7 +51,7 @@ def best_significance(
     probabilities = probabilities_of(scores)
     weights = weights_of(weight, len(probabilities))
     of_signal = np.isin(classes_of(class_index, *probabilities.shape), list(signal))
-    score = probabilities[:, list(signal)].sum(axis=1)
+    score = signal_score(probabilities, signal)
     order = np.argsort(-score, kind="stable")
     # a cut lies only between different scores
     ends = np.flatnonzero(np.diff(score[order], append=-np.inf) != 0)

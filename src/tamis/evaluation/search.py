@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.errors import RequestError
-from tamis.evaluation.arrays import probabilities_of
+from tamis.evaluation.arrays import probabilities_of, signal_score
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.significance import (
     USUAL,
@@ -147,7 +147,7 @@ def judge_search(
     """
     parts = [
         (
-            probabilities_of(events.scores)[:, list(signal)].sum(axis=1).clip(0, 1),
+            signal_score(probabilities_of(events.scores), signal),
             np.isin(events.class_index, list(signal)),
             events.weight,
         )

@@ -12,6 +12,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.arrays import (
     classes_of,
     finite_numbers,
+    none_where_undefined,
     probabilities_of,
     same_length,
     weights_of,
@@ -128,10 +129,7 @@ class Scan:
 
     def to_dict(self) -> dict[str, list[float | None]]:
         """Give every cut as `metrics.json` holds it."""
-        return {
-            name: [value if np.isfinite(value) else None for value in values.tolist()]
-            for name, values in vars(self).items()
-        }
+        return {name: none_where_undefined(values) for name, values in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -175,8 +173,8 @@ def scan_cuts(
     """
     values, signal, weights = _checked(score, is_signal, weight)
     edges = _candidates(values, signal, cuts)
-    s, signal_squares = _above(edges, values[signal], [weights[signal], weights[signal] ** 2])
-    powers = _above(edges, values[~signal], [weights[~signal] ** power for power in (1, 2, 3, 4)])
+    s, signal_squares = sums_above(edges, values[signal], [weights[signal], weights[signal] ** 2])
+    powers = sums_above(edges, values[~signal], [weights[~signal] ** power for power in (1, 2, 3, 4)])
     b, squares = powers[0], powers[1]
     enough = is_enough(b, squares, requirements)
     found = np.full((3, len(edges)), np.nan)
@@ -279,7 +277,7 @@ def choose_bins(
     inner = _candidates(values, signal, _CANDIDATES)
     edges = np.unique(np.concatenate([[0.0], inner[(inner > 0) & (inner < 1)]]))
     counted = [np.where(signal, weights, 0), np.where(signal, 0, weights), np.where(signal, 0, weights**2)]
-    above = _above(edges, values, counted)
+    above = sums_above(edges, values, counted)
     above = np.concatenate([above, np.zeros((3, 1))], axis=1)  # nothing lies above the last edge
     # gain[i, j]: squared significance of the bin from edge i to edge j
     s, b, squares = above[:, :, None] - above[:, None, :]
@@ -514,15 +512,24 @@ def _candidates(values: Float64, signal: NDArray[np.bool_], number: int) -> Floa
     return np.unique(found)[::-1]
 
 
-def _above(edges: Float64, values: Float64, numbers: Sequence[Float64]) -> Float64:
-    """Sum numbers of the events at or above each edge, [numbers, edges]."""
+def sums_above(edges: Float64, values: Float64, numbers: Sequence[Float64]) -> Float64:
+    """Sum numbers of the events at or above each edge; exactly zero above the last event.
+
+    Args:
+        edges: of the values, [edges].
+        values: of the events, [n_events].
+        numbers: what is summed, [numbers][n_events].
+
+    Returns:
+        The sums, [numbers, edges].
+
+    >>> sums_above(np.array([0.5, 0.9]), np.array([0.2, 0.7]), [np.ones(2)]).tolist()
+    [[1.0, 0.0]]
+    """
     order = np.argsort(values, kind="stable")
     first = np.searchsorted(values[order], edges, side="left")
-    sums = []
-    for each in numbers:
-        rising = np.concatenate([[0.0], np.cumsum(each[order])])
-        sums.append(rising[-1] - rising[first])
-    return np.stack(sums)
+    summed = [np.concatenate([np.cumsum(each[order][::-1])[::-1], [0.0]])[first] for each in numbers]
+    return np.stack(summed)
 
 
 def is_enough(b: Float64, squares: Float64, requirements: Requirements) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from tamis.evaluation.arrays import positive_sum
+from tamis.evaluation.arrays import none_where_undefined, positive_sum
 from tamis.evaluation.influence import Influences, find_influences, standard_errors
 from tamis.evaluation.scored import ScoredEvents
 
@@ -220,10 +220,7 @@ def _measure(group: Unseen) -> _Group:
 
 
 def _numbers(fold: int | None, value: Float64, error: Float64) -> MemberNumbers:
-    areas, errors = (
-        tuple(number if np.isfinite(number) else None for number in each[2:].tolist())
-        for each in (value, error)
-    )
+    areas, errors = (tuple(none_where_undefined(each[2:])) for each in (value, error))
     loss, accuracy = value[:2].tolist()
     return MemberNumbers(fold, loss, float(error[0]), accuracy, float(error[1]), areas, errors)
 
