@@ -24,6 +24,7 @@ from tamis.deploy.onnx_check import EVENTS, check_form, choose_events
 from tamis.errors import ExportError
 
 Make = Callable[..., Any]
+SAVED = {"classifier.json", "weights.safetensors", "manifest.json"}
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def names_in(folder: Path) -> set[str]:
 def test_export_writes_every_file_and_says_how_well_they_agree(saved: tuple[Classifier, Path]) -> None:
     _, folder = saved
     found = export_onnx(folder)
-    assert names_in(folder) == {"classifier.json", "weights.safetensors", *FILES}
+    assert names_in(folder) == {*SAVED, *FILES}
     assert found.events > EVENTS
     assert 0 < found.difference <= 1e-6
     again = {name: (folder / name).read_bytes() for name in FILES}
@@ -135,13 +136,13 @@ def test_a_model_that_gives_other_scores_is_not_written(
     monkeypatch.setattr(onnx_file, "build_model", slightly_wrong)
     with pytest.raises(ExportError, match=r"ONNX Runtime gives \d+ of \d+ events other scores"):
         export_onnx(folder)
-    assert names_in(folder) == {"classifier.json", "weights.safetensors", *FILES}
+    assert names_in(folder) == {*SAVED, *FILES}
     assert {name: (folder / name).read_bytes() for name in FILES} == before
     for name in FILES:
         (folder / name).unlink()
     with pytest.raises(ExportError):
         export_onnx(folder)
-    assert names_in(folder) == {"classifier.json", "weights.safetensors"}
+    assert names_in(folder) == SAVED
 
 
 def test_scores_that_are_not_numbers_are_a_disagreement(
@@ -199,7 +200,7 @@ def test_a_run_holds_its_model_and_outlives_a_failed_export(
     with monkeypatch.context() as patch:
         patch.setattr("tamis.deploy.export_onnx", fail)
         assert tamis.write_run(run, folder) == ("the model gives other scores",)
-    assert names_in(folder / "model") == {"classifier.json", "weights.safetensors"}
+    assert names_in(folder / "model") == SAVED
     assert json.loads((folder / "provenance.json").read_text())["onnx"] == {
         "error": "the model gives other scores"
     }
@@ -233,4 +234,4 @@ def test_a_folder_that_cannot_be_written_to_stays_as_it_is(saved: tuple[Classifi
     with pytest.raises(OSError, match="Permission denied"):
         export_onnx(folder)
     folder.chmod(0o700)
-    assert names_in(folder) == {"classifier.json", "weights.safetensors"}
+    assert names_in(folder) == SAVED

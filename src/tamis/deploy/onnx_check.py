@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.classifier import Classifier
+from tamis.classifier.missing import sentinels_of
 from tamis.deploy.onnx_classifier import Form, fold_input, packed_input, score_output
-from tamis.deploy.onnx_preprocessing import sentinels_of
 from tamis.errors import ExportError
 
 Float32 = NDArray[np.float32]

@@ -14,6 +14,7 @@ from onnx import save_model
 from onnx.helper import set_model_props
 
 from tamis.classifier import DOCUMENT, Classifier
+from tamis.classifier.manifest import MANIFEST, files_of, write_manifest
 from tamis.deploy.onnx_check import Comparison, Model, check_form, choose_events, compare, reference_events
 from tamis.deploy.onnx_classifier import Form, build_model, fold_input, packed_input, score_output
 from tamis.deploy.weaver import preprocess_document
@@ -48,7 +49,7 @@ def export_onnx(
         ExportError: a score differs by more than 1e-6.
     """
     folder = Path(folder)
-    classifier = Classifier.load(folder)
+    classifier = Classifier.load(folder, ignoring=FILES)
     sample = reference_events(classifier) if features is None else choose_events(features, fold)
     forms: dict[Form, str] = {"named": NAMED, "packed": PACKED}
     with ExitStack() as stack:
@@ -66,7 +67,11 @@ def export_onnx(
         described = preprocess_document(
             classifier.feature_names, classifier.class_names, packed_input(classifier), fold_name
         )
-        write_json(stack.enter_context(complete_file(folder / PREPROCESS)), described)
+        side_car = stack.enter_context(complete_file(folder / PREPROCESS))
+        write_json(side_car, described)
+        pending = {name: paths[form] for form, name in forms.items()} | {PREPROCESS: side_car}
+        manifest = stack.enter_context(complete_file(folder / MANIFEST))
+        write_manifest(manifest, files_of(folder) | pending)
     return Comparison(compared[0].events, max(each.difference for each in compared))
 
 

@@ -13,6 +13,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.classifier.missing import sentinels_of
 from tamis.config import Feature
 from tamis.deploy.onnx_graph import Graph, Value
 from tamis.deploy.onnx_logarithm import log1p
@@ -33,17 +34,6 @@ class Columns:
 
     values: Value
     missing: Value
-
-
-def sentinels_of(feature: Feature) -> tuple[float, ...]:
-    """Give the sentinels that a feature of 32 bits can hold.
-
-    >>> sentinels_of(Feature(name="pt", missing=(float("nan"), -999.0, 1e300)))
-    (-999.0,)
-    """
-    finite = [value for value in feature.missing or () if abs(value) <= _MOST]
-    narrow = [(value, float(np.float32(value))) for value in finite]
-    return tuple(single for value, single in narrow if single != 0 or value == 0)
 
 
 def find_missing(graph: Graph, values: Value, features: Sequence[Feature]) -> Columns:

@@ -1,0 +1,215 @@
+"""`weights.safetensors`: the arrays of a classifier by name, whose shapes are checked before they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.classifier.document import DOCUMENT, Document, MemberEntry, PreprocessingEntry, prefixes
+from tamis.classifier.member import Member
+from tamis.config import Network as NetworkSection
+from tamis.config import Sparse as SparseSection
+from tamis.errors import InputError, Problem
+from tamis.files import sha256
+from tamis.network.preprocessing import Logarithm, Preprocessing, Quantiles
+
+if TYPE_CHECKING:
+    from tamis.network.network import Network
+
+Float32 = NDArray[np.float32]
+Shapes = dict[str, tuple[int, ...]]
+
+WEIGHTS = "weights.safetensors"
+
+
+def member_arrays(members: Sequence[Member]) -> dict[str, NDArray[Any]]:
+    """Name all arrays of the networks and of their preprocessing."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for prefix, member in zip(prefixes(len(members)), members, strict=True):
+        learned = {**_preprocessing_arrays(member.preprocessing), **network_arrays(member.network)}
+        arrays |= {prefix + name: np.asarray(array) for name, array in learned.items()}
+    return arrays
+
+
+def read_arrays(path: Path, document: Document) -> dict[str, Float32]:
+    """Read the arrays that a document asks for.
+
+    Raises:
+        InputError: the file is missing, damaged or of another classifier. Nothing that is larger than the file is
+            ever allocated.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise _refused(path, "is missing; copy the whole folder `model`")
+    if sha256(path) != document.weights_sha256:
+        raise _refused(
+            path, f"is not the file that {DOCUMENT} was written with; copy the whole folder `model` again"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            found = {name: tuple(each.get_shape()) for name, each in slices.items()}
+            types = {each.get_dtype() for each in slices.values()}
+            _check_shapes(found, types, document, path)
+            return {name: file.get_tensor(name) for name in found}
+    except (SafetensorError, ValueError) as error:
+        raise _refused(path, f"is damaged ({error}); copy the whole folder `model` again") from error
+
+
+def _refused(path: Path, message: str) -> InputError:
+    return InputError("classifier", [Problem(str(path), message)])
+
+
+def _check_shapes(found: Shapes, types: set[str], document: Document, path: Path) -> None:
+    features, classes = len(document.features), len(document.classes)
+    outputs = [layer.nodes for layer in document.network[-1:]]
+    if outputs != [classes] and not (outputs == [1] and classes == 2):
+        message = (
+            f"does not fit {DOCUMENT}: {outputs} outputs for {classes} classes; copy the folder `model` again"
+        )
+        raise _refused(path, message)
+    most = path.stat().st_size // 4
+    if _largest(document) > most:
+        message = (
+            f"does not fit {DOCUMENT}, which asks for {_largest(document):,} nodes: it holds {most:,} numbers"
+        )
+        raise _refused(path, message)
+    events = (found.get("reference.features") or (0,))[0]
+    shapes: Shapes = {"reference.features": (events, features), "reference.scores": (events, classes)}
+    optional: Shapes = {"reference.fold": (events,), "reference.given": (events, features)}
+    shapes |= {name: shape for name, shape in optional.items() if name in found}
+    for prefix, entry in zip(document.prefixes, document.entries, strict=True):
+        expected = _member_shapes(document, entry, found, prefix)
+        shapes |= {prefix + name: shape for name, shape in expected.items()}
+    if found != shapes or types != {"F32"}:
+        wrong = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
+        message = (
+            f"does not fit {DOCUMENT}: arrays {wrong or 'of another type'}; the files are of two classifiers"
+        )
+        raise _refused(path, message)
+
+
+def _largest(document: Document) -> int:
+    """Give the largest number of nodes that something in the network has: it has as many numbers, too."""
+    embedding = document.embedding.model_dump().values() if document.embedding else ()
+    sizes = [value for value in embedding if isinstance(value, int)]
+    return max(*sizes, document.shared_members, *(layer.nodes for layer in document.network))
+
+
+def _member_shapes(document: Document, entry: MemberEntry, found: Shapes, prefix: str) -> Shapes:
+    features = len(document.features)
+    skeleton = _skeleton(document, features + len(entry.indicators))
+    knots = found.get(f"{prefix}preprocessing.knots", ())
+    network = {name: leaf.shape for name, leaf in network_arrays(skeleton).items()}
+    return network | _preprocessing_shapes(document.preprocessing, features, knots)
+
+
+def _skeleton(document: Document, inputs: int) -> Network:
+    """Build the network without computing any weights."""
+    import equinox as eqx
+    import jax
+
+    from tamis.network.network import build_network
+    from tamis.network.sparse import Sparse
+
+    # a random mask is drawn outside of JAX; what is stored says which weights are there
+    undrawn = [
+        layer.model_copy(update={"mask": "magnitude"}) if isinstance(layer, SparseSection) else layer
+        for layer in document.network[:-1]
+    ]
+    section = NetworkSection(
+        layers=tuple(undrawn), embedding=document.embedding, members=document.shared_members
+    )
+    outputs = document.network[-1].nodes
+    skeleton: Network = eqx.filter_eval_shape(
+        lambda: build_network(inputs, len(document.classes), section, key=jax.random.key(0), outputs=outputs)
+    )
+    layers = tuple(
+        Sparse(layer.dense, layer.mask, own) if isinstance(own, SparseSection) else layer
+        for layer, own in zip(skeleton.layers, document.network, strict=True)
+    )
+    whole: Network = eqx.tree_at(lambda network: network.layers, skeleton, layers)
+    return whole
+
+
+def _preprocessing_arrays(preprocessing: Preprocessing) -> dict[str, NDArray[Any]]:
+    arrays = {"fill": preprocessing.fill, "centre": preprocessing.centre, "scale": preprocessing.scale}
+    if preprocessing.logarithm is not None:
+        arrays |= {"lowest": preprocessing.logarithm.lowest, "typical": preprocessing.logarithm.typical}
+    if preprocessing.quantiles is not None:
+        arrays |= {"knots": preprocessing.quantiles.knots, "values": preprocessing.quantiles.values}
+    return {f"preprocessing.{name}": array for name, array in arrays.items()}
+
+
+def _preprocessing_shapes(entry: PreprocessingEntry, features: int, knots: tuple[int, ...]) -> Shapes:
+    """Say what shapes the arrays must have; the number of knots is whatever the arrays have."""
+    shapes: Shapes = dict.fromkeys(("fill", "centre", "scale"), (features,))
+    if entry.logarithm:
+        shapes |= {name: (len(entry.logarithm),) for name in ("lowest", "typical")}
+    if entry.scaling == "quantile":
+        count = knots[1] if len(knots) == 2 else 0
+        shapes |= dict.fromkeys(("knots", "values"), (features, count))
+    return {f"preprocessing.{name}": shape for name, shape in shapes.items()}
+
+
+def assemble_members(document: Document, arrays: Mapping[str, Float32]) -> tuple[Member, ...]:
+    """Build the networks of a document from its arrays."""
+    members = []
+    for prefix, entry in zip(document.prefixes, document.entries, strict=True):
+        skeleton = _skeleton(document, len(document.features) + len(entry.indicators))
+        preprocessing = _preprocessing(document, entry, arrays, prefix)
+        members.append(Member(preprocessing, fill_network(skeleton, arrays, prefix), entry.fold))
+    return tuple(members)
+
+
+def _preprocessing(
+    document: Document, entry: MemberEntry, arrays: Mapping[str, Float32], prefix: str
+) -> Preprocessing:
+    names = [feature.name for feature in document.features]
+    own = document.preprocessing
+
+    def array(name: str) -> Float32:
+        return arrays[f"{prefix}preprocessing.{name}"]
+
+    logarithm, quantiles = None, None
+    if own.logarithm:
+        chosen = tuple(names.index(name) for name in own.logarithm)
+        logarithm = Logarithm(chosen, array("lowest"), array("typical"))
+    if own.scaling == "quantile":
+        quantiles = Quantiles(array("knots"), array("values"))
+    return Preprocessing(
+        scaling=own.scaling,
+        fill=array("fill"),
+        centre=array("centre"),
+        scale=array("scale"),
+        indicators=tuple(names.index(name) for name in entry.indicators),
+        logarithm=logarithm,
+        quantiles=quantiles,
+    )
+
+
+def network_arrays(network: Network) -> dict[str, Any]:
+    """Name all arrays of a network by where they are, for example `layers.0.weight`."""
+    from jax.tree_util import tree_flatten_with_path
+
+    return {".".join(map(_step, path)): leaf for path, leaf in tree_flatten_with_path(network)[0]}
+
+
+def fill_network(skeleton: Network, arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Network:
+    """Put arrays into a network, by the names that `network_arrays` gives them."""
+    import jax.numpy as jnp
+    from jax.tree_util import tree_map_with_path
+
+    filled: Network = tree_map_with_path(
+        lambda path, _: jnp.asarray(arrays[prefix + ".".join(map(_step, path))]), skeleton
+    )
+    return filled
+
+
+def _step(key: Any) -> str:
+    return str(getattr(key, "name", getattr(key, "idx", key)))

@@ -1,0 +1,319 @@
+"""The classifier as a value: features, networks and classes; it scores events, and is saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.classifier.arrays import WEIGHTS, assemble_members, member_arrays, read_arrays
+from tamis.classifier.columns import column_names, feature_values, take_columns
+from tamis.classifier.document import (
+    DOCUMENT,
+    ClassEntry,
+    Document,
+    MemberEntry,
+    PreprocessingEntry,
+    has_manifest,
+    read_document,
+)
+from tamis.classifier.manifest import MANIFEST, check_manifest, write_manifest
+from tamis.classifier.member import Member
+from tamis.classifier.reference import check_rules, check_scores, choose_reference
+from tamis.config import ClassSection, Feature, Folds, Symmetry
+from tamis.data.split import folds_of_numbers
+from tamis.expressions import evaluate, parse
+from tamis.files import complete_file, sha256, write_json
+from tamis.network.preprocessing import Preprocessing
+from tamis.notebook import heading, table
+
+if TYPE_CHECKING:
+    from tamis.network.network import Network
+    from tamis.network.sensitivity import Sensitivity
+
+Float32 = NDArray[np.float32]
+
+
+def _nothing() -> Float32:
+    return np.empty((0, 0), np.float32)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network, or several, with everything that is needed to apply them.
+
+    Args:
+        features: the inputs in their order: name, expression, unit, and what counts as missing.
+        classes: the outputs in their order, with their labels and whether they are signal.
+        members: the networks, whose scores are averaged.
+        reference_features: some events, [n, n_features], NaN where missing.
+        reference_scores: what the networks gave them, [n, n_classes].
+        reference_fold: their folds, -1 where unknown, [n]; empty where there are no folds.
+        reference_given: the same events as a user would pass them, with sentinels where missing, [n, n_features].
+        folds: which fold an event belongs to; None where there are no folds.
+        symmetries: over whose draws scores are averaged.
+        draws: over how many.
+    """
+
+    features: tuple[Feature, ...]
+    classes: Mapping[str, ClassSection]
+    members: tuple[Member, ...]
+    reference_features: Float32 = field(default_factory=_nothing)
+    reference_scores: Float32 = field(default_factory=_nothing)
+    reference_fold: Float32 = field(default_factory=_nothing)
+    folds: Folds | None = None
+    symmetries: tuple[Symmetry, ...] = ()
+    draws: int = 0
+    reference_given: Float32 = field(default_factory=_nothing)
+
+    @property
+    def network(self) -> Network:
+        """The first network."""
+        return self.members[0].network
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What happens to the features before the first network."""
+        return self.members[0].preprocessing
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the scores."""
+        return tuple(self.classes)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features, in the order of the inputs."""
+        return tuple(feature.name for feature in self.features)
+
+    def scores(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Float32:
+        """Compute scores, [n, n_classes], from features, [n, n_features] in their order, NaN where missing.
+
+        Args:
+            features: of the events.
+            fold: the fold of each event, whose scores come from the members that never saw it; -1, and no folds at
+                all, takes the average of all members, [n].
+        """
+        if fold is None:
+            return self._mean(features, self.members)
+        scores = np.empty((len(features), len(self.classes)), np.float32)
+        for number in np.unique(fold):
+            rows = fold == number
+            scores[rows] = self._mean(features[rows], self._members_of(number))
+        return scores
+
+    def _mean(self, features: Float32, members: Sequence[Member]) -> Float32:
+        if len(members) == 1 and not self.draws:
+            return members[0].scores(features)
+        total = np.zeros((len(features), len(self.classes)))
+        copies = 0
+        for copy in self._copies(features):
+            total += sum(member.scores(copy).astype(np.float64) for member in members)
+            copies += 1
+        return np.asarray(total / (copies * len(members)), np.float32)
+
+    def sensitivity(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Sensitivity:
+        """Differentiate the logarithm of each score by the features, averaged over members as the scores are.
+
+        Args:
+            features: of the events, [n, n_features], NaN where missing; the result has `n_classes` numbers for each.
+            fold: the fold of each event, as in `scores`.
+        """
+        from tamis.network.sensitivity import Sensitivity
+
+        if fold is None:
+            return self._mean_sensitivity(features, self.members)
+        shape = (len(features), len(self.classes))
+        found = Sensitivity(np.empty(shape), *(np.empty((*shape, features.shape[1])) for _ in range(2)))
+        for number in np.unique(fold):
+            rows = np.flatnonzero(fold == number)
+            of_rows = self._mean_sensitivity(features[rows], self._members_of(number))
+            found.scores[rows] = of_rows.scores
+            found.values[rows] = of_rows.values
+            found.indicators[rows] = of_rows.indicators
+        return found
+
+    def _mean_sensitivity(self, features: Float32, members: Sequence[Member]) -> Sensitivity:
+        from tamis.network.sensitivity import mean_sensitivity
+        from tamis.network.symmetries import build_symmetries
+
+        if not self.draws:
+            return mean_sensitivity(member.sensitivity(features) for member in members)
+        copies = build_symmetries(self.symmetries, self.feature_names).descriptions(self.draws)
+        return mean_sensitivity(
+            member.sensitivity(copy.apply(features)).pull_back(copy, features)
+            for copy in copies
+            for member in members
+        )
+
+    def _members_of(self, fold: int) -> tuple[Member, ...]:
+        """Give the members that never saw a fold; all, where it is none of theirs."""
+        return tuple(member for member in self.members if member.fold == fold) or self.members
+
+    def _copies(self, features: Float32) -> Iterable[Float32]:
+        if not self.draws:
+            return (features,)
+        from tamis.network.symmetries import build_symmetries
+
+        return build_symmetries(self.symmetries, self.feature_names).copies(features, self.draws)
+
+    def predict(self, columns: Any) -> Float32:
+        """Compute the scores of events that are given as columns.
+
+        With cross-training, an event whose fold can be computed (`split.folds.by`) gets its scores from the members
+        that never saw its fold, any other one from the average of all members.
+
+        Args:
+            columns: arrays by name, an awkward record array, a pandas or polars DataFrame, or an Arrow table: the
+                branches that the features are made of, in any order; what no feature uses is ignored. None, null and
+                NA mean that a value is missing.
+
+        Returns:
+            Scores, [n_events, n_classes], in the order of `class_names`.
+
+        Raises:
+            RequestError: a branch is missing or has several values per event, or a feature without a `missing` rule
+                has no value in an event.
+        """
+        return self.scores(feature_values(self.features, columns), self._fold(columns))
+
+    def _fold(self, columns: Any) -> NDArray[np.int32] | None:
+        if self.folds is None or self.folds.by is None:
+            return None
+        rule, there = parse(self.folds.by), column_names(columns)
+        if any(name not in there for name in rule.branches):
+            return None
+        used = take_columns(columns, rule.branches)
+        return folds_of_numbers(
+            evaluate(rule, used, length=len(next(iter(used.values())))), self.folds.number
+        )
+
+    def _repr_html_(self) -> str:
+        """Show inputs, outputs and networks in a notebook."""
+        missing = {True: "refused", False: "allowed"}
+        features = [
+            [each.name, each.expression, each.unit or "", missing[each.missing is None]]
+            for each in self.features
+        ]
+        classes = [[name, "signal" if each.signal else ""] for name, each in self.classes.items()]
+        parameters = sum(member.network.parameters for member in self.members)
+        shape = " - ".join(str(layer.section.nodes) for layer in self.network.layers)
+        return (
+            heading(f"tamis classifier: {len(self.members)} networks ({shape}), {parameters:,} parameters")
+            + table(["feature", "expression", "unit", "missing values"], features)
+            + table(["class", ""], classes)
+        )
+
+    def with_reference(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Classifier:
+        """Store some of these events with their scores: spread over the rows, extremes, and missing values."""
+        chosen = choose_reference(features, self.features)
+        of_fold = None if fold is None else fold[chosen.rows]
+        return replace(
+            self,
+            reference_features=chosen.features,
+            reference_given=chosen.given,
+            reference_scores=self.scores(chosen.features, of_fold),
+            reference_fold=_nothing() if of_fold is None else of_fold.astype(np.float32),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write `classifier.json`, `weights.safetensors` and `manifest.json`; nothing else is needed to load it."""
+        from safetensors.numpy import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = folder / WEIGHTS
+        with complete_file(weights) as temporary:
+            save_file(
+                {name: np.ascontiguousarray(array) for name, array in self._arrays().items()}, temporary
+            )
+        write_json(folder / DOCUMENT, self._document(sha256(weights)).to_dict())
+        # what else may lie there is not of this classifier until it is exported again
+        write_manifest(folder / MANIFEST, {name: folder / name for name in (DOCUMENT, WEIGHTS)})
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays = {"reference.features": self.reference_features, "reference.scores": self.reference_scores}
+        if len(self.reference_given):
+            arrays["reference.given"] = self.reference_given
+        if len(self.reference_fold):
+            arrays["reference.fold"] = self.reference_fold
+        return arrays | member_arrays(self.members)
+
+    def _document(self, weights_hash: str) -> Document:
+        network, own = self.network, self.preprocessing
+        return Document(
+            features=self.features,
+            classes=tuple(
+                ClassEntry(name=name, **section.model_dump()) for name, section in self.classes.items()
+            ),
+            preprocessing=PreprocessingEntry(
+                scaling=own.scaling,
+                indicators=self._names(own.indicators),
+                logarithm=self._names(own.logarithm.features if own.logarithm else ()),
+            ),
+            network=tuple(layer.section for layer in network.layers),
+            embedding=None if network.embedding is None else network.embedding.section,
+            shared_members=network.members,
+            members=tuple(
+                MemberEntry(fold=member.fold, indicators=self._names(member.preprocessing.indicators))
+                for member in self.members
+            ),
+            folds=self.folds,
+            symmetries=self.symmetries,
+            draws=self.draws,
+            manifest="manifest.json",
+            weights_sha256=weights_hash,
+        )
+
+    def _names(self, indices: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.features[index].name for index in indices)
+
+    @classmethod
+    def load(cls, folder: Path | str, *, ignoring: Collection[str] = ()) -> Classifier:
+        """Read a classifier and check that it still gives its reference events their scores.
+
+        Args:
+            folder: the folder `model` of a run.
+            ignoring: names of files in it that may be missing or changed, because they are written again.
+
+        Raises:
+            InputError: a file is missing, damaged, not listed in `manifest.json` or of another kind, or a reference
+                event gets another score.
+        """
+        folder = Path(folder)
+        document = read_document(folder / DOCUMENT)
+        arrays = read_arrays(folder / WEIGHTS, document)
+        if has_manifest(document, folder):
+            check_manifest(folder, ignoring)
+        classifier = cls(
+            features=document.features,
+            classes={
+                each.name: ClassSection(label=each.label, signal=each.signal) for each in document.classes
+            },
+            members=assemble_members(document, arrays),
+            reference_features=arrays["reference.features"],
+            reference_scores=arrays["reference.scores"],
+            reference_fold=arrays.get("reference.fold", _nothing()),
+            reference_given=arrays.get("reference.given", _nothing()),
+            folds=document.folds,
+            symmetries=document.symmetries,
+            draws=document.draws,
+        )
+        classifier.verify(str(folder))
+        return classifier
+
+    def verify(self, where: str = "classifier") -> None:
+        """Recompute the scores of the reference events, and what is missing in them.
+
+        Raises:
+            InputError: they differ by more than 1e-5.
+        """
+        if len(self.reference_given):
+            check_rules(self.reference_given, self.reference_features, self.features, where)
+        fold = self.reference_fold.astype(np.int32) if len(self.reference_fold) else None
+        check_scores(
+            self.scores(self.reference_features, fold), self.reference_scores, self.class_names, where
+        )

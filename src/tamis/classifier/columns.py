@@ -1,0 +1,140 @@
+"""Events as a user has them, by name: NumPy, awkward, pandas, polars or Arrow, to the features of a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.config import Feature
+from tamis.config.wording import suggest
+from tamis.errors import ExpressionError, RequestError
+from tamis.expressions import evaluate, parse
+
+Float32 = NDArray[np.float32]
+
+
+def feature_values(features: Sequence[Feature], events: Any) -> Float32:
+    """Compute the features of events, [n, n_features], NaN where missing.
+
+    Args:
+        features: the features.
+        events: a mapping of arrays, an awkward record array, a pandas or polars DataFrame or an Arrow table.
+
+    Raises:
+        RequestError: a column is missing, has another length or several values per event, or a feature without a
+            `missing` rule has no value in an event.
+    """
+    expressions = [parse(feature.expression) for feature in features]
+    branches = sorted({name for expression in expressions for name in expression.branches})
+    used = take_columns(events, branches)
+    lengths = {name: len(values) for name, values in used.items()}
+    if len(set(lengths.values())) > 1:
+        raise RequestError(f"the columns have different numbers of events: {lengths}")
+    length = next(iter(lengths.values()))
+    values = []
+    for expression, feature in zip(expressions, features, strict=True):
+        try:
+            found = evaluate(expression, used, sentinel=feature.missing, length=length)
+        except ExpressionError as error:
+            raise RequestError(
+                f"feature {feature.name!r} cannot be computed from these events: {error}"
+            ) from error
+        values.append(found)
+    with np.errstate(over="ignore"):
+        narrow = np.stack([each.astype(np.float32) for each in values], axis=1)
+    return _checked(features, np.where(np.isfinite(narrow), narrow, np.float32(np.nan)))
+
+
+def _checked(features: Sequence[Feature], values: Float32) -> Float32:
+    for feature, missing in zip(features, np.isnan(values).T, strict=True):
+        if feature.missing is None and missing.any():
+            raise RequestError(
+                f"feature {feature.name!r} is not a finite number in {int(missing.sum())} events, first in row "
+                f"{int(np.flatnonzero(missing)[0])}; the classifier was trained without a rule for missing values"
+            )
+    return values
+
+
+def take_columns(events: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Take columns by name, as NumPy or awkward arrays; masked where an event has no value.
+
+    Args:
+        events: as in `feature_values`.
+        names: of the columns.
+
+    Raises:
+        RequestError: one of them is missing; each is told with the nearest name that there is.
+
+    >>> take_columns({"pt": [40.0, None]}, ["pt"])["pt"].tolist()
+    [40.0, None]
+    """
+    there = column_names(events)
+    absent = [name for name in names if name not in there]
+    if absent:
+        hints = "".join(dict.fromkeys(suggest(name, there) for name in absent))
+        given = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
+        raise RequestError(
+            f"the classifier needs the columns {', '.join(absent)}; found {given or 'none'}{hints}"
+        )
+    return {name: _array(events[name]) for name in names}
+
+
+def column_names(events: Any) -> list[str]:
+    """Give the names of the columns of events.
+
+    Raises:
+        RequestError: the events have no columns with names.
+    """
+    if isinstance(events, Mapping):
+        return [str(name) for name in events]
+    # an awkward array has fields, an Arrow table column_names, a DataFrame columns, a structured array a type
+    for attribute in ("fields", "column_names", "columns"):
+        names = getattr(events, attribute, None)
+        if names is not None and all(isinstance(name, str) for name in names):
+            return list(names)
+    names = getattr(getattr(events, "dtype", None), "names", None)
+    if names is None:
+        raise RequestError(
+            f"events are given as columns with names, and {type(events).__name__} has none; pass a dictionary of "
+            "arrays, an awkward record array, a DataFrame or an Arrow table"
+        )
+    return list(names)
+
+
+def _array(column: Any) -> Any:
+    """Give what expressions compute with: None, null and NA are masked, the type stays."""
+    if hasattr(column, "to_arrow"):  # polars
+        column = column.to_arrow()
+    if hasattr(column, "to_numpy") and hasattr(column, "dtype"):  # pandas
+        plain = isinstance(column.dtype, np.dtype) and column.dtype.kind != "O"
+        return column.to_numpy() if plain else _from_arrow(_arrow(column))
+    if hasattr(column, "null_count"):
+        return _from_arrow(column)
+    if hasattr(column, "layout") or (isinstance(column, np.ndarray) and column.dtype.kind != "O"):
+        return column
+    array = np.asarray(column) if _is_plain(column) else None
+    return array if array is not None and array.dtype.kind != "O" else _from_arrow(_arrow(column))
+
+
+def _is_plain(column: Any) -> bool:
+    return not isinstance(column, Sequence) or not any(isinstance(each, Sequence) for each in column)
+
+
+def _arrow(column: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(column, from_pandas=True)
+    except (pa.ArrowException, TypeError) as error:
+        raise RequestError(
+            f"a column holds values of several kinds, which are no numbers ({error})"
+        ) from error
+
+
+def _from_arrow(column: Any) -> Any:
+    import awkward
+
+    return awkward.from_arrow(column)

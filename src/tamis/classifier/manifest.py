@@ -1,0 +1,105 @@
+"""The manifest of the folder `model`: the hash of every other file, so that no bit changes unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tamis.errors import InputError, Problem
+from tamis.files import sha256, write_text
+
+MANIFEST = "manifest.json"
+_LARGEST = 1 << 20
+"""Bytes that a manifest has at most."""
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    format: Literal["tamis manifest"] = "tamis manifest"
+    version: Literal[1] = 1
+    files: dict[str, str]
+    manifest_sha256: str = ""
+
+    def text(self) -> str:
+        """Give the one text that these hashes are written as; its last key is the hash of the others."""
+        said = self.model_dump(exclude={"manifest_sha256"})
+        own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return json.dumps({**said, "manifest_sha256": own}, indent=2, sort_keys=True) + "\n"
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Find all files of a folder by their relative names, but the manifest and what is hidden."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    return {
+        name: path
+        for name, path in found.items()
+        if name != MANIFEST and path.is_file() and not any(part.startswith(".") for part in name.split("/"))
+    }
+
+
+def write_manifest(path: Path, files: Mapping[str, Path]) -> None:
+    """Write a manifest: the SHA-256 of each file.
+
+    Args:
+        path: of the manifest.
+        files: by the names that they have in the folder, where they are now.
+    """
+    hashes = {name: sha256(file) for name, file in sorted(files.items())}
+    write_text(path, _Manifest(files=hashes).text())
+
+
+def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
+    """Compare every file of a folder with its manifest.
+
+    Args:
+        folder: the folder `model`.
+        ignoring: names of files that may differ, because they are written again.
+
+    Raises:
+        InputError: the manifest is missing or damaged, or a file was changed, is missing or is not listed; each is
+            named.
+    """
+    listed = _read(folder / MANIFEST)
+    found = files_of(folder)
+    problems = [
+        Problem(str(folder / name), message)
+        for name in sorted({*listed, *found} - set(ignoring))
+        if (message := _difference(listed.get(name), found.get(name))) is not None
+    ]
+    if problems:
+        raise InputError("classifier", problems)
+
+
+def _difference(wanted: str | None, path: Path | None) -> str | None:
+    if path is None:
+        return f"is missing, but {MANIFEST} lists it; copy the whole folder `model` again"
+    if wanted is None:
+        return f"is not listed in {MANIFEST}: it is not of this classifier; keep it elsewhere"
+    if sha256(path) != wanted:
+        return "was changed after it was written; copy the whole folder `model` again"
+    return None
+
+
+def _read(path: Path) -> Mapping[str, str]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        found = _Manifest.model_validate(json.loads(content.decode("utf-8")))
+    except FileNotFoundError as error:
+        message = (
+            "is missing, and nothing says whether the other files are whole; copy the folder `model` again"
+        )
+        raise InputError("classifier", [Problem(str(path), message)]) from error
+    except (ValidationError, ValueError, RecursionError) as error:
+        message = "is damaged or foreign: it is no manifest of a classifier; copy the folder `model` again"
+        raise InputError("classifier", [Problem(str(path), message)]) from error
+    # one text alone: no bit of it may differ, not even one that JSON does not care about
+    if content != found.text().encode():
+        message = "was changed after it was written; copy the whole folder `model` again"
+        raise InputError("classifier", [Problem(str(path), message)])
+    return found.files

@@ -1,0 +1,44 @@
+"""One network of a classifier, with the preprocessing that it was trained behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.network.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from tamis.network.network import Network
+    from tamis.network.sensitivity import Sensitivity
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a classifier, with the preprocessing that it was trained behind.
+
+    Args:
+        preprocessing: what happens to the features before the network.
+        network: the trained network.
+        fold: the fold of the events that it never saw; None where there are no folds.
+    """
+
+    preprocessing: Preprocessing
+    network: Network
+    fold: int | None = None
+
+    def scores(self, features: Float32) -> Float32:
+        """Compute scores, [n, n_classes], from features, [n, n_features], NaN where missing."""
+        from tamis.network.network import predict_scores
+
+        return predict_scores(self.network, self.preprocessing.apply(features))
+
+    def sensitivity(self, features: Float32) -> Sensitivity:
+        """Differentiate the scores by the features, [n, n_features], NaN where missing."""
+        from tamis.network.sensitivity import network_sensitivity
+
+        return network_sensitivity(self.network, self.preprocessing, features)
