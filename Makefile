@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures bench clean help
+.PHONY: demo test lint figures bench node runtimes clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -10,13 +10,14 @@ help:
 	@echo "make test     run the test suite"
 	@echo "make lint     check style, types and documentation examples"
 	@echo "make figures  accept the figures as they are drawn now as the reference figures"
+	@echo "make runtimes score the same events in Node, in a browser and in old versions of ONNX Runtime"
 	@echo "make bench    measure against other tools, in an environment of its own"
 
 # up to date when it is newer than what it was made from
 .venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable . --group test --group lint --group sessions
 	@touch $@
 
 demo: .venv/made
@@ -40,6 +41,18 @@ figures: .venv/made
 	.venv-bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt --editable .
 	@touch $@
 
+node: tests/runtimes/node_modules/made
+
+tests/runtimes/node_modules/made: tests/runtimes/package-lock.json
+	npm ci --prefix tests/runtimes
+	@touch $@
+
+# a session whose Python is not installed is left out
+runtimes: .venv/made node
+	rm -rf build/cases
+	TAMIS_CASES=build/cases TAMIS_NEEDS_RUNTIMES=1 $(BIN)/python -m pytest -q tests/deploy/test_runtimes.py
+	$(BIN)/nox --session runtime --no-error-on-missing-interpreters
+
 # DATA is a folder with the workshop's files; without it the simulated ones are used
 bench: .venv-bench/made
 	.venv-bench/bin/python benchmarks/startup.py
@@ -49,4 +62,4 @@ bench: .venv-bench/made
 	.venv-bench/bin/python benchmarks/evaluation.py
 
 clean:
-	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .nox tests/runtimes/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,10 @@
-"""What all tests share: strict JAX, small ROOT files, a small configuration."""
+"""What all tests share: strict JAX, small ROOT files, a small configuration, a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,20 @@ def module_classes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., di
         return two_class_maker(tree_writer(tmp_path_factory.mktemp("classes")))(events, **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Debian's chromium; `TAMIS_NEEDS_BROWSER=1` makes its absence an error."""
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "chromium is not installed (apt-get install chromium)"
+        if os.environ.get("TAMIS_NEEDS_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()

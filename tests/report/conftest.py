@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,20 +123,3 @@ def altered(tmp_path: Path) -> Callable[..., Path]:
         return altered_copy(run, tmp_path / "runs" / name, **changes)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Start Debian's chromium; `TAMIS_NEEDS_BROWSER=1` makes its absence an error."""
-    program = shutil.which("chromium")
-    if program is None:
-        reason = "chromium is not installed (apt-get install chromium)"
-        if os.environ.get("TAMIS_NEEDS_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
