@@ -104,7 +104,10 @@ def test_an_undeclared_missing_value_is_refused(classifier: tamis.Classifier) ->
         ),
         (lambda folder: edit(folder, shared_members=10**12), "asks for 1,000,000,000,000 nodes"),
         (lambda folder: edit(folder, draws=10**9), "draws: .* the file is damaged or foreign"),
-        (lambda folder: edit(folder, features=[{"name": "x"}, {"name": "abs_y", "missing": [5.0]}]), "now means"),
+        (
+            lambda folder: edit(folder, features=[{"name": "x"}, {"name": "abs_y", "missing": [5.0]}]),
+            "now means",
+        ),
         (lambda folder: change_weights(folder, lambda a: a + 0.01), "reference event .* gets other scores"),
         (lambda folder: change_weights(folder, lambda a: a.astype(np.float64)), "arrays of another type"),
         (lambda folder: change_weights(folder, lambda a: a * np.nan), "reference event .* gets other scores"),
