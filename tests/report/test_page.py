@@ -140,3 +140,15 @@ def test_what_is_no_run_is_refused(tmp_path: Path, words: str) -> None:
     assert found.returncode == 2
     assert words in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_the_page_says_what_calibration_was_applied() -> None:
+    from tamis.report.page import _applied_calibration
+
+    one = {"scale": {"bkg": 0.5, "sig": 0.5}, "offset": {"bkg": 0.0, "sig": 0.0}}
+    other = {"scale": {"bkg": 0.5, "sig": 2.0}, "offset": {"bkg": -0.25, "sig": 0.25}}
+    assert _applied_calibration(None) == ""
+    said = _applied_calibration({"method": "temperature", "of_all": one, "of_fold_0": one, "of_fold_1": one})
+    assert "a temperature of 2.0000, fitted on validation events, and one more for each of 2 folds." in said
+    said = _applied_calibration({"method": "vector", "of_all": other})
+    assert "factors of the logits: bkg 0.5000, sig 2.0000; offsets: bkg -0.2500, sig +0.2500" in said

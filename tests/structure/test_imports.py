@@ -21,6 +21,7 @@ ROOMS = [
     "data",
     "network",
     "training",
+    "calibration",
     "classifier",
     "deploy",
     "baselines",

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.calibration import Calibration
 from tamis.classifier.arrays import WEIGHTS, assemble_members, member_arrays, read_arrays
 from tamis.classifier.columns import column_names, feature_values, take_columns
 from tamis.classifier.document import (
     DOCUMENT,
+    CalibrationEntry,
     ClassEntry,
     Document,
     MemberEntry,
@@ -57,6 +59,7 @@ class Classifier:
         folds: which fold an event belongs to; None where there are no folds.
         symmetries: over whose draws scores are averaged.
         draws: over how many.
+        calibration: the correction of the averaged scores, fitted on validation events; None leaves them as they are.
     """
 
     features: tuple[Feature, ...]
@@ -68,6 +71,7 @@ class Classifier:
     folds: Folds | None = None
     symmetries: tuple[Symmetry, ...] = ()
     draws: int = 0
+    calibration: Calibration | None = None
     reference_given: Float32 = field(default_factory=_nothing)
 
     @property
@@ -99,12 +103,18 @@ class Classifier:
                 all, takes the average of all members, [n].
         """
         if fold is None:
-            return self._mean(features, self.members)
+            return self._calibrated(self._mean(features, self.members), None)
         scores = np.empty((len(features), len(self.classes)), np.float32)
         for number in np.unique(fold):
             rows = fold == number
-            scores[rows] = self._mean(features[rows], self._members_of(number))
+            averaged = self._mean(features[rows], self._members_of(number))
+            scores[rows] = self._calibrated(averaged, int(number))
         return scores
+
+    def _calibrated(self, scores: Float32, fold: int | None) -> Float32:
+        if self.calibration is None:
+            return scores
+        return self.calibration.of(fold)(scores).astype(np.float32)
 
     def _mean(self, features: Float32, members: Sequence[Member]) -> Float32:
         if len(members) == 1 and not self.draws:
@@ -126,16 +136,24 @@ class Classifier:
         from tamis.network.sensitivity import Sensitivity
 
         if fold is None:
-            return self._mean_sensitivity(features, self.members)
+            return self._calibrated_sensitivity(self._mean_sensitivity(features, self.members), None)
         shape = (len(features), len(self.classes))
         found = Sensitivity(np.empty(shape), *(np.empty((*shape, features.shape[1])) for _ in range(2)))
         for number in np.unique(fold):
             rows = np.flatnonzero(fold == number)
-            of_rows = self._mean_sensitivity(features[rows], self._members_of(number))
+            averaged = self._mean_sensitivity(features[rows], self._members_of(number))
+            of_rows = self._calibrated_sensitivity(averaged, int(number))
             found.scores[rows] = of_rows.scores
             found.values[rows] = of_rows.values
             found.indicators[rows] = of_rows.indicators
         return found
+
+    def _calibrated_sensitivity(self, found: Sensitivity, fold: int | None) -> Sensitivity:
+        return (
+            found
+            if self.calibration is None
+            else found.corrected(self.calibration.of(fold).scale, self.calibration.of(fold)(found.scores))
+        )
 
     def _mean_sensitivity(self, features: Float32, members: Sequence[Member]) -> Sensitivity:
         from tamis.network.sensitivity import mean_sensitivity
@@ -264,6 +282,7 @@ class Classifier:
             folds=self.folds,
             symmetries=self.symmetries,
             draws=self.draws,
+            calibration=None if self.calibration is None else CalibrationEntry.of(self.calibration),
             manifest="manifest.json",
             weights_sha256=weights_hash,
         )
@@ -301,6 +320,7 @@ class Classifier:
             folds=document.folds,
             symmetries=document.symmetries,
             draws=document.draws,
+            calibration=None if document.calibration is None else document.calibration.read(),
         )
         classifier.verify(str(folder))
         return classifier

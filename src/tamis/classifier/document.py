@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tamis.calibration import Calibration, Method
+from tamis.calibration import Scaling as ScoreScaling
 from tamis.classifier.manifest import MANIFEST
 from tamis.config import ClassSection, Embedding, Feature, Folds, Layer, Symmetry
 from tamis.errors import InputError, Problem
@@ -44,6 +46,34 @@ class MemberEntry(BaseModel):
     indicators: tuple[str, ...]
 
 
+class ScalingEntry(BaseModel):
+    """A correction of scores: a factor and an offset for the logarithm of each class's score."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    scale: tuple[Annotated[float, Field(gt=0)], ...]
+    offset: tuple[float, ...]
+
+
+class CalibrationEntry(BaseModel):
+    """The corrections: of the average of all networks, and by fold of those that never saw it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    method: Method
+    of_all: ScalingEntry
+    of_folds: dict[int, ScalingEntry] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> CalibrationEntry:
+        """Write corrections down."""
+        folds = {fold: ScalingEntry(**vars(each)) for fold, each in calibration.of_folds.items()}
+        return cls(method=calibration.method, of_all=ScalingEntry(**vars(calibration.of_all)), of_folds=folds)
+
+    def read(self) -> Calibration:
+        """Give the corrections."""
+        folds = {fold: ScoreScaling(**each.model_dump()) for fold, each in self.of_folds.items()}
+        return Calibration(self.method, ScoreScaling(**self.of_all.model_dump()), folds)
+
+
 class Document(BaseModel):
     """All that `classifier.json` says."""
 
@@ -60,6 +90,7 @@ class Document(BaseModel):
     folds: Folds | None = None
     symmetries: tuple[Symmetry, ...] = ()
     draws: Annotated[int, Field(ge=0, le=4096)] = 0
+    calibration: CalibrationEntry | None = None
     manifest: Literal["manifest.json"] | None = None
     weights_sha256: str
     document_sha256: str = ""
@@ -75,6 +106,11 @@ class Document(BaseModel):
         unknown = {*used, *self.preprocessing.logarithm} - known
         if unknown:
             raise ValueError(f"there are no features {sorted(unknown)}, which the preprocessing names")
+        scalings = [self.calibration.of_all, *self.calibration.of_folds.values()] if self.calibration else []
+        if any({len(each.scale), len(each.offset)} != {len(self.classes)} for each in scalings):
+            raise ValueError(
+                f"the calibration does not have a number for each of {len(self.classes)} classes"
+            )
         return self
 
     @property

@@ -105,6 +105,12 @@ class Training(Section):
     seeds: Annotated[int, Field(ge=1, le=1024)] = Field(
         1, description="networks that are trained from different random numbers and averaged"
     )
+    calibration: Literal["none", "temperature", "vector"] = Field(
+        "none",
+        description="a correction of the scores that is fitted on the validation events after the training and "
+        "becomes part of the classifier: `temperature` is one factor of all logits, `vector` a factor and an offset "
+        "for each class, `none` leaves the scores as they are",
+    )
     devices: Devices = Field(
         "auto", description="over how many devices each batch is divided; `auto` lets the package choose"
     )

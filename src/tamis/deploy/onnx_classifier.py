@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
+from tamis.calibration import SMALLEST_SCORE
 from tamis.classifier import Classifier, Member
 from tamis.deploy.onnx_graph import IR_VERSION, OPSET, Graph, Value
 from tamis.deploy.onnx_layers import apply_layer, embed
@@ -104,7 +105,7 @@ def _average(graph: Graph, classifier: Classifier, columns: Columns) -> Value:
         _member_scores(graph, member, copied, name, max(classifier.draws, 1))
         for member, name in zip(classifier.members, names, strict=True)
     ]
-    found = _mean(graph, scores)
+    found = _calibrated(graph, _mean(graph, scores), classifier, None)
     fold = fold_input(classifier)
     if fold is None:
         return found
@@ -113,8 +114,18 @@ def _average(graph: Graph, classifier: Classifier, columns: Columns) -> Value:
     for number in sorted({member.fold for member in classifier.members if member.fold is not None}):
         own = [each for each, member in zip(scores, classifier.members, strict=True) if member.fold == number]
         here = graph("Equal", wide, graph.number(number))
-        found = graph("Where", here, _mean(graph, own), found)
+        found = graph("Where", here, _calibrated(graph, _mean(graph, own), classifier, number), found)
     return found
+
+
+def _calibrated(graph: Graph, scores: Value, classifier: Classifier, fold: int | None) -> Value:
+    """Give softmax(scale * log(score) + offset), as the classifier does."""
+    if classifier.calibration is None:
+        return scores
+    scaling = classifier.calibration.of(fold)
+    logits = graph("Log", graph("Max", scores, graph.number(SMALLEST_SCORE)))
+    logits = graph("Add", graph("Mul", logits, graph.row(scaling.scale)), graph.row(scaling.offset))
+    return graph("Softmax", logits, axis=-1)
 
 
 def _member_names(members: int) -> list[str]:

@@ -110,6 +110,7 @@ def describe(classifier: Classifier, folder: Path, form: Form) -> dict[str, Any]
             "all networks",
         },
         "networks": len(classifier.members),
+        "calibration": document.get("calibration"),
         "weights_sha256": document["weights_sha256"],
         "document_sha256": document["document_sha256"],
     }

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
+from scipy import special
 
+from tamis.calibration import Scaling, fit_scaling, log_scores, mean_loss
 from tamis.errors import RequestError
 from tamis.evaluation.arrays import (
     classes_of,
@@ -20,7 +21,6 @@ from tamis.evaluation.arrays import (
     probabilities_of,
     weights_of,
 )
-from tamis.evaluation.metrics import SMALLEST_SCORE
 from tamis.evaluation.scored import ScoredEvents
 
 Float64 = NDArray[np.float64]
@@ -167,25 +167,6 @@ def _bin(
     )
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """A correction of scores: softmax(scale * log(score) + offset).
-
-    Args:
-        scale: of each class, [n_classes].
-        offset: of each class, [n_classes]; their mean is zero.
-    """
-
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-
-    def __call__(self, scores: ArrayLike) -> Float64:
-        """Correct scores, [n_events, n_classes]."""
-        logits = np.log(np.maximum(probabilities_of(scores), SMALLEST_SCORE))
-        corrected: Float64 = special.softmax(logits * np.array(self.scale) + np.array(self.offset), axis=1)
-        return corrected
-
-
 def temperature_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Scaling:
     """Find the one factor of all logits with the smallest loss; the ranking of the scores stays.
 
@@ -200,15 +181,7 @@ def temperature_scaling(scores: ArrayLike, class_index: ArrayLike, weight: Array
     Raises:
         TamisError: the arrays do not fit together, or the weights have no positive sum.
     """
-    logits, classes, weights = _logits(scores, class_index, weight)
-
-    def loss(logarithm: float) -> float:
-        return _loss(np.exp(logarithm) * logits, classes, weights)
-
-    found = optimize.minimize_scalar(loss, bounds=(-5.0, 5.0), method="bounded", options={"xatol": 1e-6})
-    scale = float(np.exp(found.x))
-    count = logits.shape[1]
-    return Scaling((scale,) * count, (0.0,) * count)
+    return fit_scaling("temperature", *_checked(scores, class_index, weight))
 
 
 def vector_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Scaling:
@@ -222,40 +195,17 @@ def vector_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike)
     Raises:
         TamisError: the arrays do not fit together, or the weights have no positive sum.
     """
-    logits, classes, weights = _logits(scores, class_index, weight)
-    count = logits.shape[1]
-    rows = np.arange(len(logits))
-    shares = weights / weights.sum()
-
-    def loss(parameters: Float64) -> tuple[float, Float64]:
-        scaled = logits * parameters[:count] + parameters[count:]
-        error = special.softmax(scaled, axis=1)
-        value = float(shares @ (special.logsumexp(scaled, axis=1) - scaled[rows, classes]))
-        error[rows, classes] -= 1
-        error *= shares[:, None]
-        return value, np.concatenate([(error * logits).sum(axis=0), error.sum(axis=0)])
-
-    start = np.concatenate([np.ones(count), np.zeros(count)])
-    # a scale that is not positive would turn the ranking round
-    bounds = [(1e-2, 1e2)] * count + [(-20.0, 20.0)] * count
-    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    scale, offset = found.x[:count], found.x[count:]
-    return Scaling(tuple(scale.tolist()), tuple((offset - offset.mean()).tolist()))
+    return fit_scaling("vector", *_checked(scores, class_index, weight))
 
 
-def _logits(
+def _checked(
     scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
 ) -> tuple[Float64, NDArray[np.int64], Float64]:
     probabilities = probabilities_of(scores)
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
     needed_sum(weights, "calibration: the weights")
-    return np.log(np.maximum(probabilities, SMALLEST_SCORE)), classes, weights
-
-
-def _loss(logits: Float64, classes: NDArray[np.int64], weights: Float64) -> float:
-    own = logits[np.arange(len(logits)), classes]
-    return float(weights @ (special.logsumexp(logits, axis=1) - own)) / float(weights.sum())
+    return probabilities, classes, weights
 
 
 def in_mixture(scores: ArrayLike, learned: ArrayLike, wanted: ArrayLike) -> Float64:
@@ -358,7 +308,7 @@ def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibrati
     )
 
     def loss(corrected: Float64) -> float:
-        return _loss(np.log(np.maximum(corrected, SMALLEST_SCORE)), classes, learned)
+        return mean_loss(log_scores(corrected), classes, learned)
 
     def of_classes(corrected: Float64, weight: Float64) -> tuple[Reliability, ...]:
         return tuple(

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.calibration import SMALLEST_SCORE as SMALLEST_SCORE
 from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, probabilities_of, weights_of
 from tamis.evaluation.roc import roc_curves
-
-# The smallest probability that a 32-bit network can give without losing digits; it keeps the loss finite.
-SMALLEST_SCORE = float(np.finfo(np.float32).smallest_normal)
 
 
 @dataclass(frozen=True)

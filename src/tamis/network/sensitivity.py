@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,22 @@ class Sensitivity:
         """Turn the sensitivity of a copy of events into that of the events, [n, n_features], NaN where missing."""
         values = copy.pull_back(self.values, features)
         return Sensitivity(self.scores, values, copy.pull_back(self.indicators, features, signed=False))
+
+    def corrected(self, scale: Sequence[float], scores: Float64) -> Sensitivity:
+        """Turn it into that of corrected scores, softmax(scale * log(score) + offset).
+
+        d log p' of a class is scale d log p, minus the sum over all classes of p' scale d log p.
+
+        Args:
+            scale: of each class, [n_classes].
+            scores: after the correction, [n, n_classes].
+        """
+
+        def of(changes: Float64) -> Float64:
+            scaled = changes * np.array(scale)[None, :, None]
+            return np.asarray(scaled - (scores[:, :, None] * scaled).sum(axis=1, keepdims=True))
+
+        return Sensitivity(scores, of(self.values), of(self.indicators))
 
 
 def network_sensitivity(network: Network, preprocessing: Preprocessing, features: Float32) -> Sensitivity:

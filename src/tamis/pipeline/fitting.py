@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.calibration import Calibration, Method, Scaling, fit_scaling
 from tamis.classifier import Classifier, Member
 from tamis.config import BinaryCrossEntropy, Config, Symmetry
 from tamis.data.events import Events
@@ -18,6 +20,8 @@ from tamis.data.split import (
     rows_of_part,
 )
 from tamis.data.weights import WeighedEvents
+from tamis.errors import TrainingError
+from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.monitors import best_significance, mean_auc
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 from tamis.pipeline.preparation import Prepared, signal_indices
@@ -88,7 +92,46 @@ def fit(
         draws=config.training.average_symmetries,
     )
     events = prepared.events
+    classifier = calibrate(config.training.calibration, prepared.weighed, classifier)
     return classifier.with_reference(events.features, None if folds is None else events.fold), trained
+
+
+def calibrate(method: Method | Literal["none"], weighed: WeighedEvents, classifier: Classifier) -> Classifier:
+    """Fit the correction of the scores on validation events, from which no network has learned its weights.
+
+    What scores the events of a fold is corrected by its own validation events, none of which are of the fold: no
+    event that is tested tells anything about its own correction.
+
+    Args:
+        method: how; `none` changes nothing.
+        weighed: all events; they count with their physics weight times the training factor of their class.
+        classifier: without a correction.
+
+    Raises:
+        TrainingError: the validation events of a class have no positive sum of weights.
+    """
+    if method == "none":
+        return classifier
+    folds = [] if classifier.folds is None else range(classifier.folds.number)
+    of_folds = {fold: _fit_scaling(method, weighed, classifier, fold) for fold in folds}
+    of_all = _fit_scaling(method, weighed, classifier, None)
+    return replace(classifier, calibration=Calibration(method, of_all, of_folds))
+
+
+def _fit_scaling(method: Method, weighed: WeighedEvents, classifier: Classifier, fold: int | None) -> Scaling:
+    events = weighed.events
+    rows = np.flatnonzero(rows_of_part(events.part, events.fold, VALIDATION, fold))
+    class_index = events.class_index[rows]
+    weight = events.weight[rows] * weighed.factors[class_index]
+    for index, name in enumerate(classifier.class_names):
+        if positive_sum(weight[class_index == index]) is None:
+            raise TrainingError(
+                f"training.calibration: the {int((class_index == index).sum())} validation events of class {name!r} "
+                "have no positive sum of weights, so that no correction can be fitted; use more events for the "
+                "validation (split.validation), or set training.calibration to none"
+            )
+    own = None if fold is None else np.full(len(rows), fold)
+    return fit_scaling(method, classifier.scores(events.features[rows], own), class_index, weight)
 
 
 def seed_of(seed: int, member: int) -> int:

@@ -124,7 +124,10 @@ def score_alone(classifier: Classifier, events: Events, test: ScoredPart) -> tup
         rows = test.rows[inside]
         features, class_index, weight = events.features[rows], events.class_index[rows], events.weight[rows]
         alone = tuple(
-            replace(classifier, members=(member,)).scores(features)
+            # with the correction of the average, where there is one: that is what is applied
+            replace(classifier, members=(member,)).scores(
+                features, None if fold is None else np.full(len(rows), fold)
+            )
             for member in members
             if member.fold == fold
         )

@@ -17,7 +17,7 @@ from tamis.errors import RequestError, TrainingError
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.importance import Change, Importance, paired_change
 from tamis.evaluation.resampling import Resampler
-from tamis.pipeline.fitting import begin_member, seed_of
+from tamis.pipeline.fitting import begin_member, calibrate, seed_of
 from tamis.pipeline.judging import ScoredPart, enough_rows
 from tamis.pipeline.preparation import Prepared
 from tamis.pipeline.watch import Watch
@@ -175,12 +175,20 @@ def _train(
         begins, len(jax.devices()), lambda number, epoch: watch.epoch(number, len(begins), epoch)
     )
     networks = iter(trained)
-    return tuple(
+    whole = [
         replace(
             each, members=tuple(replace(member, network=next(networks).network) for member in each.members)
         )
         for each in reduced
+    ]
+    return tuple(
+        calibrate(config.training.calibration, _without(weighed, _kept(classifier, group)), each)
+        for group, each in zip(groups, whole, strict=True)
     )
+
+
+def _without(weighed: WeighedEvents, kept: list[int]) -> WeighedEvents:
+    return replace(weighed, events=replace(weighed.events, features=weighed.events.features[:, kept]))
 
 
 def _begin(
@@ -195,8 +203,7 @@ def _begin(
     device: int | None,
 ) -> Generator[Epoch, None, Trained]:
     """Begin the training of one network; the events without the features are made only now."""
-    events = replace(weighed.events, features=weighed.events.features[:, kept])
-    rest = replace(weighed, events=events)
+    rest = _without(weighed, kept)
     try:
         return (
             yield from begin_member(

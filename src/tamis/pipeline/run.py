@@ -106,12 +106,33 @@ class Run:
                 zip(self.classifier.class_names, self.prepared.weighed.factors.tolist(), strict=True)
             ),
             **({"flattened": {name: vars(each) for name, each in flattened.items()}} if flattened else {}),
+            "applied_calibration": self._calibration(),
             "history": {
                 "epochs": len(epochs),
                 "best_epoch": self.trained.history.best,
                 "ended_because": self.trained.history.reason,
             },
             "timing": {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)},
+        }
+
+    def _calibration(self) -> dict[str, Any] | None:
+        """Give the correction that is part of the scores; None where there is none."""
+        found, fitted = self.classifier.calibration, self.config.classes
+        if found is None:
+            return None
+        scalings = {
+            "of_all": found.of_all,
+            **{f"of_fold_{fold}": each for fold, each in found.of_folds.items()},
+        }
+        return {
+            "method": found.method,
+            **{
+                name: {
+                    "scale": dict(zip(fitted, each.scale, strict=True)),
+                    "offset": dict(zip(fitted, each.offset, strict=True)),
+                }
+                for name, each in scalings.items()
+            },
         }
 
     @property

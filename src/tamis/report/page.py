@@ -228,13 +228,33 @@ def _calibration(metrics: Mapping[str, Any]) -> list[Block]:
     calibration = metrics["calibration"]
     if calibration is None:
         return []
-    text = (
+    text = _applied_calibration(metrics.get("applied_calibration")) + (
         f"A temperature of {calibration['temperature']:.4f}, fitted on validation events, changes the balanced loss of "
         f"the test events from {calibration['loss']:.5f} to {calibration['loss_with_temperature']:.5f}; vector scaling "
         f"to {calibration['loss_with_vector_scaling']:.5f}. "
         "Where a correction does not lower the loss, none is needed."
     )
     return [Text(text), tables.calibration_table(calibration)]
+
+
+def _applied_calibration(applied: Mapping[str, Any] | None) -> str:
+    """Say what correction is part of the scores; nothing where there is none."""
+    if applied is None:
+        return ""
+    scaling = applied["of_all"]
+    factors = ", ".join(f"{name} {each:.4f}" for name, each in scaling["scale"].items())
+    offsets = ", ".join(f"{name} {each:+.4f}" for name, each in scaling["offset"].items())
+    said = (
+        f"a temperature of {1 / next(iter(scaling['scale'].values())):.4f}"
+        if applied["method"] == "temperature"
+        else f"vector scaling (factors of the logits: {factors}; offsets: {offsets})"
+    )
+    folds = sum(key.startswith("of_fold_") for key in applied)
+    each = f", and one more for each of {folds} folds" if folds else ""
+    return (
+        f"The scores were corrected before anything was measured: the classifier has {said}, fitted on validation "
+        f"events{each}. What follows says what a second correction would change. "
+    )
 
 
 def _search(metrics: Mapping[str, Any]) -> list[Block]:
