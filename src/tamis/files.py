@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
+
+_UMASK = Lock()
 
 
 @contextmanager
@@ -27,14 +31,48 @@ def complete_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # some libraries write for the owner alone; colleagues read too
+        temporary.chmod(0o666 & ~_umask())  # some libraries write for the owner alone; colleagues read too
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    with _UMASK:  # it can only be read by changing it, for all threads
+        umask = os.umask(0)
+        os.umask(umask)
+    return umask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name survive a loss of power as the content does."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what a process that is no longer there left behind when it was killed while it wrote this file."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part{re.escape(path.suffix)}")
+    for found in path.parent.iterdir() if path.parent.is_dir() else ():
+        match = pattern.fullmatch(found.name)
+        if match and not _is_running(int(match.group(1))):
+            found.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

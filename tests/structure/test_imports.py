@@ -34,6 +34,7 @@ ROOMS = [
     "figures",
     "provenance",
     "run_directory",
+    "apply",
     "check",
     "initial",
     "demo",

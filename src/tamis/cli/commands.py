@@ -173,6 +173,67 @@ def export(
     typer.echo(f"On {found.events:,} events no score differs by more than {found.difference:.1g}.")
 
 
+@app.command()
+def apply(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES...", help="ROOT or Parquet files: paths, globs or URLs.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the scores go.")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="ttree, rntuple or parquet.")
+    ] = "ttree",
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy the branches of the input beside the scores.")
+    ] = False,
+    tree: Annotated[
+        str | None, typer.Option(help="The tree to read; else that of the training, or the only one.")
+    ] = None,
+    selection: Annotated[
+        str | None, typer.Option(help="Score the entries for which this is true, whatever the run says.")
+    ] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Take selection and tree of this sample of the run.")
+    ] = None,
+    sentinel: Annotated[float, typer.Option(help="The score of entries that cannot be scored.")] = -1.0,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="No event was in the training: take the average of all folds.")
+    ] = False,
+    chunk: Annotated[
+        str | None, typer.Option(help="Entries, or bytes such as 16MB, that are read at a time.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="i/N", help="Score one of N shares of the files; i counts from 0.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Threads that score; else one for each core.")
+    ] = None,
+) -> None:
+    """Write the scores of every entry of files, beside the files."""
+    from tamis.apply import Wish, apply_files, parse_chunk, parse_format, parse_shard
+    from tamis.cli.application import applying, print_summary
+
+    wish = Wish(parse_format(form), sentinel, unseen, copy)
+    parts = None if chunk is None else parse_chunk(chunk), None if shard is None else parse_shard(shard)
+    with applying() as listener:
+        summary = apply_files(
+            run,
+            files,
+            output,
+            wish=wish,
+            selection=selection,
+            sample=sample,
+            tree=tree,
+            chunk=parts[0],
+            shard=parts[1],
+            jobs=jobs,
+            listener=listener,
+        )
+    print_summary(summary, output)
+    if summary.failed:
+        raise TamisError("not all files have their scores: see the table above")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error is a few lines and an exit status, a traceback only with --debug.
 
@@ -185,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
-            typer.echo("tamis: interrupted; nothing was written", err=True)
+            typer.echo("tamis: interrupted; nothing half-written was left behind", err=True)
         raise
     except (TamisError, OSError, MemoryError) as error:
         if debug:

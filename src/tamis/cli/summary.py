@@ -17,12 +17,14 @@ from tamis.evaluation.evaluation import Evaluation
 from tamis.pipeline import Run
 
 
-def _console() -> Console:
+def results_console() -> Console:
+    """Give the standard output; wide enough for tables where it is not a terminal."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=110)
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
+def plain_table(title: str, columns: Sequence[str]) -> Table:
+    """Give a table without rows: the first column is text, the others are numbers."""
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )
@@ -33,7 +35,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 def print_run(run: Run, folder: Path, seconds: float, notes: Sequence[str] = ()) -> None:
     """Print what was trained on what, the headline numbers, where the rest is, and what else there is to know."""
-    console = _console()
+    console = results_console()
     history, timing = run.trained.history, run.metrics()["timing"]
     kept = f"kept epoch {history.best} of {len(history.epochs)}: {history.reason}"
     if len(run.members) > 1:
@@ -85,7 +87,7 @@ def flattening(run: Run) -> list[str]:
 
 def ledger_table(ledger: Ledger, classes: Sequence[str]) -> Table:
     """Show where the entries of each class went."""
-    table = _table(
+    table = plain_table(
         "Events", ["class", "entries", "not selected", "dropped", *PARTS, "sum of weights", "negative"]
     )
     numbers = ledger.to_dict(classes)
@@ -105,7 +107,7 @@ def ledger_table(ledger: Ledger, classes: Sequence[str]) -> Table:
 
 def metrics_table(evaluation: Evaluation) -> Table:
     """Show loss and accuracy of each part."""
-    table = _table("Results", ["part", "loss", "accuracy", "balanced loss", "balanced accuracy"])
+    table = plain_table("Results", ["part", "loss", "accuracy", "balanced loss", "balanced accuracy"])
     for part, metrics in evaluation.parts.items():
         values = (
             metrics.physics.loss, metrics.physics.accuracy, metrics.balanced.loss, metrics.balanced.accuracy,
@@ -120,7 +122,7 @@ def metrics_table(evaluation: Evaluation) -> Table:
 def class_table(evaluation: Evaluation, working_points: Sequence[float]) -> Table:
     """Show, for each class against the others, the area under the curve and the background rejections."""
     points = [f"1/background at {point:g}" for point in working_points]
-    table = _table("Each class against the others, on test events", ["class", "AUC", *points])
+    table = plain_table("Each class against the others, on test events", ["class", "AUC", *points])
     for name, curve, found in zip(
         evaluation.class_names, evaluation.curves, evaluation.working_points, strict=True
     ):
@@ -176,8 +178,8 @@ def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
 
 def print_check(result: CheckResult) -> None:
     """Print what `tamis check` found."""
-    console = _console()
-    table = _table("Files", ["sample", "class", "files", "entries", "branches used"])
+    console = results_console()
+    table = plain_table("Files", ["sample", "class", "files", "entries", "branches used"])
     for row in result.samples:
         table.add_row(
             escape(row.name),

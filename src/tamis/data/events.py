@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.ledger import Tally, tally
-from tamis.data.plan import Quantity, SamplePlan
+from tamis.data.plan import Quantity, SamplePlan, evaluate_chunk, evaluate_quantity, in_32_bits
 from tamis.data.schema import FileSchema
-from tamis.data.sources import Chunk, read_chunks
+from tamis.data.sources import Chunk, read_ahead, read_chunks
 from tamis.data.split import (
     Fractions,
     assign_parts,
@@ -22,8 +21,8 @@ from tamis.data.split import (
     identity_of_columns,
     identity_of_entries,
 )
-from tamis.errors import ExpressionError, InputError, Problem, RequestError, TamisError
-from tamis.expressions import Expression, Values, evaluate, truth
+from tamis.errors import InputError, Problem, RequestError, TamisError
+from tamis.expressions import Expression, Values, truth
 
 Progress = Callable[[int], None]
 
@@ -206,7 +205,7 @@ def read_events(
         count = _Count()
         for schema in sorted(schemas, key=lambda schema: schema.source.identity):
             labels = (number, files.index(schema.source.identity))
-            for chunk in _ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
+            for chunk in read_ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
                 gathered.add(chunk.length, _select(count, plan, chunk, labels, fractions))
                 if progress is not None:
                     progress(chunk.length)
@@ -215,19 +214,10 @@ def read_events(
     return _events(gathered, fractions, names, tuple(files)), tuple(readings)
 
 
-def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """Read the next chunk in a thread while this one is used."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        following = thread.submit(next, chunks, None)
-        while (chunk := following.result()) is not None:
-            following = thread.submit(next, chunks, None)
-            yield chunk
-
-
 def _select(
     count: _Count, plan: SamplePlan, chunk: Chunk, labels: tuple[int, int], fractions: Fractions
 ) -> dict[str, NDArray[Any]]:
-    weight = _float(_evaluate(plan.weight, chunk))
+    weight = _float(evaluate_chunk(plan.weight, chunk))
     selected = _selected(plan, chunk)
     _count_weights(count, plan, chunk, weight, selected)
     used = selected & usable_weight(weight)
@@ -246,15 +236,18 @@ def _select(
         "file_index": constant * labels[1],
         "entry": np.arange(chunk.first_entry, chunk.first_entry + chunk.length)[rows],
         **({} if plan.fold is None else {"fold": _fold(plan.fold, chunk, rows, fractions)}),
-        **{f"spectators/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.spectators},
-        **{f"reference/{each.name}": _float(_quantity(each, chunk))[rows] for each in plan.reference},
+        **{
+            f"spectators/{each.name}": _float(evaluate_quantity(each, chunk))[rows]
+            for each in plan.spectators
+        },
+        **{f"reference/{each.name}": _float(evaluate_quantity(each, chunk))[rows] for each in plan.reference},
     }
 
 
 def _selected(plan: SamplePlan, chunk: Chunk) -> NDArray[np.bool_]:
     if plan.selection is None:
         return np.ones(chunk.length, np.bool_)
-    return truth(_evaluate(plan.selection, chunk))
+    return truth(evaluate_chunk(plan.selection, chunk))
 
 
 def usable_weight(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -289,8 +282,7 @@ def _count_weights(
 def _feature(
     count: _Count, plan: SamplePlan, chunk: Chunk, feature: Quantity, rows: slice | NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # too large for the network's 32 bits counts as infinite
-        values = _quantity(feature, chunk)[rows].astype(np.float32)
+    values = in_32_bits(evaluate_quantity(feature, chunk)[rows])
     # a sum is finite only where every value is, and is quicker to find
     with np.errstate(invalid="ignore", over="ignore"):
         complete = np.isfinite(values.sum(dtype=np.float64))
@@ -319,18 +311,6 @@ def _without_infinities(
     return np.where(missing, np.float32(np.nan), values)
 
 
-def _quantity(quantity: Quantity, chunk: Chunk) -> Values:
-    return _evaluate(quantity.expression, chunk, quantity.missing)
-
-
-def _evaluate(expression: Expression, chunk: Chunk, sentinel: Sequence[float] | None = None) -> Values:
-    try:
-        return evaluate(expression, chunk.columns, sentinel=sentinel, length=chunk.length)
-    except ExpressionError as error:
-        problem = Problem(chunk.source.path, f"entries from {chunk.first_entry}: {error}")
-        raise InputError("input files", [problem]) from error
-
-
 def _float(values: Values) -> NDArray[np.float64]:
     return values.astype(np.float64)
 
@@ -339,7 +319,7 @@ def _identity(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
     if not plan.identity:
         return identity_of_entries(plan.sample, chunk.source.identity, chunk.first_entry, chunk.length)
     try:
-        return identity_of_columns([_evaluate(column, chunk) for column in plan.identity])
+        return identity_of_columns([evaluate_chunk(column, chunk) for column in plan.identity])
     except RequestError:
         raise
     except TamisError as error:
@@ -351,7 +331,7 @@ def _fold(
     rule: Expression, chunk: Chunk, rows: slice | NDArray[np.int64], fractions: Fractions
 ) -> NDArray[np.int32]:
     try:
-        return folds_of_numbers(_evaluate(rule, chunk)[rows], fractions.folds or 1)
+        return folds_of_numbers(evaluate_chunk(rule, chunk)[rows], fractions.folds or 1)
     except RequestError as error:
         where = f"{chunk.source.path} after entry {chunk.first_entry}"
         raise InputError("split.folds", [Problem(where, str(error))]) from error

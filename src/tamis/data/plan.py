@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tamis.config import Feature, Sample, Spectator
-from tamis.expressions import Expression, parse
+from tamis.data.sources import Chunk
+from tamis.errors import ExpressionError, InputError, Problem
+from tamis.expressions import Expression, Values, evaluate, parse
 
 
 @dataclass(frozen=True)
@@ -112,3 +117,35 @@ def plan_sample(
         identity=tuple(parse(column) for column in identity),
         fold=None if fold is None else parse(fold),
     )
+
+
+def evaluate_chunk(expression: Expression, chunk: Chunk, sentinel: Sequence[float] | None = None) -> Values:
+    """Compute an expression for every row of a chunk.
+
+    Args:
+        expression: what to compute.
+        chunk: with the branches that it uses.
+        sentinel: values that mean "not there".
+
+    Returns:
+        Values, [chunk.length].
+
+    Raises:
+        InputError: it cannot be computed; the message names the file.
+    """
+    try:
+        return evaluate(expression, chunk.columns, sentinel=sentinel, length=chunk.length)
+    except ExpressionError as error:
+        problem = Problem(chunk.source.path, f"entries from {chunk.first_entry}: {error}")
+        raise InputError("input files", [problem]) from error
+
+
+def evaluate_quantity(quantity: Quantity, chunk: Chunk) -> Values:
+    """Compute a quantity for every row of a chunk; a declared sentinel becomes NaN."""
+    return evaluate_chunk(quantity.expression, chunk, quantity.missing)
+
+
+def in_32_bits(values: Values) -> NDArray[np.float32]:
+    """Give values as the network takes them; what is too large becomes infinite, which is not there."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)

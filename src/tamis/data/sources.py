@@ -7,7 +7,7 @@ the first event is read, and every problem is reported at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -143,12 +143,13 @@ def scan_usable_files(
 
 def _scan(source: SourceFile, tree: str | None) -> FileSchema | Problem:
     try:
-        return _scan_parquet(source, tree) if _is_parquet(source) else _scan_root(source, tree)
+        return _scan_parquet(source, tree) if is_parquet(source) else _scan_root(source, tree)
     except InputError as error:
         return error.problems[0]
 
 
-def _is_parquet(source: SourceFile) -> bool:
+def is_parquet(source: SourceFile) -> bool:
+    """Tell whether a file is read as Parquet: its name says so."""
     return source.path.lower().endswith(_PARQUET)
 
 
@@ -290,7 +291,7 @@ def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = 
     lists = sum(1 for name in names if name in schema.branches and schema.branches[name].kind != "scalar")
     values = len(names) + (_VALUES_OF_A_LIST - 1) * lists
     rows = rows or rows_per_chunk(values)
-    reader = _iterate_parquet if _is_parquet(schema.source) else _iterate_root
+    reader = _iterate_parquet if is_parquet(schema.source) else _iterate_root
     first = 0
     if schema.entries and names:
         chunks = reader(schema, names, rows)
@@ -309,6 +310,56 @@ def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = 
         raise InputError("input files", [Problem(schema.where, message)])
 
 
+def read_range(schema: FileSchema, branches: Iterable[str], start: int, stop: int) -> Chunk:
+    """Read some consecutive entries of one file.
+
+    Args:
+        schema: the file, as scanned.
+        branches: names of the branches to read.
+        start: the first entry.
+        stop: the entry behind the last one, at most `schema.entries`.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    names = sorted(set(branches))
+    reader = _parquet_range if is_parquet(schema.source) else _root_range
+    where = f" entries {start} to {stop}"
+    columns = _reading(schema.source, lambda: reader(schema, names, start, stop), where) if names else {}
+    return Chunk(schema.source, start, stop - start, columns)
+
+
+def _root_range(schema: FileSchema, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
+    import uproot
+
+    wanted = set(names)
+    with uproot.open({schema.source.path: None}) as file:
+        found = file[schema.tree].arrays(
+            filter_name=wanted.__contains__, entry_start=start, entry_stop=stop, library="ak"
+        )
+        return {name: _column(found[name], schema.branches[name]) for name in names}
+
+
+def _parquet_range(schema: FileSchema, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
+    with _parquet_file(schema.source) as file:
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        ends = np.cumsum(sizes)
+        groups = [number for number, end in enumerate(ends) if end > start and end - sizes[number] < stop]
+        table = file.read_row_groups(groups, columns=list(names))
+        skipped = int(ends[groups[0]]) - sizes[groups[0]]
+        part = table.slice(start - skipped, stop - start)
+        return {name: _arrow_column(part.column(name), schema.branches[name]) for name in names}
+
+
+def read_ahead(chunks: Iterator[Chunk]) -> Generator[Chunk]:
+    """Read the next chunk in a thread while this one is used."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(next, chunks, None)
+        while (chunk := following.result()) is not None:
+            following = thread.submit(next, chunks, None)
+            yield chunk
+
+
 def _iterate_root(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
     import uproot
 
@@ -324,18 +375,17 @@ def _iterate_root(schema: FileSchema, names: Sequence[str], rows: int) -> Iterat
 
 
 def _iterate_parquet(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
-    import awkward
-
     with _parquet_file(schema.source) as file:
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
-            yield {
-                name: (
-                    batch.column(name).to_numpy(zero_copy_only=False)
-                    if schema.branches[name].kind == "scalar" and not batch.column(name).null_count
-                    else _with_nulls(awkward.from_arrow(batch.column(name)), schema.branches[name])
-                )
-                for name in names
-            }
+            yield {name: _arrow_column(batch.column(name), schema.branches[name]) for name in names}
+
+
+def _arrow_column(column: Any, kind: BranchType) -> Any:
+    import awkward
+
+    if kind.kind == "scalar" and not column.null_count:
+        return np.asarray(column)
+    return _with_nulls(awkward.from_arrow(column), kind)
 
 
 def _with_nulls(array: Any, kind: BranchType) -> Any:

@@ -1,0 +1,345 @@
+"""Scores beside the events of many files: each output appears as a whole, and one bad file does not stop the others."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from tamis.apply.copying import copied_columns, copied_types
+from tamis.apply.folds import AVERAGE
+from tamis.apply.inputs import (
+    ChunkSize,
+    Ends,
+    Shard,
+    find_inputs,
+    output_names,
+)
+from tamis.apply.model import Model, read_model
+from tamis.apply.outputs import check_names, ending, open_output, read_output
+from tamis.apply.pair import Pair, Wish, difference, make_pair, suspicions
+from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks
+from tamis.apply.summary import Outcome, Status, Summary
+from tamis.data.schema import FileSchema, SourceFile
+from tamis.data.sources import Chunk, read_ahead, read_chunks
+from tamis.errors import InputError, Problem, RequestError, TamisError
+from tamis.files import complete_file, remove_unfinished, write_json
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a caller hears while files are scored, from several threads.
+
+    Args:
+        advance: called with the part of all work that was done, and the number of entries.
+        finished: called with what became of a file.
+    """
+
+    advance: Callable[[float, int], None] = lambda _part, _entries: None
+    finished: Callable[[Outcome], None] = lambda _outcome: None
+
+
+class _StoppedError(TamisError):
+    """The work was given up before this file was complete."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the threads share.
+
+    Args:
+        model: what is applied.
+        wish: how the scores are written.
+        chunk: how much is read at a time.
+        pool: threads that score.
+        listener: hears what is done.
+        stop: set when the work is given up.
+        full: set when there is no space for further files.
+    """
+
+    model: Model
+    wish: Wish
+    chunk: ChunkSize
+    pool: Executor
+    listener: Listener
+    stop: Event = field(default_factory=Event)
+    full: Event = field(default_factory=Event)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One file.
+
+    Args:
+        source: the input.
+        output: its scores.
+        share: its part of all work.
+    """
+
+    source: SourceFile
+    output: Path
+    share: float
+
+    def outcome(self, status: Status, **known: Any) -> Outcome:
+        """Say what became of the file."""
+        return Outcome(self.source.path, str(self.output), status, **known)
+
+
+def apply_files(
+    run: Path | str,
+    files: Sequence[str],
+    output: Path | str,
+    *,
+    wish: Wish | None = None,
+    selection: str | None = None,
+    sample: str | None = None,
+    tree: str | None = None,
+    chunk: ChunkSize | None = None,
+    shard: Shard | None = None,
+    jobs: int | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Write for each file one with the scores of its entries, row by row, and a summary.
+
+    A file whose scores are there already, from the same model, input and settings, is not scored again.
+
+    Args:
+        run: a run directory, or a folder `model`.
+        files: paths, globs or URLs.
+        output: the folder of the scores.
+        wish: format, sentinel and the like.
+        selection: an expression that takes the place of that of the samples.
+        sample: the sample whose selection and tree are taken.
+        tree: the tree that is read.
+        chunk: how much of a file is read at a time; no result depends on it.
+        shard: the share of the files that is scored.
+        jobs: number of threads that score; one for each core by default.
+        listener: hears what is done.
+
+    Returns:
+        What became of each file; it also stands in `summary.json`.
+
+    Raises:
+        RequestError: the request cannot be fulfilled for any file.
+        InputError: the run cannot be read.
+    """
+    wish = wish or Wish()
+    model = read_model(run, selection=selection, sample=sample, tree=tree)
+    tasks = plan_tasks(model, files, Path(output), wish, shard)
+    threads = jobs or _cores()
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        work = _Work(model, wish, chunk or ChunkSize(), pool, listener or Listener())
+        outcomes = _run(work, tasks, min(threads, max(len(tasks), 1)))
+    summary = Summary(model.digest, outcomes, (*model.notes, *_notes(model, outcomes)))
+    summary.check()
+    suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
+    write_json(Path(output) / f"summary{suffix}.json", summary.to_dict())
+    return summary
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def plan_tasks(
+    model: Model, files: Sequence[str], output: Path, wish: Wish, shard: Shard | None = None
+) -> tuple[_Task, ...]:
+    """Name the output of every file, and choose the share.
+
+    Raises:
+        RequestError: an output would take the place of an input, or the folder cannot be made.
+    """
+    check_names([f"score_{name}" for name in model.classifier.class_names], wish.form)
+    sources = find_inputs(files)
+    word = "scored" if wish.copy else "scores"
+    outputs = [output.absolute() / name for name in output_names(sources, f".{word}{ending(wish.form)}")]
+    inputs = {os.path.realpath(source.path) for source in sources}
+    for path in outputs:
+        if os.path.realpath(path) in inputs:
+            raise RequestError(
+                f"{path} is one of the inputs and would be overwritten; choose another --output"
+            )
+    pairs = list(zip(sources, outputs, strict=True))
+    chosen = pairs if shard is None else pairs[shard.number :: shard.of]
+    _make_folder(output)
+    sizes = [_size(source) for source, _ in chosen]
+    return tuple(
+        _Task(source, path, size / sum(sizes)) for (source, path), size in zip(chosen, sizes, strict=True)
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be made ({error.strerror}); choose another --output") from error
+    if not os.access(folder, os.W_OK):
+        raise RequestError(f"{folder} may not be written to; choose another --output")
+
+
+def _size(source: SourceFile) -> int:
+    path = Path(source.path)
+    return 1 + (path.stat().st_size if "://" not in source.path and path.is_file() else 0)
+
+
+def _run(work: _Work, tasks: Sequence[_Task], workers: int) -> tuple[Outcome, ...]:
+    with ThreadPoolExecutor(max_workers=workers) as crew:
+        running = [crew.submit(_finish, work, task) for task in tasks]
+        try:
+            return tuple(each.result() for each in running)
+        finally:
+            # an interruption, or a defect: nobody begins another file, and what is half-done is removed
+            work.stop.set()
+
+
+def _finish(work: _Work, task: _Task) -> Outcome:
+    outcome = _attempt(work, task)
+    if outcome.status != "written":
+        work.listener.advance(task.share, 0)
+    work.listener.finished(outcome)
+    return outcome
+
+
+def _attempt(work: _Work, task: _Task) -> Outcome:
+    if work.full.is_set() or work.stop.is_set():
+        return task.outcome("not tried", problem="the work was given up before")
+    entries = None
+    try:
+        pair = make_pair(work.model, task.source, work.wish)
+        entries = pair.schema.entries
+        kept = _kept(pair, task)
+        return kept or _score(work, task, pair)
+    except (TamisError, OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            work.full.set()
+        return task.outcome("failed", entries=entries, problem=_explain(error, task.output))
+
+
+def _explain(error: Exception, output: Path) -> str:
+    match error:
+        case InputError():
+            return "; ".join(map(str, error.problems))
+        case OSError(strerror=str(reason)):
+            return f"{output}: {reason}; nothing half-written was left behind"
+        case MemoryError():
+            return "the memory of this machine is not enough; use a smaller --chunk"
+        case _:
+            return str(error)
+
+
+def _kept(pair: Pair, task: _Task) -> Outcome | None:
+    """Give what is there from before, if it is what would be written now."""
+    if not task.output.exists():
+        return None
+    try:
+        found = read_output(task.output)
+    except InputError:
+        return None  # its name is ours, and it is damaged: it is written again
+    if found is None:
+        message = "is there, and was not written by tamis; move it, or choose another --output"
+        raise InputError("scores", [Problem(str(task.output), message)])
+    expected = pair.belongs(pair.read_ends())
+    if difference(expected, found.metadata) or found.entries != pair.schema.entries:
+        return None
+    return task.outcome(
+        "kept", entries=found.entries, counts=found.counts, networks=found.metadata["networks"]
+    )
+
+
+def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
+    """Read, score and write one file; the output has its name when all of it is on the disk."""
+    scoring, schema = pair.scoring, pair.schema
+    copied = copied_types(schema, scoring.types, work.wish.form) if work.wish.copy else {}
+    read = scoring.branches | frozenset(copied)
+    ends, tally = Ends(scoring.branches), _Tally(no_extent(len(scoring.model.features)))
+    before = pair.belongs(ends)["input"]
+    task.output.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(task.output)
+    chunks = ends.watch(read_chunks(schema, read, work.chunk.rows_of(schema, read)))
+    types = {**copied, **scoring.types}
+    with (
+        complete_file(task.output) as temporary,
+        open_output(temporary, work.wish.form, types, schema.entries, pair.tree) as output,
+        closing(read_ahead(chunks)) as ahead,
+    ):
+        for chunk, scored in score_chunks(_until(work, ahead), scoring, work.pool):
+            output.extend({**copied_columns(chunk.columns, copied, schema.where), **scored.columns})
+            tally.add(scored)
+            work.listener.advance(task.share * chunk.length / schema.entries, chunk.length)
+        metadata = pair.metadata(ends, tally.counts, tally.networks)
+        _check_unchanged(before, metadata["input"], schema)
+        output.finish(metadata)
+    return task.outcome(
+        "written",
+        entries=schema.entries,
+        counts=metadata["counts"],
+        networks=metadata["networks"],
+        warnings=suspicions(scoring, tally.extent, metadata["counts"]["scored"]),
+    )
+
+
+@dataclass
+class _Tally:
+    """Counts what happened to the entries of one file."""
+
+    extent: Extent
+    counts: Counter[str] = field(default_factory=lambda: Counter(count_flags(np.empty(0, np.uint8))))
+    networks: Counter[str] = field(default_factory=Counter)
+
+    def add(self, scored: Scored) -> None:
+        self.extent += scored.extent
+        self.counts.update(count_flags(scored.columns["flag"]))
+        if "network" in scored.columns:
+            numbers, counts = np.unique(scored.columns["network"], return_counts=True)
+            self.networks.update(
+                {str(number): int(count) for number, count in zip(numbers, counts, strict=True)}
+            )
+
+
+def _until(work: _Work, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    for chunk in chunks:
+        if work.stop.is_set():
+            raise _StoppedError("the work was given up before this file was complete")
+        yield chunk
+
+
+def _check_unchanged(before: Mapping[str, Any], after: Mapping[str, Any], schema: FileSchema) -> None:
+    if any(before[key] != after[key] for key in ("bytes", "modified_ns")):
+        raise InputError(
+            "input file", [Problem(schema.where, "was changed while it was read; score it again")]
+        )
+
+
+def _notes(model: Model, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Say which files the networks learned from, and which entries got the average of all networks."""
+    if model.folds is None:
+        known = {(each.name, each.bytes) for each in model.training}
+        learned = [each.file for each in outcomes if each.done and _name_and_size(each.file) in known]
+        if not learned:
+            return ()
+        return (
+            f"{len(learned)} of the files have the name and the size of a file of the training ({learned[0]}): the "
+            "network learned from a part of their events, whose scores look better than those of new events",
+        )
+    average = sum(each.networks.get(str(AVERAGE), 0) for each in outcomes)
+    return (
+        (f"{average:,} entries got the average of all networks, as events that were not in the training",)
+        if average
+        else ()
+    )
+
+
+def _name_and_size(file: str) -> tuple[str, int | None]:
+    path = Path(file)
+    return path.name, path.stat().st_size if path.is_file() else None

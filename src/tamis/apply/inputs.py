@@ -1,0 +1,220 @@
+"""Which files are scored, in which share of the work, and what their outputs are called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tamis.data.schema import BranchType, FileSchema, SourceFile
+from tamis.data.sources import Chunk, is_parquet, scan_files
+from tamis.errors import InputError, RequestError
+
+_WILD = re.compile(r"[*?\[]")
+_SHARD = re.compile(r"(\d+)/(\d+)")
+
+
+def find_inputs(patterns: Sequence[str]) -> tuple[SourceFile, ...]:
+    """Find the files, in an order that does not depend on that of the patterns.
+
+    Args:
+        patterns: paths, globs or URLs; a path that does not exist is kept, and is an error of this file alone.
+
+    Raises:
+        RequestError: a glob matches nothing, or a file is named twice.
+    """
+    paths = sorted(path for pattern in patterns for path in _matches(pattern))
+    seen: dict[str, str] = {}
+    for path in paths:
+        place = path if "://" in path else os.path.realpath(path)
+        if place in seen:
+            raise RequestError(f"file {path!r} is given twice (also as {seen[place]!r}); give each once")
+        seen[place] = path
+    return tuple(SourceFile("", path, path) for path in paths)
+
+
+def _matches(pattern: str) -> list[str]:
+    if "://" in pattern:
+        return [pattern]
+    path = Path(os.path.normpath(Path(pattern).expanduser().absolute()))
+    if path.exists() or not _WILD.search(pattern):
+        return [str(path)]
+    found = [
+        str(each) for each in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if each.is_file()
+    ]
+    if not found:
+        raise RequestError(f"no file matches {pattern!r}")
+    return found
+
+
+def output_names(sources: Sequence[SourceFile], ending: str) -> tuple[PurePosixPath, ...]:
+    """Name the output of each file: by its last part, or by as many parts as it takes for all names to differ.
+
+    The names follow from the whole list, never from a share of it.
+
+    Args:
+        sources: all files.
+        ending: what takes the place of `.root` or `.parquet`.
+
+    Raises:
+        RequestError: two files cannot be told apart.
+
+    >>> files = [SourceFile("", path, path) for path in ("/data/0000/a.root", "/data/0001/a.root")]
+    >>> [str(name) for name in output_names(files, ".scores.root")]
+    ['0000/a.scores.root', '0001/a.scores.root']
+    """
+    parts = [_parts(source.path) for source in sources]
+    for depth in range(1, max(map(len, parts), default=1) + 1):
+        names = ["/".join(each[-depth:]) + ending for each in parts]
+        if len(set(names)) == len(names):
+            return tuple(map(PurePosixPath, names))
+    raise RequestError(
+        "two files differ in their ending or in special characters alone; score them in two calls"
+    )
+
+
+def _parts(path: str) -> list[str]:
+    plain = path.split("?")[0] if "://" in path else path
+    *folders, name = [part for part in plain.split("/") if part not in ("", ".", "..")]
+    for suffix in (".root", ".parquet", ".pq"):
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+            break
+    return [re.sub(r"[^\w.+=@ -]", "_", part) for part in (*folders, name)]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several shares of the files.
+
+    Args:
+        number: which one, counted from 0.
+        of: how many there are.
+    """
+
+    number: int
+    of: int
+
+
+def parse_shard(text: str) -> Shard:
+    """Read `i/N`.
+
+    Raises:
+        RequestError: it is no share.
+
+    >>> parse_shard("0/10")
+    Shard(number=0, of=10)
+    """
+    match = _SHARD.fullmatch(text.strip())
+    if match is None or not int(match.group(1)) < int(match.group(2)):
+        raise RequestError(f"--shard is {text!r}; expected i/N with i from 0 to N - 1, such as 0/10 to 9/10")
+    return Shard(int(match.group(1)), int(match.group(2)))
+
+
+def scan_input(source: SourceFile, tree: str | None, *, only: bool) -> FileSchema:
+    """Look into a file.
+
+    Args:
+        source: the file.
+        tree: the tree that is wanted in a ROOT file.
+        only: whether no other tree will do; else a file's only tree is taken whatever its name.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    if is_parquet(source):
+        return scan_files([source])[0]
+    if only or tree is None:
+        return scan_files([source], tree)[0]
+    try:
+        return scan_files([source], tree)[0]
+    except InputError as error:
+        if f"tree {tree!r} is missing" not in str(error):
+            raise
+        return scan_files([source])[0]
+
+
+@dataclass
+class Ends:
+    """Hashes of the first and the last event that went by: the branches by name, and their values.
+
+    Args:
+        branches: what is hashed.
+        first: hash of the first event, empty where there is none.
+        last: hash of the last event.
+    """
+
+    branches: frozenset[str]
+    first: str = ""
+    last: str = ""
+
+    def watch(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Hand chunks on, and remember the ends."""
+        for chunk in chunks:
+            self.first = self.first or self.hash(chunk, 0)
+            self.last = self.hash(chunk, chunk.length - 1)
+            yield chunk
+
+    def hash(self, chunk: Chunk, row: int) -> str:
+        """Hash one event; the type of a number does not matter, its value does."""
+        values = [[name, _plain(chunk.columns[name][row])] for name in sorted(self.branches)]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+@dataclass(frozen=True)
+class ChunkSize:
+    """How much of a file is read at a time; one of both.
+
+    Args:
+        rows: number of entries.
+        bytes: of the branches that are read.
+    """
+
+    rows: int | None = None
+    bytes: int | None = None
+
+    def rows_of(self, schema: FileSchema, branches: Iterable[str]) -> int:
+        """Give the number of entries of a chunk; a list of numbers counts as sixteen."""
+        if self.rows is not None:
+            return self.rows
+        width = sum(_bytes(schema.branches[name]) for name in branches if name in schema.branches)
+        return max(1, (self.bytes or DEFAULT_BYTES) // max(width, 1))
+
+
+DEFAULT_BYTES = 2**24
+_UNITS = {"": None, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_NUMBERS_OF_A_LIST = 16
+
+
+def _bytes(kind: BranchType) -> int:
+    one = np.dtype(kind.number).itemsize if kind.number else 8
+    return one if kind.kind == "scalar" else one * _NUMBERS_OF_A_LIST
+
+
+def parse_chunk(text: str) -> ChunkSize:
+    """Read a number of entries, or of bytes with a unit.
+
+    Raises:
+        RequestError: it is neither.
+
+    >>> parse_chunk("100000"), parse_chunk("16 MB")
+    (ChunkSize(rows=100000, bytes=None), ChunkSize(rows=None, bytes=16000000))
+    """
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None or match.group(2) not in _UNITS or not float(match.group(1)) >= 1:
+        raise RequestError(f"--chunk is {text!r}; expected a number of entries, or of bytes such as 16MB")
+    unit = _UNITS[match.group(2)]
+    number = float(match.group(1))
+    return ChunkSize(rows=int(number)) if unit is None else ChunkSize(bytes=int(number * unit))

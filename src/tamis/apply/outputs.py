@@ -1,0 +1,269 @@
+"""The files that are written: scores as a TTree, an RNTuple or a Parquet table, with what they belong to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, assert_never, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.errors import InputError, Problem, RequestError
+
+Format = Literal["ttree", "rntuple", "parquet"]
+"""How scores are written."""
+
+TREE = "scores"
+"""Name of the tree of scores, so that it differs from that of the events."""
+METADATA = "tamis"
+"""Under this name a file says what it belongs to: a text in a ROOT file, metadata of the schema in Parquet."""
+
+ROWS = 2**17
+"""Rows that are written at a time, whatever the size of chunks: the files do not depend on it."""
+
+_Result = TypeVar("_Result")
+Columns = Mapping[str, NDArray[Any]]
+Types = Mapping[str, np.dtype[Any]]
+
+
+def parse_format(text: str) -> Format:
+    """Read the name of a format.
+
+    Raises:
+        RequestError: there is no such format.
+    """
+    for form in get_args(Format):
+        if text.lower() == form:
+            found: Format = form
+            return found
+    raise RequestError(f"--format is {text!r}; expected {', '.join(get_args(Format))}")
+
+
+def ending(form: Format) -> str:
+    """Give the ending of the names of files.
+
+    >>> ending("rntuple")
+    '.root'
+    """
+    return ".parquet" if form == "parquet" else ".root"
+
+
+class _Destination(Protocol):
+    def extend(self, columns: Columns) -> None: ...
+
+    def describe(self, text: str) -> None: ...
+
+
+@contextmanager
+def open_output(path: Path, form: Format, types: Types, entries: int, tree: str = TREE) -> Iterator[Output]:
+    """Open a file for rows, which are complete when the block ends.
+
+    Args:
+        path: where to write.
+        form: how.
+        types: the columns.
+        entries: how many rows there will be.
+        tree: name of the tree in a ROOT file.
+    """
+    opened = _parquet(path, types) if form == "parquet" else _root(path, form, types, entries, tree)
+    with opened as destination:
+        yield Output(destination, types)
+
+
+class Output:
+    """Gathers rows, and writes them in pieces of one size."""
+
+    def __init__(self, destination: _Destination, types: Types) -> None:
+        """Begin with no rows."""
+        self._destination = destination
+        self._types = types
+        self._waiting: list[Columns] = []
+        self._rows = 0
+
+    def extend(self, columns: Columns) -> None:
+        """Append rows; those that do not fill a piece wait."""
+        self._waiting.append({name: columns[name] for name in self._types})
+        self._rows += len(columns[next(iter(self._types))])
+        if self._rows >= ROWS:
+            whole = self._gathered()
+            full = self._rows // ROWS * ROWS
+            for start in range(0, full, ROWS):
+                self._destination.extend({name: each[start : start + ROWS] for name, each in whole.items()})
+            # a copy, so that what was written is not kept in memory
+            self._waiting = [{name: each[full:].copy() for name, each in whole.items()}]
+            self._rows -= full
+
+    def finish(self, metadata: Mapping[str, Any]) -> None:
+        """Write the last rows, and what the file belongs to."""
+        if self._rows:
+            self._destination.extend(self._gathered())
+        self._destination.describe(json.dumps(metadata, allow_nan=False))
+
+    def _gathered(self) -> dict[str, NDArray[Any]]:
+        return {
+            name: np.concatenate([each[name] for each in self._waiting]).astype(kind, copy=False)
+            for name, kind in self._types.items()
+        }
+
+
+@dataclass(frozen=True)
+class _RootDestination:
+    file: Any
+    tree: Any
+
+    def extend(self, columns: Columns) -> None:
+        self.tree.extend(dict(columns))
+
+    def describe(self, text: str) -> None:
+        self.file[METADATA] = text
+
+
+@contextmanager
+def _root(
+    path: Path, form: Literal["ttree", "rntuple"], types: Types, entries: int, tree: str
+) -> Iterator[_RootDestination]:
+    import uproot
+
+    with uproot.recreate(path, compression=uproot.ZSTD(1)) as file:
+        match form:
+            case "ttree":
+                capacity = max(10, entries // ROWS + 1)
+                made = file.mktree(tree, dict(types), initial_basket_capacity=capacity)
+            case "rntuple":
+                made = file.mkrntuple(tree, dict(types))
+            case _:
+                assert_never(form)
+        yield _RootDestination(file, made)
+
+
+@dataclass(frozen=True)
+class _ParquetDestination:
+    writer: Any
+    schema: Any
+
+    def extend(self, columns: Columns) -> None:
+        import pyarrow as pa
+
+        self.writer.write_table(pa.table(dict(columns), schema=self.schema))
+
+    def describe(self, text: str) -> None:
+        self.writer.add_key_value_metadata({METADATA: text})
+
+
+@contextmanager
+def _parquet(path: Path, types: Types) -> Iterator[_ParquetDestination]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.from_numpy_dtype(kind)) for name, kind in types.items()])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        yield _ParquetDestination(writer, schema)
+
+
+def check_names(names: Sequence[str], form: Format) -> None:
+    """Refuse names of columns that a format cannot hold.
+
+    Raises:
+        RequestError: with the name.
+    """
+    forbidden = {"ttree": "[]:/", "rntuple": "./\\:\"'", "parquet": ""}[form]
+    for name in names:
+        if set(name) & set(forbidden):
+            raise RequestError(
+                f"{name!r} cannot be a column of the format {form}; choose another with --format"
+            )
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file of scores, as it is found on the disk.
+
+    Args:
+        path: where it is.
+        metadata: what it says of itself.
+        entries: number of rows.
+        types: its columns.
+        tree: name of its tree; empty in Parquet.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+    entries: int
+    types: Mapping[str, str]
+    tree: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many entries were scored, and how many have each flag."""
+        return {str(name): int(count) for name, count in self.metadata["counts"].items()}
+
+    def rows(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """Read some rows of all columns that tamis wrote.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        names = list(self.metadata["columns"])
+        return _looking(self.path, lambda: self._rows(names, start, stop))
+
+    def _rows(self, names: list[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
+        if not self.tree:
+            import pyarrow.parquet as pq
+
+            part = pq.read_table(self.path, columns=names).slice(start, stop - start)
+            return {name: part.column(name).to_numpy() for name in names}
+        import awkward
+        import uproot
+
+        with uproot.open({str(self.path): None}) as file:
+            found = file[self.tree].arrays(
+                filter_name=set(names).__contains__, entry_start=start, entry_stop=stop, library="ak"
+            )
+            return {name: awkward.to_numpy(found[name]) for name in names}
+
+
+def read_output(path: Path) -> Written | None:
+    """Look into a file of scores.
+
+    Returns:
+        What it says of itself; None where it says nothing, so that tamis did not write it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return _looking(path, lambda: _look_parquet(path) if path.suffix == ".parquet" else _look_root(path))
+
+
+def _looking(path: Path, work: Callable[[], _Result]) -> _Result:
+    try:
+        return work()
+    except Exception as error:  # a damaged file can raise anything inside the reading libraries
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError("scores", [Problem(str(path), f"cannot be read ({reason[:300]})")]) from error
+
+
+def _look_parquet(path: Path) -> Written | None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        said = (file.metadata.metadata or {}).get(METADATA.encode())
+        if said is None:
+            return None
+        types = {name: str(file.schema_arrow.field(name).type) for name in file.schema_arrow.names}
+        return Written(path, json.loads(said), int(file.metadata.num_rows), types, "")
+
+
+def _look_root(path: Path) -> Written | None:
+    import uproot
+
+    with uproot.open({str(path): None}) as file:
+        if file.classnames(cycle=False).get(METADATA) != "TObjString":
+            return None
+        metadata = json.loads(str(file[METADATA]))
+        tree = file[metadata["tree"]]
+        types = {str(name): str(kind) for name, kind in tree.typenames().items()}
+        return Written(path, metadata, int(tree.num_entries), types, metadata["tree"])

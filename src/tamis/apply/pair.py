@@ -1,0 +1,228 @@
+"""An input and its scores: what is known of the one stands in the other, so that a pair can be proved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tamis.apply.folds import FoldSource, describe, fold_source
+from tamis.apply.inputs import Ends, scan_input
+from tamis.apply.model import Model
+from tamis.apply.outputs import TREE, Format
+from tamis.apply.scoring import MEANINGS, Extent, Scoring
+from tamis.data.schema import FileSchema, SourceFile, schema_problems
+from tamis.data.sources import is_parquet, read_range
+from tamis.errors import InputError, RequestError
+
+KIND = "tamis scores"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the user wants the scores.
+
+    Args:
+        form: the format of the files.
+        sentinel: the score of entries that have none.
+        unseen: whether the user says that no event was in the training.
+        copy: whether the branches of the input are copied beside the scores.
+    """
+
+    form: Format = "ttree"
+    sentinel: float = -1.0
+    unseen: bool = False
+    copy: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a sentinel that is, or becomes, a score."""
+        if np.isfinite(self.sentinel) and (
+            0 <= self.sentinel <= 1 or abs(self.sentinel) > float(np.finfo(np.float32).max)
+        ):
+            raise RequestError(
+                f"--sentinel is {self.sentinel:g}; expected a number of 32 bits outside of 0 to 1, where scores are"
+            )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An input that was looked into, and what is computed for it.
+
+    Args:
+        schema: the input.
+        scoring: what is computed.
+        wish: how it is written.
+    """
+
+    schema: FileSchema
+    scoring: Scoring
+    wish: Wish
+
+    @property
+    def tree(self) -> str:
+        """Name of the tree of the output; empty in Parquet."""
+        if self.wish.form == "parquet":
+            return ""
+        return self.schema.tree if self.wish.copy else TREE
+
+    def belongs(self, ends: Ends) -> dict[str, Any]:
+        """Say what the scores belong to: the model, how it was applied, and the input."""
+        model, path = self.scoring.model, self.schema.source.path
+        remote = "://" in path
+        there = None if remote else Path(path).stat()
+        return {
+            "format": KIND,
+            "version": 1,
+            "model": model.digest,
+            "classes": list(model.classifier.class_names),
+            "selection": None if model.selection is None else model.selection.text,
+            "folds": None if self.scoring.folds is None else describe(self.scoring.folds),
+            "sentinel": repr(self.scoring.sentinel),
+            "form": self.wish.form,
+            "copy": self.wish.copy,
+            "tree": self.tree,
+            "columns": list(self.scoring.types),
+            "flags": {str(int(flag)): text for flag, text in MEANINGS.items()},
+            "input": {
+                "file": PurePosixPath(path).name,
+                "tree": self.schema.tree,
+                "entries": self.schema.entries,
+                "bytes": None if there is None else there.st_size,
+                "modified_ns": None if there is None else there.st_mtime_ns,
+                "branches": sorted(self.scoring.branches),
+                "first_sha256": ends.first,
+                "last_sha256": ends.last,
+            },
+        }
+
+    def metadata(self, ends: Ends, counts: Mapping[str, int], networks: Mapping[str, int]) -> dict[str, Any]:
+        """Give what is written into the output."""
+        return {
+            **self.belongs(ends),
+            "counts": dict(counts),
+            "networks": dict(networks),
+            "tamis": version("tamis"),
+        }
+
+    def read_ends(self) -> Ends:
+        """Read the first and the last event.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        ends = Ends(self.scoring.branches)
+        last = self.schema.entries - 1
+        if last >= 0:
+            chunks = (
+                read_range(self.schema, self.scoring.branches, row, row + 1) for row in sorted({0, last})
+            )
+            for _ in ends.watch(chunks):
+                pass
+        return ends
+
+
+def make_pair(model: Model, source: SourceFile, wish: Wish) -> Pair:
+    """Look into an input, and check that all that is computed can be computed there.
+
+    Raises:
+        InputError: the file cannot be read, a branch is missing or of another kind, or the folds are not known.
+    """
+    schema = scan_input(source, None if is_parquet(source) else model.tree, only=model.tree_is_wish)
+    return bind(model, schema, wish)
+
+
+def bind(model: Model, schema: FileSchema, wish: Wish) -> Pair:
+    """Check that all that is computed can be computed in a file that was looked into."""
+    scoring = Scoring(model, _folds(model, schema, wish), wish.sentinel)
+    problems = schema_problems([schema], scoring.scalars, scoring.indexed)
+    if problems:
+        raise InputError("input file", problems)
+    return Pair(schema, scoring, wish)
+
+
+def _folds(model: Model, schema: FileSchema, wish: Wish) -> FoldSource | None:
+    if model.folds is None:
+        return None
+    return fold_source(model.folds, schema, model.training, unseen=wish.unseen)
+
+
+def difference(expected: Mapping[str, Any], found: Mapping[str, Any], *, moved: bool = False) -> str:
+    """Say the first thing in which scores do not belong to an input; empty where they do.
+
+    Args:
+        expected: what is to be said of the scores, from `Pair.belongs`.
+        found: what they say of themselves.
+        moved: whether the input may have another time of its last change.
+    """
+    for key, value in expected.items():
+        if key == "input":
+            continue
+        if found.get(key) != value:
+            return f"{_WORDS.get(key, key)} {_short(found.get(key))}, not {_short(value)}"
+    given = found.get("input", {})
+    for key, value in expected["input"].items():
+        if given.get(key) != value and not (moved and key == "modified_ns"):
+            return f"its input has another {_INPUT_WORDS.get(key, key)} ({_short(given.get(key))}, not {_short(value)})"
+    return ""
+
+
+_WORDS = {
+    "model": "it was made by the model",
+    "selection": "the selection was",
+    "folds": "the folds came from",
+    "sentinel": "the sentinel was",
+    "form": "the format was",
+    "classes": "the classes were",
+}
+_INPUT_WORDS = {
+    "file": "name",
+    "entries": "number of entries",
+    "bytes": "size",
+    "modified_ns": "time of its last change",
+    "first_sha256": "first event",
+    "last_sha256": "last event",
+}
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 60 else f"{text[:12]}..."
+
+
+def suspicions(scoring: Scoring, extent: Extent, scored: int) -> tuple[str, ...]:
+    """Name features whose values are not like those of the training.
+
+    A value is absurd where it is further from the training range than this is wide. A feature that has one value in
+    all entries, and several in training, is one that was not filled.
+
+    Args:
+        scoring: what was computed.
+        extent: of the features of all scored entries.
+        scored: their number.
+    """
+    said = []
+    for feature, low, high, outside in zip(
+        scoring.model.features, extent.low, extent.high, extent.outside, strict=True
+    ):
+        known = scoring.model.ranges.get(feature.name)
+        if known is None or not scored:
+            continue
+        name = f"feature {feature.name!r} (branches {', '.join(sorted(feature.expression.branches))})"
+        training = f"in training it was {known.low:.4g} to {known.high:.4g}"
+        if outside:
+            said.append(
+                f"{name} is far outside of the training range in {outside:,} of "
+                f"{scored:,} scored entries: it is {low:.4g} to {high:.4g} here, {training}; are the units the same?"
+            )
+        if low > high and scored >= _ENOUGH:
+            said.append(f"{name} is missing in all {scored:,} scored entries")
+        elif low == high and known.low < known.high and scored >= _ENOUGH:
+            said.append(f"{name} is {low:.4g} in all {scored:,} scored entries; {training}")
+    return tuple(said)
+
+
+_ENOUGH = 100

@@ -1,0 +1,105 @@
+"""What `tamis apply` shows: a live line on a terminal, nothing in a log, and a table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tamis.apply import Listener, Outcome, Summary
+from tamis.apply.scoring import MEANINGS
+from tamis.cli.summary import plain_table, results_console
+
+_MOST_ROWS = 30
+
+
+@contextmanager
+def applying() -> Iterator[Listener]:
+    """Show on a terminal how far the work is; a log hears nothing before the end."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Listener()
+        return
+    with Progress(
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+    ) as progress:
+        yield _live(progress)
+
+
+def _live(progress: Progress) -> Listener:
+    task = progress.add_task("scoring", total=1.0, note="")
+    scored, files, lock = [0], [0], Lock()
+
+    def note() -> str:
+        return f"{scored[0]:,} entries, {files[0]:,} files"
+
+    def advance(part: float, entries: int) -> None:
+        with lock:
+            scored[0] += entries
+            progress.update(task, advance=part, note=note())
+
+    def finished(_outcome: Outcome) -> None:
+        with lock:
+            files[0] += 1
+            progress.update(task, note=note())
+
+    return Listener(advance, finished)
+
+
+def print_summary(summary: Summary, output: Path) -> None:
+    """Print what became of the files; of many, those that failed or have warnings.
+
+    Args:
+        summary: what `apply_files` returned.
+        output: the folder of the scores.
+    """
+    console = results_console()
+    shown = [each for each in summary.outcomes if len(summary.outcomes) <= _MOST_ROWS or not each.done]
+    console.print(_table(summary, shown))
+    if len(shown) < len(summary.outcomes):
+        console.print(f"({len(summary.outcomes) - len(shown):,} files with their scores are not listed)")
+    errors = Console(stderr=True, highlight=False)
+    for outcome in summary.outcomes:
+        for text in outcome.warnings:
+            console.print(f"warning: {escape(outcome.file)}: {escape(text)}", soft_wrap=True)
+        if outcome.status == "failed":
+            errors.print(f"failed: {escape(outcome.problem)}", soft_wrap=True)
+    for text in summary.notes:
+        console.print(f"note: {escape(text)}", soft_wrap=True)
+    console.print(_sentence(summary, output), soft_wrap=True)
+
+
+def _table(summary: Summary, shown: list[Outcome]) -> Table:
+    """Give one row for each file; reasons that never occur have no column."""
+    reasons = [flag for flag in MEANINGS if summary.counts.get(str(flag.name).lower())]
+    names = [str(flag.name).lower() for flag in reasons]
+    table = plain_table(
+        "Scores", ["file", "entries", "scored", *(name.replace("_", " ") for name in names), "status"]
+    )
+    for each in shown:
+        entries = "?" if each.entries is None else f"{each.entries:,}"
+        counts = [f"{each.counts[name]:,}" if each.counts else "" for name in ("scored", *names)]
+        table.add_row(escape(each.file), entries, *counts, each.status)
+    return table
+
+
+def _sentence(summary: Summary, output: Path) -> str:
+    found = summary.entries
+    done = sum(1 for each in summary.outcomes if each.done)
+    unknown = sum(1 for each in summary.outcomes if each.entries is None)
+    uncounted = f" (and those of {unknown} files that could not be read)" if unknown else ""
+    return (
+        f"{done:,} of {len(summary.outcomes):,} files have their scores in {escape(str(output))}: "
+        f"{found['in']:,} entries in = {found['out']:,} out + {found['lost']:,} lost{uncounted}."
+    )

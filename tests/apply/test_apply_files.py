@@ -1,0 +1,374 @@
+"""Scores beside the events of files: every entry gets its row, whole files or none, and the same bits every time."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward
+import numpy as np
+import pytest
+import uproot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tamis
+from tamis.apply import ChunkSize, Flag, Shard, Wish, apply_files
+from tamis.apply.outputs import read_output
+from tamis.errors import RequestError
+
+Columns = dict[str, np.ndarray]
+ColumnsOf = Callable[..., Columns]
+Write = Callable[..., Path]
+
+
+def scores_of(path: Path) -> Columns:
+    """Read a file of scores with nothing of tamis."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        return {name: table.column(name).to_numpy() for name in table.column_names}
+    with uproot.open(path) as file:
+        found = file["scores"].arrays()
+        return {name: found[name].to_numpy() for name in found.fields}
+
+
+def same(first: Columns, second: Columns) -> bool:
+    return first.keys() == second.keys() and all(
+        first[name].tobytes() == second[name].tobytes() for name in first
+    )
+
+
+@pytest.fixture(scope="module")
+def columns(columns_of: ColumnsOf) -> Columns:
+    return columns_of(1000)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, columns: Columns, write_events: Write) -> Path:
+    return write_events(tmp_path_factory.mktemp("input") / "a.root", columns)
+
+
+def expected_scores(run: Path, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Which entries pass the selection, and what the classifier gives them in memory."""
+    passes = columns["w"] > 0.6
+    classifier = tamis.Classifier.load(run / "model")
+    return passes, classifier.predict({name: values[passes] for name, values in columns.items()})
+
+
+@pytest.mark.parametrize("form", ["ttree", "rntuple", "parquet"])
+def test_every_entry_has_its_row(
+    form: Any, small_run: Path, source: Path, columns: Columns, tmp_path: Path
+) -> None:
+    summary = apply_files(small_run, [str(source)], tmp_path, wish=Wish(form=form))
+    (path,) = (each for each in tmp_path.iterdir() if each.name.startswith("a.scores."))
+    found = scores_of(path)
+    passes, expected = expected_scores(small_run, columns)
+    assert list(found) == ["score_bkg", "score_sig", "predicted", "flag"]
+    assert [str(values.dtype) for values in found.values()] == ["float32", "float32", "int16", "uint8"]
+    scores = np.stack([found["score_bkg"], found["score_sig"]], axis=1)
+    np.testing.assert_array_equal(scores[passes], expected)
+    np.testing.assert_array_equal(scores[~passes], -1)
+    np.testing.assert_array_equal(found["predicted"], np.where(passes, scores.argmax(axis=1), -1))
+    np.testing.assert_array_equal(found["flag"], np.where(passes, 0, Flag.NOT_SELECTED))
+    assert summary.entries == {"in": 1000, "out": 1000, "lost": 0}
+    assert summary.counts["scored"] == passes.sum() == 1000 - summary.counts["not_selected"]
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary.to_dict()
+
+
+def test_parquet_and_root_inputs_get_the_same_scores(
+    small_run: Path, source: Path, columns: Columns, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), tmp_path / "b.parquet", row_group_size=300)
+    with uproot.recreate(tmp_path / "c.root") as file:
+        file.mkrntuple("tree", {name: values.dtype for name, values in columns.items()}).extend(columns)
+    files = [str(source), str(tmp_path / "b.parquet"), str(tmp_path / "c.root")]
+    assert not apply_files(small_run, files, tmp_path / "out").failed
+    found = [scores_of(tmp_path / "out" / f"{name}.scores.root") for name in "abc"]
+    assert same(found[0], found[1])
+    assert same(found[0], found[2])
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    chunk=st.integers(1, 1200), jobs=st.integers(1, 4), piece=st.integers(1, 700), rows=st.integers(1, 700)
+)
+def test_row_i_belongs_to_event_i_whatever_the_chunks_and_threads(
+    small_run: Path,
+    source: Path,
+    columns: Columns,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chunk: int,
+    jobs: int,
+    piece: int,
+    rows: int,
+) -> None:
+    chunk = max(chunk, 50)  # a chunk of one entry takes long, and is tried below
+    monkeypatch.setattr("tamis.apply.scoring.PIECE", piece)
+    monkeypatch.setattr("tamis.apply.outputs.ROWS", rows)
+    out = tmp_path / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    apply_files(small_run, [str(source)], out, chunk=ChunkSize(rows=chunk), jobs=jobs)
+    found = scores_of(out / "a.scores.root")
+    with uproot.open(source) as file:
+        events = file["tree"]["event"].array(library="np")
+    passes, expected = expected_scores(small_run, columns)
+    by_event = dict(zip(columns["event"][passes].tolist(), expected[:, 1].tolist(), strict=True))
+    assert found["score_sig"].tolist() == [by_event.get(event, -1.0) for event in events.tolist()]
+
+
+def test_files_that_are_done_in_parallel_are_not_mixed_up(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    sizes = [1, 700, 3, 250, 90, 0, 400]
+    inputs = [columns_of(size, seed=number) for number, size in enumerate(sizes)]
+    files = [str(write_events(tmp_path / f"{number}.root", each)) for number, each in enumerate(inputs)]
+    summary = apply_files(small_run, files[::-1], tmp_path / "out", jobs=4, chunk=ChunkSize(rows=64))
+    assert [each.entries for each in summary.outcomes] == sizes
+    for number, each in enumerate(inputs):
+        found = scores_of(tmp_path / "out" / f"{number}.scores.root")
+        passes, expected = expected_scores(small_run, each)
+        np.testing.assert_array_equal(found["score_sig"][passes], expected[:, 1])
+        assert len(found["flag"]) == sizes[number]
+
+
+def test_permuted_branches_files_and_chunks_of_one_change_no_score(
+    small_run: Path, source: Path, columns: Columns, write_events: Write, tmp_path: Path
+) -> None:
+    apply_files(small_run, [str(source)], tmp_path / "first")
+    first = scores_of(tmp_path / "first" / "a.scores.root")
+    order = np.random.default_rng(3).permutation(1000)
+    backwards = {name: columns[name][order] for name in reversed(columns)}
+    mixed = write_events(tmp_path / "mixed.root", {"unused": columns["w"][order] * 7, **backwards})
+    few = write_events(tmp_path / "few.root", {name: values[:20] for name, values in columns.items()})
+    apply_files(small_run, [str(mixed), str(few)], tmp_path / "second", chunk=ChunkSize(rows=333))
+    second = scores_of(tmp_path / "second" / "mixed.scores.root")
+    assert same({name: values[order] for name, values in first.items()}, second)
+    apply_files(small_run, [str(few)], tmp_path / "third", chunk=ChunkSize(rows=1))
+    third = scores_of(tmp_path / "third" / "few.scores.root")
+    assert same({name: values[:20] for name, values in first.items()}, third)
+
+
+def test_what_cannot_be_scored_has_the_sentinel_and_a_reason(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    events = columns_of(8)
+    events["x"] = np.array([-999, np.nan, np.inf, 0, 0, 0, 0, 0], np.float64)
+    events["y"] = np.array([0, 0, 0, np.nan, np.inf, np.nan, 0, 0], np.float32)
+    events["w"] = np.array([1, 1, 1, 1, 1, 0, np.nan, 1])
+    source = write_events(tmp_path / "a.root", events)
+    summary = apply_files(small_run, [str(source)], tmp_path / "out", wish=Wish(sentinel=-99))
+    found = scores_of(tmp_path / "out" / "a.scores.root")
+    # the features x and r have a rule for what is missing: they are filled as in training
+    assert found["flag"].tolist() == [
+        0,
+        0,
+        0,
+        Flag.MISSING,
+        Flag.INFINITE,
+        Flag.NOT_SELECTED,
+        Flag.NOT_SELECTED,
+        0,
+    ]
+    unscored = found["flag"] != 0
+    assert (found["score_sig"][unscored] == -99).all()
+    assert (found["predicted"][unscored] == -1).all()
+    assert ((found["score_sig"][~unscored] > 0) & (found["score_sig"][~unscored] < 1)).all()
+    assert summary.counts == {
+        "scored": 4, "not_selected": 2, "missing": 1, "infinite": 1, "no_fold": 0, "not_finite": 0,
+    }  # fmt: skip
+
+
+def test_a_rerun_keeps_what_is_right_and_redoes_what_is_not(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    files = [
+        str(write_events(tmp_path / f"{number}.root", columns_of(50, seed=number))) for number in range(4)
+    ]
+    out = tmp_path / "out"
+
+    def statuses(**changes: Any) -> list[str]:
+        return [each.status for each in apply_files(small_run, files, out, **changes).outcomes]
+
+    assert statuses() == ["written"] * 4
+    assert statuses() == ["kept"] * 4
+    before = {path.name: path.read_bytes() for path in out.glob("*.root")}
+    (out / "0.scores.root").write_bytes(before["0.scores.root"][:200])
+    (out / "1.scores.root").unlink()
+    write_events(tmp_path / "2.root", columns_of(50, seed=99))
+    assert statuses() == ["written", "written", "written", "kept"]
+    assert statuses(wish=Wish(sentinel=-5)) == ["written"] * 4
+    assert statuses(selection="true") == ["written"] * 4
+    summary = apply_files(small_run, files, out, selection="true")
+    assert summary.entries == {"in": 200, "out": 200, "lost": 0}
+    assert summary.counts["scored"] == 200
+
+
+def test_a_bad_file_does_not_stop_the_others(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    good = columns_of(30)
+    write_events(tmp_path / "good.root", good)
+    (tmp_path / "text.root").write_text("no ROOT file")
+    whole = write_events(tmp_path / "cut.root", columns_of(20000)).read_bytes()
+    (tmp_path / "cut.root").write_bytes(whole[: len(whole) // 2])
+    write_events(tmp_path / "without.root", {name: good[name] for name in ("x", "w")})
+    with uproot.recreate(tmp_path / "other.root") as file:
+        types = {name: values.dtype for name, values in good.items()}
+        jagged = awkward.Array([[1.0, 2.0][: number % 3] for number in range(30)])
+        file.mktree("tree", {**types, "y": "var * float64"}).extend({**good, "y": jagged})
+    names = ["good", "text", "cut", "without", "other", "absent"]
+    out = tmp_path / "out"
+    summary = apply_files(small_run, [str(tmp_path / f"{name}.root") for name in names], out)
+    found = {Path(each.file).stem: each for each in summary.outcomes}
+    assert {name for name, each in found.items() if each.status == "written"} == {"good"}
+    assert {path.name for path in out.iterdir()} == {"good.scores.root", "summary.json"}
+    assert summary.failed
+    assert "branch 'y' is missing" in found["without"].problem
+    assert "branch 'y' has several values per event" in found["other"].problem
+    assert all(f"{name}.root" in found[name].problem for name in names[1:])
+    assert summary.entries["in"] == summary.entries["out"] + summary.entries["lost"]
+    assert summary.entries["out"] == 30
+
+
+def test_the_input_is_never_touched(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    source = write_events(tmp_path / "a.root", columns_of(40))
+    before = source.read_bytes(), source.stat().st_mtime_ns
+    apply_files(small_run, [str(source)], tmp_path)  # the output's folder is that of the input
+    assert (source.read_bytes(), source.stat().st_mtime_ns) == before
+    with pytest.raises(RequestError, match="is one of the inputs and would be overwritten"):
+        apply_files(small_run, [str(tmp_path / "*.root")], tmp_path)
+    os.link(source, tmp_path / "b.scores.root")
+    other = write_events(tmp_path / "b.root", columns_of(10))
+    summary = apply_files(small_run, [str(other)], tmp_path)
+    assert "was not written by tamis" in summary.outcomes[0].problem
+    assert source.read_bytes() == before[0]
+
+
+@pytest.mark.parametrize("form", ["ttree", "rntuple", "parquet"])
+def test_a_full_disk_is_one_error_and_no_file(
+    form: Any,
+    small_run: Path,
+    columns_of: ColumnsOf,
+    write_events: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system refuses the last step, when all was written and is to be made safe."""
+    files = [str(write_events(tmp_path / f"{number}.root", columns_of(50))) for number in range(3)]
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tamis.files.os.fsync", refuse)
+        patched.setattr("tamis.apply.files.write_json", lambda *_: None)
+        summary = apply_files(small_run, files, tmp_path / "out", wish=Wish(form=form), jobs=1)
+    assert [each.status for each in summary.outcomes] == ["failed", "not tried", "not tried"]
+    assert "No space left on device" in summary.outcomes[0].problem
+    assert list((tmp_path / "out").iterdir()) == []
+    assert summary.entries == {"in": 50, "out": 0, "lost": 50}
+
+
+LIMITED = """
+import resource, signal, sys
+from tamis.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("form", ["ttree", "parquet"])
+def test_a_file_system_that_takes_no_more_gives_one_error(
+    form: str, small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    """The system refuses while the scores are written: files beyond a size are not allowed."""
+    files = [str(write_events(tmp_path / f"{number}.root", columns_of(20_000))) for number in range(2)]
+    command = [sys.executable, "-c", LIMITED, "apply", str(small_run), *files]
+    command += ["-o", str(tmp_path / "out"), "--format", form, "--jobs", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("File too large") == 1, result.stderr
+    assert "nothing half-written was left behind" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
+
+
+def test_shards_are_a_partition(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    for number in range(5):
+        write_events(tmp_path / f"{number % 2}" / f"{number // 2}.root", columns_of(10 + number))
+    patterns = [str(tmp_path / "?" / "*.root")]
+    apply_files(small_run, patterns, tmp_path / "whole")
+    shares = [
+        apply_files(small_run, patterns, tmp_path / "shared", shard=Shard(number, 3)) for number in range(3)
+    ]
+    files = [each.file for share in shares for each in share.outcomes]
+    assert len(files) == len(set(files)) == 5
+    whole = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.root")}
+    shared = {path.relative_to(tmp_path / "shared") for path in (tmp_path / "shared").rglob("*.root")}
+    # files of one name in different folders do not collide, and are called alike in every share
+    assert whole == shared == {Path(f"{n % 2}/{n // 2}.scores.root") for n in range(5)}
+    for name in whole:
+        assert same(scores_of(tmp_path / "whole" / name), scores_of(tmp_path / "shared" / name))
+    assert (tmp_path / "shared" / "summary-0-of-3.json").is_file()
+
+
+def test_a_file_says_what_it_belongs_to(small_run: Path, source: Path, tmp_path: Path) -> None:
+    apply_files(small_run, [str(source)], tmp_path)
+    found = read_output(tmp_path / "a.scores.root")
+    assert found is not None
+    document = json.loads((small_run / "model" / "classifier.json").read_text())
+    assert found.metadata["model"] == document["document_sha256"]
+    assert found.metadata["selection"] == "w > 0.6"
+    assert found.metadata["input"]["file"] == "a.root"
+    assert found.metadata["input"]["entries"] == 1000
+    assert len(found.metadata["input"]["first_sha256"]) == 64
+    assert found.metadata["input"]["first_sha256"] != found.metadata["input"]["last_sha256"]
+
+
+def test_absurd_values_are_named(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    mev = {**columns_of(400), "y": columns_of(400)["y"] * 1000}
+    empty = {**columns_of(400), "y": np.zeros(400, np.float32)}
+    fine = columns_of(400)
+    files = [
+        str(write_events(tmp_path / f"{name}.root", each))
+        for name, each in (("empty", empty), ("fine", fine), ("mev", mev))
+    ]
+    found = apply_files(small_run, files, tmp_path / "out").outcomes
+    assert "feature 'y' (branches y) is 0 in all" in found[0].warnings[0]
+    assert found[1].warnings == ()
+    assert "feature 'y' (branches y) is far outside of the training range in" in found[2].warnings[0]
+    count = int(found[2].warnings[0].split("range in ")[1].split(" of ")[0])
+    assert count > 300
+
+
+def test_a_leftover_of_a_killed_process_is_removed(small_run: Path, source: Path, tmp_path: Path) -> None:
+    leftover = tmp_path / ".a.scores.root.999999999.part.root"
+    leftover.write_text("half")
+    apply_files(small_run, [str(source)], tmp_path)
+    assert not leftover.exists()
+
+
+@pytest.mark.parametrize("sentinel", [0.0, 0.5, 1.0, 1e300])
+def test_a_sentinel_that_could_be_a_score_is_refused(sentinel: float) -> None:
+    with pytest.raises(RequestError, match="outside of 0 to 1"):
+        Wish(sentinel=sentinel)

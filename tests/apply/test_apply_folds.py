@@ -1,0 +1,180 @@
+"""With cross-training no entry gets a network that learned from it, and a column says which it got."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import uproot
+
+import tamis
+from tamis.apply import Flag, Wish, apply_files
+from tamis.data.split import folds_of_identities, identity_of_columns
+from tamis.pipeline import prepare
+
+Make = Callable[..., dict[str, Any]]
+Write = Callable[..., Path]
+MakeRun = Callable[..., Path]
+UNSEEN = Wish(unseen=True)
+
+
+def scores_of(path: Path) -> dict[str, np.ndarray]:
+    with uproot.open(path) as file:
+        return dict(file["scores"].arrays(library="np"))
+
+
+def columns_in(path: Path) -> dict[str, np.ndarray]:
+    with uproot.open(path) as file:
+        return dict(file["tree"].arrays(library="np"))
+
+
+def member_scores(run: Path, columns: dict[str, np.ndarray], fold: np.ndarray | None) -> np.ndarray:
+    """Score in memory: features by hand, the networks that never saw the fold."""
+    classifier = tamis.Classifier.load(run / "model")
+    x = np.where(columns["x"] == -999, np.nan, columns["x"])
+    features = np.stack([x, columns["y"], np.abs(x) + columns["y"]], axis=1).astype(np.float32)
+    return classifier.scores(features, fold)[:, 1]
+
+
+@pytest.fixture(scope="module")
+def by_entry(session_classes: Make, make_run: MakeRun) -> tuple[Path, Path]:
+    """A run whose folds follow from the place of an event in its file, and the folder of these files."""
+    config = session_classes(split={"folds": 2})
+    return make_run(config), Path(config["data"])
+
+
+@pytest.fixture(scope="module")
+def by_number(session_classes: Make, make_run: MakeRun) -> tuple[Path, Path]:
+    config = session_classes(split={"folds": {"number": 3, "by": "event"}})
+    return make_run(config), Path(config["data"])
+
+
+def test_a_file_of_the_training_gets_the_networks_that_never_saw_its_events(
+    by_entry: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, data = by_entry
+    shutil.copy(data / "sig.root", tmp_path / "renamed.root")
+    apply_files(run, [str(tmp_path / "renamed.root")], tmp_path)
+    found, columns = scores_of(tmp_path / "renamed.scores.root"), columns_in(data / "sig.root")
+    events = prepare(tamis.load_config(run / "config.yaml")).events
+    own = events.class_index == 1
+    fold = np.full(len(columns["x"]), -2)
+    fold[events.entry[own]] = events.fold[own]
+    np.testing.assert_array_equal(found["network"], fold)
+    selected = fold >= 0
+    np.testing.assert_array_equal(
+        found["score_sig"][selected], member_scores(run, columns, fold.astype(np.int32))[selected]
+    )
+    np.testing.assert_array_equal(found["flag"], np.where(selected, 0, Flag.NOT_SELECTED))
+
+
+def test_events_of_a_training_file_that_were_not_used_get_the_average(
+    by_entry: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, data = by_entry
+    apply_files(run, [str(data / "bkg.root")], tmp_path, selection="true")
+    found, columns = scores_of(tmp_path / "bkg.scores.root"), columns_in(data / "bkg.root")
+    unused = columns["w"] <= 0.6
+    assert (found["network"][unused] == -1).all()
+    assert set(found["network"][~unused].tolist()) == {0, 1}
+    average = member_scores(run, columns, np.full(len(unused), -1, np.int32))
+    np.testing.assert_array_equal(found["score_sig"][unused], average[unused])
+
+
+def test_other_files_get_the_average_and_the_summary_says_so(
+    by_entry: tuple[Path, Path], columns_of: Callable[..., Any], write_events: Write, tmp_path: Path
+) -> None:
+    run, _ = by_entry
+    columns = columns_of(100)
+    write_events(tmp_path / "new.root", columns)
+    summary = apply_files(run, [str(tmp_path / "new.root")], tmp_path, selection="true")
+    found = scores_of(tmp_path / "new.scores.root")
+    assert (found["network"] == -1).all()
+    np.testing.assert_array_equal(found["score_sig"], member_scores(run, columns, np.full(100, -1, np.int32)))
+    assert summary.notes == (
+        "100 entries got the average of all networks, as events that were not in the training",
+    )
+
+
+def test_a_changed_file_of_the_training_is_not_taken_for_a_new_one(
+    by_entry: tuple[Path, Path], columns_of: Callable[..., Any], write_events: Write, tmp_path: Path
+) -> None:
+    run, _ = by_entry
+    write_events(tmp_path / "sig.root", columns_of(100))
+    (outcome,) = apply_files(run, [str(tmp_path / "sig.root")], tmp_path / "out").outcomes
+    assert "is called like a file of the training, but its content is another" in outcome.problem
+    (outcome,) = apply_files(run, [str(tmp_path / "sig.root")], tmp_path / "out", wish=UNSEEN).outcomes
+    assert outcome.status == "written"
+
+
+def test_nobody_can_call_a_file_of_the_training_unseen(by_entry: tuple[Path, Path], tmp_path: Path) -> None:
+    run, data = by_entry
+    shutil.copy(data / "sig.root", tmp_path / "renamed.root")
+    (outcome,) = apply_files(run, [str(tmp_path / "renamed.root")], tmp_path, wish=UNSEEN).outcomes
+    assert "is a file of the training (sig.root); it cannot be scored with --unseen" in outcome.problem
+
+
+def test_the_folder_of_the_model_alone_does_not_know_the_training(
+    by_entry: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, data = by_entry
+    (outcome,) = apply_files(run / "model", [str(data / "sig.root")], tmp_path).outcomes
+    assert "known to the run directory alone" in outcome.problem
+
+
+def test_a_number_of_the_event_gives_the_fold(by_number: tuple[Path, Path], tmp_path: Path) -> None:
+    run, data = by_number
+    for place, name in ((run, "a"), (run / "model", "b")):
+        apply_files(place, [str(data / "sig.root")], tmp_path / name, selection="true")
+    found, columns = scores_of(tmp_path / "a" / "sig.scores.root"), columns_in(data / "sig.root")
+    np.testing.assert_array_equal(found["network"], columns["event"] % 3)
+    classifier = tamis.Classifier.load(run / "model")
+    np.testing.assert_array_equal(found["score_sig"], classifier.predict(columns)[:, 1])
+    alone = scores_of(tmp_path / "b" / "sig.scores.root")
+    assert all(found[name].tobytes() == alone[name].tobytes() for name in found)
+
+
+def test_a_file_without_that_number_is_refused_unless_it_is_called_unseen(
+    by_number: tuple[Path, Path], columns_of: Callable[..., Any], write_events: Write, tmp_path: Path
+) -> None:
+    run, _ = by_number
+    columns = columns_of(60)
+    del columns["event"]
+    write_events(tmp_path / "a.root", columns)
+    (outcome,) = apply_files(run, [str(tmp_path / "a.root")], tmp_path).outcomes
+    assert "has no event, which the fold of an event follows from" in outcome.problem
+    apply_files(run, [str(tmp_path / "a.root")], tmp_path, wish=UNSEEN)
+    assert set(scores_of(tmp_path / "a.scores.root")["network"].tolist()) == {-1, -2}
+
+
+def test_an_event_whose_number_is_no_number_is_flagged(
+    by_number: tuple[Path, Path], columns_of: Callable[..., Any], write_events: Write, tmp_path: Path
+) -> None:
+    run, _ = by_number
+    columns = columns_of(4)
+    columns["event"] = np.array([0.0, np.nan, 1.5, 7.0])
+    columns["w"][:] = 1
+    write_events(tmp_path / "a.root", columns)
+    apply_files(run, [str(tmp_path / "a.root")], tmp_path)
+    found = scores_of(tmp_path / "a.scores.root")
+    assert found["flag"].tolist() == [0, Flag.NO_FOLD, Flag.NO_FOLD, 0]
+    assert found["network"].tolist() == [0, -2, -2, 1]
+
+
+def test_columns_that_identify_an_event_give_the_fold(
+    session_classes: Make, make_run: MakeRun, tmp_path: Path
+) -> None:
+    config = session_classes(300, split={"folds": 2, "by": ["event", "w"], "seed": 7})
+    run, data = make_run(config), Path(config["data"])
+    shuffled = {name: values[::-1] for name, values in columns_in(data / "sig.root").items()}
+    pq.write_table(pa.table(shuffled), tmp_path / "skim.parquet")
+    apply_files(run, [str(tmp_path / "skim.parquet")], tmp_path, selection="true")
+    found = scores_of(tmp_path / "skim.scores.root")
+    identity = identity_of_columns([shuffled["event"], shuffled["w"]])
+    np.testing.assert_array_equal(found["network"], folds_of_identities(identity, 2, 7))
