@@ -4,6 +4,7 @@ from tamis.apply.files import Listener, apply_files
 from tamis.apply.inputs import ChunkSize, Shard, parse_chunk, parse_shard
 from tamis.apply.outputs import Format, parse_format
 from tamis.apply.pair import Wish
+from tamis.apply.proof import Proof, verify_files
 from tamis.apply.scoring import Flag
 from tamis.apply.summary import Outcome, Summary
 
@@ -13,6 +14,7 @@ __all__ = [
     "Format",
     "Listener",
     "Outcome",
+    "Proof",
     "Shard",
     "Summary",
     "Wish",
@@ -20,4 +22,5 @@ __all__ = [
     "parse_chunk",
     "parse_format",
     "parse_shard",
+    "verify_files",
 ]

@@ -26,7 +26,7 @@ from tamis.apply.inputs import (
 )
 from tamis.apply.model import Model, read_model
 from tamis.apply.outputs import check_names, ending, open_output, read_output
-from tamis.apply.pair import Pair, Wish, difference, make_pair, suspicions
+from tamis.apply.pair import Pair, Wish, differences, make_pair, suspicions
 from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks
 from tamis.apply.summary import Outcome, Status, Summary
 from tamis.data.schema import FileSchema, SourceFile
@@ -250,7 +250,7 @@ def _kept(pair: Pair, task: _Task) -> Outcome | None:
         message = "is there, and was not written by tamis; move it, or choose another --output"
         raise InputError("scores", [Problem(str(task.output), message)])
     expected = pair.belongs(pair.read_ends())
-    if difference(expected, found.metadata) or found.entries != pair.schema.entries:
+    if any(differences(expected, found.metadata)) or found.entries != pair.schema.entries:
         return None
     return task.outcome(
         "kept", entries=found.entries, counts=found.counts, networks=found.metadata["networks"]

@@ -201,14 +201,16 @@ class Written:
         """How many entries were scored, and how many have each flag."""
         return {str(name): int(count) for name, count in self.metadata["counts"].items()}
 
-    def rows(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """Read some rows of all columns that tamis wrote.
+    def rows(self, names: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """Read some rows of some columns.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: the file is damaged, or has no such column.
         """
-        names = list(self.metadata["columns"])
-        return _looking(self.path, lambda: self._rows(names, start, stop))
+        absent = sorted(set(names) - set(self.types))
+        if absent:
+            raise InputError("scores", [Problem(str(self.path), f"has no column {', '.join(absent)}")])
+        return _looking(self.path, lambda: self._rows(list(names), start, stop))
 
     def _rows(self, names: list[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
         if not self.tree:
@@ -246,6 +248,19 @@ def _looking(path: Path, work: Callable[[], _Result]) -> _Result:
         raise InputError("scores", [Problem(str(path), f"cannot be read ({reason[:300]})")]) from error
 
 
+_SAID = frozenset({
+    "format", "version", "model", "selection", "folds", "sentinel", "form", "copy", "tree", "columns", "input",
+    "counts", "networks",
+})  # fmt: skip
+
+
+def _read_metadata(text: str | bytes) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict) or not found.keys() >= _SAID:
+        raise ValueError("what it says of itself is not complete")
+    return found
+
+
 def _look_parquet(path: Path) -> Written | None:
     import pyarrow.parquet as pq
 
@@ -254,7 +269,7 @@ def _look_parquet(path: Path) -> Written | None:
         if said is None:
             return None
         types = {name: str(file.schema_arrow.field(name).type) for name in file.schema_arrow.names}
-        return Written(path, json.loads(said), int(file.metadata.num_rows), types, "")
+        return Written(path, _read_metadata(said), int(file.metadata.num_rows), types, "")
 
 
 def _look_root(path: Path) -> Written | None:
@@ -263,7 +278,7 @@ def _look_root(path: Path) -> Written | None:
     with uproot.open({str(path): None}) as file:
         if file.classnames(cycle=False).get(METADATA) != "TObjString":
             return None
-        metadata = json.loads(str(file[METADATA]))
+        metadata = _read_metadata(str(file[METADATA]))
         tree = file[metadata["tree"]]
         types = {str(name): str(kind) for name, kind in tree.typenames().items()}
         return Written(path, metadata, int(tree.num_entries), types, metadata["tree"])

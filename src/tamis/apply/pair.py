@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -81,7 +81,7 @@ class Pair:
             "classes": list(model.classifier.class_names),
             "selection": None if model.selection is None else model.selection.text,
             "folds": None if self.scoring.folds is None else describe(self.scoring.folds),
-            "sentinel": repr(self.scoring.sentinel),
+            "sentinel": repr(float(self.scoring.sentinel)),
             "form": self.wish.form,
             "copy": self.wish.copy,
             "tree": self.tree,
@@ -150,8 +150,10 @@ def _folds(model: Model, schema: FileSchema, wish: Wish) -> FoldSource | None:
     return fold_source(model.folds, schema, model.training, unseen=wish.unseen)
 
 
-def difference(expected: Mapping[str, Any], found: Mapping[str, Any], *, moved: bool = False) -> str:
-    """Say the first thing in which scores do not belong to an input; empty where they do.
+def differences(
+    expected: Mapping[str, Any], found: Mapping[str, Any], *, moved: bool = False
+) -> Iterator[str]:
+    """Say in what scores do not belong to an input.
 
     Args:
         expected: what is to be said of the scores, from `Pair.belongs`.
@@ -159,15 +161,13 @@ def difference(expected: Mapping[str, Any], found: Mapping[str, Any], *, moved: 
         moved: whether the input may have another time of its last change.
     """
     for key, value in expected.items():
-        if key == "input":
-            continue
-        if found.get(key) != value:
-            return f"{_WORDS.get(key, key)} {_short(found.get(key))}, not {_short(value)}"
+        if key != "input" and found.get(key) != value:
+            yield f"{_WORDS.get(key, key)} {_short(found.get(key))}, not {_short(value)}"
     given = found.get("input", {})
     for key, value in expected["input"].items():
         if given.get(key) != value and not (moved and key == "modified_ns"):
-            return f"its input has another {_INPUT_WORDS.get(key, key)} ({_short(given.get(key))}, not {_short(value)})"
-    return ""
+            word = _INPUT_WORDS.get(key, key)
+            yield f"its input has another {word} ({_short(given.get(key))}, not {_short(value)})"
 
 
 _WORDS = {

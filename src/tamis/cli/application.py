@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tamis.apply import Listener, Outcome, Summary
+from tamis.apply import Listener, Outcome, Proof, Summary
 from tamis.apply.scoring import MEANINGS
 from tamis.cli.summary import plain_table, results_console
 
@@ -102,4 +102,27 @@ def _sentence(summary: Summary, output: Path) -> str:
     return (
         f"{done:,} of {len(summary.outcomes):,} files have their scores in {escape(str(output))}: "
         f"{found['in']:,} entries in = {found['out']:,} out + {found['lost']:,} lost{uncounted}."
+    )
+
+
+def print_proofs(proofs: Sequence[Proof]) -> None:
+    """Print which scores belong to their inputs; of many, those that do not.
+
+    Args:
+        proofs: what `verify_files` returned.
+    """
+    console, errors = results_console(), Console(stderr=True, highlight=False)
+    table = plain_table("Proof", ["scores", "entries", "scored again", "belongs"])
+    shown = [each for each in proofs if len(proofs) <= _MOST_ROWS or not each.holds]
+    for each in shown:
+        entries = "?" if each.entries is None else f"{each.entries:,}"
+        table.add_row(
+            escape(each.output or each.file), entries, f"{each.rescored:,}", "yes" if each.holds else "no"
+        )
+    console.print(table)
+    for each in proofs:
+        for text in each.findings:
+            errors.print(f"{escape(each.output or each.file)}: {escape(text)}", soft_wrap=True)
+    console.print(
+        f"{sum(each.holds for each in proofs):,} of {len(proofs):,} belong to these files and this run."
     )

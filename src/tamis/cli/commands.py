@@ -208,8 +208,18 @@ def apply(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Threads that score; else one for each core.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing; prove that the scores belong to RUN and FILES.")
+    ] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, help="With --verify: by how much scores may differ; 0 wants the same bits."),
+    ] = 0.0,
 ) -> None:
     """Write the scores of every entry of files, beside the files."""
+    if verify:
+        _verify(run, files, output, shard, tolerance)
+        return
     from tamis.apply import Wish, apply_files, parse_chunk, parse_format, parse_shard
     from tamis.cli.application import applying, print_summary
 
@@ -232,6 +242,17 @@ def apply(
     print_summary(summary, output)
     if summary.failed:
         raise TamisError("not all files have their scores: see the table above")
+
+
+def _verify(run: Path, files: list[str], output: Path, shard: str | None, tolerance: float) -> None:
+    from tamis.apply import parse_shard, verify_files
+    from tamis.cli.application import print_proofs
+
+    share = None if shard is None else parse_shard(shard)
+    proofs = verify_files(run, files, output, shard=share, tolerance=tolerance)
+    print_proofs(proofs)
+    if not all(proof.holds for proof in proofs):
+        raise TamisError("not all scores belong to these files and this run: see the table above")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
