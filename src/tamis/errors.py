@@ -72,3 +72,7 @@ class TrainingError(TamisError):
 
 class ExportError(TamisError):
     """The classifier could not be handed over in another form that gives the same scores."""
+
+
+class UntranslatableError(ExportError):
+    """A form of the hand-over has no words for a part of the classifier."""

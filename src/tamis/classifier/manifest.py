@@ -53,6 +53,15 @@ def write_manifest(path: Path, files: Mapping[str, Path]) -> None:
     write_text(path, _Manifest(files=hashes).text())
 
 
+def intact_files(folder: Path) -> dict[str, Path]:
+    """Find the files that are as the manifest of a folder lists them; all files where there is no manifest."""
+    found = files_of(folder)
+    if not (folder / MANIFEST).exists():
+        return found
+    listed = _read(folder / MANIFEST)
+    return {name: path for name, path in found.items() if listed.get(name) == sha256(path)}
+
+
 def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
     """Compare every file of a folder with its manifest.
 

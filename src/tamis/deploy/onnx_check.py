@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,13 +111,19 @@ def _spellings(classifier: Classifier) -> list[Float32]:
     return [np.array(row, np.float32) for row in (*listed, *plain)]
 
 
-def compare(classifier: Classifier, model: Model, sample: Sample) -> Comparison:
+def compare(
+    classifier: Classifier,
+    model: Callable[[Float32, NDArray[np.int32]], Float32],
+    sample: Sample,
+    program: str = "ONNX Runtime",
+) -> Comparison:
     """Compare the scores of a model with those of the classifier.
 
     Args:
         classifier: what was validated.
-        model: made of it.
+        model: made of it: scores of features as a user passes them, and of folds.
         sample: events to compare, NaN where missing.
+        program: what runs the model, for the message.
 
     Raises:
         ExportError: a score differs by more than `TOLERANCE`.
@@ -130,15 +136,15 @@ def compare(classifier: Classifier, model: Model, sample: Sample) -> Comparison:
         expected = classifier.scores(each.features, each.fold if classifier.folds is not None else None)
         difference = np.abs(model(given, each.fold) - expected).max(axis=1, initial=0)
         if not (difference <= TOLERANCE).all():
-            raise ExportError(_disagreement(difference))
+            raise ExportError(_disagreement(difference, program))
         events, largest = events + len(difference), max(largest, float(difference.max(initial=0)))
     return Comparison(events, largest)
 
 
-def _disagreement(difference: Float32) -> str:
+def _disagreement(difference: Float32, program: str) -> str:
     wrong = ~(difference <= TOLERANCE)
     return (
-        f"ONNX Runtime gives {int(wrong.sum())} of {len(wrong)} events other scores than the classifier, by up "
+        f"{program} gives {int(wrong.sum())} of {len(wrong)} events other scores than the classifier, by up "
         f"to {np.nanmax(difference, initial=0):.2g}, and {TOLERANCE:g} is allowed; nothing was exported. Inputs that "
         "are large compared with what the network resolves do that: scale them (preprocessing.scaling), and take the "
         "logarithm of long tails (preprocessing.logarithm)"

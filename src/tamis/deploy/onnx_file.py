@@ -14,7 +14,7 @@ from onnx import save_model
 from onnx.helper import set_model_props
 
 from tamis.classifier import DOCUMENT, Classifier
-from tamis.classifier.manifest import MANIFEST, files_of, write_manifest
+from tamis.classifier.manifest import MANIFEST, intact_files, write_manifest
 from tamis.deploy.onnx_check import Comparison, Model, check_form, choose_events, compare, reference_events
 from tamis.deploy.onnx_classifier import Form, build_model, fold_input, packed_input, score_output
 from tamis.deploy.weaver import preprocess_document
@@ -23,12 +23,17 @@ from tamis.files import complete_file, write_json
 NAMED, PACKED, PREPROCESS = "classifier.onnx", "classifier_packed.onnx", "preprocess.json"
 FILES = (NAMED, PACKED, PREPROCESS)
 """What is written."""
+PLAIN, LWTNN, HEADER = "classifier_plain.json", "classifier_lwtnn.json", "classifier.hpp"
+DERIVED = (*FILES, PLAIN, LWTNN, HEADER)
+"""Files that can be written again from the classifier."""
 
 
 def export_onnx(
     folder: Path | str,
     features: NDArray[np.float32] | None = None,
     fold: NDArray[np.int32] | None = None,
+    *,
+    output: Path | None = None,
 ) -> Comparison:
     """Write the ONNX form of a saved classifier into its folder, and compare its scores with the classifier's.
 
@@ -40,6 +45,7 @@ def export_onnx(
         features: events to compare, NaN where missing, [n, n_features]; by default the reference events of the
             classifier, and mixtures of them.
         fold: their folds, [n].
+        output: where the files go; into the folder itself by default.
 
     Returns:
         On how many events they were compared, and by how much they differ at most.
@@ -49,7 +55,8 @@ def export_onnx(
         ExportError: a score differs by more than 1e-6.
     """
     folder = Path(folder)
-    classifier = Classifier.load(folder, ignoring=FILES)
+    target = folder if output is None else output
+    classifier = Classifier.load(folder, ignoring=DERIVED)
     sample = reference_events(classifier) if features is None else choose_events(features, fold)
     forms: dict[Form, str] = {"named": NAMED, "packed": PACKED}
     with ExitStack() as stack:
@@ -57,7 +64,7 @@ def export_onnx(
         for form, name in forms.items():
             model = build_model(classifier, form)
             set_model_props(model, {"tamis": json.dumps(describe(classifier, folder, form), allow_nan=False)})
-            paths[form] = stack.enter_context(complete_file(folder / name))
+            paths[form] = stack.enter_context(complete_file(target / name))
             save_model(model, str(paths[form]))
         check_form(*paths.values())
         compared = [
@@ -67,11 +74,12 @@ def export_onnx(
         described = preprocess_document(
             classifier.feature_names, classifier.class_names, packed_input(classifier), fold_name
         )
-        side_car = stack.enter_context(complete_file(folder / PREPROCESS))
+        side_car = stack.enter_context(complete_file(target / PREPROCESS))
         write_json(side_car, described)
         pending = {name: paths[form] for form, name in forms.items()} | {PREPROCESS: side_car}
-        manifest = stack.enter_context(complete_file(folder / MANIFEST))
-        write_manifest(manifest, files_of(folder) | pending)
+        if target.resolve() == folder.resolve():
+            manifest = stack.enter_context(complete_file(folder / MANIFEST))
+            write_manifest(manifest, intact_files(folder) | pending)
     return Comparison(compared[0].events, max(each.difference for each in compared))
 
 

@@ -1,0 +1,191 @@
+"""The forms of the hand-over, each written only if it gives the scores of the classifier."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.classifier import Classifier
+from tamis.classifier.manifest import MANIFEST, intact_files, write_manifest
+from tamis.classifier.missing import apply_rules
+from tamis.deploy.cpp import cpp_header, namespace_of
+from tamis.deploy.cpp_check import Program, has_compiler
+from tamis.deploy.lwtnn import lwtnn_document, lwtnn_scores
+from tamis.deploy.onnx_check import Comparison, Sample, choose_events, compare, reference_events
+from tamis.deploy.onnx_file import DERIVED, FILES, HEADER, LWTNN, PLAIN, export_onnx
+from tamis.deploy.plain import plain_document
+from tamis.deploy.plain_scores import plain_scores
+from tamis.errors import UntranslatableError
+from tamis.files import complete_file, write_json, write_text
+
+Form = Literal["onnx", "json", "lwtnn", "cpp"]
+FORMS: tuple[Form, ...] = ("onnx", "json", "lwtnn", "cpp")
+Score = Callable[[NDArray[np.float32], NDArray[np.int32]], NDArray[np.float32]]
+
+NAMES: Mapping[Form, tuple[str, ...]] = {
+    "onnx": FILES,
+    "json": (PLAIN,),
+    "lwtnn": (LWTNN,),
+    "cpp": (HEADER,),
+}
+"""What files each form has."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        files: of all forms.
+        comparisons: how well each form agrees with the classifier.
+        notes: what was not written or not checked, and why.
+    """
+
+    files: tuple[Path, ...] = ()
+    comparisons: Mapping[Form, Comparison] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def export_classifier(
+    folder: Path | str,
+    forms: Sequence[Form] = ("onnx",),
+    output: Path | None = None,
+    *,
+    skip_untranslatable: bool = False,
+    features: NDArray[np.float32] | None = None,
+    fold: NDArray[np.int32] | None = None,
+) -> Exported:
+    """Write a saved classifier in other forms, and compare the scores of each with the classifier's.
+
+    Args:
+        folder: the folder `model` of a run, as `Classifier.save` writes it.
+        forms: which.
+        output: where the files go; into the folder itself by default, whose manifest then lists them.
+        skip_untranslatable: whether a form that has no words for this classifier is passed over with a note.
+        features: events to compare, NaN where missing, [n, n_features]; by default the reference events, and mixtures
+            of them.
+        fold: their folds, [n].
+
+    Raises:
+        InputError: there is no classifier in the folder, or it is damaged.
+        ExportError: a score differs by more than 1e-6, or a form has no words for the classifier.
+    """
+    folder = Path(folder)
+    target = folder if output is None else Path(output)
+    exported = Exported()
+    for form in forms:
+        try:
+            exported = _with_form(exported, form, folder, target, features, fold)
+        except UntranslatableError as error:
+            if not skip_untranslatable:
+                raise
+            exported = Exported(
+                exported.files, exported.comparisons, (*exported.notes, f"no {form}: {error}")
+            )
+    return exported
+
+
+def _with_form(
+    exported: Exported,
+    form: Form,
+    folder: Path,
+    target: Path,
+    features: NDArray[np.float32] | None,
+    fold: NDArray[np.int32] | None,
+) -> Exported:
+    """Write one more form."""
+    target.mkdir(parents=True, exist_ok=True)
+    notes: tuple[str, ...] = ()
+    comparison: Comparison | None
+    if form == "onnx":
+        comparison = export_onnx(folder, features, fold, output=target)
+    else:
+        classifier = Classifier.load(folder, ignoring=DERIVED)
+        sample = reference_events(classifier) if features is None else choose_events(features, fold)
+        listed = target.resolve() == folder.resolve()
+        comparison = _write(classifier, form, target, sample, listed=listed)
+    if comparison is None:
+        notes = (f"{form} was not checked: there is no compiler g++ on this machine",)
+    files = tuple(target / name for name in NAMES[form])
+    compared = exported.comparisons if comparison is None else {**exported.comparisons, form: comparison}
+    return Exported((*exported.files, *files), compared, (*exported.notes, *notes))
+
+
+def _write(
+    classifier: Classifier, form: Literal["json", "lwtnn", "cpp"], target: Path, sample: Sample, *, listed: bool
+) -> Comparison | None:
+    """Write one form, and list it where that is asked for; None where it cannot be checked here."""
+    document = plain_document(classifier)
+    with ExitStack() as stack:
+        path = stack.enter_context(complete_file(target / NAMES[form][0]))
+        score = _written(document, form, path, classifier, stack)
+        comparison = None if score is None else compare(classifier, score, sample, _PROGRAMS[form])
+        if listed:
+            manifest = stack.enter_context(complete_file(target / MANIFEST))
+            write_manifest(manifest, intact_files(target) | {NAMES[form][0]: path})
+    return comparison
+
+
+_PROGRAMS: Mapping[Form, str] = {"json": "the plain JSON", "lwtnn": "lwtnn", "cpp": "the C++ header"}
+
+
+def _written(
+    document: Mapping[str, Any],
+    form: Literal["json", "lwtnn", "cpp"],
+    path: Path,
+    classifier: Classifier,
+    stack: ExitStack,
+) -> Score | None:
+    """Write a file, and give the scores that follow from what stands in it."""
+    match form:
+        case "json":
+            write_json(path, document)
+            said = json.loads(path.read_text(encoding="utf-8"))
+            return lambda given, fold: plain_scores(said, given, fold)
+        case "lwtnn":
+            write_json(path, lwtnn_document(document))
+            return _lwtnn(json.loads(path.read_text(encoding="utf-8")), classifier)
+        case "cpp":
+            write_text(path, cpp_header(document))
+            if not has_compiler():
+                return None
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            program = Program([path], [namespace_of(document)], folder)
+            classes = len(classifier.classes)
+            return lambda given, fold: program.scores(given, classes, fold)
+        case _:
+            assert_never(form)
+
+
+def _lwtnn(document: Mapping[str, Any], classifier: Classifier) -> Score:
+    """Prepare events as the user of lwtnn has to: NaN where missing, and indicators."""
+
+    def score(given: NDArray[np.float32], fold: NDArray[np.int32]) -> NDArray[np.float32]:
+        del fold
+        return lwtnn_scores(document, lwtnn_inputs(classifier, given))
+
+    return score
+
+
+def lwtnn_inputs(classifier: Classifier, given: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Give the inputs of lwtnn by name: NaN where missing, and the indicators.
+
+    Args:
+        classifier: that was exported.
+        given: features as a user passes them, [n, n_features].
+    """
+    features = apply_rules(given, classifier.features)
+    names = classifier.feature_names
+    columns = {name: features[:, index] for index, name in enumerate(names)}
+    return columns | {
+        f"{names[index]}_is_missing": np.isnan(features[:, index]).astype(np.float32)
+        for index in classifier.preprocessing.indicators
+    }
