@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,17 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
+
+
+class ExportFormat(StrEnum):
+    """The forms of the hand-over."""
+
+    ONNX = "onnx"
+    JSON = "json"
+    LWTNN = "lwtnn"
+    CPP = "cpp"
+    ALL = "all"
+
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.")]
 DataFolder = Annotated[
@@ -162,15 +174,27 @@ def demo(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="Which form; all writes those that can express it.")
+    ] = ExportFormat.ONNX,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Where the files go; else beside the classifier."),
+    ] = None,
 ) -> None:
-    """Write the classifier of a run as ONNX, and check it against the classifier."""
-    from tamis.deploy import FILES, export_onnx
+    """Write the classifier of a run as ONNX or in other forms, and check each against the classifier."""
+    from tamis.deploy import FORMS, export_classifier
 
     folder = run / "model" if (run / "model").is_dir() else run
-    found = export_onnx(folder)
-    for name in FILES:
-        typer.echo(f"wrote {folder / name}")
-    typer.echo(f"On {found.events:,} events no score differs by more than {found.difference:.1g}.")
+    everything = form is ExportFormat.ALL
+    forms = [each for each in FORMS if everything or each == form.value]
+    found = export_classifier(folder, forms, output, skip_untranslatable=everything)
+    for path in found.files:
+        typer.echo(f"wrote {path}")
+    for name, each in found.comparisons.items():
+        typer.echo(f"{name}: on {each.events:,} events no score differs by more than {each.difference:.1g}.")
+    for note in found.notes:
+        typer.echo(f"note: {note}")
 
 
 @app.command()

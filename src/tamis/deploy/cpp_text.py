@@ -34,7 +34,7 @@ def identifiers(names: Sequence[str]) -> list[str]:
         word = f"{word}_" if word in _KEYWORDS else word
         number, unique = 2, word
         while unique in found:
-            unique, number = f"{word}_{number}", number + 1
+            unique, number = f"{word.rstrip('_')}_{number}", number + 1
         found.append(unique)
     return found
 

@@ -120,7 +120,12 @@ def _with_form(
 
 
 def _write(
-    classifier: Classifier, form: Literal["json", "lwtnn", "cpp"], target: Path, sample: Sample, *, listed: bool
+    classifier: Classifier,
+    form: Literal["json", "lwtnn", "cpp"],
+    target: Path,
+    sample: Sample,
+    *,
+    listed: bool,
 ) -> Comparison | None:
     """Write one form, and list it where that is asked for; None where it cannot be checked here."""
     document = plain_document(classifier)
