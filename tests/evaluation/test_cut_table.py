@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamis.evaluation.asimov import Requirements
+from tamis.evaluation.counts import count_above
 from tamis.evaluation.cut_table import follow_cuts
 from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.significance import Requirements, count_above
 
 
 def scored(seed: int, n: int = 300, classes: int = 3) -> ScoredEvents:

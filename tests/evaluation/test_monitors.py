@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamis.evaluation.asimov import LEAST_EFFECTIVE
 from tamis.evaluation.metrics import measure
 from tamis.evaluation.monitors import best_significance, mean_auc
-from tamis.evaluation.significance import LEAST_EFFECTIVE
 
 
 def scored(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,20 +9,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tamis.errors import TamisError
+from tamis.evaluation.asimov import Requirements, asimov_significance
+from tamis.evaluation.bins import choose_bins, fill_bins, significance_interval, together
+from tamis.evaluation.counts import Counts, count_above, fill_categories
+from tamis.evaluation.cuts import scan_cuts
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import judge_search
-from tamis.evaluation.significance import (
-    Counts,
-    Requirements,
-    asimov_significance,
-    choose_bins,
-    count_above,
-    fill_bins,
-    fill_categories,
-    scan_cuts,
-    significance_interval,
-    together,
-)
 
 
 def test_it_is_s_over_the_root_of_b_for_small_signals() -> None:
@@ -183,14 +175,28 @@ def test_a_score_that_tells_nothing_gains_nothing_from_bins() -> None:
     whole = Counts(100.0, 10_000.0, 0.0, 0.0, 1e6, None)
     tenth = Counts(10.0, 1000.0, 0.0, 0.0, 1e5, None)
     one, ten = together([whole], 0.1), together([tenth] * 10, 0.1)
-    assert ten == pytest.approx(one, rel=0.02)
-    assert one == pytest.approx(float(asimov_significance(100.0, 10_000.0, 1000.0)), rel=0.02)
+    assert ten == pytest.approx(one)
+    assert one == pytest.approx(float(asimov_significance(100.0, 10_000.0, 1000.0)))
     rng, ones = np.random.default_rng(1), np.ones(20_000)
     found = judge_search(*[
         ScoredEvents(np.stack([1 - score, score], axis=1), np.arange(20_000) % 2, np.tile([1.0, 0.01], 10_000), ones)
         for score in rng.random((2, 20_000))
     ], [1], Requirements(relative=0.1))  # fmt: skip
     assert found.binning.significance < 0.2
+
+
+@given(
+    s=st.floats(0.1, 100), b=st.floats(1, 1e4), error=st.floats(0, 0.5), relative=st.floats(1e-3, 1),
+    parts=st.integers(1, 5),
+)  # fmt: skip
+def test_one_bin_is_the_cut_that_keeps_the_same_events(
+    s: float, b: float, error: float, relative: float, parts: int
+) -> None:
+    bins = [Counts(s / parts, b / parts, error * b / np.sqrt(parts), 0.0, 1e6, None)] * parts
+    exact = float(asimov_significance(s, b, np.hypot(error * b, relative * b)))
+    assert together(bins, relative) == pytest.approx(exact, rel=1e-5)
+    different = [*bins, Counts(2 * s, b, error * b, 0.0, 1e6, None)]
+    assert together(bins, relative) <= together(different, relative) <= together(different)
 
 
 def test_ten_events_of_a_tenth_are_one_expected_event() -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from tamis.errors import RequestError
-from tamis.evaluation.significance import Counts, Yields, asimov_significance, bin_yields, together
+from tamis.evaluation.asimov import asimov_significance
+from tamis.evaluation.bins import Yields, bin_yields, together
+from tamis.evaluation.counts import Counts
 from tamis.evaluation.workspace import obstacle, pyhf_workspace
 
 with warnings.catch_warnings():
@@ -92,10 +94,10 @@ def test_pyhf_finds_nearly_the_same_with_a_systematic_uncertainty(relative: floa
     assert max(found, ours) < float(asimov_significance(30.0, 100.0)) * (1 - difference)
 
 
-@pytest.mark.parametrize(("relative", "difference"), [(0.05, 0.015), (0.2, 0.04)])
+@pytest.mark.parametrize(("relative", "difference"), [(0.05, 0.01), (0.2, 0.035)])
 def test_pyhf_finds_nearly_the_same_for_bins_with_one_systematic(relative: float, difference: float) -> None:
     found = expected_significance(pyhf_workspace(WELL_KNOWN, NAMES, [2], relative=relative))
-    # tamis takes the Gaussian limit for what the bins have in common: 1.1% apart for 5%, 3.5% for 20%
+    # a formula for what the bins have in common against a fit: 0.9% apart for 5%, 3.2% for 20%
     assert together(counts_of(WELL_KNOWN), relative) == pytest.approx(found, rel=difference)
     assert found < together(counts_of(WELL_KNOWN)) * (1 - difference)
 

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
+from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.calibration import Calibration, judge_calibration
 from tamis.evaluation.importance import Importance, permutation_importance
 from tamis.evaluation.pairs import Pairs, measure_pairs
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
-from tamis.evaluation.significance import Requirements
 from tamis.evaluation.verdict import Verdict, judge_overtraining
 from tamis.plots.labels import ClassStyle, class_styles
 

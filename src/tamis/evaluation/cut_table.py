@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import none_where_undefined, positive_sum, probabilities_of, signal_score
+from tamis.evaluation.asimov import Requirements, significance_behind_cuts
+from tamis.evaluation.cuts import sums_above
 from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.significance import Requirements, significance_behind_cuts, sums_above
 
 Float64 = NDArray[np.float64]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import positive_sum, signal_score
+from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.calibration import Calibration, judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
 from tamis.evaluation.importance import Change, Importance
@@ -30,7 +31,6 @@ from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, r
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
-from tamis.evaluation.significance import Requirements
 from tamis.evaluation.stability import Stability, Unseen, judge_stability
 from tamis.evaluation.verdict import BOOTSTRAPS, Verdict, judge_overtraining
 

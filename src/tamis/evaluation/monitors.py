@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tamis.evaluation.arrays import classes_of, probabilities_of, signal_score, weights_of
+from tamis.evaluation.asimov import LEAST_EFFECTIVE, asimov_significance
 from tamis.evaluation.roc import roc_curves
-from tamis.evaluation.significance import LEAST_EFFECTIVE, asimov_significance
 
 
 def mean_auc(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> float:

@@ -11,25 +11,19 @@ from numpy.typing import NDArray
 
 from tamis.errors import RequestError
 from tamis.evaluation.arrays import probabilities_of, signal_score
-from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.significance import (
-    USUAL,
+from tamis.evaluation.asimov import USUAL, Requirements, is_enough
+from tamis.evaluation.bins import (
     Binning,
-    Category,
-    Counts,
-    Requirements,
-    Scan,
     Yields,
     bin_yields,
     choose_bins,
-    count_above,
     fill_bins,
-    fill_categories,
-    is_enough,
-    scan_cuts,
     significance_interval,
     together,
 )
+from tamis.evaluation.counts import Category, Counts, count_above, fill_categories
+from tamis.evaluation.cuts import Scan, scan_cuts
+from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.workspace import obstacle, pyhf_workspace
 
 Float64 = NDArray[np.float64]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tamis.errors import RequestError
-from tamis.evaluation.significance import Yields
+from tamis.evaluation.bins import Yields
 
 CHANNEL = "score"
 """The name of the only channel."""

@@ -13,8 +13,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from tamis.errors import TamisError
+from tamis.evaluation.cuts import Scan
 from tamis.evaluation.search import Search
-from tamis.evaluation.significance import Scan
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, columns_that_fit, top_with_room
 from tamis.plots.style import MUTED_COLOUR, SIX_COLOURS, TEXT_COLOUR, figure_style
