@@ -163,7 +163,8 @@ def _stability(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
     evaluation = run.evaluation
     if evaluation.stability is None:
         return {}
-    together, intervals = evaluation.parts[PARTS[TEST]].physics, evaluation.intervals["physics"]
+    test = PARTS[TEST]
+    together, intervals = evaluation.parts[test].physics, evaluation.intervals[test]["physics"]
     return {"stability": plot_stability(evaluation.stability, together, intervals, classes=styles)}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tamis.errors import RequestError, TamisError
-from tamis.evaluation.roc import background_rejection, roc_curve, roc_curves
+from tamis.evaluation.roc import background_rejection, limit_of_none, roc_curve, roc_curves
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]
 
@@ -192,6 +192,35 @@ def test_rejection_is_one_over_the_efficiency_or_none() -> None:
     assert loose.background_rejection is None
     overlapping = roc_curve([0.9, 0.8, 0.5, 0.4], [1, 0, 1, 0], [1.0] * 4)
     assert background_rejection(overlapping, [1.0])[0].background_rejection == 2.0
+
+
+@given(
+    events=st.lists(st.integers(20, 500), min_size=1, max_size=3),
+    weight=st.lists(st.floats(0.01, 100), min_size=3, max_size=3),
+    chosen=st.integers(0, 2),
+)
+def test_a_cut_that_nothing_passes_keeps_less_than_its_limit(
+    events: list[int], weight: list[float], chosen: int
+) -> None:
+    """A larger efficiency, all of it in one class, lets no event pass in 5% of all cases at most."""
+    sizes = np.array(events)
+    classes = np.repeat(np.arange(len(sizes)), sizes)
+    weights = np.array(weight)[classes]
+    limit = limit_of_none(classes, weights)
+    of_class = np.bincount(classes, weights)[chosen % len(sizes)] / weights.sum()
+    passing = 1.0 if limit is None else limit / of_class
+    assert passing >= 1 or (1 - passing) ** sizes[chosen % len(sizes)] <= 0.05
+    if len(sizes) == 1 and sizes[0] >= 100:
+        assert (1 - limit) ** sizes[0] == pytest.approx(0.05, abs=0.005)
+
+
+def test_negative_weights_widen_the_limit_and_no_sum_has_none() -> None:
+    weights = np.array([1.0] * 100 + [-1.0] * 20)
+    classes = np.zeros(120, int)
+    # 120 events of an effective weight of 120 / 80 among a sum of 80
+    assert limit_of_none(classes, weights) == pytest.approx(-np.log(0.05) * 120 / 80**2)
+    assert limit_of_none(classes, -weights) is None
+    assert limit_of_none(classes[:2], weights[:2]) is None
 
 
 @pytest.mark.parametrize("wrong", [0.0, -0.1, 1.1, float("nan")])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tamis.evaluation.evaluation import Intervals, bootstrap_intervals
 from tamis.evaluation.metrics import Metrics, measure
+from tamis.evaluation.parts import Intervals, bootstrap_intervals
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.stability import Stability, Unseen, judge_stability
 from tamis.plots.labels import class_styles

@@ -13,7 +13,7 @@ from tamis.check import CheckResult
 from tamis.data.ledger import Ledger
 from tamis.data.split import PARTS
 from tamis.evaluation.baselines import BaselineResult
-from tamis.evaluation.evaluation import Evaluation
+from tamis.evaluation.results import Evaluation
 from tamis.pipeline import Run
 
 

@@ -1,19 +1,18 @@
-"""All results of one classifier on one set of events."""
+"""One classifier on one set of events: all results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import positive_sum, signal_score
 from tamis.evaluation.asimov import Requirements
-from tamis.evaluation.calibration import Calibration, judge_calibration
+from tamis.evaluation.calibration import judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
-from tamis.evaluation.importance import Change, Importance
+from tamis.evaluation.importance import Importance
 from tamis.evaluation.inputs import Inputs
 from tamis.evaluation.limit import (
     DistanceToLimit,
@@ -22,17 +21,24 @@ from tamis.evaluation.limit import (
     distance_to_reference,
     posterior,
 )
-from tamis.evaluation.metrics import Metrics, measure
-from tamis.evaluation.negative_weights import NegativeWeights, judge_negative_weights, without_negative
-from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
-from tamis.evaluation.pairs import PairCurve, Pairs, measure_pairs, pair_curves
-from tamis.evaluation.resampling import Resampler, bootstrap, interval
-from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve, roc_curves
+from tamis.evaluation.negative_weights import judge_negative_weights, without_negative
+from tamis.evaluation.overtraining import overtraining_tests
+from tamis.evaluation.pairs import measure_pairs, pair_curves
+from tamis.evaluation.parts import Intervals, bootstrap_intervals, first_order_intervals, measure_part
+from tamis.evaluation.results import Evaluation
+from tamis.evaluation.roc import (
+    RocCurve,
+    WorkingPoint,
+    background_rejection,
+    limit_of_none,
+    roc_curve,
+    roc_curves,
+)
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
-from tamis.evaluation.stability import Stability, Unseen, judge_stability
-from tamis.evaluation.verdict import BOOTSTRAPS, Verdict, judge_overtraining
+from tamis.evaluation.stability import Unseen, judge_stability
+from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
 
 Float64 = NDArray[np.float64]
 
@@ -50,178 +56,6 @@ class SearchPlan:
     signal: tuple[int, ...] = ()
     events_per_weight: float = 1.0
     background_uncertainty: float = 0.0
-
-
-@dataclass(frozen=True)
-class PartMetrics:
-    """The numbers of one part, in three mixtures of the classes.
-
-    Args:
-        physics: with the signed physics weights.
-        balanced: with the physics weights times the training factors: the mixture that the network learned.
-        unweighted: every event counts one.
-    """
-
-    physics: Metrics
-    balanced: Metrics
-    unweighted: Metrics
-
-    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Give the physics numbers, with the others beside them."""
-        return {
-            **self.physics.to_dict(class_names),
-            "balanced": self.balanced.to_dict(class_names),
-            "unweighted": self.unweighted.to_dict(class_names),
-        }
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """68.3% bootstrap intervals of one part in one mixture; None where a number is not defined in every replica.
-
-    Args:
-        loss: of the loss.
-        accuracy: of the accuracy.
-        auc: of the area under the curve, for each class.
-        kept: of what is kept of the other classes at each working point, for each class.
-    """
-
-    loss: tuple[float, float] | None
-    accuracy: tuple[float, float] | None
-    auc: tuple[tuple[float, float] | None, ...]
-    kept: tuple[tuple[tuple[float, float] | None, ...], ...] = ()
-
-    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Give the intervals as `metrics.json` holds them."""
-        auc = dict(zip(class_names, self.auc, strict=True))
-        return {"loss": self.loss, "accuracy": self.accuracy, "auc": auc}
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All results of a run.
-
-    Args:
-        class_names: in the order of the scores.
-        parts: numbers of training, validation and test.
-        curves: ROC curve of each class against the others on the test events; None where undefined.
-        working_points: what each class's score keeps at the configured signal efficiencies.
-        pairs: how well each class of the test events is told from each other one.
-        pair_curves: ROC curve of each signal class against each background class, on the test events.
-        overtraining: for each true class and each score, training against test.
-        limit: the test events' distance to the known limit, in the balanced mixture.
-        limit_curves: ROC curves of the limit or of the reference discriminants, with the physics weights.
-        references: distance to a reference discriminant, by class.
-        verdict: whether the classifier is overtrained; None where a class has no positive sum of weights, or where
-            training and test events are not of one kind.
-        intervals: of the numbers of the test events, `physics` and `balanced`.
-        calibration: whether the scores are probabilities; None where the weights have no positive sum.
-        search: what the signal score is worth in a search; None without a signal class or without a background.
-        importance: what each feature is worth.
-        sculpting: what the signal score does to each spectator in each class; nothing without a signal class.
-        sculpting_cuts: thresholds of the signal score behind which shapes are compared.
-        cut_tables: what passes each cut on the signal score and on the score of each class; nothing where a class has
-            no positive sum of weights.
-        inputs: what the features look like; None where nobody looked.
-        negative_weights: what they do to the numbers of the test events; None where there are none.
-        retrained: what is lost by training again with all features, from other random numbers: the measure of what is
-            lost without some of them; None where that was not asked for.
-        stability: how much depends on the seed and on the fold; None where there is one network.
-    """
-
-    class_names: tuple[str, ...]
-    parts: Mapping[str, PartMetrics]
-    curves: tuple[RocCurve | None, ...]
-    working_points: tuple[tuple[WorkingPoint, ...] | None, ...]
-    pairs: Pairs
-    pair_curves: tuple[PairCurve, ...]
-    overtraining: tuple[tuple[KolmogorovSmirnov | None, ...], ...]
-    limit: DistanceToLimit | None
-    limit_curves: Mapping[int, RocCurve]
-    references: Mapping[str, DistanceToReference]
-    verdict: Verdict | None
-    intervals: Mapping[str, Intervals]
-    calibration: Calibration | None
-    search: Search | None
-    importance: tuple[Importance, ...]
-    sculpting: tuple[Sculpting, ...]
-    sculpting_cuts: tuple[float, ...]
-    cut_tables: tuple[CutTable, ...]
-    inputs: Inputs | None = None
-    negative_weights: NegativeWeights | None = None
-    retrained: Change | None = None
-    stability: Stability | None = None
-
-    @property
-    def smallest_p_value(self) -> tuple[float, int] | None:
-        """The smallest p-value of all overtraining tests, and how many tests there were."""
-        values = [test.p_value for row in self.overtraining for test in row if test is not None]
-        return (min(values), len(values)) if values else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give all numbers as `metrics.json` holds them."""
-        names = self.class_names
-        numbers: dict[str, Any] = {"classes": list(names)}
-        numbers.update({part: metrics.to_dict(names) for part, metrics in self.parts.items()})
-        numbers["test"]["intervals"] = self.intervals["physics"].to_dict(names)
-        numbers["test"]["balanced"]["intervals"] = self.intervals["balanced"].to_dict(names)
-        numbers["test"]["one_versus_one"] = self.pairs.to_dict(names)
-        numbers["overtraining"] = self._overtraining()
-        numbers["working_points"] = {
-            name: None if points is None else [_written(point) for point in points]
-            for name, points in zip(names, self.working_points, strict=True)
-        }
-        numbers["calibration"] = None if self.calibration is None else self.calibration.to_dict(names)
-        numbers["importance"] = [each.to_dict(names) for each in self.importance]
-        numbers["retrained"] = None if self.retrained is None else self.retrained.to_dict(names)
-        numbers["sculpting"] = self._sculpting()
-        numbers["inputs"] = None if self.inputs is None else self.inputs.to_dict()
-        negative = self.negative_weights
-        numbers["negative_weights"] = None if negative is None else negative.to_dict()
-        numbers["stability"] = None if self.stability is None else self.stability.to_dict(names)
-        numbers["search"] = None if self.search is None else self.search.to_dict(names)
-        numbers["cuts"] = [each.to_dict(names) for each in self.cut_tables]
-        if self.limit is not None:
-            numbers["limit"] = {
-                "loss": self.limit.limit.loss,
-                "accuracy": self.limit.limit.accuracy,
-                "auc": dict(zip(names, self.limit.limit.auc, strict=True)),
-                "distance_in_loss": self.limit.loss,
-                "distance_in_auc": dict(zip(names, self.limit.auc, strict=True)),
-            }
-        if self.references:
-            numbers["reference"] = {
-                name: {"auc": found.reference.auc, "distance_in_auc": found.auc}
-                for name, found in self.references.items()
-            }
-        return numbers
-
-    def _sculpting(self) -> dict[str, Any]:
-        spectators: dict[str, dict[str, Any]] = {}
-        for each in self.sculpting:
-            spectators.setdefault(each.spectator, {})[each.class_name] = each.to_dict()
-        return {"cuts": list(self.sculpting_cuts), "spectators": spectators}
-
-    def _overtraining(self) -> dict[str, Any]:
-        smallest = self.smallest_p_value
-        return {
-            "verdict": None if self.verdict is None else self.verdict.to_dict(),
-            "test": "two-sample Kolmogorov-Smirnov, training against test, weighted, unbinned",
-            "smallest_p_value": None if smallest is None else smallest[0],
-            "tests": 0 if smallest is None else smallest[1],
-            "by_class_and_score": {
-                true: {
-                    f"score_{score}": None if test is None else vars(test)
-                    for score, test in zip(self.class_names, row, strict=True)
-                }
-                for true, row in zip(self.class_names, self.overtraining, strict=True)
-            },
-        }
-
-
-def _written(point: WorkingPoint) -> dict[str, Any]:
-    """Write the threshold that nothing passes as null: JSON has no infinity."""
-    return {**vars(point), "threshold": point.threshold if np.isfinite(point.threshold) else None}
 
 
 def evaluate_classifier(
@@ -260,7 +94,7 @@ def evaluate_classifier(
     cuts, sculpting = _sculpting(test, plan, class_names, working_points, generator)
     references = {} if densities else _references(test, class_names)
     physics = bootstrap_intervals(test, test.weight, generator, working_points)
-    points = _working_points(curves, working_points, physics)
+    points = _working_points(test, curves, working_points, physics)
     nothing = np.zeros(len(class_names))
     expected = {
         name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
@@ -291,8 +125,11 @@ def evaluate_classifier(
         if left_out is not None
         else judge_overtraining(learned, unseen, class_names, generator=generator),
         intervals={
-            "physics": physics,
-            "balanced": bootstrap_intervals(test, test.learned_weight, generator),
+            **{name: first_order_intervals(parts[name]) for name in parts if name != "test"},
+            "test": {
+                "physics": physics,
+                "balanced": bootstrap_intervals(test, test.learned_weight, generator),
+            },
         },
         calibration=judge_calibration(parts["validation"], test),
         search=search,
@@ -391,49 +228,32 @@ def _expected(
     return replace(events, weight=events.weight * scale[events.class_index])
 
 
-def bootstrap_intervals(
-    events: ScoredEvents,
-    weight: Float64,
-    generator: np.random.Generator,
-    working_points: Sequence[float] = (),
-) -> Intervals:
-    """Give the bootstrap intervals of what is quoted of some events.
-
-    Args:
-        events: with their scores.
-        weight: of each event, [n].
-        generator: where the random numbers come from.
-        working_points: signal efficiencies at which is measured what is kept of the other classes.
-    """
-    resampler = Resampler(events.scores, events.class_index, weight, working_points)
-    found = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
-    return Intervals(
-        interval(found.loss),
-        interval(found.accuracy),
-        tuple(interval(area) for area in found.auc.T),
-        tuple(tuple(interval(point) for point in of_class.T) for of_class in found.kept.swapaxes(0, 1)),
-    )
-
-
 def _working_points(
-    curves: Sequence[RocCurve | None], working_points: Sequence[float], intervals: Intervals
+    test: ScoredEvents,
+    curves: Sequence[RocCurve | None],
+    working_points: Sequence[float],
+    intervals: Intervals,
 ) -> tuple[tuple[WorkingPoint, ...] | None, ...]:
-    """Find the cuts of each class's score, with the intervals of what they keep."""
+    """Find the cuts of each class's score, with the intervals of what they keep, or its limit where that is nothing."""
     return tuple(
         None
         if curve is None
         else tuple(
-            point if between is None or between[1] <= 0 else point.between(*between)
+            _with_interval(test, index, point, between)
             for point, between in zip(background_rejection(curve, working_points), kept, strict=True)
         )
-        for curve, kept in zip(curves, intervals.kept, strict=True)
+        for index, (curve, kept) in enumerate(zip(curves, intervals.kept, strict=True))
     )
 
 
-def measure_part(events: ScoredEvents) -> PartMetrics:
-    """Measure one part in the three mixtures of the classes."""
-    weights = (events.weight, events.learned_weight, np.ones(len(events)))
-    return PartMetrics(*(measure(events.scores, events.class_index, weight) for weight in weights))
+def _with_interval(
+    test: ScoredEvents, index: int, point: WorkingPoint, between: tuple[float, float] | None
+) -> WorkingPoint:
+    background = test.class_index != index
+    if not (test.scores[background, index] >= point.threshold).any():
+        limit = limit_of_none(test.class_index[background], test.weight[background])
+        return point if limit is None else point.below(limit)
+    return point if between is None or between[1] <= 0 else point.between(*between)
 
 
 def _log_density(test: ScoredEvents, class_names: Sequence[str]) -> Float64:

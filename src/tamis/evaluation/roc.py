@@ -58,7 +58,9 @@ class WorkingPoint:
             signed weights sum to less than nothing.
         background_efficiency_interval: 68.3% bootstrap interval, with a new cut in each sample; None where it is not
             measured.
-        background_rejection_interval: the same for the rejection; None where no background may be left.
+        background_rejection_interval: the same for the rejection; without an upper end where no background may be left.
+        background_efficiency_limit: upper limit with 95% confidence where no background event passes, else None.
+        background_rejection_limit: the lower limit of the rejection that follows.
     """
 
     target: float
@@ -67,7 +69,9 @@ class WorkingPoint:
     background_efficiency: float
     background_rejection: float | None
     background_efficiency_interval: tuple[float, float] | None = None
-    background_rejection_interval: tuple[float, float] | None = None
+    background_rejection_interval: tuple[float, float | None] | None = None
+    background_efficiency_limit: float | None = None
+    background_rejection_limit: float | None = None
 
     def between(self, low: float, high: float) -> WorkingPoint:
         """Add the interval of the background efficiency.
@@ -75,10 +79,18 @@ class WorkingPoint:
         >>> WorkingPoint(0.5, 0.9, 0.5, 0.02, 50.0).between(0.01, 0.04).background_rejection_interval
         (25.0, 100.0)
         """
-        rejection = (1 / high, 1 / low) if low > 0 else None
+        rejection = (1 / high, 1 / low if low > 0 else None)
         return replace(
             self, background_efficiency_interval=(low, high), background_rejection_interval=rejection
         )
+
+    def below(self, limit: float) -> WorkingPoint:
+        """Add the upper limit of the background efficiency.
+
+        >>> WorkingPoint(0.5, 0.9, 0.5, 0.0, None).below(0.01).background_rejection_limit
+        100.0
+        """
+        return replace(self, background_efficiency_limit=limit, background_rejection_limit=1 / limit)
 
 
 def roc_curve(
@@ -184,6 +196,33 @@ def _working_point(curve: RocCurve, target: float) -> WorkingPoint:
         background_efficiency=background,
         background_rejection=1 / background if background > 0 else None,
     )
+
+
+def limit_of_none(class_index: ArrayLike, weight: ArrayLike) -> float | None:
+    """Give the upper limit, with 95% confidence, of the efficiency of a cut that none of these events passes.
+
+    None of n events passes with a probability of 5% where three are expected, -ln 0.05 = 3.00. A sample whose events
+    have the weights w has as much as events of one weight, the sum of w^2 over the sum of w. The classes may pass with
+    different probabilities, so the one counts whose events of this kind are the largest part of all.
+
+    Args:
+        class_index: of the events, [n_events].
+        weight: signed physics weight, [n_events].
+
+    Returns:
+        None where a class has no positive sum of weights, and where the limit is not below one.
+
+    >>> round(limit_of_none(np.zeros(1000, int), np.ones(1000)), 6)
+    0.002996
+    """
+    weights = weights_of(weight, np.size(weight))
+    classes = np.asarray(class_index)
+    sums = np.bincount(classes, weights)[np.unique(classes)]
+    if not len(sums) or (sums <= 0).any():
+        return None
+    squares = np.bincount(classes, weights**2)[np.unique(classes)]
+    limit = float(-np.log(0.05) * (squares / sums).max() / sums.sum())
+    return limit if limit < 1 else None
 
 
 def _signal_mask(is_signal: ArrayLike, events: int) -> NDArray[np.bool_]:

@@ -21,12 +21,13 @@ from tamis.data.split import (
     rows_of_part,
 )
 from tamis.evaluation.arrays import positive_sum
-from tamis.evaluation.evaluation import Evaluation, SearchPlan, evaluate_classifier
+from tamis.evaluation.evaluation import SearchPlan, evaluate_classifier
 from tamis.evaluation.importance import EVENTS as ENOUGH_EVENTS
 from tamis.evaluation.importance import Importance, permutation_importance
 from tamis.evaluation.inputs import Inputs, Samples, survey_inputs
 from tamis.evaluation.reaction import EVENTS as REACTION_EVENTS
 from tamis.evaluation.reaction import measure_reaction
+from tamis.evaluation.results import Evaluation
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.stability import Unseen
 from tamis.pipeline.preparation import Prepared, signal_indices

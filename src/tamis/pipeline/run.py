@@ -15,7 +15,7 @@ from tamis.data.split import (
     TRAINING,
 )
 from tamis.evaluation.baselines import BaselineResult
-from tamis.evaluation.evaluation import Evaluation
+from tamis.evaluation.results import Evaluation
 from tamis.notebook import run_summary
 from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
 from tamis.pipeline.fitting import fit

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from tamis.evaluation.evaluation import Intervals
 from tamis.evaluation.metrics import Metrics
+from tamis.evaluation.parts import Intervals
 from tamis.evaluation.stability import MemberNumbers, Stability
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_style

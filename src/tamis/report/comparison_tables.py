@@ -8,7 +8,8 @@ from typing import Any
 from tamis.config.difference import DifferentValue
 from tamis.evaluation.comparison import LEVEL, MIXTURES, Difference, RunComparison, RunNumbers
 from tamis.report.blocks import Cell, Light, Table
-from tamis.report.numbers import cell, count, p_value, short, significant
+from tamis.report.numbers import cell, count, p_value, short
+from tamis.report.tables import rejection_cell
 from tamis.run_reading import FinishedRun
 
 _NOTHING = "\N{EN DASH}"
@@ -122,12 +123,7 @@ def rejections_table(
 
 
 def _rejection(point: Mapping[str, Any] | None) -> Cell:
-    if point is None:
-        return Cell(_NOTHING)
-    between = point.get("background_rejection_interval")
-    note = "" if between is None else f"[{significant(between[0], 3)}, {significant(between[1], 3)}]"
-    value = point["background_rejection"]
-    return Cell(significant(value), value, note=note)
+    return Cell(_NOTHING) if point is None else rejection_cell(point)
 
 
 def training_table(runs: Sequence[FinishedRun], names: Sequence[str]) -> Table:

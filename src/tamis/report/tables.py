@@ -33,7 +33,8 @@ def parts_table(metrics: Numbers) -> Table:
             )
     caption = (
         "Physics: signed physics weights. Balanced: times the training factors, the mixture that the network learned. "
-        "Below the numbers of the test events stand their 68.3% bootstrap intervals."
+        "Below the numbers stand their 68.3% intervals: those of the test events from bootstrap samples, the others to "
+        "first order. They say how far the numbers would move with other events, not with another training."
     )
     columns = ("part", "mixture", "events", "loss", "accuracy", *(f"AUC {name}" for name in names))
     return Table(columns, tuple(rows), caption, numeric=2)
@@ -46,8 +47,8 @@ def working_points_table(metrics: Numbers) -> Table:
             Cell(name),
             percent(point["signal_efficiency"]),
             short(point["threshold"], 5),
-            percent(point["background_efficiency"], 3),
-            _rejection(point),
+            _kept(point),
+            rejection_cell(point),
         )
         for name, points in metrics["working_points"].items()
         for point in points or ()
@@ -55,14 +56,28 @@ def working_points_table(metrics: Numbers) -> Table:
     columns = ("class", "efficiency", "score at least", "of all other classes", "rejection")
     caption = (
         "Test events with their physics weights; rejection is one over the efficiency for all other classes, with its "
-        "68.3% bootstrap interval."
+        "68.3% bootstrap interval. Where no background event passes, its limit with 95% confidence is given."
     )
     return Table(columns, rows, caption)
 
 
-def _rejection(point: Numbers) -> Cell:
-    between = point["background_rejection_interval"]
-    note = "" if between is None else f"[{significant(between[0], 3)}, {significant(between[1], 3)}]"
+def _kept(point: Numbers) -> Cell:
+    limit = point.get("background_efficiency_limit")
+    if limit is not None:
+        return Cell(f"< {significant(100 * limit, 2)}%", limit)
+    return percent(point["background_efficiency"], 3)
+
+
+def rejection_cell(point: Numbers) -> Cell:
+    """Write the rejection of a working point with its interval, or its limit where no background event passes."""
+    limit, between = point.get("background_rejection_limit"), point.get("background_rejection_interval")
+    if limit is not None:
+        return Cell(f"> {significant(limit, 2)}", limit)
+    note = ""
+    if between is not None:
+        low, high = between
+        upper = "\N{INFINITY})" if high is None else f"{significant(high, 3)}]"
+        note = f"[{significant(low, 3)}, {upper}"
     return replace(short(point["background_rejection"]), note=note)
 
 
