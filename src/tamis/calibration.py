@@ -123,7 +123,12 @@ def _fit_vector(logits: Float64, class_index: NDArray[np.integer], weight: Float
 
 def mean_loss(logits: Float64, class_index: NDArray[np.integer], weight: Float64) -> float:
     """Give the weighted mean of -log(score of the true class), of logits, [n_events, n_classes]."""
+    return float(weight @ event_losses(logits, class_index)) / float(weight.sum())
+
+
+def event_losses(logits: Float64, class_index: NDArray[np.integer]) -> Float64:
+    """Give -log(score of the true class) of each event, of logits, [n_events, n_classes]."""
     from scipy import special
 
-    own = logits[np.arange(len(logits)), class_index]
-    return float(weight @ (special.logsumexp(logits, axis=1) - own)) / float(weight.sum())
+    found: Float64 = special.logsumexp(logits, axis=1) - logits[np.arange(len(logits)), class_index]
+    return found

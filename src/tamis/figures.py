@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tamis.data.split import PARTS, TEST, TRAINING
+from tamis.evaluation.overtraining import KolmogorovSmirnov
 from tamis.evaluation.roc import background_rejection
 from tamis.pipeline.judging import samples
 from tamis.plots.calibration import plot_calibration
@@ -118,8 +121,18 @@ def _scores(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Figure:
         events.weight[test.rows],
         classes=styles,
         column=column,
-        tests=[row[column] for row in run.evaluation.overtraining],
+        tests=_score_tests(run, run.config.class_names, column),
     )
+
+
+def _score_tests(run: Run, names: Sequence[str], column: int) -> list[KolmogorovSmirnov | None]:
+    """Give the tests of one score with the p-values of the permutations, where there are any."""
+    tests = [row[column] for row in run.evaluation.overtraining]
+    verdict = run.evaluation.verdict
+    if verdict is None:
+        return tests
+    p_values = {each.class_name: each.p_value for each in verdict.comparisons if each.score == names[column]}
+    return [test and replace(test, p_value=p_values[name]) for name, test in zip(names, tests, strict=True)]
 
 
 def _roc(run: Run, styles: tuple[ClassStyle, ...]) -> Figure:

@@ -14,9 +14,8 @@ from tamis.evaluation.calibration import (
     in_mixture,
     judge_calibration,
     reliability,
-    temperature_scaling,
-    vector_scaling,
 )
+from tamis.evaluation.scaling import temperature_error, temperature_scaling, vector_scaling
 from tamis.evaluation.scored import ScoredEvents
 
 MEANS = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])
@@ -107,6 +106,22 @@ def test_temperature_scaling_undoes_a_temperature() -> None:
     scaling = temperature_scaling(distorted, class_index, np.ones(50_000))
     assert scaling.scale[0] == pytest.approx(0.4, rel=0.02)
     np.testing.assert_allclose(scaling(distorted), exact, atol=0.01)
+
+
+@pytest.mark.parametrize("weights", ["unit", "signed"])
+def test_the_error_of_a_temperature_covers_it(weights: str) -> None:
+    """400 toys of 1000 events whose scores have a temperature of 1.5."""
+    covered, toys = 0, 400
+    for toy in range(toys):
+        class_index, log_density = gaussians(1000, (0.5, 0.3, 0.2), seed=toy)
+        log_posterior = log_density + np.log((0.5, 0.3, 0.2))
+        signs = np.random.default_rng((toy, 1)).random(1000) < 0.15
+        weight = np.where(signs, -1.0, 1.0) if weights == "signed" else np.ones(1000)
+        scores = special.softmax(1.5 * log_posterior, axis=1)
+        scaling = temperature_scaling(scores, class_index, weight)
+        error = temperature_error(scaling, scores, class_index, weight)
+        covered += abs(1 / scaling.scale[0] - 1.5) <= error
+    assert abs(covered / toys - 0.683) < 0.07, covered / toys
 
 
 def test_vector_scaling_undoes_scales_and_offsets() -> None:

@@ -214,6 +214,16 @@ def test_all_of_it_is_strict_json_and_an_empty_class_is_undefined() -> None:
     assert written["features"] == list(NAMES)
     assert written["correlations"]["bkg2"]["matrix"] == [[None] * 3] * 3
     assert written["by_feature"]["x"]["training_against_test"]["bkg2"] is None
+    tests = [
+        test["p_value"]
+        for feature in written["by_feature"].values()
+        for test in feature["training_against_test"].values()
+        if test is not None
+    ]
+    corrected = [
+        each["corrected_p_values"]["training_against_test"] for each in written["by_feature"].values()
+    ]
+    assert min(corrected) == pytest.approx(min(1.0, len(tests) * min(tests)))
     assert written["by_feature"]["z"]["outside"] is None
     assert written["by_feature"]["z"]["suspicions"] == ["has no finite value"]
     assert written["by_feature"]["z"]["missing"]["bkg2"] == {"events": 0, "fraction": None, "error": None}

@@ -86,7 +86,9 @@ def test_a_network_that_memorises_is_found() -> None:
     loss = next(each for each in verdict.comparisons if each.quantity == "loss")
     assert loss.interval is not None
     assert loss.difference < loss.interval[1] < 0
-    assert verdict.sentence.startswith("Overtrained (p <= 0.005, corrected for 8 comparisons): the loss is ")
+    assert verdict.sentence.startswith(
+        "Overtrained (p <= 0.005, corrected for 8 comparisons): in the balanced mixture the loss is "
+    )
     assert "; most differs the " in verdict.sentence
     assert f"{loss.training:.4f} in training and {loss.test:.4f} in test" in verdict.sentence
 

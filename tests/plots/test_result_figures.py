@@ -91,7 +91,7 @@ def test_the_reliability_is_drawn(results_of: Give) -> None:
     drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in pulls.lines[1:4]])
     assert sorted(drawn) == pytest.approx(sorted(np.clip(pull, -5, 5)))
     (text,) = [each.get_text() for each in curve.texts]
-    assert f"as it is: ECE {found.calibration.balanced[0].error:.4f}" in text
+    assert f"\N{BLACK CIRCLE} ECE {found.calibration.balanced[0].error:.4f}" in text
     with pytest.raises(TamisError, match="expected 2 reliabilities"):
         plot_calibration(found.calibration.balanced[:1], classes=found.styles)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from tamis.calibration import Scaling, fit_scaling, log_scores, mean_loss
+from tamis.calibration import Scaling, event_losses, log_scores
 from tamis.errors import RequestError
 from tamis.evaluation.arrays import (
     classes_of,
@@ -21,6 +21,8 @@ from tamis.evaluation.arrays import (
     probabilities_of,
     weights_of,
 )
+from tamis.evaluation.influence import standard_errors
+from tamis.evaluation.scaling import temperature_error, temperature_scaling, vector_scaling
 from tamis.evaluation.scored import ScoredEvents
 
 Float64 = NDArray[np.float64]
@@ -167,47 +169,6 @@ def _bin(
     )
 
 
-def temperature_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Scaling:
-    """Find the one factor of all logits with the smallest loss; the ranking of the scores stays.
-
-    Source: C. Guo et al., "On calibration of modern neural networks", arXiv:1706.04599. The temperature is one over
-    the scale.
-
-    Args:
-        scores: of validation events, [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: signed weight, [n_events].
-
-    Raises:
-        TamisError: the arrays do not fit together, or the weights have no positive sum.
-    """
-    return fit_scaling("temperature", *_checked(scores, class_index, weight))
-
-
-def vector_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Scaling:
-    """Find a factor and an offset for the logit of each class with the smallest loss (arXiv:1706.04599).
-
-    Args:
-        scores: of validation events, [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: signed weight, [n_events].
-
-    Raises:
-        TamisError: the arrays do not fit together, or the weights have no positive sum.
-    """
-    return fit_scaling("vector", *_checked(scores, class_index, weight))
-
-
-def _checked(
-    scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
-) -> tuple[Float64, NDArray[np.int64], Float64]:
-    probabilities = probabilities_of(scores)
-    weights = weights_of(weight, len(probabilities))
-    classes = classes_of(class_index, *probabilities.shape)
-    needed_sum(weights, "calibration: the weights")
-    return probabilities, classes, weights
-
-
 def in_mixture(scores: ArrayLike, learned: ArrayLike, wanted: ArrayLike) -> Float64:
     """Turn the scores of the mixture that was learned into those of another mixture of the classes.
 
@@ -248,20 +209,32 @@ class Calibration:
         physics: as `balanced`, after the scores were turned into those of the physical mixture; None where a class has
             no positive sum of weights.
         temperature: fitted on validation events.
+        temperature_error: its standard deviation from the finite number of validation events; NaN where they do not
+            determine it.
         vector: fitted on validation events.
         loss: of the test events, in the balanced mixture.
         loss_with_temperature: after temperature scaling.
         loss_with_vector: after vector scaling.
+        change_errors: standard deviations of the changes of the loss by the two, from the finite number of test events.
     """
 
     balanced: tuple[Reliability, ...]
     with_temperature: tuple[Reliability, ...]
     physics: tuple[Reliability, ...] | None
     temperature: Scaling
+    temperature_error: float
     vector: Scaling
     loss: float
     loss_with_temperature: float
     loss_with_vector: float
+    change_errors: tuple[float, float]
+
+    @property
+    def worst(self) -> tuple[int, float]:
+        """The class that deviates most in the balanced mixture, and its p-value, corrected for their number."""
+        values = [each.p_value for each in self.balanced]
+        found = int(np.argmin(values))
+        return found, min(1.0, len(values) * values[found])
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Give everything as `metrics.json` holds it."""
@@ -272,15 +245,22 @@ class Calibration:
                 for name, each in zip(class_names, found, strict=True)
             }
 
+        worst, p_value = self.worst
         return {
             "balanced": by_class(self.balanced),
             "with_temperature": by_class(self.with_temperature),
             "physics": None if self.physics is None else by_class(self.physics),
+            "most_deviating": {"class": class_names[worst], "corrected_p_value": p_value},
             "temperature": 1 / self.temperature.scale[0],
+            "temperature_error": error if np.isfinite(error := self.temperature_error) else None,
             "vector_scaling": vars(self.vector),
             "loss": self.loss,
             "loss_with_temperature": self.loss_with_temperature,
             "loss_with_vector_scaling": self.loss_with_vector,
+            "change_with_temperature": self.loss_with_temperature - self.loss,
+            "change_with_temperature_error": self.change_errors[0],
+            "change_with_vector_scaling": self.loss_with_vector - self.loss,
+            "change_with_vector_scaling_error": self.change_errors[1],
         }
 
 
@@ -307,8 +287,16 @@ def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibrati
         for fit in (temperature_scaling, vector_scaling)
     )
 
-    def loss(corrected: Float64) -> float:
-        return mean_loss(log_scores(corrected), classes, learned)
+    def losses(corrected: Float64) -> Float64:
+        return event_losses(log_scores(corrected), classes)
+
+    as_it_is, *with_scaling = (losses(each) for each in (scores, temperature(scores), vector(scores)))
+    total = float(learned.sum())
+
+    def error_of_change(changed: Float64) -> float:
+        change = changed - as_it_is
+        influence = learned * (change - float(learned @ change) / total) / total
+        return float(standard_errors(influence[:, None], test.units)[0])
 
     def of_classes(corrected: Float64, weight: Float64) -> tuple[Reliability, ...]:
         return tuple(
@@ -323,8 +311,12 @@ def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibrati
         with_temperature=of_classes(temperature(scores), learned),
         physics=of_classes(in_mixture(scores, before, after), test.weight) if defined else None,
         temperature=temperature,
+        temperature_error=temperature_error(
+            temperature, validation.scores, validation.class_index, fitted, validation.units
+        ),
         vector=vector,
-        loss=loss(scores),
-        loss_with_temperature=loss(temperature(scores)),
-        loss_with_vector=loss(vector(scores)),
+        loss=float(learned @ as_it_is) / total,
+        loss_with_temperature=float(learned @ with_scaling[0]) / total,
+        loss_with_vector=float(learned @ with_scaling[1]) / total,
+        change_errors=(error_of_change(with_scaling[0]), error_of_change(with_scaling[1])),
     )

@@ -107,7 +107,7 @@ class FeatureSurvey:
         """Give everything as `metrics.json` holds it."""
         return {
             "missing": {name: vars(each) for name, each in self.missing.items()},
-            "purity": self.purity,
+            "balanced_accuracy": self.purity,
             "identifies_class": self.purity >= PURITY,
             "outside": None if self.outside is None else vars(self.outside),
             "training_against_test": {
@@ -141,13 +141,27 @@ class Inputs:
         ]
         return (*suspicions, *self._differing(), *self._outside())
 
-    def _differing(self) -> list[str]:
-        tests = [
+    @property
+    def _compared(self) -> list[tuple[str, str, KolmogorovSmirnov]]:
+        return [
             (feature.name, name, test)
             for feature in self.features
             for name, test in feature.compared.items()
             if test is not None
         ]
+
+    def _corrected(self, feature: FeatureSurvey) -> dict[str, float | None]:
+        """Give the smallest p-values of a feature, corrected for all tests of their kind."""
+        compared = [test.p_value for name, _, test in self._compared if name == feature.name]
+        beyond = None if feature.outside is None else feature.outside.p_value
+        ranges = sum(each.outside is not None for each in self.features)
+        return {
+            "training_against_test": min(1.0, min(compared) * len(self._compared)) if compared else None,
+            "outside": None if beyond is None else min(1.0, beyond * ranges),
+        }
+
+    def _differing(self) -> list[str]:
+        tests = self._compared
         return [
             f"Feature {feature!r} is distributed differently in the training and the test events of {name}: distance "
             f"{test.distance:.3f}, {_chance(test.p_value, len(tests))}."
@@ -169,7 +183,10 @@ class Inputs:
         """Give everything as `metrics.json` holds it."""
         return {
             "features": [each.name for each in self.features],
-            "by_feature": {each.name: each.to_dict() for each in self.features},
+            "by_feature": {
+                each.name: {**each.to_dict(), "corrected_p_values": self._corrected(each)}
+                for each in self.features
+            },
             "correlations": {name: each.to_dict() for name, each in self.correlations.items()},
             "signal_minus_background": None if self.contrast is None else self.contrast.to_dict(),
             "largest_differences": [vars(each) for each in self.differences],

@@ -101,13 +101,14 @@ def _columns(bins: Sequence[ReliabilityBin]) -> tuple[np.ndarray[Any, np.dtype[n
 
 
 def _points(style: ClassStyle, *, filled: bool) -> dict[str, Any]:
-    face = style.colour if filled else "white"
+    # hollow, so that it hides nothing
+    face = style.colour if filled else "none"
     edge = "white" if filled else TEXT_COLOUR
     return {
         "color": style.colour,
         "marker": "o" if filled else "s",
         "linestyle": "",
-        "markersize": 5.5 if filled else 4.0,
+        "markersize": 5.5 if filled else 6.5,
         "markerfacecolor": face,
         "markeredgecolor": edge,
         "markeredgewidth": 0.5 if filled else 0.9,
@@ -124,10 +125,10 @@ def _name_axes(curve: Axes, pulls: Axes, style: ClassStyle, *, first: bool) -> N
 
 
 def _say_errors(axes: Axes, before: Reliability, after: Reliability | None) -> None:
-    lines = [_line("as it is", before)]
+    lines = [_line("\N{BLACK CIRCLE}", before)]
     if after is not None:
-        lines.append(_line("corrected", after))
-    lines.append(f"by chance: ECE {before.by_chance:.4f}")
+        lines.append(_line("\N{WHITE SQUARE}", after))
+    lines.append(f"by chance ECE {before.by_chance:.4f}")
     axes.text(
         0.04, 0.965, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8.0, linespacing=1.4
     )
@@ -135,14 +136,14 @@ def _say_errors(axes: Axes, before: Reliability, after: Reliability | None) -> N
 
 def _line(what: str, found: Reliability) -> str:
     chance = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.2g}"
-    return f"{what}: ECE {found.error:.4f}, {chance}"
+    return f"{what} ECE {found.error:.4f}, {chance}"
 
 
 def _entries(correction: str, corrected: bool) -> list[Entry]:
     filled: dict[str, Any] = {"color": MUTED_COLOUR, "linestyle": "", "markersize": 5.5}
     entries: list[Entry] = [(Line2D([], [], marker="o", **filled), "test events, as they are")]
     if corrected:
-        hollow = {**filled, "markerfacecolor": "white", "markeredgecolor": TEXT_COLOUR}
+        hollow = {**filled, "markerfacecolor": "none", "markeredgecolor": TEXT_COLOUR}
         entries.append((Line2D([], [], marker="s", **hollow), f"after {correction}"))
     entries.append((Patch(color=_BAND_COLOUR), "one standard deviation"))
     entries.append((Line2D([], [], color=MUTED_COLOUR, linewidth=1.0, linestyle=":"), "exact"))

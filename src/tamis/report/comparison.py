@@ -19,7 +19,7 @@ from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
 from tamis.report import comparison_tables as tables
 from tamis.report.blocks import Block, Finding, Findings, Light, Page, Picture, Section, Text, Tile, Tiles
-from tamis.report.numbers import with_interval
+from tamis.report.numbers import typeset, with_interval
 from tamis.report.page import REPORT
 from tamis.report.rendering import render
 from tamis.report.vector import inline_text
@@ -155,7 +155,7 @@ def _tiles(comparison: RunComparison, shown: Sequence[str]) -> Iterator[Tile]:
 
 def _findings(comparison: RunComparison, different: Sequence[DifferentValue]) -> Iterator[Finding]:
     for pair in comparison.pairs:
-        yield Finding(_light(pair), f"{pair.second} against {pair.first}", pair.sentence)
+        yield Finding(_light(pair), f"{pair.second} against {pair.first}", typeset(pair.sentence))
     for note in comparison.notes:
         yield Finding("info", "Mixture of classes", note)
     places = [row.path for row in different]

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from tamis.report.blocks import Block, Cell, Table, Text
-from tamis.report.numbers import cell, count, minus, p_value, percent, short, significant, with_interval
+from tamis.report.numbers import (
+    cell,
+    count,
+    minus,
+    p_value,
+    percent,
+    short,
+    significant,
+    typeset,
+    with_interval,
+)
 
 Numbers = Mapping[str, Any]
 
@@ -94,7 +104,7 @@ def inputs_section(metrics: Numbers) -> list[Block]:
         "Balanced accuracy alone: the mean over the classes of the fraction that this feature alone assigns rightly, "
         "every event counting one; near one it gives the class away. Outside: test events "
         "beyond the range of the training events, with the number that chance explains. Training against test: the "
-        "smallest p-value of the classes, corrected for their number."
+        "smallest p-value of the classes. p-values are corrected for the number of features, and of classes."
     )
     found: list[Block] = [Table(columns, rows, caption)]
     if inputs["largest_differences"]:
@@ -104,17 +114,16 @@ def inputs_section(metrics: Numbers) -> list[Block]:
 
 def _feature_row(name: str, found: Numbers, class_names: list[str]) -> tuple[Cell, ...]:
     outside = found["outside"]
-    tests = [each["p_value"] for each in found["training_against_test"].values() if each is not None]
-    smallest = min(1.0, min(tests) * len(tests)) if tests else None
+    corrected = found["corrected_p_values"]
     beyond = (cell(None),) * 3
     if outside is not None:
-        beyond = (count(outside["events"]), short(outside["expected"], 3), p_value(outside["p_value"]))
+        beyond = (count(outside["events"]), short(outside["expected"], 3), p_value(corrected["outside"]))
     return (
         Cell(name, light="bad" if found["identifies_class"] else None),
         *(percent(found["missing"].get(each, {"fraction": 0.0})["fraction"], 2) for each in class_names),
-        short(found["purity"], 3),
+        short(found["balanced_accuracy"], 3),
         *beyond,
-        p_value(smallest),
+        p_value(corrected["training_against_test"]),
     )
 
 
@@ -172,7 +181,7 @@ def negative_section(metrics: Numbers) -> list[Block]:
     )
     caption = "If the events with negative weights were dropped, and each class kept its sum of weights."
     return [
-        Text(found["sentence"]),
+        Text(typeset(found["sentence"])),
         Table(columns, shares, "Test events with negative weights."),
         Table(("quantity", "quoted", "without them", "change", "its error"), changes, caption),
     ]
@@ -215,4 +224,4 @@ def stability_section(metrics: Numbers) -> list[Block]:
         "Each network alone, on events that it never saw. Expected: the deviation that different events of the folds "
         "explain."
     )
-    return [Text(found["sentence"]), Table(columns, rows, caption)]
+    return [Text(typeset(found["sentence"])), Table(columns, rows, caption)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
-from tamis.report.numbers import minus, significant
+from tamis.report.numbers import minus, significant, typeset
 from tamis.run_reading import FinishedRun
 
 LEVEL = 0.05
@@ -47,24 +47,23 @@ def _overtraining(metrics: Numbers) -> Finding:
             "of the training make the two parts unequal."
         )
         return Finding("info", "Overtraining", reason)
-    return Finding("bad" if verdict["overtrained"] else "good", "Overtraining", verdict["sentence"])
+    return Finding("bad" if verdict["overtrained"] else "good", "Overtraining", typeset(verdict["sentence"]))
 
 
 def _calibration(metrics: Numbers) -> Iterator[Finding]:
     calibration = metrics["calibration"]
     if calibration is None:
         return
-    classes = calibration["balanced"]
-    judged = {name: each for name, each in classes.items() if each and each["p_value"] is not None}
-    if not judged:
-        return
-    name, worst = min(judged.items(), key=lambda item: item[1]["p_value"])
-    off = worst["p_value"] <= LEVEL / len(judged)
-    corrected = min(1.0, len(judged) * worst["p_value"])
+    name, corrected = (
+        calibration["most_deviating"]["class"],
+        calibration["most_deviating"]["corrected_p_value"],
+    )
+    worst, classes = calibration["balanced"][name], len(calibration["balanced"])
+    off = corrected <= LEVEL
     large = worst["error"] > 2 * worst["by_chance"]
     size = (
         f"most deviates that of {name}, by {significant(worst['error'], 2)} on average where chance explains "
-        f"{significant(worst['by_chance'], 2)} (p = {corrected:.2g}, corrected for {len(judged)} classes)"
+        f"{significant(worst['by_chance'], 2)} (p = {corrected:.2g}, corrected for {classes} classes)"
     )
     if not off:
         said = "The scores are compatible with probabilities"
@@ -113,12 +112,12 @@ def _stability(metrics: Numbers) -> Iterator[Finding]:
         worse = found["p_value"] is not None and found["p_value"] <= found["level"]
         # without folds nothing is tested
         light: Light = "look" if worse else "info" if found["p_value"] is None else "good"
-        yield Finding(light, "Stability", found["sentence"])
+        yield Finding(light, "Stability", typeset(found["sentence"]))
 
 
 def _inputs(metrics: Numbers) -> Iterator[Finding]:
     for warning in (metrics.get("inputs") or {"warnings": ()})["warnings"]:
-        yield Finding("look", "Inputs", warning)
+        yield Finding("look", "Inputs", typeset(warning))
 
 
 def _statistics(run: FinishedRun) -> Iterator[Finding]:
@@ -154,7 +153,7 @@ def _negative(run: FinishedRun) -> Iterator[Finding]:
     )
     judged = run.metrics.get("negative_weights")
     if judged:
-        sentence = f"{sentence} {judged['sentence']}"
+        sentence = f"{sentence} {typeset(judged['sentence'])}"
     yield Finding(light, "Negative weights", sentence)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from tamis.report.blocks import Cell
@@ -37,6 +38,17 @@ def with_interval(value: float | None, interval: Interval, *, signed: bool = Fal
         return text, ""
     low, high = (minus(f"{each:{sign}z.{digits}f}") for each in interval)
     return text, f"[{low}, {high}]"
+
+
+def with_error(value: float, error: float | None, *, signed: bool = False) -> str:
+    """Write a number and its standard deviation with the same digits.
+
+    >>> with_error(1.02345, 0.0123).split()[::2], with_error(0.5, None)
+    (['1.023', '0.012'], '0.5000')
+    """
+    interval = None if error is None else (value - error, value + error)
+    text, _ = with_interval(value, interval, signed=signed)
+    return text if error is None else f"{text} \N{PLUS-MINUS SIGN} {error:.{digits_of(interval)}f}"
 
 
 def cell(value: float | None, interval: Interval = None, *, signed: bool = False) -> Cell:
@@ -84,6 +96,15 @@ def p_value(value: float | None, least: float = 0.001) -> Cell:
 def minus(text: str) -> str:
     """Write the minus sign as one."""
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def typeset(text: str) -> str:
+    """Write the minus signs of the numbers in a sentence as such; names keep their hyphens.
+
+    >>> typeset("bkg-1 by -0.5 +- 0.2") == f"bkg-1 by {chr(0x2212)}0.5 {chr(0xB1)} 0.2"
+    True
+    """
+    return re.sub(r"(?<![\w-])-(?=\.?\d)", "\N{MINUS SIGN}", text.replace(" +- ", " \N{PLUS-MINUS SIGN} "))
 
 
 def _sortable(value: float | None) -> float | None:

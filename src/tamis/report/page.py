@@ -34,7 +34,7 @@ from tamis.report.details import (
 )
 from tamis.report.diagram import Column, draw_network
 from tamis.report.findings import findings_of
-from tamis.report.numbers import minus, significant, with_interval
+from tamis.report.numbers import minus, significant, typeset, with_error, with_interval
 from tamis.report.rendering import render
 from tamis.report.vector import inline_svg
 from tamis.run_reading import FinishedRun, read_run
@@ -221,18 +221,23 @@ def _explorer(run: FinishedRun) -> list[Block]:
 
 def _overtraining(metrics: Mapping[str, Any]) -> list[Block]:
     verdict = metrics["overtraining"]["verdict"]
-    return [] if verdict is None else [Text(verdict["sentence"]), tables.comparisons_table(verdict)]
+    return [] if verdict is None else [Text(typeset(verdict["sentence"])), tables.comparisons_table(verdict)]
 
 
 def _calibration(metrics: Mapping[str, Any]) -> list[Block]:
     calibration = metrics["calibration"]
     if calibration is None:
         return []
+    error = calibration["temperature_error"]
+    changes = [
+        with_error(calibration[f"change_with_{name}"], calibration[f"change_with_{name}_error"], signed=True)
+        for name in ("temperature", "vector_scaling")
+    ]
     text = _applied_calibration(metrics.get("applied_calibration")) + (
-        f"A temperature of {calibration['temperature']:.4f}, fitted on validation events, changes the balanced loss of "
-        f"the test events from {calibration['loss']:.5f} to {calibration['loss_with_temperature']:.5f}; vector scaling "
-        f"to {calibration['loss_with_vector_scaling']:.5f}. "
-        "Where a correction does not lower the loss, none is needed."
+        f"The temperature that validation events fit is {with_error(calibration['temperature'], error)}; one means "
+        f"that the scores are neither too bold nor too shy. It changes the balanced loss of the test events, "
+        f"{calibration['loss']:.5f}, by {changes[0]}, and vector scaling by {changes[1]}. Where a correction does not "
+        "lower the loss, none is needed."
     )
     return [Text(text), tables.calibration_table(calibration)]
 
