@@ -80,7 +80,7 @@ def test_a_class_that_keeps_its_sum_has_the_derivative_of_the_whole() -> None:
         return positive * (sums[0] / sums[1])[class_index]
 
     after = scaled(weight)
-    found = keep_sums(find_influences(scores, class_index, after), class_index, weight, after)
+    found = keep_sums(find_influences(scores, class_index, after).of_event, class_index, weight, after)
     for event in range(60):
         step = np.zeros(60)
         step[event] = 1e-6 * weight[event]

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.metrics import measure
-from tamis.evaluation.negative_weights import judge_negative_weights, without_negative
+from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import judge_search
 
@@ -80,13 +81,35 @@ def test_negative_weights_that_know_nothing_of_the_score_change_nothing_but_by_c
 def test_significances_are_compared_where_there_is_a_search() -> None:
     events, kept = scored(shaped=True), without_negative(scored(shaped=True))
     searches = tuple(judge_search(each, each, [1]) for each in (events, kept))
-    found = judge_negative_weights(events, CLASSES, [], searches)
+    counted = tuple(Counted(*pair) for pair in zip(searches, (events, kept), strict=True))
+    found = judge_negative_weights(events, CLASSES, [], counted)
     changes = {each.of: each for each in found.changes if each.quantity == "significance"}
     assert set(changes) == {"cut", "bins", "categories"}
     assert changes["cut"].quoted == searches[0].behind_cut.significance
     assert changes["bins"].without == searches[1].binning.significance
     assert changes["categories"].change == searches[1].by_categories - searches[0].by_categories
-    assert judge_negative_weights(events, CLASSES, [], (searches[0], None)).changes[-1].quantity == "auc"
+    assert judge_negative_weights(events, CLASSES, [], (counted[0], None)).changes[-1].quantity == "auc"
+    for each in changes.values():
+        assert each.error > 0
+
+
+@pytest.mark.parametrize("relative", [0.0, 0.1])
+def test_errors_of_changed_significances_and_working_points_are_their_spread(relative: float) -> None:
+    """The cut and the bins are those of other events: 100 toys know a width to 7%."""
+    chosen = scored(3000, 1000, shaped=True)
+    changes, errors = [], []
+    for seed in range(100):
+        events = scored(3000, seed, shaped=True)
+        both = (events, without_negative(events))
+        searches = [
+            judge_search(validation, each, [1], Requirements(relative=relative))
+            for validation, each in zip((chosen, without_negative(chosen)), both, strict=True)
+        ]
+        counted = tuple(Counted(*pair) for pair in zip(searches, both, strict=True))
+        found = judge_negative_weights(events, CLASSES, [0.5, 0.8], counted).changes
+        changes.append([each.change for each in found])
+        errors.append([each.error for each in found])
+    np.testing.assert_allclose(np.mean(errors, axis=0), np.std(changes, axis=0), rtol=0.25)
 
 
 def test_a_class_without_a_positive_sum_has_shares_alone() -> None:

@@ -38,6 +38,20 @@ def open_page(browser: Any) -> Iterator[Open]:
     assert heard == []
 
 
+def photograph(page: Any, name: str) -> None:
+    """Keep a picture of the whole page; a busy machine may need several attempts for one as tall as this."""
+    from playwright.sync_api import Error
+
+    for attempt in range(3):
+        try:
+            page.screenshot(path=ARTEFACTS / name, full_page=True)
+        except Error:
+            if attempt == 2:
+                raise
+        else:
+            return
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_of_the_demo_opens_from_disk(demo_run: Path, open_page: Open, scheme: str) -> None:
     page = open_page(demo_run / "report.html", color_scheme=scheme)
@@ -54,7 +68,7 @@ def test_the_page_of_the_demo_opens_from_disk(demo_run: Path, open_page: Open, s
     # nothing is wider than the window
     assert page.evaluate("document.documentElement.scrollWidth") <= 1400
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"demo_{scheme}.png", full_page=True)
+    photograph(page, f"demo_{scheme}.png")
 
 
 def test_the_button_turns_light_into_dark(demo_run: Path, open_page: Open) -> None:
@@ -154,7 +168,7 @@ def test_a_comparison_opens_from_disk(
     heading.click()
     assert heading.get_attribute("aria-sort") == "ascending"
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"comparison_{scheme}.png", full_page=True)
+    photograph(page, f"comparison_{scheme}.png")
 
 
 def test_it_can_be_printed(demo_run: Path, open_page: Open) -> None:

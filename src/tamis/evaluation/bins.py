@@ -112,7 +112,7 @@ def fill_bins(
         requirements: how well the background is known.
     """
     values, signal, weights = signal_of(score, is_signal, weight)
-    place = _bin_of(values, edges)
+    place = bin_of(values, edges)
     bins = tuple(
         count_inside(place == number, signal, weights, requirements) for number in range(len(edges) - 1)
     )
@@ -162,6 +162,56 @@ def significance_interval(bins: Sequence[Counts], relative: float = 0.0) -> tupl
     if not len(numbers[0]):
         return None
     s, b, error, signal_error, cubes, fourths = numbers
+    by_signal, f, g = _slopes(s, b, error, relative)
+    variance = by_signal**2 * signal_error**2 + f**2 * error**2 + 2 * f * g * cubes + g**2 * fourths
+    value, width = float(_combined(s, b, error, relative)), float(np.sqrt(max(variance.sum(), 0.0)))
+    return max(value - width, 0.0), value + width
+
+
+@dataclass(frozen=True, eq=False)
+class SignificanceInfluence:
+    """A significance, and what each event contributes to it, to first order.
+
+    Args:
+        significance: of several bins.
+        of_event: the change if the event counted twice; the sum of their squares is the variance, [n_events].
+        of_weight: the relative change if its weight grew, [n_events].
+    """
+
+    significance: float
+    of_event: Float64
+    of_weight: Float64
+
+
+def significance_influence(
+    bins: Sequence[Counts],
+    place: NDArray[np.intp],
+    is_signal: NDArray[np.bool_],
+    weight: Float64,
+    relative: float = 0.0,
+) -> SignificanceInfluence:
+    """Give what each event contributes to the significance of several bins, to first order.
+
+    Args:
+        bins: what the bins hold of these events.
+        place: in which bin an event is, outside of all where that is no index of one, [n_events].
+        is_signal: [n_events].
+        weight: expected number of events that this one stands for, [n_events].
+        relative: the common relative uncertainty of the background.
+    """
+    s, b, error, *_ = _yields(bins)
+    filled = [number for number, each in enumerate(bins) if each.background > 0]
+    # the last place is that of the events outside of all bins
+    slopes = np.zeros((3, len(bins) + 1))
+    slopes[:, filled] = _slopes(s, b, error, relative)
+    inside = (place >= 0) & (place < len(bins))
+    by_signal, f, g = slopes[:, np.where(inside, place, len(bins))]
+    first, second = np.where(is_signal, by_signal, f) * weight, np.where(is_signal, 0.0, g) * weight**2
+    return SignificanceInfluence(together(bins, relative), first + second, first + 2 * second)
+
+
+def _slopes(s: Float64, b: Float64, error: Float64, relative: float) -> Float64:
+    """Differentiate the significance by the signal, the background and its variance in each bin, [3, bins]."""
     inputs = np.stack([s, b, error**2])
 
     def slope(which: int, place: int) -> float:
@@ -173,10 +223,7 @@ def significance_interval(bins: Sequence[Counts], relative: float = 0.0) -> tupl
             sides.append(float(_combined(moved[0], moved[1], np.sqrt(moved[2]), relative)))
         return (sides[0] - sides[1]) / (2 * step) if step else 0.0
 
-    by_signal, f, g = np.array([[slope(which, place) for place in range(len(s))] for which in range(3)])
-    variance = by_signal**2 * signal_error**2 + f**2 * error**2 + 2 * f * g * cubes + g**2 * fourths
-    value, width = float(_combined(s, b, error, relative)), float(np.sqrt(max(variance.sum(), 0.0)))
-    return max(value - width, 0.0), value + width
+    return np.array([[slope(which, place) for place in range(len(s))] for which in range(3)]).reshape(3, -1)
 
 
 def _yields(bins: Sequence[Counts]) -> tuple[Float64, ...]:
@@ -249,7 +296,7 @@ def bin_yields(
     weights = weights_of(weight, len(values))
     classes = classes_of(class_index, len(values), n_classes)
     bins = len(edges) - 1
-    place = _bin_of(values, edges)
+    place = bin_of(values, edges)
     inside = (place >= 0) & (place < bins)
     cell = classes[inside] * bins + place[inside]
     sums = [
@@ -260,7 +307,13 @@ def bin_yields(
     return Yields(numbers, errors)
 
 
-def _bin_of(values: Float64, edges: Sequence[float]) -> NDArray[np.intp]:
+def bin_of(values: Float64, edges: Sequence[float]) -> NDArray[np.intp]:
+    """Say in which bin each value is; a bin holds its lower edge, the last one its upper edge too.
+
+    Args:
+        values: [n_events].
+        edges: rising, [bins + 1].
+    """
     place = np.searchsorted(np.asarray(edges), values, side="right") - 1
     last: NDArray[np.intp] = np.where(values == edges[-1], len(edges) - 2, place)
     return last

@@ -21,7 +21,7 @@ from tamis.evaluation.limit import (
     distance_to_reference,
     posterior,
 )
-from tamis.evaluation.negative_weights import judge_negative_weights, without_negative
+from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import overtraining_tests
 from tamis.evaluation.pairs import measure_pairs, pair_curves
 from tamis.evaluation.parts import Intervals, bootstrap_intervals, first_order_intervals, measure_part
@@ -101,10 +101,6 @@ def evaluate_classifier(
         for name in ("validation", "test")
     }
     search = _search(expected, plan, len(class_names))
-    without = search
-    if (test.weight < 0).any():
-        positive = {name: events and without_negative(events) for name, events in expected.items()}
-        without = _search(positive, plan, len(class_names))
     return Evaluation(
         class_names=tuple(class_names),
         parts={name: measure_part(events) for name, events in parts.items()},
@@ -138,7 +134,9 @@ def evaluate_classifier(
         sculpting_cuts=cuts,
         cut_tables=_cut_tables(expected["test"], plan, search, points),
         inputs=inputs,
-        negative_weights=judge_negative_weights(test, class_names, working_points, (search, without)),
+        negative_weights=judge_negative_weights(
+            test, class_names, working_points, _counted(expected, search, plan)
+        ),
         stability=judge_stability(alone, class_names),
     )
 
@@ -206,6 +204,20 @@ def _search(
         requirements,
         events_per_weight=plan.events_per_weight,
     )
+
+
+def _counted(
+    expected: Mapping[str, ScoredEvents | None], search: Search | None, plan: SearchPlan
+) -> tuple[Counted | None, Counted | None]:
+    """Give the search with all events, and with those of positive weight alone; None where there is no other one."""
+    test = expected["test"]
+    if search is None or test is None or not (test.weight < 0).any():
+        return None, None
+    positive = {name: events and without_negative(events) for name, events in expected.items()}
+    found = _search(positive, plan, test.scores.shape[1])
+    if found is None or positive["test"] is None:
+        return None, None
+    return Counted(search, test), Counted(found, positive["test"])
 
 
 def _expected(

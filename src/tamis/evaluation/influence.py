@@ -83,22 +83,68 @@ def standard_errors(of_event: Float64, units: NDArray[np.intp] | None = None) ->
 
 
 def keep_sums(
-    changed: Influences, class_index: NDArray[np.integer], before: Float64, after: Float64
+    of_event: Float64,
+    class_index: NDArray[np.integer],
+    before: Float64,
+    after: Float64,
+    of_weight: Float64 | None = None,
 ) -> Float64:
     """Add to the influences that the weights of each class were scaled to a sum that has an error itself.
 
     Args:
-        changed: of the scaled weights.
+        of_event: influences with the scaled weights, [n_events, numbers].
         class_index: the true class, [n_events].
         before: weights whose sum each class keeps, [n_events].
         after: the scaled weights, [n_events].
+        of_weight: relative changes of the numbers if the weight of an event grew, where they are not its influences,
+            [n_events, numbers].
     """
     classes = int(class_index.max(initial=0)) + 1
     sums = np.bincount(class_index, before, classes)
-    of_class = np.stack([np.bincount(class_index, column, classes) for column in changed.of_event.T], axis=1)
+    of_class = np.stack(
+        [
+            np.bincount(class_index, column, classes)
+            for column in (of_event if of_weight is None else of_weight).T
+        ],
+        axis=1,
+    )
     share = np.divide(of_class, sums[:, None], out=np.zeros_like(of_class), where=sums[:, None] > 0)
-    scaled: Float64 = changed.of_event + (before - after)[:, None] * share[class_index]
+    scaled: Float64 = of_event + (before - after)[:, None] * share[class_index]
     return scaled
+
+
+def kept_influences(
+    score: Float64, signal: NDArray[np.bool_], weight: Float64, threshold: float, target: float
+) -> Float64:
+    """Give what each event contributes to the background efficiency of the cut at a signal efficiency, [n_events].
+
+    An event of the background moves the efficiency itself, one of the signal the cut, and so the efficiency by the
+    slope of the ROC curve there: that of the chord between signal efficiencies up to 2% lower and higher.
+
+    Args:
+        score: [n_events].
+        signal: which events are signal, [n_events].
+        weight: signed weight, [n_events].
+        threshold: the cut that reaches the signal efficiency.
+        target: this signal efficiency.
+    """
+    sums = [float(weight[part].sum()) for part in (signal, ~signal)]
+    passes = score >= threshold
+    kept = float(weight[passes & ~signal].sum()) / sums[1]
+    reached = float(weight[passes & signal].sum()) / sums[0]
+    reach = min(0.02, (1 - target) / 10, target / 2)
+    order = np.argsort(-score[signal], kind="stable")
+    rising = np.cumsum(weight[signal][order]) / sums[0]
+    tight, loose = (score[signal][order][int(np.argmax(rising >= target + way * reach))] for way in (-1, 1))
+    inside = (score >= loose) & (score < tight)
+    of_signal, of_background = (
+        float(weight[inside & part].sum()) / total
+        for part, total in zip((signal, ~signal), sums, strict=True)
+    )
+    slope = of_background / of_signal if of_signal > 0 else 0.0
+    return np.where(
+        signal, -slope * weight * (passes - reached) / sums[0], weight * (passes - kept) / sums[1]
+    )
 
 
 def _of_area(score: Float64, signal: NDArray[np.bool_], weight: Float64, area: float) -> Float64:

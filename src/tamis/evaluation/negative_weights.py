@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import effective_number, positive_sum
-from tamis.evaluation.influence import find_influences, keep_sums, standard_errors
+from tamis.evaluation.influence import find_influences, keep_sums, kept_influences, standard_errors
 from tamis.evaluation.roc import background_rejection, roc_curves
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import Search
@@ -130,11 +130,24 @@ def without_negative(events: ScoredEvents) -> ScoredEvents | None:
     return replace(events, weight=positive)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What a score is worth in a search, and the events that were counted.
+
+    Args:
+        search: of these events.
+        events: their weights are expected events.
+    """
+
+    search: Search
+    events: ScoredEvents
+
+
 def judge_negative_weights(
     test: ScoredEvents,
     class_names: Sequence[str],
     working_points: Sequence[float],
-    searches: tuple[Search | None, Search | None] = (None, None),
+    searches: tuple[Counted | None, Counted | None] = (None, None),
 ) -> NegativeWeights | None:
     """See what the negative weights cost, and what would change without the events that have them.
 
@@ -145,7 +158,8 @@ def judge_negative_weights(
         test: the events of which numbers are quoted.
         class_names: in the order of the scores.
         working_points: signal efficiencies at which background efficiencies are quoted.
-        searches: what the score is worth with all events, and without those of negative weight.
+        searches: what the score is worth with all events, and without those of negative weight; None where it is not
+            known.
 
     Returns:
         None where no weight is negative.
@@ -181,7 +195,7 @@ def _share(weight: Float64) -> NegativeShare:
 def _numbers(test: ScoredEvents, without: ScoredEvents, class_names: Sequence[str]) -> Iterator[Change]:
     quoted = find_influences(test.scores, test.class_index, test.weight)
     changed = find_influences(without.scores, without.class_index, without.weight)
-    of_event = keep_sums(changed, test.class_index, test.weight, without.weight)
+    of_event = keep_sums(changed.of_event, test.class_index, test.weight, without.weight)
     errors = standard_errors(of_event - quoted.of_event, test.units)
     names = [("loss", None), ("accuracy", None), *(("auc", name) for name in class_names)]
     for (quantity, name), before, after, error in zip(
@@ -195,31 +209,44 @@ def _working_points(
     test: ScoredEvents, without: ScoredEvents, class_names: Sequence[str], targets: Sequence[float]
 ) -> Iterator[Change]:
     curves = (roc_curves(each.scores, each.class_index, each.weight) for each in (test, without))
-    for name, *pair in zip(class_names, *curves, strict=True):
+    for index, (name, *pair) in enumerate(zip(class_names, *curves, strict=True)):
         before, after = ([] if curve is None else background_rejection(curve, targets) for curve in pair)
         for first, second in zip(before, after, strict=False):
+            quoted, changed = (
+                kept_influences(
+                    np.asarray(events.scores[:, index], np.float64),
+                    events.class_index == index,
+                    events.weight,
+                    point.threshold,
+                    point.target,
+                )[:, None]
+                for events, point in ((test, first), (without, second))
+            )
+            of_event = keep_sums(changed, test.class_index, test.weight, without.weight)
             yield Change(
                 "background_efficiency",
                 name,
                 first.target,
                 first.background_efficiency,
                 second.background_efficiency,
+                float(standard_errors(of_event - quoted, test.units)[0]),
             )
 
 
-def _significances(quoted: Search | None, without: Search | None) -> Iterator[Change]:
+def _significances(quoted: Counted | None, without: Counted | None) -> Iterator[Change]:
+    """Compare the significances; each has the cuts and the bins that its own validation events chose."""
     if quoted is None or without is None:
         return
-    for name, before, after in zip(
-        ("cut", "bins", "categories"), _of_search(quoted), _of_search(without), strict=True
-    ):
-        if before is not None and after is not None:
-            yield Change("significance", name, None, before, after)
-
-
-def _of_search(search: Search) -> tuple[float | None, float | None, float]:
-    return (
-        None if search.behind_cut is None else search.behind_cut.significance,
-        None if search.binning is None else search.binning.significance,
-        search.by_categories,
-    )
+    before, after = (each.search.influences(each.events) for each in (quoted, without))
+    for name in (name for name in before if name in after):
+        scaled = keep_sums(
+            after[name].of_event[:, None],
+            quoted.events.class_index,
+            quoted.events.weight,
+            without.events.weight,
+            after[name].of_weight[:, None],
+        )
+        error = standard_errors(scaled - before[name].of_event[:, None], quoted.events.units)
+        yield Change(
+            "significance", name, None, before[name].significance, after[name].significance, float(error[0])
+        )

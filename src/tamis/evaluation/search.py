@@ -14,10 +14,13 @@ from tamis.evaluation.arrays import probabilities_of, signal_score
 from tamis.evaluation.asimov import USUAL, Requirements, is_enough
 from tamis.evaluation.bins import (
     Binning,
+    SignificanceInfluence,
     Yields,
+    bin_of,
     bin_yields,
     choose_bins,
     fill_bins,
+    significance_influence,
     significance_interval,
     together,
 )
@@ -63,6 +66,27 @@ class Search:
     def by_categories(self) -> float:
         """Significance of all categories together."""
         return together([each.counts for each in self.categories], self.requirements.relative)
+
+    def influences(self, test: ScoredEvents) -> dict[str, SignificanceInfluence]:
+        """Give the significances of `cut`, `bins` and `categories`, and what each event contributes to them.
+
+        Args:
+            test: the events that were counted.
+        """
+        score = signal_score(probabilities_of(test.scores), self.signal)
+        groups: dict[str, tuple[Sequence[Counts], NDArray[np.intp]]] = {
+            "categories": ([each.counts for each in self.categories], test.scores.argmax(axis=1))
+        }
+        if self.cut is not None and self.behind_cut is not None:
+            groups["cut"] = ((self.behind_cut,), np.where(score >= self.cut, 0, -1))
+        if self.binning is not None:
+            groups["bins"] = (self.binning.bins, bin_of(score, self.binning.edges))
+        of_signal, relative = np.isin(test.class_index, list(self.signal)), self.requirements.relative
+        return {
+            name: significance_influence(*groups[name], of_signal, test.weight, relative)
+            for name in ("cut", "bins", "categories")
+            if name in groups
+        }
 
     def workspace(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Give the bins as a workspace for pyhf.
