@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tamis.report.numbers import typeset
-
 _WIDTH, _HEIGHT = 420, 110
 
 
@@ -87,6 +85,6 @@ def run_summary(name: str, metrics: Mapping[str, Any]) -> str:
     parts = [
         heading(f"tamis run {name}"),
         table(["part", "events", "loss", "accuracy", *(f"AUC {each}" for each in names)], rows),
-        paragraph("Signed physics weights." if verdict is None else typeset(verdict["sentence"])),
+        paragraph("Signed physics weights." if verdict is None else verdict["sentence"]),
     ]
     return "".join(parts)

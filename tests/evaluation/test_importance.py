@@ -9,7 +9,8 @@ from sklearn.inspection import permutation_importance as of_scikit_learn
 from sklearn.linear_model import LogisticRegression
 
 from tamis.errors import TamisError
-from tamis.evaluation.importance import correlated_groups, permutation_importance
+from tamis.evaluation.importance import correlated_groups, paired_change, permutation_importance
+from tamis.evaluation.resampling import Resampler
 
 NAMES = ("strong", "weak", "useless", "echo")
 
@@ -90,6 +91,24 @@ def test_an_event_of_weight_zero_changes_nothing() -> None:
     weight[::2] = 0.0
     half = alone(weight)["strong"].loss
     assert half == pytest.approx(alone()["strong"].loss, rel=0.15)
+
+
+def test_events_that_vary_together_widen_the_intervals() -> None:
+    """Four copies of each event know as much as one: without their units the intervals are half as wide."""
+    rng = np.random.default_rng(1)
+    class_index = np.repeat(rng.integers(0, 2, 2000), 4)
+    chances = np.repeat(rng.beta(2, 2, (2, 2000)), 4, axis=1)
+    before, after = (
+        Resampler(np.stack([1 - each, each], axis=1), class_index, np.ones(8000)) for each in chances
+    )
+    widths = [
+        np.diff(
+            paired_change(before, after, np.random.default_rng(2), bootstraps=1000, units=given).loss_interval
+        )
+        for given in (np.repeat(np.arange(2000), 4), None)
+    ]
+    # 1000 bootstrap samples know a width to 3%
+    assert widths[0] / widths[1] == pytest.approx(2.0, rel=0.15)
 
 
 def test_correlated_features_are_exchanged_together() -> None:

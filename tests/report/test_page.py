@@ -18,6 +18,7 @@ import pytest
 
 from tamis.errors import InputError
 from tamis.report.captions import CAPTIONS
+from tamis.report.numbers import typeset
 from tamis.report.page import report_page, write_report
 from tamis.run_reading import read_run
 
@@ -71,7 +72,7 @@ def test_every_figure_has_words_of_its_own(demo_run: Path, hostile_run: Path) ->
 def test_the_numbers_of_the_tables_are_those_of_the_metrics(demo_run: Path) -> None:
     text = (demo_run / "report.html").read_text()
     metrics = metrics_of(demo_run)
-    assert metrics["overtraining"]["verdict"]["sentence"].replace("<", "&lt;") in text
+    assert typeset(metrics["overtraining"]["verdict"]["sentence"]).replace("<", "&lt;") in text
     shown = {float(each) for each in re.findall(r'data-value="([^"]+)"', text)}
     test = metrics["test"]
     expected = [test["loss"], test["accuracy"], *test["auc"].values(), test["balanced"]["loss"]]

@@ -16,7 +16,7 @@ from scipy.spatial import distance
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import none_where_undefined, weights_of
 from tamis.evaluation.reaction import Reaction
-from tamis.evaluation.resampling import Resampler, Times, in_blocks, interval, poisson_counts
+from tamis.evaluation.resampling import Resampler, Times, interval, resample
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -135,6 +135,7 @@ def permutation_importance(
     *,
     groups: Sequence[Sequence[str]] | None = None,
     bootstraps: int = BOOTSTRAPS,
+    units: NDArray[np.intp] | None = None,
 ) -> tuple[Importance, ...]:
     """Exchange the values of each group of features between events, and see how much worse the classifier becomes.
 
@@ -152,6 +153,7 @@ def permutation_importance(
         generator: where the random numbers come from.
         groups: features that are exchanged together; by default those that are correlated.
         bootstraps: number of bootstrap samples for the intervals.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
         By falling importance for the loss.
@@ -170,12 +172,19 @@ def permutation_importance(
         donors = own.choice(len(features), len(features), p=size)
         changed[:, columns] = features[donors][:, columns]
         after = Resampler(predict(changed), class_index, weights)
-        found.append(Importance(tuple(group), paired_change(before, after, own, bootstraps=bootstraps)))
+        found.append(
+            Importance(tuple(group), paired_change(before, after, own, bootstraps=bootstraps, units=units))
+        )
     return tuple(sorted(found, key=lambda each: -each.loss))
 
 
 def paired_change(
-    before: Resampler, after: Resampler, generator: Generator, *, bootstraps: int = BOOTSTRAPS
+    before: Resampler,
+    after: Resampler,
+    generator: Generator,
+    *,
+    bootstraps: int = BOOTSTRAPS,
+    units: NDArray[np.intp] | None = None,
 ) -> Change:
     """Measure how much worse some scores are than others of the same events.
 
@@ -184,17 +193,15 @@ def paired_change(
         after: the same events in the same order, with the other scores.
         generator: where the random numbers come from.
         bootstraps: number of bootstrap samples, the same for both, so that what is luck for both falls out.
+        units: number of what each event belongs to, where several events vary together, [n_events].
     """
 
     def differences(times: Times) -> Float64:
         changes = after.measure(times).stacked() - before.measure(times).stacked()
         return np.column_stack([changes[:, 0], -changes[:, 2:]])  # a loss grows, an area falls
 
-    def draw(number: int, own: Generator) -> Float64:
-        return differences(poisson_counts(number, len(before), own))
-
     whole = differences(np.ones((1, len(before)), np.uint8))[0]
-    drawn = in_blocks(draw, bootstraps, len(before), generator)
+    drawn = resample(differences, len(before), bootstraps, generator, units)
     return Change(
         loss=float(whole[0]),
         loss_interval=interval(drawn[:, 0]),

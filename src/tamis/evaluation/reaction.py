@@ -13,7 +13,7 @@ from scipy import stats
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, needed_sum, weights_of
-from tamis.evaluation.resampling import in_blocks, interval, poisson_counts
+from tamis.evaluation.resampling import Times, interval, resample
 
 if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
@@ -62,6 +62,7 @@ def measure_reaction(
     generator: Generator,
     *,
     bootstraps: int = BOOTSTRAPS,
+    units: NDArray[np.intp] | None = None,
 ) -> tuple[Reaction, ...]:
     r"""Average how strongly the scores react to each group of features.
 
@@ -86,6 +87,7 @@ def measure_reaction(
         groups: indices of the features of each group.
         generator: where the random numbers come from.
         bootstraps: number of bootstrap samples for the intervals.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
         One for each group.
@@ -109,10 +111,10 @@ def measure_reaction(
     measured = np.concatenate([np.ones((events, 1)), *columns], axis=1) * weights[:, None]
     found = _means(measured.sum(axis=0, keepdims=True))
 
-    def draw(number: int, own: Generator) -> Float64:
-        return _means(poisson_counts(number, events, own).astype(np.float64) @ measured)
+    def means(times: Times) -> Float64:
+        return _means(times.astype(np.float64) @ measured)
 
-    drawn = in_blocks(draw, bootstraps, events, generator)
+    drawn = resample(means, events, bootstraps, generator, units)
     step = 1 + classes
     return tuple(
         _reaction(found[0, first : first + step], drawn[:, first : first + step])

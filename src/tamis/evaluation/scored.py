@@ -48,16 +48,7 @@ class ScoredEvents:
     @property
     def units(self) -> NDArray[np.intp] | None:
         """Number of what each event belongs to, [n]: its class and identity; None where no two events share them."""
-        if self.identity is None:
-            return None
-        of_class = self.class_index.astype(np.uint64)
-        order = np.lexsort((of_class, self.identity))
-        changes = np.diff(self.identity[order]).astype(np.bool_) | np.diff(of_class[order]).astype(np.bool_)
-        if changes.all():
-            return None
-        number = np.empty(len(order), np.intp)
-        number[order] = np.concatenate([[0], np.cumsum(changes)])
-        return number
+        return None if self.identity is None else units_of(self.class_index, self.identity)
 
     def to_compare(self) -> ScoredEvents:
         """Give the events that the comparison of training and test may use, without reference and spectators."""
@@ -66,6 +57,29 @@ class ScoredEvents:
         return ScoredEvents(
             self.scores[rows], self.class_index[rows], self.weight[rows], self.factor[rows], identity=identity
         )
+
+
+def units_of(class_index: NDArray[np.integer], identity: NDArray[np.uint64]) -> NDArray[np.intp] | None:
+    """Number what the events belong to: events of one class and one identity vary together, [n].
+
+    Args:
+        class_index: the true class, [n].
+        identity: hash of who the event is, [n].
+
+    Returns:
+        None where no two events share them.
+
+    >>> units_of(np.array([0, 0, 1]), np.array([7, 7, 7], np.uint64)).tolist()
+    [0, 0, 1]
+    """
+    of_class = class_index.astype(np.uint64)
+    order = np.lexsort((of_class, identity))
+    changes = np.diff(identity[order]).astype(np.bool_) | np.diff(of_class[order]).astype(np.bool_)
+    if changes.all():
+        return None
+    number = np.empty(len(order), np.intp)
+    number[order] = np.concatenate([[0], np.cumsum(changes)])
+    return number
 
 
 def join(first: ScoredEvents, second: ScoredEvents) -> ScoredEvents:

@@ -74,6 +74,8 @@ class Spread:
         class_name: the class of the area under the curve.
         mean: of the networks.
         deviation: their standard deviation.
+        between_seeds: that of networks of one fold, of the training's chance alone; None where each fold has one.
+        between_folds: that of the averages of the folds; None where there are no folds.
         lowest: the smallest number of a network.
         highest: the largest one.
         expected: deviation that the finite numbers of events in the folds explain; None where there are no folds.
@@ -87,6 +89,8 @@ class Spread:
     class_name: str | None
     mean: float
     deviation: float
+    between_seeds: float | None
+    between_folds: float | None
     lowest: float
     highest: float
     expected: float | None
@@ -240,6 +244,8 @@ def _spread(quantity: str, name: str | None, index: int, found: Sequence[_Group]
         name,
         mean=float(values.mean()),
         deviation=float(values.std(ddof=1)),
+        between_seeds=_within(index, several),
+        between_folds=float(of_folds.std(ddof=1)) if folds else None,
         lowest=float(values.min()),
         highest=float(values.max()),
         expected=float(np.sqrt(np.mean(np.square(errors)))) if folds else None,
@@ -247,6 +253,13 @@ def _spread(quantity: str, name: str | None, index: int, found: Sequence[_Group]
         gain=float(gains.mean()) if several else None,
         gain_error=float(np.sqrt(np.square(gain_errors).sum())) / len(several) if several else None,
     )
+
+
+def _within(index: int, several: Sequence[_Group]) -> float | None:
+    """Give the deviation of networks of one fold, over all folds."""
+    if not several:
+        return None
+    return float(np.sqrt(np.mean([each.alone[:, index].var(ddof=1) for each in several])))
 
 
 _TOGETHER = ("together", "together_error")

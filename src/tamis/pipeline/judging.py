@@ -28,7 +28,7 @@ from tamis.evaluation.inputs import Inputs, Samples, survey_inputs
 from tamis.evaluation.reaction import EVENTS as REACTION_EVENTS
 from tamis.evaluation.reaction import measure_reaction
 from tamis.evaluation.results import Evaluation
-from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.scored import ScoredEvents, units_of
 from tamis.evaluation.stability import Unseen
 from tamis.pipeline.preparation import Prepared, signal_indices
 
@@ -78,6 +78,7 @@ def weigh_features(
         weight,
         classifier.feature_names,
         generator,
+        units=units_of(events.class_index, events.identity),
     )
     return _with_reactions(found, classifier, events, weight, generator)
 
@@ -103,6 +104,7 @@ def _with_reactions(
         weight,
         [[names.index(name) for name in each.features] for each in found],
         generator,
+        units=units_of(events.class_index, events.identity),
     )
     return tuple(replace(each, reaction=reaction) for each, reaction in zip(found, reactions, strict=True))
 

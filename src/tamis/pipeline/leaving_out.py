@@ -17,6 +17,7 @@ from tamis.errors import RequestError, TrainingError
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.importance import Change, Importance, paired_change
 from tamis.evaluation.resampling import Resampler
+from tamis.evaluation.scored import units_of
 from tamis.pipeline.fitting import begin_member, calibrate, seed_of
 from tamis.pipeline.judging import ScoredPart, enough_rows
 from tamis.pipeline.preparation import Prepared
@@ -84,10 +85,12 @@ def leave_out(
     trained = _train(config, prepared.weighed, classifier, chosen, watch or Watch(), choices)
     before = Resampler(test.scores[places], events.class_index, weight)
     fold = None if classifier.folds is None else events.fold
+    units = units_of(events.class_index, events.identity)
     changes = []
     for group, each, own in zip(chosen, trained, generator.spawn(len(chosen)), strict=True):
         scores = each.scores(events.features[:, _kept(classifier, group)], fold)
-        changes.append(paired_change(before, Resampler(scores, events.class_index, weight), own))
+        after = Resampler(scores, events.class_index, weight)
+        changes.append(paired_change(before, after, own, units=units))
     return LeftOut(dict(zip(chosen[1:], changes[1:], strict=True)), changes[0])
 
 

@@ -68,7 +68,9 @@ def plot_correlation_difference(difference: Correlations, *, features: Sequence[
     limit = max(0.1, float(np.ceil(10 * sizes.max(initial=0.0)) / 10))
     figure, (axes,), cell = _layout(1, features)
     certain = np.abs(difference.matrix) > CERTAIN * difference.error
-    _draw(axes, difference.matrix, features, cell, limit, certain, title=title)
+    # what chance explains stays white
+    known = np.where(certain | np.isnan(difference.matrix), difference.matrix, 0.0)
+    _draw(axes, known, features, cell, limit, certain, title=title)
     _label(axes, features, cell, left=True, below=True)
     _add_scale(figure, [axes], limit, "difference of the correlation coefficients")
     return figure

@@ -26,8 +26,8 @@ _LONGEST_LABEL = 2.4
 def plot_pairs(pairs: Pairs, *, classes: Sequence[ClassStyle]) -> Figure:
     """Draw the area under the curve of every pair of classes, with the larger side of its interval.
 
-    Each pair stands once, below the diagonal. The shades go from 0.5, which is chance, to 1; a pair that is not defined
-    is hatched.
+    Each pair stands once, below the diagonal. The shades go from the pair that is told apart worst to 1, so that
+    differences show where all are good; a pair that is not defined is hatched.
 
     Args:
         pairs: the areas.
@@ -49,19 +49,21 @@ def plot_pairs(pairs: Pairs, *, classes: Sequence[ClassStyle]) -> Figure:
     figure = Figure(figsize=(max(1.0 + margin + side, 4.2), 1.0 + 0.57 * margin + side), layout="constrained")
     axes = figure.add_subplot()
     shown = np.full((count - 1, count - 1), np.nan)
+    areas = [area for row in pairs.auc for area in row if area is not None]
+    least = max(0.5, min(areas, default=0.5) - 0.02)
     for row, column in combinations(range(count - 1, -1, -1), 2):
         area = pairs.auc[row][column]
         shown[row - 1, column] = np.nan if area is None else area
         _write_area(
-            axes, row, column, area, pairs.intervals[row][column], float(np.clip(10 * cell, 7.0, 11.0))
+            axes, row, column, area, pairs.intervals[row][column], float(np.clip(10 * cell, 7.0, 11.0)), least
         )
-    draw_cells(axes, shown, _SHADES, 0.5, 1.0)
+    draw_cells(axes, shown, _SHADES, least, 1.0)
     _name_axes(axes, texts, sizes)
     return figure
 
 
 def _write_area(
-    axes: Axes, row: int, column: int, area: float | None, interval: Interval, fontsize: float
+    axes: Axes, row: int, column: int, area: float | None, interval: Interval, fontsize: float, least: float
 ) -> None:
     if area is None:
         cell = (column - 0.5, row - 1.5)
@@ -69,7 +71,7 @@ def _write_area(
         return
     spread = "" if interval is None else f"\n± {max(area - interval[0], interval[1] - area):.4f}"
     # White on the dark half of the shades, dark on the light half.
-    colour = number_colour(dark=area > 0.75)
+    colour = number_colour(dark=area > (1 + least) / 2)
     axes.text(
         column, row - 1, f"{area:.4f}{spread}", ha="center", va="center", color=colour, fontsize=fontsize
     )

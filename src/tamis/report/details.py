@@ -210,18 +210,22 @@ def stability_section(metrics: Numbers) -> list[Block]:
         (
             Cell(each["quantity"] if each["class_name"] is None else f"AUC of {each['class_name']}"),
             short(each["mean"], 5),
-            short(each["deviation"], 2),
             short(each["lowest"], 5),
             short(each["highest"], 5),
+            short(each["between_seeds"], 2),
+            short(each["between_folds"], 2),
             short(each["expected"], 2),
             p_value(each["p_value"]),
             _gain(each),
         )
         for each in found["spreads"]
     )
-    columns = ("quantity", "mean", "deviation", "lowest", "highest", "expected", "p", "gain of the average")
+    columns = (
+        "quantity", "mean", "lowest", "highest", "between seeds", "between folds", "expected", "p",
+        "gain of the average",
+    )  # fmt: skip
     caption = (
-        "Each network alone, on events that it never saw. Expected: the deviation that different events of the folds "
-        "explain."
+        "Each network alone, on events that it never saw. Between: standard deviations of networks of the same fold, "
+        "and of the folds. Expected: the one between folds that their different events explain."
     )
     return [Text(typeset(found["sentence"])), Table(columns, rows, caption)]
