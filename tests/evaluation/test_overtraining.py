@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hep_ml.metrics_utils import ks_2samp_weighted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator
@@ -94,6 +95,17 @@ def test_unit_weights_agree_with_the_exact_distribution(sizes: tuple[int, int]) 
         assert found.distance == pytest.approx(float(expected.statistic), abs=1e-12)
         assert found.p_value == pytest.approx(float(expected.pvalue), rel=0.12)
         assert (found.effective_training, found.effective_test) == pytest.approx(sizes)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.5])
+def test_weighted_distances_are_those_of_hep_ml(shift: float) -> None:
+    """Its cumulative distributions count half of the event itself, so that they are half an event's share apart."""
+    random = np.random.default_rng(6)
+    first, second = random.normal(size=4000), random.normal(shift, size=3000)
+    weights = random.gamma(2.0, size=4000), random.uniform(0.1, 10.0, 3000)
+    found = kolmogorov_smirnov(first, weights[0], second, weights[1])
+    expected = ks_2samp_weighted(first, second, *weights)
+    assert found.distance == pytest.approx(expected, abs=max(each.max() / each.sum() for each in weights))
 
 
 @st.composite

@@ -98,8 +98,15 @@ def _lead(run: FinishedRun) -> str:
     return (
         f"{what} of {network['parameters']:,} parameters{each} tells apart {told} by {len(run.config.features)} "
         f"features. It was trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, "
-        f"and it is {judged}."
+        f"and it is {judged}.{_labels(run)}"
     )
+
+
+def _labels(run: FinishedRun) -> str:
+    """Say what figures call the classes, where that is not their names."""
+    labels = {name: section.label for name, section in run.config.classes.items()}
+    other = [f"{name} is {label}" for name, label in labels.items() if label not in (None, name)]
+    return f" In figures {', '.join(other)}." if other else ""
 
 
 def _sections(run: FinishedRun) -> Iterator[tuple[str, str, Iterable[Block]]]:
