@@ -39,6 +39,7 @@ from tamis.config import (
     Plateau,
     Preprocessing,
     Quantized,
+    QuantizedOutput,
     RmsProp,
     Sample,
     ScheduleFreeAdamW,
@@ -79,6 +80,12 @@ SECTIONS: list[tuple[str, list[type[BaseModel]], str, list[str]]] = [
     ("network.layers", [Dense], "network.layers[0].", ["network.layers=[{nodes: 3}]"]),
     ("network.layers: sparse", [Sparse], "network.layers[0].", [f"network.layers=[{SPARSE}]"]),
     ("network.layers: quantized", [Quantized], "network.layers[0].", [f"network.layers=[{QUANTIZED}]"]),
+    (
+        "network.quantized_output",
+        [QuantizedOutput],
+        "network.quantized_output.",
+        [f"network.layers=[{QUANTIZED}]", "network.quantized_output={}"],
+    ),
     (
         "network.layers: fixed point",
         [FixedPoint],

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from tamis.classifier.document import DOCUMENT, Document, MemberEntry, PreprocessingEntry, prefixes
 from tamis.classifier.member import Member
 from tamis.config import Network as NetworkSection
+from tamis.config import Quantized as QuantizedSection
+from tamis.config import QuantizedOutput
 from tamis.config import Sparse as SparseSection
 from tamis.errors import InputError, Problem
 from tamis.files import sha256
@@ -122,12 +124,17 @@ def _skeleton(document: Document, inputs: int) -> Network:
         layer.model_copy(update={"mask": "magnitude"}) if isinstance(layer, SparseSection) else layer
         for layer in document.network[:-1]
     ]
+    output = document.network[-1]
     section = NetworkSection(
-        layers=tuple(undrawn), embedding=document.embedding, members=document.shared_members
+        layers=tuple(undrawn),
+        embedding=document.embedding,
+        members=document.shared_members,
+        quantized_output=QuantizedOutput.of_layer(output) if isinstance(output, QuantizedSection) else None,
     )
-    outputs = document.network[-1].nodes
     skeleton: Network = eqx.filter_eval_shape(
-        lambda: build_network(inputs, len(document.classes), section, key=jax.random.key(0), outputs=outputs)
+        lambda: build_network(
+            inputs, len(document.classes), section, key=jax.random.key(0), outputs=output.nodes
+        )
     )
     layers = tuple(
         Sparse(layer.dense, layer.mask, own) if isinstance(own, SparseSection) else layer

@@ -31,6 +31,7 @@ from tamis.config.layers import (
     Periodic,
     PiecewiseLinear,
     Quantized,
+    QuantizedOutput,
     Rounding,
     Sparse,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "Plateau",
     "Preprocessing",
     "Quantized",
+    "QuantizedOutput",
     "Reference",
     "Reflection",
     "RmsProp",

@@ -165,14 +165,9 @@ def _exact_activation(value: object) -> object:
     return value
 
 
-class Quantized(Section):
-    """A dense layer whose weights, biases and nodes are fixed-point numbers."""
+class _InFixedPoint(Section):
+    """What quantized layers and a quantized output layer have in common."""
 
-    type: Literal["quantized"] = Field("quantized", description="the kind of layer")
-    nodes: Nodes = Field(description="how many nodes it has")
-    activation: Annotated[
-        _ExactActivation, BeforeValidator(_exact_activation, json_schema_input_type=_ExactActivation)
-    ] = Field("relu", description="the function behind each node, `relu` or `linear`")
     weight: FixedPoint = Field(FixedPoint(bits=8, integer=2), description="format of the weights")
     bias: FixedPoint = Field(FixedPoint(bits=8, integer=2), description="format of the biases")
     output: FixedPoint = Field(
@@ -191,6 +186,16 @@ class Quantized(Section):
     cost: NotNegative = Field(
         1e-7, description="what an effective bit operation adds to the loss, where bits are learned"
     )
+
+
+class Quantized(_InFixedPoint):
+    """A dense layer whose weights, biases and nodes are fixed-point numbers."""
+
+    type: Literal["quantized"] = Field("quantized", description="the kind of layer")
+    nodes: Nodes = Field(description="how many nodes it has")
+    activation: Annotated[
+        _ExactActivation, BeforeValidator(_exact_activation, json_schema_input_type=_ExactActivation)
+    ] = Field("relu", description="the function behind each node, `relu` or `linear`")
 
     def find_contradiction(self, inputs: int, given: FixedPoint) -> str | None:
         """Say why 32-bit floating point could not compute the layer exactly, if so.
@@ -217,6 +222,27 @@ class Quantized(Section):
             f"{self.bias.bits} bits need {total.bit_length()} bits, and 32-bit floating point is exact up to "
             f"{FLOAT_BITS}; take fewer bits, or fewer inputs"
         )
+
+
+class QuantizedOutput(_InFixedPoint):
+    """An output layer whose weights, biases and outputs, before the softmax, are fixed-point numbers."""
+
+    output: FixedPoint = Field(
+        FixedPoint(bits=12, integer=6), description="format of the outputs, before the softmax"
+    )
+
+    def layer(self, outputs: int) -> Quantized:
+        """Give the layer of this many outputs."""
+        return Quantized(
+            nodes=outputs,
+            activation="linear",
+            **{name: getattr(self, name) for name in type(self).model_fields},
+        )
+
+    @classmethod
+    def of_layer(cls, layer: Quantized) -> QuantizedOutput:
+        """Give what a layer was made of."""
+        return cls(**{name: getattr(layer, name) for name in cls.model_fields})
 
 
 def _size(form: FixedPoint) -> int:
@@ -295,6 +321,11 @@ class Network(Section):
     output: Literal["random", "zero"] = Field(
         "zero", description="initial weights of the output layer; with `zero` all scores begin equal"
     )
+    quantized_output: QuantizedOutput | None = Field(
+        None,
+        description="formats of an output layer in fixed point, so that a network of quantized layers is one "
+        "throughout, as an FPGA needs it; null is a dense output layer",
+    )
 
     @model_validator(mode="after")
     def _check_members(self) -> Network:
@@ -304,6 +335,19 @@ class Network(Section):
             raise ValueError(
                 "batch normalisation would mix the members; use normalisation: layer, or set members to 1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_output(self) -> Network:
+        if self.quantized_output is None:
+            return self
+        if self.members > 1:
+            raise ValueError("quantized_output goes with one output layer; set members to 1")
+        # whether the outputs fit 24 bits depends on inputs and formats, not on how many there are
+        if problem := _contradiction(
+            self.quantized_output.layer(1), self.layers[-1] if self.layers else None
+        ):
+            raise ValueError(f"quantized_output does not fit: {problem}")
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from tamis.deploy.onnx_preprocessing import (
 )
 from tamis.network.layers import Dense
 from tamis.network.network import Network
+from tamis.network.quantized import Quantized
 from tamis.network.symmetries import build_symmetries
 
 Form = Literal["named", "packed"]
@@ -176,16 +177,25 @@ def network_scores(graph: Graph, network: Network, inputs: Value, name: str = ""
     return graph("ReduceMean", graph("Softmax", logits, axis=-1), axes=[0], keepdims=0)
 
 
-def _walk(graph: Graph, layers: Sequence[Dense], x: Value, name: str) -> Value:
+def _walk(graph: Graph, layers: Sequence[Dense | Quantized], x: Value, name: str) -> Value:
     for number, layer in enumerate(layers):
         x = apply_layer(graph, layer, x, f"{name}/layers.{number}")
     return x
 
 
-def _with_all_classes(output: Dense) -> Dense:
+def _with_all_classes(output: Dense | Quantized) -> Dense | Quantized:
     """Give the first of two classes its logit, which is zero, where there is only the second."""
     if output.outputs > 1:
         return output
+    import equinox as eqx
+
+    if isinstance(output, Dense):
+        return _with_zeros(output)
+    padded: Quantized = eqx.tree_at(lambda layer: layer.dense, output, _with_zeros(output.dense))
+    return padded
+
+
+def _with_zeros(output: Dense) -> Dense:
     import equinox as eqx
     import jax.numpy as jnp
 

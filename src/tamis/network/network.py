@@ -137,10 +137,10 @@ def build_network(
     for each, own in zip(section.layers, keys[:-1], strict=True):
         hidden.append(build_layer(each, inputs, key=own))
         inputs = each.nodes
-    output = DenseSection(nodes=outputs or classes, activation="linear")
+    nodes = outputs or classes
     if section.members == 1:
-        return Network((*hidden, _output(inputs, output, section, key=keys[-1])), embedding)
-    heads = jax.vmap(lambda own: _output(inputs, output, section, key=own))(
+        return Network((*hidden, _output(inputs, nodes, section, key=keys[-1])), embedding)
+    heads = jax.vmap(lambda own: _dense_output(inputs, nodes, section, key=own))(
         jax.random.split(keys[-1], section.members)
     )
     signs = jax.random.rademacher(jax.random.fold_in(key, count + 1), (section.members, first), jnp.float32)
@@ -174,8 +174,18 @@ def build_layer(section: LayerSection, inputs: int, *, key: jax.Array) -> Dense 
             assert_never(section)
 
 
-def _output(inputs: int, output: DenseSection, section: NetworkSection, *, key: jax.Array) -> Dense:
-    layer = Dense.create(inputs, output, key=key)
+def _output(inputs: int, outputs: int, section: NetworkSection, *, key: jax.Array) -> Dense | Quantized:
+    if section.quantized_output is None:
+        return _dense_output(inputs, outputs, section, key=key)
+    layer = Quantized.create(inputs, section.quantized_output.layer(outputs), key=key)
+    if section.output == "random":
+        return layer
+    zero: Quantized = eqx.tree_at(lambda each: each.dense.weight, layer, replace_fn=jnp.zeros_like)
+    return zero
+
+
+def _dense_output(inputs: int, outputs: int, section: NetworkSection, *, key: jax.Array) -> Dense:
+    layer = Dense.create(inputs, DenseSection(nodes=outputs, activation="linear"), key=key)
     if section.output == "random":
         return layer
     zero: Dense = eqx.tree_at(lambda each: each.weight, layer, replace_fn=jnp.zeros_like)
