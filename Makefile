@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures bench node runtimes clean help
+.PHONY: demo test lint figures bench node runtimes fpga clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make lint     check style, types and documentation examples"
 	@echo "make figures  accept the figures as they are drawn now as the reference figures"
 	@echo "make runtimes score the same events in Node, in a browser and in old versions of ONNX Runtime"
+	@echo "make fpga     translate quantized networks for FPGAs and simulate them"
 	@echo "make bench    measure against other tools, in an environment of its own"
 
 # up to date when it is newer than what it was made from
@@ -52,6 +53,9 @@ runtimes: .venv/made node
 	rm -rf build/cases
 	TAMIS_CASES=build/cases TAMIS_NEEDS_RUNTIMES=1 $(BIN)/python -m pytest -q tests/deploy/test_runtimes.py
 	$(BIN)/nox --session runtime --no-error-on-missing-interpreters
+
+fpga: .venv/made
+	$(BIN)/nox --session fpga
 
 # DATA is a folder with the workshop's files; without it the simulated ones are used
 bench: .venv-bench/made

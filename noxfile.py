@@ -10,9 +10,10 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["runtime"]
+nox.options.sessions = ["runtime", "fpga"]
 
 CASES = Path("build/cases")
+PROJECT = nox.project.load_toml("pyproject.toml")
 # the Python that each version of ONNX Runtime has packages for
 RUNTIMES = [
     ("3.9", "1.10.0"),
@@ -35,3 +36,10 @@ def runtime(session: nox.Session, onnxruntime: str) -> None:
     numpy = "numpy" if onnxruntime in ("newest", "1.20.1") else "numpy<2"
     session.install(wanted, numpy)
     session.run("python", "tests/runtimes/score.py", str(CASES))
+
+
+@nox.session
+def fpga(session: nox.Session) -> None:
+    """Translate quantized networks for FPGAs, have g++ compile the C++, and compare it with tamis bit by bit."""
+    session.install("--editable", ".[fpga]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("pytest", "-q", "-m", "fpga", "tests/deploy", env={"TAMIS_NEEDS_FPGA": "1"})

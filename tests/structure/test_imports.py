@@ -157,5 +157,11 @@ def test_nothing_in_the_source_can_run_foreign_code() -> None:
                 assert node.arg != "allow_pickle", path
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert (node.value.id, node.attr) != ("yaml", "load"), path
-    roots = {target.split(".")[0] for _, target in imports()}
-    assert not roots & FORBIDDEN_MODULES
+    forbidden = {
+        (source, target.split(".")[0])
+        for source, target in imports()
+        if target.split(".")[0] in FORBIDDEN_MODULES
+    }
+    # it builds and saves a model of HGQ2, which is made of Keras, and loads none
+    assert forbidden == {("tamis.deploy.fpga_translation", "keras")}
+    assert "load_model" not in (SOURCE / "deploy" / "fpga_translation.py").read_text(encoding="utf-8")

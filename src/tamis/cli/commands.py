@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tamis.cli.exporting import print_fpga
 from tamis.errors import RequestError, TamisError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ class ExportFormat(StrEnum):
     LWTNN = "lwtnn"
     CPP = "cpp"
     ALL = "all"
+    FPGA = "fpga"
 
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.")]
@@ -175,7 +177,7 @@ def demo(
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
     form: Annotated[
-        ExportFormat, typer.Option("--format", help="Which form; all writes those that can express it.")
+        ExportFormat, typer.Option("--format", help="Which form; all writes those that can express it, but not fpga.")
     ] = ExportFormat.ONNX,
     output: Annotated[
         Path | None,
@@ -186,6 +188,9 @@ def export(
     from tamis.deploy import FORMS, export_classifier
 
     folder = run / "model" if (run / "model").is_dir() else run
+    if form is ExportFormat.FPGA:
+        print_fpga(folder, output)
+        return
     everything = form is ExportFormat.ALL
     forms = [each for each in FORMS if everything or each == form.value]
     found = export_classifier(folder, forms, output, skip_untranslatable=everything)

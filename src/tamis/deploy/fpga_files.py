@@ -226,21 +226,30 @@ def boundary(classifier: Classifier, network: FixedPointNetwork) -> dict[str, An
     preprocessing, gains = classifier.preprocessing, classifier.network.embedding
     factor = 1 + gains.speed * np.asarray(gains.gain) if isinstance(gains, Gains) else None
     names = classifier.feature_names
-    curves = preprocessing.logarithm
+    tails, curves = preprocessing.logarithm, preprocessing.quantiles
     return {
         "format": "tamis fpga boundary",
         "version": 1,
         "before": {
             "features": list(names),
             "indicators": [names[index] for index in preprocessing.indicators],
-            "logarithm": [names[index] for index in (curves.features if curves else ())],
+            "logarithm": None
+            if tails is None
+            else {
+                "features": [names[index] for index in tails.features],
+                "lowest": tails.lowest,
+                "typical": tails.typical,
+            },
             "scaling": preprocessing.scaling,
             "fill": preprocessing.fill,
             "centre": preprocessing.centre,
             "scale": preprocessing.scale,
+            "quantiles": None if curves is None else {"knots": curves.knots, "values": curves.values},
             "gains": factor,
-            "rule": "missing features get their fill; logarithms; (x - centre) / scale and what `scaling` does more; "
-            "1 for each indicator whose feature is missing, else 0; gains; the format `input`",
+            "rule": "in 32 bits: a missing feature gets its fill; d = (x - lowest) / typical becomes sign(d) log(1 + "
+            "|d|) where there is a logarithm; standard and robust take x = (x - centre) / scale, robust also x / "
+            "sqrt(1 + (x / 3)^2), quantile follows the line between its knots; indicators come behind the features, "
+            "1 where missing, else 0; all inputs are multiplied by their gains, and brought to the format `input`",
         },
         "input": {"format": str(network.input), "number": network.inputs, **_bits(network.input)},
         "output": {
@@ -251,7 +260,7 @@ def boundary(classifier: Classifier, network: FixedPointNetwork) -> dict[str, An
         "behind": {
             "classes": list(classifier.class_names),
             "rule": "the softmax of the logits; one logit is that of the second of two classes, and the first has 0",
-            "calibrated": classifier.calibration is not None,
+            "correction": None if classifier.calibration is None else "`calibration` in classifier.json",
         },
     }
 

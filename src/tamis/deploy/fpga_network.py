@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tamis.classifier import Classifier
 from tamis.config import FixedPoint
-from tamis.errors import ExportError
+from tamis.errors import UntranslatableError
 from tamis.network.embeddings import Gains
 from tamis.network.fixed_point import Integers, integers_of
 from tamis.network.quantized import Quantized
@@ -113,7 +113,7 @@ def fixed_point_network(classifier: Classifier) -> FixedPointNetwork:
         classifier: one network whose layers are all quantized.
 
     Raises:
-        ExportError: something has no translation; the message names all that has none, and says why.
+        UntranslatableError: something has no translation; the message names all that has none, and says why.
     """
     problems = [*_around(classifier), *_kinds(classifier)]
     if not problems:
@@ -121,7 +121,7 @@ def fixed_point_network(classifier: Classifier) -> FixedPointNetwork:
         problems = list(_formats(network))
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise ExportError(f"this classifier cannot be translated for an FPGA:\n{listed}")
+        raise UntranslatableError(f"this classifier cannot be translated for an FPGA:\n{listed}")
     return network
 
 
@@ -163,7 +163,7 @@ def _translate(classifier: Classifier) -> FixedPointNetwork:
     for number, layer in enumerate(classifier.network.layers):
         given = layers[-1].output if layers else layer.formats.input
         if layers and layer.formats.input is not None and not _holds(layer.formats.input, given):
-            raise ExportError(
+            raise UntranslatableError(
                 "this classifier cannot be translated for an FPGA:\n"
                 f"  {_places(classifier)[number]}.input: the inputs are brought from {given} to "
                 f"{layer.formats.input}, and hls4ml makes one quantizer of two in a row; leave `input` away, and "

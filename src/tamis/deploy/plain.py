@@ -87,7 +87,7 @@ def _member(member: Member) -> Document:
         **_preprocessing(member.preprocessing),
         "embedding": None if network.embedding is None else _embedding(network.embedding),
         "shared_members": None if network.scales is None else _numbers(network.scales),
-        "layers": [_layer(layer) for layer in network.layers[:-1]],
+        "layers": [_layer(layer) for layer in _hidden(network)],
         "outputs": _outputs(network),
     }
 
@@ -190,10 +190,17 @@ def _format(form: FixedPoint) -> Document:
     }  # fmt: skip
 
 
+def _hidden(network: Network) -> Sequence[Dense | Sparse | Quantized]:
+    """Give the layers before the output layer; one in fixed point has a format, and counts as one of them."""
+    return network.layers if isinstance(network.layers[-1], Quantized) else network.layers[:-1]
+
+
 def _outputs(network: Network) -> list[Document]:
     """Give the output layer of each shared member, with a row for each class."""
     layer = network.layers[-1]
     weight, bias = np.asarray(layer.weight, np.float64), np.asarray(layer.bias, np.float64)
+    if isinstance(layer, Quantized):
+        weight, bias = np.eye(layer.outputs), np.zeros(layer.outputs)
     if network.scales is None:
         weight, bias = weight[None], bias[None]
     if layer.outputs == 1:  # of two classes the first has a logit of zero
