@@ -13,7 +13,6 @@ nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["runtime", "fpga"]
 
 CASES = Path("build/cases")
-PROJECT = nox.project.load_toml("pyproject.toml")
 # the Python that each version of ONNX Runtime has packages for
 RUNTIMES = [
     ("3.9", "1.10.0"),
@@ -41,5 +40,5 @@ def runtime(session: nox.Session, onnxruntime: str) -> None:
 @nox.session
 def fpga(session: nox.Session) -> None:
     """Translate quantized networks for FPGAs, have g++ compile the C++, and compare it with tamis bit by bit."""
-    session.install("--editable", ".[fpga]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("pytest", "-q", "-m", "fpga", "tests/deploy", env={"TAMIS_NEEDS_FPGA": "1"})
+    session.install("--editable", ".[fpga]", "pytest", "hypothesis")
+    session.run("pytest", "-q", "-m", "fpga", "tests/deploy/test_fpga.py", env={"TAMIS_NEEDS_FPGA": "1"})

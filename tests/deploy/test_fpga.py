@@ -20,6 +20,7 @@ from tamis.cli import main
 from tamis.config import parse_config
 from tamis.deploy import fpga_files
 from tamis.deploy.fpga_files import COMPARED, export_fpga
+from tamis.deploy.fpga_translation import EXPECTED, INTERPRETED, SIMULATED
 from tamis.errors import ExportError, RequestError
 
 Make = Callable[..., Any]
@@ -111,25 +112,32 @@ np.save(found, made.predict(np.load(given)))
     return np.load(names[-1]).reshape(len(inputs), -1)
 
 
-@pytest.mark.fpga
+@pytest.mark.parametrize(
+    ("part", "what"), [(SIMULATED, r"the C\+\+ of hls4ml"), (INTERPRETED, "the interpreter of QONNX")]
+)
 def test_other_bits_are_not_exported(
-    tools: None, make_classifier: Make, make_events: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str,
+    what: str,
+    make_classifier: Make,
+    make_events: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    del tools
     classifier = make_classifier(ROUNDED[:1], quantized_output={}).with_reference(make_events(5))
     classifier.save(tmp_path / "model")
-    honest = fpga_files.simulated_events
 
-    def one_bit_wrong(*given: Any) -> Any:
-        inputs, logits = honest(*given)
+    def wrong_in_one_bit(_: Path, folder: Path) -> None:
+        logits = np.load(folder / EXPECTED)
+        for name in (SIMULATED, INTERPRETED):
+            np.save(folder / name, logits)
         changed = logits.copy()
         changed[77, 1] += 1 / 64
-        return inputs, changed
+        np.save(folder / part, changed)
 
-    monkeypatch.setattr(fpga_files, "simulated_events", one_bit_wrong)
-    with pytest.raises(
-        ExportError, match=r"gives 1 of 10000 events other logits than tamis, by up to 0\.0156"
-    ):
+    monkeypatch.setattr(fpga_files, "_require_tools", lambda: None)
+    monkeypatch.setattr(fpga_files, "_run_translation", wrong_in_one_bit)
+    wanted = rf"{what} gives 1 of 10000 events other logits than tamis, by up to 0\.0156"
+    with pytest.raises(ExportError, match=wanted):
         export_fpga(tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

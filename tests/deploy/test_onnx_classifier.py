@@ -54,6 +54,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
     "quantized": {"layers": QUANTIZED, "embedding": None},
     "quantized behind gains": {"layers": QUANTIZED},
+    "quantized throughout": {"layers": QUANTIZED, "quantized_output": {}},
+    "quantized throughout, one output": {
+        "layers": QUANTIZED, "quantized_output": {"output": {"bits": 14, "integer": 6}}, "classes": 2, "outputs": 1,
+    },
     "periodic": {"layers": [{"nodes": 16}], "embedding": {"type": "periodic", "sigma": 1.0}},
     "piecewise linear": {"layers": [{"nodes": 16}], "embedding": {"type": "piecewise_linear", "bins": 5}},
     "shared members": {"layers": [{"nodes": 16}] * 2, "members": 4},
