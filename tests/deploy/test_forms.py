@@ -64,6 +64,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
     **{f"quantized {first}, {second}": {"layers": quantized(first, second, 6)}
        for first, second in zip(ROUNDINGS, OVERFLOWS * 2, strict=False)},
+    "quantized throughout": {"layers": quantized("RND", "SAT"), "quantized_output": {}},
+    "quantized throughout, one output": {"layers": quantized("TRN", "SAT"), "quantized_output": {}, **TWO},
     "periodic": {"layers": [{"nodes": 16}], "embedding": {"type": "periodic", "sigma": 1.0}},
     "piecewise linear": {"layers": [{"nodes": 16}], "embedding": {"type": "piecewise_linear", "bins": 5}},
     "shared members": {"layers": [{"nodes": 16}] * 2, "members": 4},

@@ -177,7 +177,8 @@ def demo(
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
     form: Annotated[
-        ExportFormat, typer.Option("--format", help="Which form; all writes those that can express it, but not fpga.")
+        ExportFormat,
+        typer.Option("--format", help="Which form; all writes those that can express it, but not fpga."),
     ] = ExportFormat.ONNX,
     output: Annotated[
         Path | None,
