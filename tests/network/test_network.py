@@ -101,6 +101,18 @@ MEMBERS = NetworkSection(
 )
 
 
+@pytest.mark.parametrize("nodes", [(6, 6), (64, 64), (13, 7)])
+def test_an_event_has_the_same_score_wherever_it_stands(nodes: tuple[int, ...]) -> None:
+    """Bit by bit: files are scored in chunks, and single entries of them again to prove that they were."""
+    network = build_network(19, 3, [Dense(nodes=width) for width in nodes], key=jax.random.key(1))
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(10_000, 19)).astype(np.float32)
+    order = rng.permutation(len(inputs))
+    np.testing.assert_array_equal(
+        predict_scores(network, inputs[order]), predict_scores(network, inputs)[order]
+    )
+
+
 def test_one_member_is_the_plain_network() -> None:
     plain = build_network(3, 2, MEMBERS.layers, key=jax.random.key(1))
     one = build_network(3, 2, MEMBERS.model_copy(update={"members": 1}), key=jax.random.key(1))

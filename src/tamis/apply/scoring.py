@@ -137,7 +137,7 @@ class Scoring:
         if folds is not None:
             flag[(flag == 0) & (folds == UNKNOWN)] |= np.uint8(Flag.NO_FOLD)
         rows = np.flatnonzero(flag == 0)
-        chosen = np.where(np.isfinite(features), features, np.float32(np.nan))[:, rows]
+        chosen = features if len(rows) == chunk.length else features[:, rows]
         found = self.model.classifier.scores(chosen.T, None if folds is None else folds[rows])
         bad = ~np.isfinite(found).all(axis=1)
         flag[rows[bad]] |= np.uint8(Flag.NOT_FINITE)
@@ -149,9 +149,13 @@ class Scoring:
         features = np.empty((len(self.model.features), chunk.length), np.float32)
         for values, quantity in zip(features, self.model.features, strict=True):
             values[:] = in_32_bits(evaluate_quantity(quantity, chunk))
+            finite = np.isfinite(values)
+            if finite.all():
+                continue
             if quantity.missing is None:
                 flag[np.isnan(values)] |= np.uint8(Flag.MISSING)
                 flag[np.isinf(values)] |= np.uint8(Flag.INFINITE)
+            values[~finite] = np.nan
         if self.model.selection is not None:
             flag[~truth(evaluate_chunk(self.model.selection, chunk))] = Flag.NOT_SELECTED
         return features, flag

@@ -35,7 +35,7 @@ class Member:
         """Compute scores, [n, n_classes], from features, [n, n_features], NaN where missing."""
         from tamis.network.network import predict_scores
 
-        return predict_scores(self.network, self.preprocessing.apply(features))
+        return predict_scores(self.network, self.preprocessing.apply(features, order="F"))
 
     def sensitivity(self, features: Float32) -> Sensitivity:
         """Differentiate the scores by the features, [n, n_features], NaN where missing."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,9 +133,14 @@ class Preprocessing:
         """Number of inputs that the network gets."""
         return len(self.fill) + len(self.indicators)
 
-    def apply(self, features: Float32) -> Float32:
-        """Turn features, [n, n_features] with NaN where missing, into inputs, [n, inputs]."""
-        inputs = np.empty((len(features), self.inputs), np.float32)
+    def apply(self, features: Float32, *, order: Literal["C", "F"] = "C") -> Float32:
+        """Turn features, [n, n_features] with NaN where missing, into inputs, [n, inputs].
+
+        Args:
+            features: of the events.
+            order: whether the inputs of one event (C) or the events of one input (F) lie together in memory.
+        """
+        inputs = np.empty((len(features), self.inputs), np.float32, order=order)
         for start in range(0, len(features), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             self._fill_rows(features[rows], inputs[rows])
