@@ -27,7 +27,7 @@ class Scaling:
         scale: of each class, above zero, [n_classes].
         offset: of each class, [n_classes]; their mean is zero.
 
-    >>> Scaling((0.5, 0.5), (0.0, 0.0))(np.array([[0.9, 0.1]])).tolist()
+    >>> Scaling((0.5, 0.5), (0.0, 0.0))(np.array([[0.9, 0.1]])).round(6).tolist()
     [[0.75, 0.25]]
     """
 

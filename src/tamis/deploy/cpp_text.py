@@ -88,7 +88,7 @@ def table(kind: str, name: str, values: Any) -> str:
     """Declare a constant array.
 
     >>> table("double", "bias", [0.5, 1.0])
-    'inline constexpr double bias[2] = {0x1p-1, 0x1p+0};'
+    'inline constexpr double bias[2] = {0x1p-1, 0x1p0};'
     """
     shape, inner = "", values
     while isinstance(inner, list):
