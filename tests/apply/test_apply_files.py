@@ -243,6 +243,44 @@ def test_a_bad_file_does_not_stop_the_others(
     assert summary.entries["out"] == 30
 
 
+def test_a_file_that_is_damaged_in_the_middle_leaves_nothing(
+    small_run: Path, columns_of: ColumnsOf, tmp_path: Path
+) -> None:
+    columns = columns_of(40_000)
+    with uproot.recreate(tmp_path / "a.root") as file:
+        tree = file.mktree("tree", {name: values.dtype for name, values in columns.items()})
+        for start in range(0, 40_000, 4000):
+            tree.extend({name: values[start : start + 4000] for name, values in columns.items()})
+    with uproot.open(tmp_path / "a.root") as file:
+        place = file["tree"]["x"].member("fBasketSeek")[6]
+    whole = bytearray((tmp_path / "a.root").read_bytes())
+    whole[place + 200 : place + 400] = bytes(200)
+    (tmp_path / "a.root").write_bytes(whole)
+    summary = apply_files(small_run, [str(tmp_path / "a.root")], tmp_path / "out", chunk=ChunkSize(rows=3000))
+    assert summary.entries == {"in": 40_000, "out": 0, "lost": 40_000}
+    assert "a.root after entry" in summary.outcomes[0].problem
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
+
+
+def test_a_score_that_is_no_number_is_flagged(
+    small_run: Path, source: Path, columns: Columns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tamis.Classifier.scores
+
+    def with_a_hole(self: tamis.Classifier, features: np.ndarray, fold: Any = None) -> np.ndarray:
+        scores = whole(self, features, fold)
+        if len(scores) > 100:  # not the reference events
+            scores[3] = np.nan
+        return scores
+
+    monkeypatch.setattr(tamis.Classifier, "scores", with_a_hole)
+    apply_files(small_run, [str(source)], tmp_path)
+    found = scores_of(tmp_path / "a.scores.root")
+    entry = np.flatnonzero(columns["w"] > 0.6)[3]
+    assert (found["flag"][entry], found["score_sig"][entry], found["predicted"][entry]) == (16, -1, -1)
+    assert np.count_nonzero(found["flag"] == Flag.NOT_FINITE) == 1
+
+
 def test_the_input_is_never_touched(
     small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
 ) -> None:

@@ -14,7 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tamis.data.schema import BranchType, branch_type
-from tamis.data.sources import check_schemas, expand_files, read_chunks, rows_per_chunk, scan_files
+from tamis.data.sources import (
+    check_schemas,
+    expand_files,
+    read_chunks,
+    read_range,
+    rows_per_chunk,
+    scan_files,
+)
 from tamis.errors import InputError
 
 WriteTree = Callable[..., Path]
@@ -52,6 +59,24 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, write_tree: WriteTree
 
 def scan(path: Path, tree: str | None = None):
     return scan_files(expand_files("s", [path.name], path.parent), tree)
+
+
+def test_a_range_is_the_part_of_the_whole(source: Path) -> None:
+    (schema,) = scan(source)
+    (whole,) = read_chunks(schema, ["pt", "jet", "ok"])
+    for start in range(5):
+        for stop in range(start + 1, 6):
+            part = read_range(schema, ["pt", "jet", "ok"], start, stop)
+            assert (part.first_entry, part.length) == (start, stop - start)
+            for name, values in whole.columns.items():
+                assert ak.to_list(part.columns[name]) == ak.to_list(values[start:stop])
+
+
+def test_a_range_crosses_the_row_groups_of_parquet(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": np.arange(100)}), tmp_path / "a.parquet", row_group_size=7)
+    (schema,) = scan(tmp_path / "a.parquet")
+    for start, stop in ((0, 1), (6, 8), (7, 14), (20, 77), (98, 100)):
+        assert read_range(schema, ["x"], start, stop).columns["x"].tolist() == list(range(start, stop))
 
 
 def test_every_format_says_what_it_holds(source: Path) -> None:

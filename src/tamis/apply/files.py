@@ -174,8 +174,9 @@ def plan_tasks(
     chosen = pairs if shard is None else pairs[shard.number :: shard.of]
     _make_folder(output)
     sizes = [_size(source) for source, _ in chosen]
+    total = sum(sizes)
     return tuple(
-        _Task(source, path, size / sum(sizes)) for (source, path), size in zip(chosen, sizes, strict=True)
+        _Task(source, path, size / total) for (source, path), size in zip(chosen, sizes, strict=True)
     )
 
 

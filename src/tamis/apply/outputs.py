@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, assert_never, get_args
+from typing import Any, Literal, Protocol, assert_never, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.schema import FileSchema, SourceFile
+from tamis.data.sources import read_range, scan_files
 from tamis.errors import InputError, Problem, RequestError
 
 Format = Literal["ttree", "rntuple", "parquet"]
@@ -25,7 +27,6 @@ METADATA = "tamis"
 ROWS = 2**17
 """Rows that are written at a time, whatever the size of chunks: the files do not depend on it."""
 
-_Result = TypeVar("_Result")
 Columns = Mapping[str, NDArray[Any]]
 Types = Mapping[str, np.dtype[Any]]
 
@@ -183,49 +184,33 @@ class Written:
     """A file of scores, as it is found on the disk.
 
     Args:
-        path: where it is.
+        schema: its tree, number of rows and columns.
         metadata: what it says of itself.
-        entries: number of rows.
-        types: its columns.
-        tree: name of its tree; empty in Parquet.
     """
 
-    path: Path
+    schema: FileSchema
     metadata: Mapping[str, Any]
-    entries: int
-    types: Mapping[str, str]
-    tree: str
+
+    @property
+    def entries(self) -> int:
+        """Number of rows."""
+        return self.schema.entries
 
     @property
     def counts(self) -> dict[str, int]:
         """How many entries were scored, and how many have each flag."""
         return {str(name): int(count) for name, count in self.metadata["counts"].items()}
 
-    def rows(self, names: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
+    def rows(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
         """Read some rows of some columns.
 
         Raises:
             InputError: the file is damaged, or has no such column.
         """
-        absent = sorted(set(names) - set(self.types))
+        absent = sorted(set(names) - set(self.schema.branches))
         if absent:
-            raise InputError("scores", [Problem(str(self.path), f"has no column {', '.join(absent)}")])
-        return _looking(self.path, lambda: self._rows(list(names), start, stop))
-
-    def _rows(self, names: list[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
-        if not self.tree:
-            import pyarrow.parquet as pq
-
-            part = pq.read_table(self.path, columns=names).slice(start, stop - start)
-            return {name: part.column(name).to_numpy() for name in names}
-        import awkward
-        import uproot
-
-        with uproot.open({str(self.path): None}) as file:
-            found = file[self.tree].arrays(
-                filter_name=set(names).__contains__, entry_start=start, entry_stop=stop, library="ak"
-            )
-            return {name: awkward.to_numpy(found[name]) for name in names}
+            raise InputError("scores", [Problem(self.schema.where, f"has no column {', '.join(absent)}")])
+        return read_range(self.schema, names, start, stop).columns
 
 
 def read_output(path: Path) -> Written | None:
@@ -237,15 +222,15 @@ def read_output(path: Path) -> Written | None:
     Raises:
         InputError: it cannot be read.
     """
-    return _looking(path, lambda: _look_parquet(path) if path.suffix == ".parquet" else _look_root(path))
-
-
-def _looking(path: Path, work: Callable[[], _Result]) -> _Result:
     try:
-        return work()
+        metadata = _parquet_metadata(path) if path.suffix == ".parquet" else _root_metadata(path)
     except Exception as error:  # a damaged file can raise anything inside the reading libraries
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError("scores", [Problem(str(path), f"cannot be read ({reason[:300]})")]) from error
+    if metadata is None:
+        return None
+    source = SourceFile("", str(path), str(path))
+    return Written(scan_files([source], metadata["tree"] or None)[0], metadata)
 
 
 _SAID = frozenset({
@@ -254,31 +239,23 @@ _SAID = frozenset({
 })  # fmt: skip
 
 
-def _read_metadata(text: str | bytes) -> dict[str, Any]:
-    found = json.loads(text)
-    if not isinstance(found, dict) or not found.keys() >= _SAID:
-        raise ValueError("what it says of itself is not complete")
-    return found
-
-
-def _look_parquet(path: Path) -> Written | None:
+def _parquet_metadata(path: Path) -> dict[str, Any] | None:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        said = (file.metadata.metadata or {}).get(METADATA.encode())
-        if said is None:
-            return None
-        types = {name: str(file.schema_arrow.field(name).type) for name in file.schema_arrow.names}
-        return Written(path, _read_metadata(said), int(file.metadata.num_rows), types, "")
+    said = (pq.read_metadata(path).metadata or {}).get(METADATA.encode())
+    return None if said is None else _checked_metadata(json.loads(said))
 
 
-def _look_root(path: Path) -> Written | None:
+def _root_metadata(path: Path) -> dict[str, Any] | None:
     import uproot
 
     with uproot.open({str(path): None}) as file:
         if file.classnames(cycle=False).get(METADATA) != "TObjString":
             return None
-        metadata = _read_metadata(str(file[METADATA]))
-        tree = file[metadata["tree"]]
-        types = {str(name): str(kind) for name, kind in tree.typenames().items()}
-        return Written(path, metadata, int(tree.num_entries), types, metadata["tree"])
+        return _checked_metadata(json.loads(str(file[METADATA])))
+
+
+def _checked_metadata(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict) or not found.keys() >= _SAID:
+        raise ValueError("what it says of itself is not complete")
+    return found
