@@ -66,7 +66,8 @@ def print_summary(summary: Summary, output: Path) -> None:
     """
     console = results_console()
     shown = [each for each in summary.outcomes if len(summary.outcomes) <= _MOST_ROWS or not each.done]
-    console.print(_table(summary, shown))
+    if shown:
+        console.print(_table(summary, shown))
     if len(shown) < len(summary.outcomes):
         console.print(f"({len(summary.outcomes) - len(shown):,} files with their scores are not listed)")
     errors = Console(stderr=True, highlight=False)
@@ -119,7 +120,8 @@ def print_proofs(proofs: Sequence[Proof]) -> None:
         table.add_row(
             escape(each.output or each.file), entries, f"{each.rescored:,}", "yes" if each.holds else "no"
         )
-    console.print(table)
+    if shown:
+        console.print(table)
     for each in proofs:
         for text in each.findings:
             errors.print(f"{escape(each.output or each.file)}: {escape(text)}", soft_wrap=True)
