@@ -14,7 +14,9 @@ from tamis.data.ledger import Ledger
 from tamis.data.split import PARTS
 from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.results import Evaluation
+from tamis.evaluation.roc import WorkingPoint
 from tamis.pipeline import Run
+from tamis.report.numbers import bound
 
 
 def results_console() -> Console:
@@ -131,12 +133,16 @@ def class_table(evaluation: Evaluation, working_points: Sequence[float]) -> Tabl
                 escape(name), "undefined: the weights of the class or of the rest do not sum to > 0"
             )
             continue
-        rejections = [
-            "no background" if point.background_rejection is None else f"{point.background_rejection:,.4g}"
-            for point in found
-        ]
-        table.add_row(escape(name), f"{curve.auc:.4f}", *rejections)
+        table.add_row(escape(name), f"{curve.auc:.4f}", *(_rejection(point) for point in found))
     return table
+
+
+def _rejection(point: WorkingPoint) -> str:
+    """Write a rejection, or its limit with 95% confidence where no background event passes."""
+    if point.background_rejection is not None:
+        return f"{point.background_rejection:,.4g}"
+    limit = point.background_rejection_limit
+    return "no background" if limit is None else bound(limit, upper=False)
 
 
 def verdicts(evaluation: Evaluation) -> list[str]:

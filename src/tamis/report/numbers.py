@@ -76,6 +76,17 @@ def significant(value: float | None, digits: int = 4) -> str:
     return minus(text.rstrip(".") if "e" not in text else f"{value:.{digits - 1}g}")
 
 
+def bound(value: float, *, upper: bool) -> str:
+    """Write a limit with two digits, rounded to the side on which it stays true.
+
+    >>> bound(16594.0, upper=False), bound(0.002996, upper=True)
+    ('> 16,000', '< 0.0030')
+    """
+    place = 10.0 ** (math.floor(math.log10(value)) - 1)
+    rounded = (math.ceil(value / place - 1e-9) if upper else math.floor(value / place + 1e-9)) * place
+    return f"{'<' if upper else '>'} {significant(rounded, 2)}"
+
+
 def percent(value: float | None, digits: int = 1) -> Cell:
     """Write a fraction in percent."""
     return Cell(_NOTHING if value is None else minus(f"{100 * value:.{digits}f}%"), _sortable(value))

@@ -103,9 +103,13 @@ def _lead(run: FinishedRun) -> str:
 
 
 def _labels(run: FinishedRun) -> str:
-    """Say what figures call the classes, where that is not their names."""
+    """Say what figures call the classes, where that is not their names; a formula is seen there."""
     labels = {name: section.label for name, section in run.config.classes.items()}
-    other = [f"{name} is {label}" for name, label in labels.items() if label not in (None, name)]
+    other = [
+        f"{name} is {label}"
+        for name, label in labels.items()
+        if label not in (None, name) and "$" not in label
+    ]
     return f" In figures {', '.join(other)}." if other else ""
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tamis.report.blocks import Cell, Table
-from tamis.report.numbers import cell, count, p_value, percent, short, significant
+from tamis.report.numbers import bound, cell, count, p_value, percent, short, significant
 from tamis.run_reading import FinishedRun
 
 Numbers = Mapping[str, Any]
@@ -64,7 +64,7 @@ def working_points_table(metrics: Numbers) -> Table:
 def _kept(point: Numbers) -> Cell:
     limit = point.get("background_efficiency_limit")
     if limit is not None:
-        return Cell(f"< {significant(100 * limit, 2)}%", limit)
+        return Cell(f"{bound(100 * limit, upper=True)}%", limit)
     return percent(point["background_efficiency"], 3)
 
 
@@ -72,7 +72,7 @@ def rejection_cell(point: Numbers) -> Cell:
     """Write the rejection of a working point with its interval, or its limit where no background event passes."""
     limit, between = point.get("background_rejection_limit"), point.get("background_rejection_interval")
     if limit is not None:
-        return Cell(f"> {significant(limit, 2)}", limit)
+        return Cell(bound(limit, upper=False), limit)
     note = ""
     if between is not None:
         low, high = between
