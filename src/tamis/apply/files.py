@@ -62,7 +62,8 @@ class _Work:
         model: what is applied.
         wish: how the scores are written.
         chunk: how much is read at a time.
-        pool: threads that score.
+        pool: where files are scored.
+        threads: how many score.
         listener: hears what is done.
         stop: set when the work is given up.
         full: set when there is no space for further files.
@@ -72,6 +73,7 @@ class _Work:
     wish: Wish
     chunk: ChunkSize
     pool: Executor
+    threads: int
     listener: Listener
     stop: Event = field(default_factory=Event)
     full: Event = field(default_factory=Event)
@@ -139,7 +141,7 @@ def apply_files(
     tasks = plan_tasks(model, files, Path(output), wish, shard)
     threads = jobs or _cores()
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        work = _Work(model, wish, chunk or ChunkSize(), pool, listener or Listener())
+        work = _Work(model, wish, chunk or ChunkSize(), pool, threads, listener or Listener())
         outcomes = _run(work, tasks, min(threads, max(len(tasks), 1)))
     summary = Summary(model.digest, outcomes, (*model.notes, *_notes(model, outcomes)))
     summary.check()
@@ -274,7 +276,7 @@ def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
         open_output(temporary, work.wish.form, types, schema.entries, pair.tree) as output,
         closing(read_ahead(chunks)) as ahead,
     ):
-        for chunk, scored in score_chunks(_until(work, ahead), scoring, work.pool):
+        for chunk, scored in score_chunks(_until(work, ahead), scoring, work.pool, work.threads):
             output.extend({**copied_columns(chunk.columns, copied, schema.where), **scored.columns})
             tally.add(scored)
             work.listener.advance(task.share * chunk.length / schema.entries, chunk.length)

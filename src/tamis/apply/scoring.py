@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from tamis.expressions import Expression, truth
 
 Columns = Mapping[str, NDArray[Any]]
 
-PIECE = 2**16
-"""Rows that one thread scores at a time: enough that little is lost to batches that are not full."""
+PIECE = 2**14
+"""Rows that one thread scores at a time, or a multiple: enough that little is lost to batches that are not full."""
 
 
 class Flag(IntFlag):
@@ -217,17 +218,20 @@ def _unscored(column: str, sentinel: float) -> float:
     return {"predicted": -1, "flag": 0, "network": NOT_SCORED}[column]
 
 
-def score_chunks(chunks: Iterator[Chunk], scoring: Scoring, pool: Executor) -> Iterator[tuple[Chunk, Scored]]:
+def score_chunks(
+    chunks: Iterator[Chunk], scoring: Scoring, pool: Executor, threads: int
+) -> Iterator[tuple[Chunk, Scored]]:
     """Score chunks in their order, each in pieces on several threads, while the one before is written.
 
     Args:
         chunks: of one file.
         scoring: what is computed.
-        pool: threads that score.
+        pool: where it is scored.
+        threads: how many there are; a chunk is cut into as many pieces, if it is large enough.
     """
     before: tuple[Chunk, list[Future[Scored]]] | None = None
     for chunk in chunks:
-        running = [pool.submit(scoring.score, piece) for piece in pieces(chunk)]
+        running = [pool.submit(scoring.score, piece) for piece in pieces(chunk, threads)]
         if before is not None:
             yield before[0], _joined(before[1])
         before = chunk, running
@@ -235,8 +239,9 @@ def score_chunks(chunks: Iterator[Chunk], scoring: Scoring, pool: Executor) -> I
         yield before[0], _joined(before[1])
 
 
-def pieces(chunk: Chunk, rows: int = PIECE) -> Iterator[Chunk]:
-    """Cut a chunk into chunks of so many rows; nothing is copied."""
+def pieces(chunk: Chunk, threads: int) -> Iterator[Chunk]:
+    """Cut a chunk into chunks for so many threads; nothing is copied."""
+    rows = PIECE * max(1, math.ceil(chunk.length / (PIECE * threads)))
     for start in range(0, chunk.length, rows):
         stop = min(start + rows, chunk.length)
         columns = {name: values[start:stop] for name, values in chunk.columns.items()}
