@@ -70,6 +70,15 @@ class TrainingError(TamisError):
     """The training could not give a usable network."""
 
 
+class StoppedError(TamisError):
+    """The work was stopped from outside, and the same command goes on with it.
+
+    The exit status is the one that HTCondor's manual takes for "a checkpoint was written".
+    """
+
+    exit_status = 85
+
+
 class ExportError(TamisError):
     """The classifier could not be handed over in another form that gives the same scores."""
 

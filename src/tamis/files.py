@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+
+from tamis.errors import RequestError
 
 _UMASK = Lock()
 
@@ -35,7 +39,7 @@ def complete_file(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -47,7 +51,7 @@ def _umask() -> int:
     return umask
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Let the new name survive a loss of power as the content does."""
     opened = os.open(folder, os.O_RDONLY)
     try:
@@ -73,6 +77,45 @@ def _is_running(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+@contextmanager
+def locked(path: Path, *, busy: str) -> Iterator[None]:
+    """Hold a lock file, which the system releases when the process ends, however it ends.
+
+    Args:
+        path: of the lock file; it is removed at the end.
+        busy: what to say where another process holds it; `{}` is replaced by who that is.
+
+    Raises:
+        RequestError: another process holds it.
+    """
+    while True:
+        opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 & ~_umask())
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(opened, 200).decode("utf-8", "replace").strip() or "another process"
+            os.close(opened)
+            raise RequestError(busy.format(holder)) from None
+        if _is_same_file(opened, path):
+            break
+        os.close(opened)  # its holder has just removed it
+    try:
+        os.truncate(opened, 0)
+        os.write(opened, f"process {os.getpid()} on {platform.node()}\n".encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(opened)
+
+
+def _is_same_file(opened: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(opened), there)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ from tamis.config import dump_config
 from tamis.data.split import PARTS, TEST
 from tamis.errors import ExportError, RequestError
 from tamis.figures import draw_run
-from tamis.files import complete_file, sha256, write_json, write_text
+from tamis.files import complete_file, sha256, sync_folder, write_json, write_text
 from tamis.pipeline import Run
+from tamis.pipeline.checkpoints import foreign_files
 from tamis.plots.book import save_figures
 from tamis.provenance import command_line, describe_inputs, describe_machine, now
 from tamis.report.page import write_report
@@ -24,8 +26,35 @@ from tamis.run_reading import FINISHED
 
 _OWN = frozenset({
     "config.yaml", "provenance.json", "events.json", "history.json", "metrics.json", "scores.parquet",
-    "workspace.json", "model", "figures", "report.html",
+    "workspace.json", "model", "figures", "report.html", "checkpoints",
 })  # fmt: skip
+CHECKPOINTS = "checkpoints"
+"""Name of the folder with the progress of a training that is not finished."""
+_LEFT_BEHIND = r"\.{}\.[0-9a-f]{{32}}\.(part|before)"
+
+
+def lock_of(folder: Path) -> Path:
+    """Give the file that a process holds while it works on a run directory; it lies beside it."""
+    folder = folder.resolve()
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def recover(folder: Path) -> None:
+    """Put back what a process that was killed while it wrote a run directory had moved away, and remove its rest.
+
+    To be called by the one that holds the lock.
+
+    Args:
+        folder: the run directory.
+    """
+    folder = folder.resolve()
+    pattern = re.compile(_LEFT_BEHIND.format(re.escape(folder.name)))
+    for found in sorted(folder.parent.iterdir()) if folder.parent.is_dir() else ():
+        match = pattern.fullmatch(found.name)
+        if match and match.group(1) == "before" and not folder.exists():
+            found.rename(folder)
+        elif match:
+            shutil.rmtree(found)
 
 
 def check_output(folder: Path, *, overwrite: bool) -> None:
@@ -55,7 +84,13 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
             f"{folder} holds files that are not of a run ({', '.join(foreign[:5])}); "
             "move them, or choose another folder with --output"
         )
-    if found and not overwrite:
+    foreign = foreign_files(folder / CHECKPOINTS)
+    if foreign:
+        raise RequestError(
+            f"{folder / CHECKPOINTS} holds files that are no checkpoints ({', '.join(foreign[:5])}); move them, or "
+            "choose another folder with --output"
+        )
+    if found - {CHECKPOINTS} and not overwrite:
         raise RequestError(
             f"{folder} holds a run already; choose another folder with --output, or replace it with --overwrite"
         )
@@ -132,10 +167,11 @@ def _replace(folder: Path, finished: Path) -> None:
         folder.rename(before)
     try:
         finished.rename(folder)
-    except OSError:
-        if before.exists():
+    finally:
+        # also where a signal ends the work
+        if before.exists() and not folder.exists():
             before.rename(folder)
-        raise
+    sync_folder(folder.parent)
     shutil.rmtree(before, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tamis.cli.exporting import print_fpga
-from tamis.errors import RequestError, TamisError
+from tamis.errors import RequestError, StoppedError, TamisError
 
 app = typer.Typer(
     name="tamis",
@@ -299,6 +300,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if ended.code == _INTERRUPTED:
             typer.echo("tamis: interrupted; nothing half-written was left behind", err=True)
         raise
+    except StoppedError as error:
+        typer.echo(f"tamis: {error}", err=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # what was being compiled must not be waited for, and may not be torn down
+        os._exit(error.exit_status)
     except (TamisError, OSError, MemoryError) as error:
         if debug:
             raise

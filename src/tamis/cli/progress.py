@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from tamis.cli.stopping import Stop
 from tamis.cli.summary import print_run
 from tamis.config import Config
+from tamis.files import locked
 from tamis.pipeline import Watch, train
+from tamis.pipeline.checkpoints import Checkpoints
 from tamis.provenance import now
-from tamis.run_directory import check_output, write_run
+from tamis.run_directory import CHECKPOINTS, check_output, lock_of, recover, write_run
 from tamis.training.history import Epoch
 
 
@@ -29,12 +34,37 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
     """
     started, clock = now(), time.perf_counter()
     check_output(folder, overwrite=overwrite)
-    with watching() as watch:
-        run = train(config, watch)
+    folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+    busy = f"{folder} is being written by {{}}; wait for it, or choose another folder with --output"
+    with locked(lock_of(folder), busy=busy), Stop() as stop, watching() as watch:
+        recover(folder)
+        check_output(folder, overwrite=overwrite)
+        watch = replace(
+            watch, stage=_stoppable(watch, stop, keeps=config.training.checkpoint_every is not None)
+        )
+        run = train(config, watch, checkpoints=_checkpoints(config, folder, stop, anew=overwrite))
         watch.stage("figures and files")
         arguments = ["tamis", *sys.argv[1:]]
         notes = write_run(run, folder, overwrite=overwrite, arguments=arguments, started=started)
     print_run(run, folder, time.perf_counter() - clock, notes)
+
+
+def _stoppable(watch: Watch, stop: Stop, *, keeps: bool) -> Callable[[str], None]:
+    """Give what is called at the beginning of each stage: what was asked to stop does not begin another."""
+
+    def stage(name: str) -> None:
+        stop.begin(waits=name == "training" and keeps)
+        watch.stage(name)
+
+    return stage
+
+
+def _checkpoints(config: Config, folder: Path, stop: Stop, *, anew: bool) -> Checkpoints | None:
+    every = config.training.checkpoint_every
+    if every is None:
+        return None
+    place = folder.resolve() / CHECKPOINTS
+    return Checkpoints(place, every, anew, stop.asked, lambda said: typer.echo(f"tamis: {said}", err=True))
 
 
 @contextmanager

@@ -94,6 +94,11 @@ class Training(Section):
         description="how long the training may take, such as `60s` or `5min`; the schedule is planned to end in "
         "time; null sets no limit",
     )
+    checkpoint_every: TimeSpan | None = Field(
+        60.0,
+        description="how long a training may go on before its progress is kept on disk, at the end of an epoch; null "
+        "keeps none",
+    )
     symmetries: tuple[Symmetry, ...] = Field(
         (),
         strict=False,

@@ -24,6 +24,7 @@ from tamis.errors import TrainingError
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.monitors import best_significance, mean_auc
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing
+from tamis.pipeline.checkpoints import Checkpoints, MemberCheckpoints
 from tamis.pipeline.preparation import Prepared, signal_indices
 from tamis.pipeline.watch import Watch
 
@@ -52,9 +53,20 @@ def learn_preprocessing(config: Config, weighed: WeighedEvents, fold: int | None
 
 
 def fit(
-    config: Config, prepared: Prepared, watch: Watch | None = None, choices: Choices | None = None
+    config: Config,
+    prepared: Prepared,
+    watch: Watch | None = None,
+    choices: Choices | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Classifier, tuple[Trained, ...]]:
     """Train the network, or several: one for each fold and each seed.
+
+    Args:
+        config: the configuration.
+        prepared: the events.
+        watch: hears of every epoch.
+        choices: a loss and an optimizer of the user's own.
+        checkpoints: where the progress is kept, and where that of a training that was stopped lies.
 
     Returns:
         The classifier with the chosen weights, and the history of each network.
@@ -73,9 +85,21 @@ def fit(
     seeds = [seed_of(config.seed, number) for number in range(len(planned))]
     symmetries = settle_symmetries(config, prepared.events)
     transforms = {fold: learn_preprocessing(config, prepared.weighed, fold) for fold in numbers}
+    if checkpoints is not None:
+        checkpoints.open(config, prepared)
     begins = [
-        partial(begin_member, config, prepared.weighed, transforms[fold], symmetries, fold, seed, choices)
-        for (fold, _), seed in zip(planned, seeds, strict=True)
+        partial(
+            begin_member,
+            config,
+            prepared.weighed,
+            transforms[fold],
+            symmetries,
+            fold,
+            seed,
+            choices,
+            checkpoints=None if checkpoints is None else checkpoints.of(number),
+        )
+        for number, ((fold, _), seed) in enumerate(zip(planned, seeds, strict=True))
     ]
     trained = train_members(
         begins, len(jax.devices()), lambda member, epoch: watch.epoch(member, len(begins), epoch)
@@ -152,6 +176,7 @@ def begin_member(
     seed: int,
     choices: Choices | None,
     device: int | None,
+    checkpoints: MemberCheckpoints | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Begin the training of one network.
 
@@ -164,6 +189,7 @@ def begin_member(
         seed: of this network.
         choices: a loss and an optimizer of the user's own.
         device: number of the device; None for as many as pay.
+        checkpoints: of this network.
 
     Returns:
         A generator of epochs, whose value is the trained network.
@@ -206,6 +232,8 @@ def begin_member(
         measure=monitored(config, events, rows_of_part(events.part, events.fold, VALIDATION, fold)),
         choices=choices,
         device=device,
+        begun=None if checkpoints is None else checkpoints.begun,
+        keep=None if checkpoints is None else checkpoints.keep(),
     )
 
 

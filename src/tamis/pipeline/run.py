@@ -18,6 +18,7 @@ from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.results import Evaluation
 from tamis.notebook import run_summary
 from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
+from tamis.pipeline.checkpoints import Checkpoints
 from tamis.pipeline.fitting import fit
 from tamis.pipeline.judging import ScoredPart, evaluate, score, score_alone, weigh_features
 from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, with_left_out
@@ -166,15 +167,23 @@ class Run:
         }
 
 
-def train(config: Config, watch: Watch | None = None, *, choices: Choices | None = None) -> Run:
+def train(
+    config: Config,
+    watch: Watch | None = None,
+    *,
+    choices: Choices | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Run:
     """Read, train and evaluate, all in memory.
 
     Args:
         config: from `load_config`.
         watch: what to tell the caller on the way.
         choices: a loss and an optimizer of the user's own, in place of the configured ones.
+        checkpoints: where the progress is kept; a training that was stopped goes on from there.
 
     Raises:
+        StoppedError: the training was asked to stop, and its progress is kept.
         InputError: the files do not hold what the configuration asks for.
         TrainingError: the training diverged, or one without some features, where these are asked for.
     """
@@ -189,7 +198,7 @@ def train(config: Config, watch: Watch | None = None, *, choices: Choices | None
         with clock("baselines"):
             trained = train_baselines(config, prepared.weighed)
     with clock("training"):
-        classifier, members = fit(config, prepared, watch, choices)
+        classifier, members = fit(config, prepared, watch, choices, checkpoints)
     with clock("evaluation"):
         parts = score(classifier, prepared.events)
         importance = weigh_features(config, classifier, prepared, parts[PARTS[TEST]])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import equinox as eqx
@@ -21,6 +22,7 @@ from tamis.config import EarlyStopping, Plateau, ScheduleFreeAdamW, Significance
 from tamis.errors import RequestError, TrainingError
 from tamis.network.network import Network
 from tamis.training.batches import WeightedInputs, fixed_block, shuffled_blocks
+from tamis.training.checkpoint import Keep, Progress, check_arrays
 from tamis.training.devices import Placement, place
 from tamis.training.epoch import EpochSums, Method, Plan, State, epoch_program, validated_parameters
 from tamis.training.history import Epoch, History
@@ -81,6 +83,8 @@ def train(
     measure: Measure | None = None,
     choices: Choices | None = None,
     device: int | None = None,
+    begun: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train a network; yield each epoch's result, return the network of the best epoch.
 
@@ -95,6 +99,8 @@ def train(
         measure: computes what is monitored, where it is neither loss nor accuracy.
         choices: a loss and an optimizer of the user's own.
         device: number of the one device to use, where others train other networks.
+        begun: where a training that was stopped stood; it goes on from there, bit by bit as if it had not stopped.
+        keep: called between two epochs with what gives the progress, and whether it is the last one.
 
     Raises:
         RequestError: what is monitored cannot be computed, or the devices are not there.
@@ -124,7 +130,11 @@ def train(
     epochs: list[Epoch] = []
     changing = max(getattr(layer, "changing_until", 0.0) for layer in network.layers)
     planned, best, kept, reason = settings.settled_epochs, 0, _kept(state), ""
-    with closing(shuffled_blocks(training, batch_size, seed, placement)) as blocks:
+    if begun is not None:
+        state, kept = _restored(begun, state, kept, placement)
+        epochs, planned, best, reason = list(begun.epochs), begun.planned, begun.best, begun.reason
+        compiling = begun.compiling
+    with closing(shuffled_blocks(training, batch_size, seed, placement, first_epoch=len(epochs))) as blocks:
         while not reason:
             started = time.perf_counter()
             number, block = len(epochs) + 1, next(blocks)
@@ -134,7 +144,7 @@ def train(
             if program is None:
                 # ahead of the first epoch, so that its time alone is known
                 program = epoch_program(layout, method, placement).lower(state, block, checks, plan).compile()
-                compiling = time.perf_counter() - started
+                compiling = compiling or time.perf_counter() - started
             state, sums = program(state, block, checks, plan)
             epoch = _measured(number, sums, measure, validation, settings)
             rate = None if choices.optimizer else last_rate(settings, peak, number, steps, planned)
@@ -147,6 +157,9 @@ def train(
                 best, kept = number, _kept(state)
             yield epochs[-1]
             reason = ends_because(number, best, planned, settings)
+            if keep is not None:
+                now = (tuple(epochs), best, planned, compiling, reason)
+                keep(partial(_progress, state, kept, *now), bool(reason))
     vector, remembered = kept
     final = layout.join(jnp.asarray(vector), jax.tree.map(jnp.asarray, remembered))
     return Trained(final, History(tuple(epochs), best, reason), placement.description)
@@ -302,6 +315,32 @@ def last_rate(settings: Training, peak: float, number: int, steps: int, planned:
     if isinstance(settings.optimizer, ScheduleFreeAdamW):
         return peak * min(before / settings.optimizer.warm_up, 1.0)
     return peak * float(relative_rate(settings.schedule, jnp.float32(before / (planned * steps))))
+
+
+def _progress(
+    state: State,
+    kept: tuple[NDArray[np.float32], Buffers],
+    epochs: tuple[Epoch, ...],
+    best: int,
+    planned: int,
+    compiling: float,
+    reason: str,
+) -> Progress:
+    """Copy everything that the next epochs need."""
+    arrays = tuple(np.array(each, order="C") for each in jax.tree.leaves((state, kept)))
+    return Progress(arrays, epochs, best, planned, compiling, reason)
+
+
+def _restored(
+    begun: Progress, state: State, kept: tuple[NDArray[np.float32], Buffers], placement: Placement
+) -> tuple[State, tuple[NDArray[np.float32], Buffers]]:
+    """Put what was kept in the place of a first state."""
+    wanted, structure = jax.tree.flatten((state, kept))
+    check_arrays(begun, wanted)
+    # copies, because the program overwrites what it is given
+    restored, chosen = jax.tree.unflatten(structure, begun.arrays)
+    placed = cast("State", _everywhere(jax.tree.map(jnp.array, restored), placement))
+    return placed, chosen
 
 
 def _between_epochs(

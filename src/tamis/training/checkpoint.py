@@ -1,0 +1,192 @@
+"""Where a training stands between two epochs, and how that is kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tamis.errors import InputError, Problem
+from tamis.files import complete_file, sha256, write_text
+from tamis.training.history import Epoch
+
+KEPT = 2
+"""Good checkpoints of a network that stay: if the newest is damaged, there is the one before."""
+_LARGEST = 1 << 26
+"""Bytes that the document of a checkpoint has at most."""
+_NAME = re.compile(r"epoch-(\d{6})\.(json|safetensors)")
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where a training stands between two epochs: with it, it goes on as if it had never stopped.
+
+    The order of the events and all random numbers follow from the seed and the number of the epoch.
+
+    Args:
+        arrays: weights, state of the optimizer, moving average and buffers, and the weights and buffers that are kept;
+            in the order in which JAX flattens them.
+        epochs: until now.
+        best: number of the best epoch.
+        planned: epochs of the whole training, as far as is known.
+        compiling: seconds that the compilation took.
+        reason: why the training ended; an empty text where it goes on.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    epochs: tuple[Epoch, ...]
+    best: int
+    planned: int
+    compiling: float
+    reason: str = ""
+
+
+Keep = Callable[[Callable[[], Progress], bool], None]
+"""Called between two epochs with what gives the progress, and whether the training has ended."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    format: Literal["tamis checkpoint"] = "tamis checkpoint"
+    version: Literal[1] = 1
+    epochs: list[dict[str, float | int | None]]
+    best: int = Field(ge=0)
+    planned: int = Field(ge=1)
+    compiling: float = Field(ge=0)
+    reason: str
+    arrays_sha256: str
+    sha256: str = ""
+
+    def text(self) -> str:
+        """Give the one text that this content is written as; its last key is the hash of the others."""
+        said = self.model_dump(exclude={"sha256"})
+        own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return json.dumps({**said, "sha256": own}, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def save_progress(progress: Progress, folder: Path) -> Path:
+    """Write a checkpoint, and remove those that are older than the newest two.
+
+    The arrays are written first, then the document that makes them a checkpoint; each under another name, synced and
+    renamed.
+
+    Args:
+        progress: of one network.
+        folder: for the checkpoints of this network alone.
+
+    Returns:
+        The document.
+    """
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    document = folder / f"epoch-{len(progress.epochs):06}.json"
+    arrays = document.with_suffix(".safetensors")
+    with complete_file(arrays) as temporary:
+        save_file({f"{number:04}": each for number, each in enumerate(progress.arrays)}, temporary)
+        hashed = sha256(temporary)
+    said = _Document(
+        epochs=[asdict(epoch) for epoch in progress.epochs],
+        best=progress.best,
+        planned=progress.planned,
+        compiling=progress.compiling,
+        reason=progress.reason,
+        arrays_sha256=hashed,
+    )
+    write_text(document, said.text())
+    for number in _numbers(folder)[KEPT:]:
+        # the document first: arrays alone are no checkpoint
+        for suffix in (".json", ".safetensors"):
+            (folder / f"epoch-{number:06}{suffix}").unlink(missing_ok=True)
+    return document
+
+
+def load_progress(folder: Path, damaged: Callable[[str], None] = lambda _: None) -> Progress | None:
+    """Read the newest good checkpoint of a network.
+
+    Args:
+        folder: of its checkpoints.
+        damaged: called with what is wrong with each one that is passed over.
+
+    Returns:
+        None where there is no good one.
+    """
+    for number in _numbers(folder):
+        try:
+            return _read(folder / f"epoch-{number:06}.json")
+        except InputError as error:
+            damaged("; ".join(str(problem) for problem in error.problems))
+    return None
+
+
+def is_checkpoint_file(name: str) -> bool:
+    """Say whether a file name is one that checkpoints have."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Give the epochs of the checkpoints, the newest first."""
+    found = [_NAME.fullmatch(path.name) for path in (folder.iterdir() if folder.is_dir() else ())]
+    return sorted(
+        {int(match.group(1)) for match in found if match and match.group(2) == "json"}, reverse=True
+    )
+
+
+def _read(document: Path) -> Progress:
+    with document.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    try:
+        said = _Document.model_validate(json.loads(content.decode("utf-8")))
+        epochs = tuple(Epoch(**each) for each in said.epochs)  # type: ignore[arg-type]
+    except (ValidationError, ValueError, TypeError, RecursionError) as error:
+        raise _damaged(document) from error
+    # one text alone: no bit of it may differ
+    if content != said.text().encode():
+        raise _damaged(document)
+    arrays = document.with_suffix(".safetensors")
+    if not arrays.exists() or sha256(arrays) != said.arrays_sha256:
+        raise _damaged(arrays)
+    return Progress(_load_arrays(arrays), epochs, said.best, said.planned, said.compiling, said.reason)
+
+
+def _load_arrays(path: Path) -> tuple[NDArray[Any], ...]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return tuple(file.get_tensor(name) for name in sorted(file.keys()))
+    except SafetensorError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> InputError:
+    message = "is damaged or incomplete: its content does not have the hash that was written with it"
+    return InputError("checkpoint", [Problem(str(path), message)])
+
+
+def check_arrays(progress: Progress, wanted: Sequence[Any]) -> None:
+    """Refuse a checkpoint whose arrays are not those of this network and this optimizer.
+
+    Args:
+        progress: from a checkpoint.
+        wanted: arrays of the shapes and types that are needed, in their order.
+
+    Raises:
+        InputError: they differ.
+    """
+    found = [(each.shape, each.dtype) for each in progress.arrays]
+    needed = [(each.shape, np.dtype(each.dtype)) for each in wanted]
+    if found != needed:
+        message = (
+            f"holds {len(found)} arrays that do not fit this network and its optimizer, which have {len(needed)}; "
+            "begin anew with --overwrite"
+        )
+        raise InputError("checkpoint", [Problem(f"epoch {len(progress.epochs)}", message)])

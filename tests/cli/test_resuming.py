@@ -1,0 +1,122 @@
+"""The real program is stopped and killed while it trains, and the same command goes on bit by bit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+STOPPED = 85
+
+
+@pytest.fixture(name="folder", scope="module")
+def folder_with_run(
+    tmp_path_factory: pytest.TempPathFactory, module_classes: Callable[..., dict[str, Any]]
+) -> Path:
+    """Give a folder with a configuration and the run of a training that was never stopped."""
+    folder = tmp_path_factory.mktemp("resuming")
+    training = {"epochs": 150, "batch_size": 8, "early_stopping": None, "checkpoint_every": 0.001, "seeds": 2}
+    config = module_classes(300, training=training)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    process = begin(folder, "whole")
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    return folder
+
+
+def begin(folder: Path, output: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tamis", "train", "config.yaml", "--output", output, *more]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_progress(process: subprocess.Popen[str], folder: Path, seen: set[str]) -> None:
+    """Wait until a checkpoint is there that was not there before."""
+    for _ in range(3000):
+        found = {str(path.relative_to(folder)) for path in folder.glob("checkpoints/*/*.json")}
+        if found - seen or process.poll() is not None:
+            break
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()
+    seen |= found
+
+
+def equal_runs(first: Path, second: Path) -> None:
+    weights = [(folder / "model" / "weights.safetensors").read_bytes() for folder in (first, second)]
+    assert weights[0] == weights[1]
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (first, second)]
+    histories = [json.loads((folder / "history.json").read_text())["members"] for folder in (first, second)]
+    for each in metrics:
+        each.pop("timing")
+    for history in histories:
+        for member in history:
+            for epoch in member["epochs"]:
+                epoch.pop("seconds")
+    assert metrics[0] == metrics[1]
+    assert histories[0] == histories[1]
+
+
+def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(folder: Path) -> None:
+    seen: set[str] = set()
+    for signal_number, status in ((signal.SIGTERM, STOPPED), (signal.SIGKILL, -9), (signal.SIGINT, STOPPED)):
+        process = begin(folder, "run")
+        wait_for_progress(process, folder / "run", seen)
+        time.sleep(0.1)
+        process.send_signal(signal_number)
+        _, said = process.communicate()
+        assert process.returncode == status, said
+        if status == STOPPED:
+            assert f"stopped by {signal_number.name} after epoch " in said
+            assert "the same command goes on from there" in said
+    (folder / "run").rename(folder / "moved")
+    process = begin(folder, "moved")
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "going on after epoch" in said
+    equal_runs(folder / "moved", folder / "whole")
+    assert not (folder / "moved" / "checkpoints").exists()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".") and path.name != ".run.lock"]
+
+
+def test_a_second_process_is_refused_and_another_configuration_too(folder: Path) -> None:
+    process = begin(folder, "busy")
+    wait_for_progress(process, folder / "busy", set())
+    _, said = begin(folder, "busy").communicate()
+    assert f"is being written by process {process.pid} on " in said
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == STOPPED
+    other = begin(folder, "busy", "--set", "training.batch_size=16")
+    _, said = other.communicate()
+    assert other.returncode == 2
+    assert "training.batch_size was 8 and is 16" in said
+    assert "begin anew with --overwrite" in said
+    (folder / "busy" / "checkpoints" / "mine.txt").write_text("precious")
+    foreign = begin(folder, "busy", "--overwrite")
+    _, said = foreign.communicate()
+    assert foreign.returncode == 2
+    assert "holds files that are no checkpoints (mine.txt)" in said
+    assert (folder / "busy" / "checkpoints" / "mine.txt").read_text() == "precious"
+
+
+def test_what_a_killed_process_moved_away_comes_back(folder: Path) -> None:
+    # between the two renames of the end, the finished run has only its other name
+    hidden = folder / f".back.{'0' * 32}.before"
+    left = folder / f".back.{'1' * 32}.part"
+    left.mkdir()
+    (folder / "whole").rename(hidden)
+    try:
+        process = begin(folder, "back")
+        _, said = process.communicate()
+        assert process.returncode == 2
+        assert "holds a run already" in said
+        assert not left.exists()
+    finally:
+        (folder / "back").rename(folder / "whole")

@@ -1,0 +1,87 @@
+"""Checkpoints know of which training they are, and say in what another one differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tamis
+from tamis.config import parse_config
+from tamis.errors import RequestError, StoppedError
+from tamis.pipeline import prepare
+from tamis.pipeline.checkpoints import Checkpoints, foreign_files, remove_checkpoints
+
+Make = Callable[..., dict[str, Any]]
+TRAINING = {"epochs": 3, "batch_size": 64, "early_stopping": None}
+
+
+def test_the_same_training_is_opened_again_and_another_is_refused(two_classes: Make, tmp_path: Path) -> None:
+    config = parse_config(two_classes(200, training=TRAINING))
+    prepared, folder = prepare(config), tmp_path / "run" / "checkpoints"
+    Checkpoints(folder).open(config, prepared)
+    Checkpoints(folder).open(config, prepared)
+    for change, said in (
+        ({"seed": 7}, "seed was 0 and is 7"),
+        ({"split": {"test": 0.3}}, r"split.test was \S+ and is 0.3"),
+        ({"training": {**TRAINING, "epochs": 4}}, "training.epochs was 3 and is 4"),
+    ):
+        other = parse_config(two_classes(200, **{"training": TRAINING, "seed": 0, **change}))
+        with pytest.raises(RequestError, match=said):
+            Checkpoints(folder).open(other, prepared)
+    # what is evaluated, and where the files lie, changes no training
+    harmless = parse_config(
+        two_classes(200, training=TRAINING, evaluation={"working_points": [0.3]}, name="other")
+    )
+    Checkpoints(folder).open(harmless, prepared)
+
+
+def test_other_events_are_refused_with_what_has_changed(two_classes: Make, tmp_path: Path) -> None:
+    config = parse_config(two_classes(200, training=TRAINING))
+    folder = tmp_path / "checkpoints"
+    Checkpoints(folder).open(config, prepare(config))
+    two_classes(201, training=TRAINING)
+    with pytest.raises(RequestError, match=r"of the events have changed \(.*had 200 entries and has 201"):
+        Checkpoints(folder).open(config, prepare(config))
+    Checkpoints(folder, anew=True).open(config, prepare(config))
+    Checkpoints(folder).open(config, prepare(config))
+
+
+def test_a_damaged_record_is_refused(two_classes: Make, tmp_path: Path) -> None:
+    config = parse_config(two_classes(200, training=TRAINING))
+    prepared = prepare(config)
+    for name in ("training.json", "config.yaml"):
+        folder = tmp_path / name / "checkpoints"
+        Checkpoints(folder).open(config, prepared)
+        path = folder / name
+        content = path.read_bytes()
+        for place in np.linspace(0, len(content) - 1, 40).astype(int):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            with pytest.raises(RequestError, match="damaged"):
+                Checkpoints(folder).open(config, prepared)
+
+
+def test_a_stop_keeps_the_progress_of_every_network(two_classes: Make, tmp_path: Path) -> None:
+    config = parse_config(two_classes(200, training={**TRAINING, "seeds": 2}))
+    whole = tamis.train(config)
+    asked = iter(["", "SIGTERM"])
+    with pytest.raises(StoppedError, match="stopped by SIGTERM after epoch"):
+        tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", stop=lambda: next(asked, "SIGTERM")))
+    heard: list[str] = []
+    found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", note=heard.append))
+    np.testing.assert_array_equal(found.parts["test"].scores, whole.parts["test"].scores)
+    assert any("going on after epoch" in said for said in heard)
+
+
+def test_nothing_else_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "network-1").mkdir()
+    (tmp_path / "network-1" / "epoch-000001.json").write_text("")
+    assert foreign_files(tmp_path) == []
+    (tmp_path / "network-1" / "thesis.tex").write_text("")
+    assert foreign_files(tmp_path) == ["network-1/thesis.tex"]
+    with pytest.raises(RequestError, match="no checkpoints"):
+        remove_checkpoints(tmp_path)
+    assert (tmp_path / "network-1" / "thesis.tex").exists()
