@@ -147,6 +147,7 @@ training = section(
     gradient_clip=optional(positive),
     average=optional(fractions),
     time_budget=optional(positive),
+    checkpoint_every=optional(positive),
     batch_size=counts,
     epochs=counts,
     early_stopping=optional(section(patience=counts, min_delta=positive, warm_up=st.integers(0, 9))),

@@ -107,7 +107,7 @@ FORM = "expected a place, = and a value, as in training.batch_size=256"
             "training.batch_siz=1",
             "training.batch_siz (from --set)",
             "unknown key; did you mean 'batch_size'? Keys here: loss, optimizer, schedule, gradient_clip, average, "
-            "batch_size, epochs, early_stopping, time_budget, symmetries, average_symmetries, seeds, "
+            "batch_size, epochs, early_stopping, time_budget, checkpoint_every, symmetries, average_symmetries, seeds, "
             "calibration, devices",
         ),
         ("split.test=2", "split.test (from --set)", "expected a number below 1, found 2"),
