@@ -106,9 +106,15 @@ def simulate(keras_model: Any, folder: Path, inputs: Float32) -> Float32:
 
     Args:
         keras_model: what `build_keras` gives.
-        folder: where the project goes.
+        folder: where the project goes; has `inputs.npy` and `logits.npy` for its test bench.
         inputs: on the grid, [n, inputs].
     """
+    project = compile_project(keras_model, folder)
+    return np.asarray(project.predict(np.ascontiguousarray(inputs)), np.float32)
+
+
+def compile_project(keras_model: Any, folder: Path) -> Any:
+    """Write the project into a folder, have g++ compile it, and give what hls4ml knows of it."""
     from hls4ml.converters import convert_from_keras_model
 
     # a precision of no bits has every type follow from the quantizers
@@ -123,7 +129,7 @@ def simulate(keras_model: Any, folder: Path, inputs: Float32) -> Float32:
         output_data_tb=str(folder / EXPECTED),
     )
     project.compile()
-    return np.asarray(project.predict(np.ascontiguousarray(inputs)), np.float32)
+    return project
 
 
 def interpret(network: FixedPointNetwork, inputs: Float32) -> Float32:
