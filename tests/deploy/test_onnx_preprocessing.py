@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 from tamis.config import Exchange, Feature, Reflection, Rotation
 from tamis.deploy.onnx_graph import IR_VERSION, OPSET, Graph
 from tamis.deploy.onnx_logarithm import log1p
-from tamis.deploy.onnx_preprocessing import copy_events, find_missing, preprocess, sentinels_of
+from tamis.deploy.onnx_preprocessing import copy_events, find_missing, preprocess, sentinels_of, square_root
 from tamis.network.preprocessing import fit_preprocessing
 from tamis.network.symmetries import build_symmetries
 
@@ -113,3 +115,45 @@ def test_sentinels_are_compared_in_32_bits() -> None:
     x = np.array([[-99.9, 0, -0.0, 1e-30, np.inf, -np.inf, np.nan, np.finfo(np.float32).max]], np.float32).T
     found = run(graph, [find_missing(graph, "x", (feature,)).missing], x)[0]
     assert found.ravel().tolist() == [1, 1, 1, 0, 1, 1, 1, 0]
+
+
+def roots() -> Graph:
+    graph = Graph()
+    graph.rename(square_root(graph, "x"), "root")
+    return graph
+
+
+def test_a_root_that_was_right_stays_so() -> None:
+    # all sizes of the mantissa but the last two bits, for an even and an odd exponent, and the largest number
+    bits = np.arange(127 << 23, 129 << 23, 4, dtype=np.uint32)
+    x = np.append(bits.view(np.float32), np.float32(1.2e11))
+    (found,) = run(roots(), ["root"], x)
+    np.testing.assert_array_equal(found, np.sqrt(x))
+
+
+@pytest.mark.parametrize("steps", [-2, -1, 1, 2])
+def test_a_root_of_an_old_runtime_is_mended(steps: int) -> None:
+    asked = []
+
+    class Sqrt(OpRun):
+        op_domain = ""
+
+        def _run(self, x: Float32) -> tuple[Float32]:
+            asked.append(len(x))
+            return ((np.sqrt(x).view(np.int32) + np.int32(steps)).view(np.float32),)
+
+    x = np.arange(127 << 23, 129 << 23, 16, dtype=np.uint32).view(np.float32)
+    shape = [None]
+    made = helper.make_graph(
+        roots().nodes,
+        "roots",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("root", TensorProto.FLOAT, shape)],
+        list(roots().constants.values()),
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    (found,) = ReferenceEvaluator(model, new_ops=[Sqrt]).run(None, {"x": x})
+    assert asked == [len(x)]
+    wrong = found != np.sqrt(x)
+    assert wrong.mean() <= 3e-6
+    assert np.abs((found.view(np.int32) - np.sqrt(x).view(np.int32))[wrong]).max(initial=0) <= 1

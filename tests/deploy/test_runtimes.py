@@ -60,6 +60,12 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "sparse": {"layers": [{"type": "sparse", "nodes": 16, "density": 0.3, "activation": "relu"}] * 2},
     "quantized": {"layers": [quantized(number) for number in range(len(Rounding.__args__))], "embedding": None,
                   "quantized_output": {}},
+    # one step of 32 bits in the preprocessing shows
+    "finely_quantized": {"layers": [{"type": "quantized", "nodes": 16, "input": {"bits": 17, "integer": 4},
+                                     "weight": {"bits": 4, "integer": 1}, "output": {"bits": 17, "integer": 4}}],
+                         "quantized_output": {"weight": {"bits": 3, "integer": 1},
+                                              "output": {"bits": 17, "integer": 5}},
+                         "embedding": None},
     "periodic": {"layers": [{"nodes": 16}], "embedding": {"type": "periodic", "sigma": 1.0}, "scaling": "quantile"},
     "piecewise_linear": {"layers": [{"nodes": 16}], "embedding": {"type": "piecewise_linear", "bins": 5}},
     "shared_members": {"layers": [{"nodes": 16}] * 2, "members": 4, "classes": 2, "outputs": 1},
@@ -126,7 +132,7 @@ def cases(
         built = make_classifier(
             options["layers"], **{key: options[key] for key in options if key != "layers"}
         )
-        classifiers[name] = built, make_events(7, 300)
+        classifiers[name] = built, make_events(7, 20_000 if name == "finely_quantized" else 300)
     trained = tamis.train(parse_config(module_classes(300)))
     classifiers["trained"] = trained.classifier, trained.prepared.events.features
     listed = []
