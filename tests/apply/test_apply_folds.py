@@ -98,7 +98,7 @@ def test_other_files_get_the_average_and_the_summary_says_so(
     assert (found["network"] == -1).all()
     np.testing.assert_array_equal(found["score_sig"], member_scores(run, columns, np.full(100, -1, np.int32)))
     assert summary.notes == (
-        "100 entries got the average of all networks, as events that were not in the training",
+        "100 entries got the average of all networks, which is right for events that were not in the training",
     )
 
 

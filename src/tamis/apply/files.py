@@ -25,7 +25,7 @@ from tamis.apply.inputs import (
     output_names,
 )
 from tamis.apply.model import Model, read_model
-from tamis.apply.outputs import check_names, ending, open_output, read_output
+from tamis.apply.outputs import Written, check_names, ending, open_output, read_output
 from tamis.apply.pair import Pair, Wish, differences, make_pair, suspicions
 from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks
 from tamis.apply.summary import Outcome, Status, Summary
@@ -254,10 +254,24 @@ def _kept(pair: Pair, task: _Task) -> Outcome | None:
         raise InputError("scores", [Problem(str(task.output), message)])
     expected = pair.belongs(pair.read_ends())
     if any(differences(expected, found.metadata)) or found.entries != pair.schema.entries:
+        _check_replaceable(found, task)
         return None
     return task.outcome(
-        "kept", entries=found.entries, counts=found.counts, networks=found.metadata["networks"]
+        "kept",
+        entries=pair.schema.entries,
+        rows=found.entries,
+        counts=found.counts,
+        networks=found.metadata["networks"],
+        warnings=tuple(found.metadata.get("warnings", ())),
     )
+
+
+def _check_replaceable(found: Written, task: _Task) -> None:
+    """Refuse to replace the scores of another file that has the same name and is still there."""
+    other = found.metadata["input"].get("path")
+    if other and os.path.exists(other) and os.path.realpath(other) != os.path.realpath(task.source.path):
+        message = f"holds the scores of {other}, another file of that name; choose another --output"
+        raise InputError("scores", [Problem(str(task.output), message)])
 
 
 def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
@@ -280,15 +294,17 @@ def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
             output.extend({**copied_columns(chunk.columns, copied, schema.where), **scored.columns})
             tally.add(scored)
             work.listener.advance(task.share * chunk.length / schema.entries, chunk.length)
-        metadata = pair.metadata(ends, tally.counts, tally.networks)
+        warnings = suspicions(scoring, tally.extent, tally.counts["scored"])
+        metadata = pair.metadata(ends, tally.counts, tally.networks, warnings)
         _check_unchanged(before, metadata["input"], schema)
         output.finish(metadata)
     return task.outcome(
         "written",
         entries=schema.entries,
+        rows=tally.rows,
         counts=metadata["counts"],
         networks=metadata["networks"],
-        warnings=suspicions(scoring, tally.extent, metadata["counts"]["scored"]),
+        warnings=warnings,
     )
 
 
@@ -299,9 +315,11 @@ class _Tally:
     extent: Extent
     counts: Counter[str] = field(default_factory=lambda: Counter(count_flags(np.empty(0, np.uint8))))
     networks: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
 
     def add(self, scored: Scored) -> None:
         self.extent += scored.extent
+        self.rows += len(scored.columns["flag"])
         self.counts.update(count_flags(scored.columns["flag"]))
         if "network" in scored.columns:
             numbers, counts = np.unique(scored.columns["network"], return_counts=True)
@@ -337,7 +355,10 @@ def _notes(model: Model, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         )
     average = sum(each.networks.get(str(AVERAGE), 0) for each in outcomes)
     return (
-        (f"{average:,} entries got the average of all networks, as events that were not in the training",)
+        (
+            f"{average:,} entries got the average of all networks, which is right for events that were not in the "
+            "training",
+        )
         if average
         else ()
     )

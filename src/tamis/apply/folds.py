@@ -137,7 +137,7 @@ def fold_source(
         InputError: the folds are not known, so that an event could get a network that learned from it.
     """
     if unseen:
-        if found := find_in_training(schema, training):
+        if (found := find_in_training(schema, training)) and _uses(found, schema):
             message = f"is a file of the training ({found.identity}); it cannot be scored with --unseen"
             raise InputError("folds", [Problem(schema.source.path, message)])
         return AverageOfAll()
@@ -161,9 +161,14 @@ def _place(rule: EntryRule, schema: FileSchema, training: Sequence[TrainingFile]
         message = f"the files of the training are known to the run directory alone: give that, or {_UNSEEN}"
         raise InputError("folds", [Problem(schema.source.path, message)])
     found = find_in_training(schema, training)
-    if found is not None:
-        uses = tuple(use for use in found.uses if use.tree in (None, schema.tree))
+    if found is not None and (uses := _uses(found, schema)):
         return PlaceInTraining(found, uses, rule)
+    if found is not None:
+        message = (
+            f"is a tree that the training did not read, in a file that it did ({found.identity}): it may hold the "
+            f"same events, such as a variation of them. {_UNSEEN[0].upper()}{_UNSEEN[1:]}"
+        )
+        raise InputError("folds", [Problem(schema.where, message)])
     name = PurePosixPath(schema.source.path).name
     if any(each.name == name for each in training):
         message = (
@@ -172,6 +177,11 @@ def _place(rule: EntryRule, schema: FileSchema, training: Sequence[TrainingFile]
         )
         raise InputError("folds", [Problem(schema.source.path, message)])
     return AverageOfAll()
+
+
+def _uses(file: TrainingFile, schema: FileSchema) -> tuple[Use, ...]:
+    """Give the uses of the tree that is scored."""
+    return tuple(use for use in file.uses if use.tree in (None, schema.tree))
 
 
 def find_in_training(schema: FileSchema, training: Sequence[TrainingFile]) -> TrainingFile | None:

@@ -76,7 +76,8 @@ def output_names(sources: Sequence[SourceFile], ending: str) -> tuple[PurePosixP
         if len(set(names)) == len(names):
             return tuple(map(PurePosixPath, names))
     raise RequestError(
-        "two files differ in their ending or in special characters alone; score them in two calls"
+        "two files differ in their ending or in special characters alone; score them in two calls, with "
+        "another --output each"
     )
 
 
@@ -169,7 +170,16 @@ class Ends:
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+    """Spell numbers in one way: a column is of integers in one chunk, and of floats where another holds a null."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return float(value) if isinstance(value, int) and abs(value) <= _EXACT else value
+
+
+_EXACT = 2**53
+"""Whole numbers up to it are the same in floats of 64 bits."""
 
 
 @dataclass(frozen=True)

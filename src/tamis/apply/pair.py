@@ -40,9 +40,9 @@ class Wish:
 
     def __post_init__(self) -> None:
         """Refuse a sentinel that is, or becomes, a score."""
-        if np.isfinite(self.sentinel) and (
-            0 <= self.sentinel <= 1 or abs(self.sentinel) > float(np.finfo(np.float32).max)
-        ):
+        with np.errstate(over="ignore"):
+            written = float(np.float32(self.sentinel))
+        if 0 <= written <= 1 or (np.isinf(written) and np.isfinite(self.sentinel)):
             raise RequestError(
                 f"--sentinel is {self.sentinel:g}; expected a number of 32 bits outside of 0 to 1, where scores are"
             )
@@ -99,12 +99,21 @@ class Pair:
             },
         }
 
-    def metadata(self, ends: Ends, counts: Mapping[str, int], networks: Mapping[str, int]) -> dict[str, Any]:
+    def metadata(
+        self,
+        ends: Ends,
+        counts: Mapping[str, int],
+        networks: Mapping[str, int],
+        warnings: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
         """Give what is written into the output."""
+        said = self.belongs(ends)
         return {
-            **self.belongs(ends),
+            **said,
+            "input": {**said["input"], "path": self.schema.source.path},
             "counts": dict(counts),
             "networks": dict(networks),
+            "warnings": list(warnings),
             "tamis": version("tamis"),
         }
 

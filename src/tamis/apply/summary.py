@@ -21,6 +21,7 @@ class Outcome:
         output: where its scores are, or would be.
         status: `written` now, `kept` from before, `failed`, or `not tried` because the work was given up.
         entries: entries of the input; None where it could not be looked into.
+        rows: rows of the output.
         counts: how many were scored, and how many have each flag.
         networks: with cross-training, how many entries each value of the column `network` has.
         problem: why it failed.
@@ -31,6 +32,7 @@ class Outcome:
     output: str
     status: Status
     entries: int | None = None
+    rows: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     networks: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
@@ -66,7 +68,7 @@ class Summary:
         """Entries of the inputs, those that have a row, and those of files that failed."""
         return {
             "in": _sum(self.outcomes),
-            "out": _sum([each for each in self.outcomes if each.done]),
+            "out": sum(each.rows for each in self.outcomes if each.done),
             "lost": _sum([each for each in self.outcomes if not each.done]),
         }
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tamis.config import Feature
 from tamis.config.wording import suggest
+from tamis.data.arrow import from_arrow
 from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import evaluate, parse
 
@@ -110,13 +111,13 @@ def _array(column: Any) -> Any:
         column = column.to_arrow()
     if hasattr(column, "to_numpy") and hasattr(column, "dtype"):  # pandas
         plain = isinstance(column.dtype, np.dtype) and column.dtype.kind != "O"
-        return column.to_numpy() if plain else _from_arrow(_arrow(column))
+        return column.to_numpy() if plain else from_arrow(_arrow(column))
     if hasattr(column, "null_count"):
-        return _from_arrow(column)
+        return from_arrow(column)
     if hasattr(column, "layout") or (isinstance(column, np.ndarray) and column.dtype.kind != "O"):
         return column
     array = np.asarray(column) if _is_plain(column) else None
-    return array if array is not None and array.dtype.kind != "O" else _from_arrow(_arrow(column))
+    return array if array is not None and array.dtype.kind != "O" else from_arrow(_arrow(column))
 
 
 def _is_plain(column: Any) -> bool:
@@ -132,9 +133,3 @@ def _arrow(column: Any) -> Any:
         raise RequestError(
             f"a column holds values of several kinds, which are no numbers ({error})"
         ) from error
-
-
-def _from_arrow(column: Any) -> Any:
-    import awkward
-
-    return awkward.from_arrow(column)

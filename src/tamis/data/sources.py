@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tamis.data.arrow import without_nulls
 from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type, schema_problems
 from tamis.errors import InputError, Problem
 
@@ -348,7 +349,7 @@ def _parquet_range(schema: FileSchema, names: Sequence[str], start: int, stop: i
         table = file.read_row_groups(groups, columns=list(names))
         skipped = int(ends[groups[0]]) - sizes[groups[0]]
         part = table.slice(start - skipped, stop - start)
-        return {name: _arrow_column(part.column(name), schema.branches[name]) for name in names}
+        return _without_nulls(schema, part, names)
 
 
 def read_ahead(chunks: Iterator[Chunk]) -> Generator[Chunk]:
@@ -377,25 +378,14 @@ def _iterate_root(schema: FileSchema, names: Sequence[str], rows: int) -> Iterat
 def _iterate_parquet(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
     with _parquet_file(schema.source) as file:
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
-            yield {name: _arrow_column(batch.column(name), schema.branches[name]) for name in names}
+            yield _without_nulls(schema, batch, names)
 
 
-def _arrow_column(column: Any, kind: BranchType) -> Any:
-    import awkward
-
-    if kind.kind == "scalar" and not column.null_count:
-        return np.asarray(column)
-    return _with_nulls(awkward.from_arrow(column), kind)
-
-
-def _with_nulls(array: Any, kind: BranchType) -> Any:
-    """Turn Parquet's null into NaN, the one spelling of "not there" behind this point."""
-    import awkward
-
-    if kind.kind != "scalar":
-        filled = awkward.fill_none(array, np.nan, axis=-1)
-        return awkward.fill_none(filled, [], axis=0)
-    return awkward.to_numpy(awkward.fill_none(awkward.values_astype(array, np.float64), np.nan))
+def _without_nulls(schema: FileSchema, table: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        name: without_nulls(table.column(name), schema.branches[name], f"{schema.where}: branch {name!r}")
+        for name in names
+    }
 
 
 def _column(array: Any, kind: BranchType) -> Any:
