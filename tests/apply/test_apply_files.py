@@ -410,3 +410,45 @@ def test_a_leftover_of_a_killed_process_is_removed(small_run: Path, source: Path
 def test_a_sentinel_that_could_be_a_score_is_refused(sentinel: float) -> None:
     with pytest.raises(RequestError, match="outside of 0 to 1"):
         Wish(sentinel=sentinel)
+
+
+def test_scores_of_another_file_of_the_same_name_are_not_replaced(
+    small_run: Path, columns: Columns, write_events: Write, tmp_path: Path
+) -> None:
+    sources = []
+    for folder, part in (("one", slice(0, 300)), ("two", slice(300, 600))):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "ntuple.root"
+        sources.append(write_events(path, {name: values[part] for name, values in columns.items()}))
+    out = tmp_path / "out"
+    apply_files(small_run, [str(sources[0])], out)
+    before = (out / "ntuple.scores.root").read_bytes()
+    summary = apply_files(small_run, [str(sources[1])], out)
+    (outcome,) = summary.outcomes
+    assert outcome.status == "failed"
+    assert f"holds the scores of {sources[0]}, another file of that name" in outcome.problem
+    assert (out / "ntuple.scores.root").read_bytes() == before
+    # a file that was moved is the same one
+    sources[0].rename(tmp_path / "ntuple.root")
+    assert apply_files(small_run, [str(tmp_path / "ntuple.root")], out).failed == 0
+
+
+def test_a_summary_that_is_none_of_tamis_is_not_replaced(
+    small_run: Path, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "summary.json").write_text("precious")
+    with pytest.raises(RequestError, match="is no summary of tamis and would be replaced"):
+        apply_files(small_run, [str(source)], tmp_path)
+    assert (tmp_path / "summary.json").read_text() == "precious"
+
+
+def test_a_file_without_any_score_is_warned_of(
+    small_run: Path, columns: Columns, write_events: Write, tmp_path: Path
+) -> None:
+    nothing = {
+        name: np.full_like(values, np.nan) for name, values in columns.items() if values.dtype.kind == "f"
+    }
+    path = write_events(tmp_path / "nothing.root", {**columns, **nothing})
+    (outcome,) = apply_files(small_run, [str(path)], tmp_path / "out", selection="true").outcomes
+    assert outcome.counts["scored"] == 0
+    assert outcome.warnings[0].startswith("no entry could be scored")

@@ -71,7 +71,7 @@ def expected() -> tuple[dict[str, np.ndarray], np.ndarray]:
 def test_forty_lines_of_numpy_give_the_scores_of_the_plain_json(workshop: Path) -> None:
     (code,) = blocks("forms.md", "python")
     assert len([line for line in code.splitlines() if line.strip()]) <= 46
-    names = run_block(code, workshop)
+    names = run_block(code.replace("runs/recommended", "runs/workshop"), workshop)
     assert names["scores"].shape == (2, 3)
     events, scores = expected()
     found = names["predict"](np.stack([events[name] for name in ("pt", "mass", "eta")], axis=1))
@@ -80,7 +80,7 @@ def test_forty_lines_of_numpy_give_the_scores_of_the_plain_json(workshop: Path) 
 
 def test_the_wrapper_scores_events_and_the_objects_in_them(workshop: Path) -> None:
     (code,) = [block for block in blocks("deployment.md", "python") if "class Scores" in block]
-    names = run_block(code, workshop)
+    names = run_block(code.replace("runs/recommended", "runs/workshop"), workshop)
     events, scores = expected()
     for name, column in zip(("bkg1", "bkg2", "sig"), scores.T, strict=True):
         np.testing.assert_allclose(names["score"](**events)[name], column, atol=1e-6, rtol=0)
@@ -95,7 +95,7 @@ def test_the_wrapper_scores_events_and_the_objects_in_them(workshop: Path) -> No
 
 def test_the_other_python_of_the_page_runs(workshop: Path) -> None:
     for code in blocks("deployment.md", "python"):
-        names = run_block(code, workshop)
+        names = run_block(code.replace("runs/recommended", "runs/workshop"), workshop)
         if "events = pd.DataFrame" in code:
             assert names["scores"].shape == (2, 3)
 

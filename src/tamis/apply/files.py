@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -139,15 +140,33 @@ def apply_files(
     wish = wish or Wish()
     model = read_model(run, selection=selection, sample=sample, tree=tree)
     tasks = plan_tasks(model, files, Path(output), wish, shard)
+    suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
+    place = Path(output) / f"summary{suffix}.json"
+    _check_summary(place)
     threads = jobs or _cores()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         work = _Work(model, wish, chunk or ChunkSize(), pool, threads, listener or Listener())
         outcomes = _run(work, tasks, min(threads, max(len(tasks), 1)))
     summary = Summary(model.digest, outcomes, (*model.notes, *_notes(model, outcomes)))
     summary.check()
-    suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
-    write_json(Path(output) / f"summary{suffix}.json", summary.to_dict())
+    write_json(place, summary.to_dict())
     return summary
+
+
+def _check_summary(path: Path) -> None:
+    """Refuse to replace a file that is no summary of tamis.
+
+    Raises:
+        RequestError: it is something else.
+    """
+    if not path.exists():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not (isinstance(found, dict) and {"model", "entries", "files"} <= found.keys()):
+        raise RequestError(f"{path} is no summary of tamis and would be replaced; choose another --output")
 
 
 def _cores() -> int:
@@ -269,7 +288,7 @@ def _kept(pair: Pair, task: _Task) -> Outcome | None:
 def _check_replaceable(found: Written, task: _Task) -> None:
     """Refuse to replace the scores of another file that has the same name and is still there."""
     other = found.metadata["input"].get("path")
-    if other and os.path.exists(other) and os.path.realpath(other) != os.path.realpath(task.source.path):
+    if other and Path(other).exists() and os.path.realpath(other) != os.path.realpath(task.source.path):
         message = f"holds the scores of {other}, another file of that name; choose another --output"
         raise InputError("scores", [Problem(str(task.output), message)])
 
@@ -294,7 +313,8 @@ def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
             output.extend({**copied_columns(chunk.columns, copied, schema.where), **scored.columns})
             tally.add(scored)
             work.listener.advance(task.share * chunk.length / schema.entries, chunk.length)
-        warnings = suspicions(scoring, tally.extent, tally.counts["scored"])
+        selected = tally.rows - tally.counts["not_selected"]
+        warnings = suspicions(scoring, tally.extent, tally.counts["scored"], selected)
         metadata = pair.metadata(ends, tally.counts, tally.networks, warnings)
         _check_unchanged(before, metadata["input"], schema)
         output.finish(metadata)

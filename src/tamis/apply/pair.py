@@ -202,7 +202,7 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:12]}..."
 
 
-def suspicions(scoring: Scoring, extent: Extent, scored: int) -> tuple[str, ...]:
+def suspicions(scoring: Scoring, extent: Extent, scored: int, total: int) -> tuple[str, ...]:
     """Name features whose values are not like those of the training.
 
     A value is absurd where it is further from the training range than this is wide. A feature that has one value in
@@ -212,13 +212,16 @@ def suspicions(scoring: Scoring, extent: Extent, scored: int) -> tuple[str, ...]
         scoring: what was computed.
         extent: of the features of all scored entries.
         scored: their number.
+        total: entries that passed the selection.
     """
+    if not scored:
+        return ("no entry could be scored: the table below says why",) if total else ()
     said = []
     for feature, low, high, outside in zip(
         scoring.model.features, extent.low, extent.high, extent.outside, strict=True
     ):
         known = scoring.model.ranges.get(feature.name)
-        if known is None or not scored:
+        if known is None:
             continue
         name = f"feature {feature.name!r} (branches {', '.join(sorted(feature.expression.branches))})"
         training = f"in training it was {known.low:.4g} to {known.high:.4g}"

@@ -64,7 +64,7 @@ def verify_files(
     *,
     shard: Shard | None = None,
     tolerance: float = 0.0,
-    seed: int = 0,
+    seed: int | None = None,
     jobs: int = 2,
 ) -> tuple[Proof, ...]:
     """Prove that the scores of files are those that the model gives them.
@@ -79,7 +79,7 @@ def verify_files(
         output: the folder of the scores.
         shard: the share of the files that is looked at.
         tolerance: by how much scores may differ, for another processor or other versions.
-        seed: another number looks at other places.
+        seed: of the random places; by default other ones each time.
         jobs: files that are looked at at a time.
 
     Returns:
@@ -103,7 +103,9 @@ def verify_files(
         return tuple(proof for proofs in pool.map(look, chosen) for proof in proofs)
 
 
-def _prove_all(model: Model, tolerance: float, seed: int, pair: tuple[SourceFile, list[Path]]) -> list[Proof]:
+def _prove_all(
+    model: Model, tolerance: float, seed: int | None, pair: tuple[SourceFile, list[Path]]
+) -> list[Proof]:
     source, paths = pair
     there = [path for path in paths if path.exists()]
     if not there:
@@ -111,7 +113,7 @@ def _prove_all(model: Model, tolerance: float, seed: int, pair: tuple[SourceFile
     return [_prove(model, tolerance, seed, source, path) for path in there]
 
 
-def _prove(model: Model, tolerance: float, seed: int, source: SourceFile, path: Path) -> Proof:
+def _prove(model: Model, tolerance: float, seed: int | None, source: SourceFile, path: Path) -> Proof:
     entries, rescored = None, 0
     try:
         found = read_output(path)
@@ -152,7 +154,7 @@ def _same_pair(model: Model, source: SourceFile, found: Written) -> Pair:
     return make_pair(applied, source, wish)
 
 
-def _places(entries: int, seed: int) -> Iterator[tuple[int, int]]:
+def _places(entries: int, seed: int | None) -> Iterator[tuple[int, int]]:
     """Choose where entries are scored again: first and last ones, and runs that begin at random."""
     last = max(entries - RUN, 0)
     starts = {0, last, *np.random.default_rng(seed).integers(0, last + 1, PLACES).tolist()}
@@ -170,7 +172,9 @@ def _rescore(
         chunk = read_range(pair.schema, pair.scoring.branches | frozenset(copied), start, stop)
         expected = {**{name: chunk.columns[name] for name in copied}, **pair.scoring.score(chunk).columns}
         written = found.rows(list(expected), start, stop)
-        if tolerance:  # scores that are almost alike may have another order, but then the class is that of the order
+        if (
+            tolerance
+        ):  # scores that are almost alike may have another order, but then the class is that of the order
             expected["predicted"] = _predicted(pair, written, expected["flag"])
         for name, values in expected.items():
             bad = _differing(name, values, written[name], tolerance)

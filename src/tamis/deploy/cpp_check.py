@@ -46,7 +46,7 @@ class Program:
             reason = next(
                 (line for line in found.stderr.splitlines() if "error" in line), found.stderr[-500:]
             )
-            raise ExportError(f"{COMPILER} refuses the header, and nothing was exported: {reason}")
+            raise ExportError(f"{COMPILER} refuses the header, and this form was not written: {reason}")
 
     def scores(
         self, given: Float32, classes: int, fold: NDArray[np.int32] | None = None, number: int = 0
@@ -66,7 +66,7 @@ class Program:
         )
         if found.returncode:
             raise ExportError(
-                f"the compiled classifier ended with status {found.returncode}; nothing was exported"
+                f"the compiled classifier ended with status {found.returncode}; this form was not written"
             )
         return np.frombuffer(found.stdout, np.float32).reshape(len(given), classes)
 

@@ -23,7 +23,7 @@ from tamis.deploy.onnx_check import Comparison, Sample, choose_events, compare, 
 from tamis.deploy.onnx_file import DERIVED, FILES, HEADER, LWTNN, PLAIN, export_onnx
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
-from tamis.errors import UntranslatableError
+from tamis.errors import ExportError, UntranslatableError
 from tamis.files import complete_file, write_json, write_text
 
 Form = Literal["onnx", "json", "lwtnn", "cpp"]
@@ -81,15 +81,21 @@ def export_classifier(
     folder = Path(folder)
     target = folder if output is None else Path(output)
     exported = Exported()
+    failed: list[str] = []
     for form in forms:
         try:
             exported = _with_form(exported, form, folder, target, features, fold)
-        except UntranslatableError as error:
+        except ExportError as error:
             if not skip_untranslatable:
                 raise
+            if not isinstance(error, UntranslatableError):
+                failed.append(f"{form}: {error}")
             exported = Exported(
                 exported.files, exported.comparisons, (*exported.notes, f"no {form}: {error}")
             )
+    if failed:
+        written = ", ".join(str(path) for path in exported.files) or "nothing"
+        raise ExportError("\n".join([*failed, f"what was written: {written}"]))
     return exported
 
 

@@ -146,7 +146,7 @@ def _compare(found: Float32, expected: Float32, what: str) -> None:
     if wrong.any():
         raise ExportError(
             f"{what} gives {int(wrong.sum())} of {len(wrong)} events other logits than tamis, by up to "
-            f"{np.abs(found - expected).max():.3g}; nothing was exported. Please report it with the configuration"
+            f"{np.abs(found - expected).max():.3g}; this form was not written. Please report it with the configuration"
         )
 
 
@@ -172,7 +172,7 @@ def _run_translation(model: Path, folder: Path) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if ran.returncode:
         reason = (ran.stderr.strip() or f"it ended with status {ran.returncode}").splitlines()[-1]
-        raise ExportError(f"hls4ml could not translate the network, and nothing was exported: {reason}")
+        raise ExportError(f"hls4ml could not translate the network, and this form was not written: {reason}")
 
 
 @contextmanager

@@ -145,9 +145,9 @@ def _disagreement(difference: Float32, program: str) -> str:
     wrong = ~(difference <= TOLERANCE)
     return (
         f"{program} gives {int(wrong.sum())} of {len(wrong)} events other scores than the classifier, by up "
-        f"to {np.nanmax(difference, initial=0):.2g}, and {TOLERANCE:g} is allowed; nothing was exported. Inputs that "
-        "are large compared with what the network resolves do that: scale them (preprocessing.scaling), and take the "
-        "logarithm of long tails (preprocessing.logarithm)"
+        f"to {np.nanmax(difference, initial=0):.2g}, and {TOLERANCE:g} is allowed; this form was not written. Inputs "
+        "that are large compared with what the network resolves do that: scale them (preprocessing.scaling), and take "
+        "the logarithm of long tails (preprocessing.logarithm)"
     )
 
 
@@ -205,4 +205,4 @@ def check_form(*models: Path) -> None:
     )
     if found.returncode:
         reason = (found.stderr.strip() or f"it ended with status {found.returncode}").splitlines()[-1]
-        raise ExportError(f"the checker of ONNX refuses the model, and nothing was exported: {reason}")
+        raise ExportError(f"the checker of ONNX refuses the model, and this form was not written: {reason}")

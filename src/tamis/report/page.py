@@ -43,6 +43,8 @@ _WIDE = 1.5
 """Width over height from which a figure takes the width of the page."""
 _LARGE = 600
 """Width in points from which it does so too."""
+_CLEAR = 2.0
+"""Errors by which a correction has to lower the loss to be advised."""
 REPORT = "report.html"
 """Name of the page in the run directory."""
 
@@ -93,12 +95,13 @@ def _lead(run: FinishedRun) -> str:
     judged = (
         "every event is judged by networks that never saw it"
         if run.config.split.folds is not None
-        else f"judged here on {parts['test']:,} that it never saw"
+        else f"what follows is judged on {parts['test']:,} that no network saw"
     )
+    verb, were = ("tells", "It was") if several == 1 else ("tell", "They were")
     return (
-        f"{what} of {network['parameters']:,} parameters{each} tells apart {told} by {len(run.config.features)} "
-        f"features. It was trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, "
-        f"and it is {judged}.{_labels(run)}"
+        f"{what} of {network['parameters']:,} parameters{each} {verb} apart {told} by {len(run.config.features)} "
+        f"features. {were} trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, "
+        f"and {judged}.{_labels(run)}"
     )
 
 
@@ -247,10 +250,22 @@ def _calibration(metrics: Mapping[str, Any]) -> list[Block]:
     text = _applied_calibration(metrics.get("applied_calibration")) + (
         f"The temperature that validation events fit is {with_error(calibration['temperature'], error)}; one means "
         f"that the scores are neither too bold nor too shy. It changes the balanced loss of the test events, "
-        f"{calibration['loss']:.5f}, by {changes[0]}, and vector scaling by {changes[1]}. Where a correction does not "
-        "lower the loss, none is needed."
+        f"{calibration['loss']:.5f}, by {changes[0]}, and vector scaling by {changes[1]}. {_advice(calibration)}"
     )
     return [Text(text), tables.calibration_table(calibration)]
+
+
+def _advice(calibration: Mapping[str, Any]) -> str:
+    """Say whether a correction of the scores is worth its configuration."""
+    gains = {
+        method: (calibration[f"change_with_{name}"], calibration[f"change_with_{name}_error"])
+        for method, name in (("temperature", "temperature"), ("vector", "vector_scaling"))
+    }
+    worth = {method: change for method, (change, error) in gains.items() if change < -_CLEAR * error}
+    if not worth:
+        return "No correction lowers it by more than twice its error, so none is needed."
+    best = min(worth, key=lambda method: worth[method])
+    return f"Where scores are used as probabilities, train with training.calibration: {best}."
 
 
 def _applied_calibration(applied: Mapping[str, Any] | None) -> str:
@@ -292,11 +307,11 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
     }
     said.append(f"Categories of the highest score reach {_significance(by_categories)}.")
     relative = search["requirements"]["relative"]
-    known = "exactly" if not relative else f"to {100 * relative:g}%"
+    known = "has no systematic uncertainty" if not relative else f"is known to {100 * relative:g}%"
     said.append(
         "Cut and bins were chosen on validation events and are quoted on test events; intervals are those of the "
         f"finite simulation. A sum of weights of one stands for {significant(search['events_per_weight'])} expected "
-        f"events, and the background is taken to be known {known}, and as well as it is simulated."
+        f"events. The background {known}; the statistics of its simulation count as well."
         " Test events are scaled to the sum of weights of all used events of their class."
     )
     found: list[Block] = [Text(" ".join(said))]
