@@ -9,7 +9,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -77,6 +77,33 @@ def _is_running(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+@contextmanager
+def folders_for(path: Path) -> Iterator[None]:
+    """Make the folders above a path; in the end those that it made go again where nothing came into them.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with folders_for(Path(folder) / "runs" / "first"):
+    ...         pass
+    ...     list(Path(folder).iterdir())
+    []
+    """
+    made = [parent for parent in path.resolve().parents if not parent.exists()]
+    path.resolve().parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for folder in made:  # the innermost first
+            remove_empty(folder)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder where it is one and holds nothing."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):  # another process writes to it by now
+            folder.rmdir()
 
 
 @contextmanager

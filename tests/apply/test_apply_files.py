@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tamis
-from tamis.apply import ChunkSize, Flag, Shard, Wish, apply_files
+from tamis.apply import ChunkSize, Flag, Outcome, Shard, Summary, Wish, apply_files, verify_files
 from tamis.apply.outputs import read_output
-from tamis.errors import RequestError
+from tamis.errors import RequestError, TamisError
 
 Columns = dict[str, np.ndarray]
 ColumnsOf = Callable[..., Columns]
@@ -397,6 +397,30 @@ def test_absurd_values_are_named(
     assert "feature 'y' (branches y) is far outside of the training range in" in found[2].warnings[0]
     count = int(found[2].warnings[0].split("range in ")[1].split(" of ")[0])
     assert count > 300
+    again = apply_files(small_run, files, tmp_path / "out").outcomes
+    assert [(each.status, each.warnings) for each in again] == [("kept", each.warnings) for each in found]
+
+
+def test_rows_that_were_not_written_do_not_add_up() -> None:
+    summary = Summary("", (Outcome("a", "b", "written", entries=3, rows=2),))
+    with pytest.raises(TamisError, match="the entries do not add up"):
+        summary.check()
+
+
+def test_a_null_in_whole_numbers_changes_neither_a_rerun_nor_a_proof(
+    small_run: Path, columns_of: ColumnsOf, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = columns_of(300)
+    whole, absent = columns["x"].round().astype(np.int64), np.arange(300) == 5
+    path = str(tmp_path / "a.parquet")
+    pq.write_table(pa.table({**columns, "x": pa.array(whole, mask=absent)}), path)
+    out = tmp_path / "out"
+    assert [apply_files(small_run, [path], out).outcomes[0].status for _ in range(2)] == ["written", "kept"]
+    (proof,) = verify_files(small_run, [path], out)
+    assert proof.findings == ()
 
 
 def test_a_leftover_of_a_killed_process_is_removed(small_run: Path, source: Path, tmp_path: Path) -> None:
@@ -406,7 +430,7 @@ def test_a_leftover_of_a_killed_process_is_removed(small_run: Path, source: Path
     assert not leftover.exists()
 
 
-@pytest.mark.parametrize("sentinel", [0.0, 0.5, 1.0, 1e300])
+@pytest.mark.parametrize("sentinel", [0.0, 0.5, 1.0, 1.0000000001, -1e-50, 1e300])
 def test_a_sentinel_that_could_be_a_score_is_refused(sentinel: float) -> None:
     with pytest.raises(RequestError, match="outside of 0 to 1"):
         Wish(sentinel=sentinel)

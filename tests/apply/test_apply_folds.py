@@ -14,7 +14,7 @@ import pytest
 import uproot
 
 import tamis
-from tamis.apply import Flag, Wish, apply_files
+from tamis.apply import Flag, Outcome, Wish, apply_files
 from tamis.data.split import folds_of_identities, identity_of_columns
 from tamis.pipeline import prepare
 
@@ -118,6 +118,29 @@ def test_nobody_can_call_a_file_of_the_training_unseen(by_entry: tuple[Path, Pat
     shutil.copy(data / "sig.root", tmp_path / "renamed.root")
     (outcome,) = apply_files(run, [str(tmp_path / "renamed.root")], tmp_path, wish=UNSEEN).outcomes
     assert "is a file of the training (sig.root); it cannot be scored with --unseen" in outcome.problem
+
+
+def test_another_tree_of_a_file_of_the_training_is_refused_unless_it_is_called_unseen(
+    session_classes: Make, make_run: MakeRun, tmp_path: Path
+) -> None:
+    config = session_classes(200, split={"folds": 2})
+    config["samples"][1]["tree"] = "tree"
+    path = Path(config["data"]) / "sig.root"
+    columns = columns_in(path)
+    with uproot.recreate(path) as file:
+        for tree in ("tree", "tree_up"):
+            file.mktree(tree, {name: values.dtype for name, values in columns.items()}).extend(columns)
+    run = make_run(config)
+
+    def outcome(tree: str, *, unseen: bool) -> Outcome:
+        options: dict[str, Any] = {"tree": tree, "wish": Wish(unseen=unseen)}
+        return apply_files(run, [str(path)], tmp_path / tree, **options).outcomes[0]
+
+    assert set(outcome("tree", unseen=False).networks) == {"0", "1", "-2"}
+    problem = outcome("tree_up", unseen=False).problem
+    assert "a tree that the training did not read, in a file that it did (sig.root)" in problem
+    assert "is a file of the training" in outcome("tree", unseen=True).problem
+    assert set(outcome("tree_up", unseen=True).networks) == {"-1", "-2"}
 
 
 def test_the_folder_of_the_model_alone_does_not_know_the_training(

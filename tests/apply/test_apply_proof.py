@@ -155,3 +155,27 @@ def test_a_single_wrong_bit_is_found_and_a_tolerance_forgives_it(
     assert applied.is_dir()
     assert not prove(small_run, data)["a"].holds
     assert prove(small_run, data, tolerance=1e-6)["a"].holds
+
+
+@pytest.mark.parametrize("sentinel", [np.nan, np.inf])
+def test_a_tolerance_knows_sentinels_that_are_no_numbers(
+    sentinel: float, small_run: Path, data: Path, applied: Path
+) -> None:
+    apply_files(small_run, [str(data / "*.root")], applied, wish=Wish(sentinel=sentinel))
+    assert prove(small_run, data, tolerance=1e-6)["a"].findings == ()
+
+
+def test_a_tolerance_does_not_forgive_another_class(
+    small_run: Path, data: Path, applied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tamis.apply.outputs import Written
+
+    whole = Written.rows
+
+    def with_another_class(self: Written, names: Any, start: int, stop: int) -> dict[str, Any]:
+        columns = dict(whole(self, names, start, stop))
+        return {**columns, "predicted": 1 - columns["predicted"]}
+
+    monkeypatch.setattr(Written, "rows", with_another_class)
+    assert applied.is_dir()
+    assert "has predicted" in prove(small_run, data, tolerance=1e-6)["a"].findings[0]

@@ -122,3 +122,16 @@ def test_words_are_no_numbers() -> None:
 def test_the_order_of_columns_changes_nothing(order: list[str], form: str) -> None:
     found = feature_values(FEATURES, FORMS[form]({name: COLUMNS[name] for name in order}))
     np.testing.assert_array_equal(found, EXPECTED)
+
+
+@pytest.mark.parametrize("form", ["Arrow", "record batch", "pandas"])
+def test_a_part_of_a_table_keeps_its_nulls_in_their_rows(form: str) -> None:
+    eta = [None if row % 3 == 1 else float(row) for row in range(20)]
+    table = pa.table({"pt": [1.0] * 20, "eta": eta, "n_jets": [1] * 20})
+    parts = {
+        "Arrow": lambda: table.slice(5, 9),
+        "record batch": lambda: table.to_batches()[0].slice(5, 9),
+        "pandas": lambda: table.to_pandas(types_mapper=pd.ArrowDtype).iloc[5:14],
+    }
+    found = feature_values(FEATURES, parts[form]())
+    np.testing.assert_array_equal(found[:, 1], np.array(eta[5:14], np.float32))

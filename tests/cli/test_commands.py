@@ -254,6 +254,15 @@ def test_a_training_that_diverges_is_status_1(inside, tmp_path: Path, two_classe
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_that_somebody_made_stays_after_a_failure(inside, tmp_path: Path, two_classes: Make) -> None:
+    write_config(tmp_path, two_classes(100))
+    (tmp_path / "mine").mkdir()
+    diverge = ["--set", "training.optimizer={name: sgd, learning_rate: 1e38}"]
+    assert inside("train", "small.yaml", "-o", "mine", *diverge)[0] == 1
+    assert inside("train", "small.yaml", "-o", "mine/deep/below", *diverge)[0] == 1
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = program("train", "absent.yaml", "--debug", cwd=tmp_path)
     assert result.returncode != 0

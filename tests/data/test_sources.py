@@ -109,6 +109,29 @@ def test_without_branches_chunks_count_entries(source: Path) -> None:
     ]
 
 
+def test_nulls_of_a_range_of_parquet_are_where_they_were(tmp_path: Path) -> None:
+    values = [None if row % 3 == 1 else float(row) for row in range(50)]
+    lists = [None if row % 5 == 2 else [float(row), None] for row in range(50)]
+    pq.write_table(pa.table({"x": values, "jet": lists}), tmp_path / "a.parquet", row_group_size=20)
+    (schema,) = scan(tmp_path / "a.parquet")
+    for start, stop in ((0, 7), (1, 9), (13, 14), (18, 45)):
+        columns = read_range(schema, ["x", "jet"], start, stop).columns
+        np.testing.assert_array_equal(columns["x"], np.array(values[start:stop], np.float64))
+        there = [[] if each is None else [each[0], np.nan] for each in lists[start:stop]]
+        assert str(columns["jet"].to_list()) == str(there)
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), -(2**53) - 1, 2**63 - 1])
+def test_whole_numbers_beside_nulls_are_exact_or_refused(value: int, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": pa.array([value, None], pa.int64())}), tmp_path / "a.parquet")
+    (schema,) = scan(tmp_path / "a.parquet")
+    if abs(value) <= 2**53:
+        assert next(read_chunks(schema, ["x"])).columns["x"][0] == value
+        return
+    with pytest.raises(InputError, match=r"branch 'x': holds nulls and whole numbers above 2\^53"):
+        list(read_chunks(schema, ["x"]))
+
+
 def test_parquet_null_is_not_a_number(tmp_path: Path) -> None:
     table = {"x": pa.array([1, None, 3], pa.int32()), "jet": pa.array([[1.0, None], None, []])}
     pq.write_table(pa.table(table), tmp_path / "a.parquet")

@@ -16,9 +16,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from tamis.cli.stopping import Stop
 from tamis.cli.summary import print_run
 from tamis.config import Config
-from tamis.files import locked
+from tamis.files import folders_for, locked
 from tamis.pipeline import Watch, train
-from tamis.pipeline.checkpoints import Checkpoints
+from tamis.pipeline.checkpoints import Checkpoints, useful_checkpoints
 from tamis.provenance import now
 from tamis.run_directory import CHECKPOINTS, check_output, lock_of, recover, write_run
 from tamis.training.history import Epoch
@@ -34,15 +34,15 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
     """
     started, clock = now(), time.perf_counter()
     check_output(folder, overwrite=overwrite)
-    folder.resolve().parent.mkdir(parents=True, exist_ok=True)
     busy = f"{folder} is being written by {{}}; wait for it, or choose another folder with --output"
-    with locked(lock_of(folder), busy=busy), Stop() as stop, watching() as watch:
+    with folders_for(folder), locked(lock_of(folder), busy=busy), Stop() as stop, watching() as watch:
         recover(folder)
         check_output(folder, overwrite=overwrite)
         watch = replace(
             watch, stage=_stoppable(watch, stop, keeps=config.training.checkpoint_every is not None)
         )
-        run = train(config, watch, checkpoints=_checkpoints(config, folder, stop, anew=overwrite))
+        with useful_checkpoints(folder.resolve() / CHECKPOINTS):
+            run = train(config, watch, checkpoints=_checkpoints(config, folder, stop, anew=overwrite))
         watch.stage("figures and files")
         arguments = ["tamis", *sys.argv[1:]]
         notes = write_run(run, folder, overwrite=overwrite, arguments=arguments, started=started)

@@ -6,7 +6,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -17,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tamis.config import Config, dump_config, load_config
 from tamis.config.difference import configuration_differences
-from tamis.errors import RequestError, StoppedError, TamisError
-from tamis.files import write_text
+from tamis.errors import RequestError, StoppedError, TamisError, TrainingError
+from tamis.files import remove_empty, write_text
 from tamis.pipeline.preparation import Prepared
 from tamis.provenance import describe_machine
 from tamis.training.checkpoint import is_checkpoint_file, load_progress, save_progress
@@ -215,6 +216,29 @@ def remove_checkpoints(folder: Path) -> None:
             f"{folder} holds files that are no checkpoints ({', '.join(foreign[:5])}); move them"
         )
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def useful_checkpoints(folder: Path) -> Iterator[None]:
+    """Keep what a training that fails has left only where the same command could go on with it.
+
+    A training whose loss is no number any more would come to the same end again, and one that failed before it kept
+    anything has nothing to go on with.
+
+    Args:
+        folder: of the checkpoints, in the run directory; what was made of both goes where nothing stays in it.
+    """
+    was_there = folder.parent.exists()
+    try:
+        yield
+    except TrainingError:
+        remove_checkpoints(folder)
+        raise
+    finally:
+        if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
+            remove_checkpoints(folder)
+        if not was_there:
+            remove_empty(folder.parent)
 
 
 def _describe(config: Config, prepared: Prepared) -> _Training:

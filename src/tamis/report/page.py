@@ -78,8 +78,8 @@ def report_page(run: FinishedRun) -> Page:
     sections.insert(-2, Section("further", "Further figures", tuple(further)))
     when = run.provenance["finished"][:10]
     footer = (
-        f"tamis {run.provenance['packages']['tamis']}, {when}. Every number of this page is in metrics.json. Figures "
-        "lie beside this page as PDF and PNG, in the folder figures of the run."
+        f"tamis {run.provenance['packages']['tamis']}, {when}. Its numbers are those of metrics.json, events.json and "
+        "history.json. Figures lie beside this page as PDF, PNG and SVG, in the folder figures of the run."
     )
     return Page(run.config.name, _lead(run), [each for each in sections if each.blocks], footer)
 
