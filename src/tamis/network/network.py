@@ -23,7 +23,9 @@ from tamis.network.layers import Buffer, Dense, Mode
 from tamis.network.quantized import Quantized
 from tamis.network.sparse import Sparse
 
-_BLOCK = 4096  # twice as many took twice as long for each: they leave the cache
+_BLOCK = 4096  # more took up to twice as long for each: they leave the cache
+_LARGEST_BLOCK = 2**14
+_NODES_IN_CACHE = 2**20
 BATCH_AXIS = "batch"
 """Name of the axis along which the events of a batch lie, for sums over the batch."""
 
@@ -312,12 +314,19 @@ def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.
     """
     scores = np.empty((len(inputs), network.classes), np.float32)
     # always the same shape: one compilation, and an event's scores do not depend on how many come with it
-    block = np.zeros((network.inputs, _BLOCK), np.float32)
-    for start in range(0, len(inputs), _BLOCK):
-        rows = inputs[start : start + _BLOCK]
+    size = _block_size(network)
+    block = np.zeros((network.inputs, size), np.float32)
+    for start in range(0, len(inputs), size):
+        rows = inputs[start : start + size]
         block[:, : len(rows)] = rows.T
-        scores[start : start + _BLOCK] = np.asarray(_scores(network, jnp.asarray(block))).T[: len(rows)]
+        scores[start : start + size] = np.asarray(_scores(network, jnp.asarray(block))).T[: len(rows)]
     return scores
+
+
+def _block_size(network: Network) -> int:
+    """Give the number of events that are scored together: many for a narrow network, for which each call costs."""
+    widest = network.members * max(layer.section.nodes for layer in network.layers)
+    return max(_BLOCK, min(_LARGEST_BLOCK, _NODES_IN_CACHE // widest))
 
 
 @eqx.filter_jit
