@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures bench node runtimes fpga clean help
+.PHONY: demo test lint figures bench node runtimes fpga faults clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make figures  accept the figures as they are drawn now as the reference figures"
 	@echo "make runtimes score the same events in Node, in a browser and in old versions of ONNX Runtime"
 	@echo "make fpga     translate quantized networks for FPGAs and simulate them"
+	@echo "make faults   kill, fill, cut and flip: the long form of the tests of faults"
 	@echo "make bench    measure against other tools, in an environment of its own"
 
 # up to date when it is newer than what it was made from
@@ -56,6 +57,10 @@ runtimes: .venv/made node
 
 fpga: .venv/made
 	$(BIN)/nox --session fpga
+
+# hours: what each fault did goes to build/faults, from where docs/reliability.md takes it
+faults: .venv/made
+	$(BIN)/python -m pytest -m long tests
 
 # DATA is a folder with the workshop's files; without it the simulated ones are used
 bench: .venv-bench/made
