@@ -68,12 +68,12 @@ def test_a_stop_keeps_the_progress_of_every_network(two_classes: Make, tmp_path:
     config = parse_config(two_classes(200, training={**TRAINING, "seeds": 2}))
     whole = tamis.train(config)
     asked = iter(["", "SIGTERM"])
-    with pytest.raises(StoppedError, match="stopped by SIGTERM after epoch"):
+    with pytest.raises(StoppedError, match="stopped by SIGTERM after "):
         tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", stop=lambda: next(asked, "SIGTERM")))
     heard: list[str] = []
     found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", note=heard.append))
     np.testing.assert_array_equal(found.parts["test"].scores, whole.parts["test"].scores)
-    assert any("going on after epoch" in said for said in heard)
+    assert any("going on after " in said for said in heard)
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""A training that is stopped between two epochs goes on bit by bit, and damage to what it kept is found."""
+"""A training that is stopped between two steps goes on bit by bit, and damage to what it kept is found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import jax
 import numpy as np
 import pytest
 
-from tamis.config import Adam, Dense, EarlyStopping, OneCycle, Plateau, ScheduleFreeAdamW, Training
+from tamis.config import Adam, Dense, EarlyStopping, OneCycle, Plateau, ScheduleFreeAdamW, Sparse, Training
 from tamis.errors import InputError, StoppedError
 from tamis.network.network import build_network
 from tamis.training.batches import WeightedInputs
-from tamis.training.checkpoint import KEPT, Progress, load_progress, save_progress
+from tamis.training.checkpoint import KEPT, Progress, is_checkpoint_file, load_progress, save_progress
 from tamis.training.history import Epoch
 from tamis.training.loop import Trained, follow, train
 
@@ -98,6 +99,50 @@ def test_what_layers_and_inputs_remember_goes_on_too(layers: list[Any], seed: in
     with pytest.raises(StoppedError):
         trained(settings, layers, events, keep=stopping_after(2, tmp_path))
     same(trained(settings, layers, events, begun=load_progress(tmp_path)), trained(settings, layers, events))
+
+
+PRUNED = Sparse(nodes=8, density=0.5, mask="magnitude")
+HALFWAY = {
+    "adam": ("adam", [Dense(nodes=8)], 1),
+    "one cycle, pruned": ("one cycle", [PRUNED], 1),
+    "average, batch normalisation": ("average", [Dense(nodes=8, normalisation="batch")], 1),
+    "schedule-free, dropout": ("schedule-free", [Dense(nodes=8, dropout=0.2)], 1),
+    "redrawn inputs": ("adam", [Dense(nodes=8)], 3),
+    "large batches": ("large batches", [Dense(nodes=8)], 1),
+}
+
+
+@pytest.mark.parametrize("name", HALFWAY)
+def test_it_goes_on_from_within_an_epoch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tamis.training.stretches.FIRST", 2)
+    monkeypatch.setattr("tamis.training.stretches.SECONDS", 0.0)  # then one batch at a time
+    kind, layers, seed = HALFWAY[name]
+    settings, events = SETTINGS[kind], sample(5000 if kind == "large batches" else 700, seed)
+    whole = trained(settings, layers, events)
+    for epoch, step in ((0, 2), (2, 3)):
+        folder = tmp_path / f"{epoch}-{step}"
+
+        def keep(progress: Callable[[], Progress], ended: bool, at: Any = (epoch, step, folder)) -> None:
+            now = progress()
+            if (len(now.epochs), now.step) == at[:2] and not ended:
+                save_progress(now, at[2])
+                raise StoppedError(now.place)
+
+        with pytest.raises(StoppedError, match=f"step {step} of epoch {epoch + 1} of"):
+            trained(settings, layers, events, keep=keep)
+        begun = load_progress(folder)
+        assert (len(begun.epochs), begun.step) == (epoch, step)
+        assert begun.seconds > 0
+        same(trained(settings, layers, events, begun=begun), whole)
+
+
+def test_the_newest_is_the_one_that_is_furthest(tmp_path: Path) -> None:
+    for epochs, step in ((1, 0), (1, 9), (1, 100), (2, 0), (2, 5)):
+        save_progress(replace(progress(epochs), step=step, seconds=0.1), tmp_path)
+        found = load_progress(tmp_path)
+        assert (len(found.epochs), found.step) == (epochs, step)
+        assert all(is_checkpoint_file(path.name) for path in tmp_path.iterdir())
+        assert len(list(tmp_path.iterdir())) <= 2 * KEPT
 
 
 def test_a_training_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:

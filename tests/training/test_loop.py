@@ -33,7 +33,8 @@ from tamis.network.network import build_network, predict_scores
 from tamis.training.batches import DEALT_FOR, GROUP, WeightedInputs, fixed_block, shuffled_blocks
 from tamis.training.devices import Placement, devices_that_pay, place, work_of_batch
 from tamis.training.history import Epoch
-from tamis.training.loop import Choices, Trained, ends_because, follow, improves, plan_epochs, train
+from tamis.training.loop import Choices, Trained, follow, train
+from tamis.training.planning import ends_because, improves, plan_epochs
 
 
 def sample(n: int, seed: int, *, shift: float = 1.0, noise: float = 0.0) -> WeightedInputs:

@@ -21,7 +21,7 @@ from tamis.config import (
     Step,
     Training,
 )
-from tamis.training.loop import last_rate, peak_rate
+from tamis.training.planning import last_rate, peak_rate
 from tamis.training.schedules import relative_rate
 
 DONE = np.linspace(0, 1, 401, dtype=np.float32)

@@ -325,7 +325,7 @@ def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.
 
 def _block_size(network: Network) -> int:
     """Give the number of events that are scored together: many for a narrow network, for which each call costs."""
-    widest = network.members * max(layer.section.nodes for layer in network.layers)
+    widest: int = network.members * max(layer.section.nodes for layer in network.layers)
     return max(_BLOCK, min(_LARGEST_BLOCK, _NODES_IN_CACHE // widest))
 
 

@@ -56,7 +56,7 @@ class Checkpoints:
 
     Args:
         folder: of the checkpoints, inside the run directory.
-        every: seconds between two checkpoints of a network; the end of an epoch is waited for.
+        every: seconds between two checkpoints of a network; the end of a step is waited for.
         anew: whether the progress of another training may be removed.
         stop: tells whether the training was asked to stop, and by what; an empty text goes on.
         note: hears what the user should know of.
@@ -164,11 +164,11 @@ class MemberCheckpoints:
         """The newest progress that is whole; None where there is none."""
         found = load_progress(self.folder, lambda said: self.run.note(f"passed over a checkpoint: {said}"))
         if found is not None and not found.reason:
-            self.run.note(f"going on after epoch {len(found.epochs)} of {found.planned} ({self.folder.name})")
+            self.run.note(f"going on after {found.place} ({self.folder.name})")
         return found
 
     def keep(self) -> Keep:
-        """Give what a training calls between two epochs."""
+        """Give what a training calls between two steps."""
         last = time.monotonic()
 
         def keep(progress: Callable[[], Progress], ended: bool) -> None:
@@ -181,8 +181,7 @@ class MemberCheckpoints:
             last = time.monotonic()
             if stop and not ended:
                 raise StoppedError(
-                    f"stopped by {stop} after epoch {len(now.epochs)} of {now.planned}; the same command goes on from "
-                    f"there ({self.folder.parent})"
+                    f"stopped by {stop} after {now.place}; the same command goes on from there ({self.folder.parent})"
                 )
 
         return keep

@@ -1,4 +1,4 @@
-"""Where a training stands between two epochs, and how that is kept on disk."""
+"""Where a training stands between two steps, and how that is kept on disk."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ KEPT = 2
 """Good checkpoints of a network that stay: if the newest is damaged, there is the one before."""
 _LARGEST = 1 << 26
 """Bytes that the document of a checkpoint has at most."""
-_NAME = re.compile(r"epoch-(\d{6})\.(json|safetensors)")
+_NAME = re.compile(r"(epoch-\d{6}(?:-step-\d{9})?)\.(json|safetensors)")
 
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a training stands between two epochs: with it, it goes on as if it had never stopped.
+    """Where a training stands between two steps: with it, it goes on as if it had never stopped.
 
     The order of the events and all random numbers follow from the seed and the number of the epoch.
 
     Args:
-        arrays: weights, state of the optimizer, moving average and buffers, and the weights and buffers that are kept;
-            in the order in which JAX flattens them.
-        epochs: until now.
+        arrays: weights, state of the optimizer, sums of the epoch, buffers and moving average, and the weights and
+            buffers that are kept; in the order in which JAX flattens them.
+        epochs: that are finished.
         best: number of the best epoch.
         planned: epochs of the whole training, as far as is known.
         compiling: seconds that the compilation took.
         reason: why the training ended; an empty text where it goes on.
+        step: batches of the next epoch that were learned from already.
+        seconds: that they took.
     """
 
     arrays: tuple[NDArray[Any], ...]
@@ -47,10 +49,18 @@ class Progress:
     planned: int
     compiling: float
     reason: str = ""
+    step: int = 0
+    seconds: float = 0.0
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in words."""
+        after = f"epoch {len(self.epochs)} of {self.planned}"
+        return f"step {self.step} of epoch {len(self.epochs) + 1} of {self.planned}" if self.step else after
 
 
 Keep = Callable[[Callable[[], Progress], bool], None]
-"""Called between two epochs with what gives the progress, and whether the training has ended."""
+"""Called between two steps with what gives the progress, and whether the training has ended."""
 
 
 class _Document(BaseModel):
@@ -62,6 +72,8 @@ class _Document(BaseModel):
     planned: int = Field(ge=1)
     compiling: float = Field(ge=0)
     reason: str
+    step: int = Field(ge=0)
+    seconds: float = Field(ge=0)
     arrays_sha256: str
     sha256: str = ""
 
@@ -88,7 +100,8 @@ def save_progress(progress: Progress, folder: Path) -> Path:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    document = folder / f"epoch-{len(progress.epochs):06}.json"
+    step = f"-step-{progress.step:09}" if progress.step else ""
+    document = folder / f"epoch-{len(progress.epochs):06}{step}.json"
     arrays = document.with_suffix(".safetensors")
     with complete_file(arrays) as temporary:
         save_file({f"{number:04}": each for number, each in enumerate(progress.arrays)}, temporary)
@@ -99,13 +112,15 @@ def save_progress(progress: Progress, folder: Path) -> Path:
         planned=progress.planned,
         compiling=progress.compiling,
         reason=progress.reason,
+        step=progress.step,
+        seconds=progress.seconds,
         arrays_sha256=hashed,
     )
     write_text(document, said.text())
-    for number in _numbers(folder)[KEPT:]:
+    for name in _names(folder)[KEPT:]:
         # the document first: arrays alone are no checkpoint
         for suffix in (".json", ".safetensors"):
-            (folder / f"epoch-{number:06}{suffix}").unlink(missing_ok=True)
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
     return document
 
 
@@ -119,9 +134,9 @@ def load_progress(folder: Path, damaged: Callable[[str], None] = lambda _: None)
     Returns:
         None where there is no good one.
     """
-    for number in _numbers(folder):
+    for name in _names(folder):
         try:
-            return _read(folder / f"epoch-{number:06}.json")
+            return _read(folder / f"{name}.json")
         except InputError as error:
             damaged("; ".join(str(problem) for problem in error.problems))
     return None
@@ -132,12 +147,10 @@ def is_checkpoint_file(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _numbers(folder: Path) -> list[int]:
-    """Give the epochs of the checkpoints, the newest first."""
+def _names(folder: Path) -> list[str]:
+    """Give the names of the checkpoints without their endings, the newest first; the alphabet has their order."""
     found = [_NAME.fullmatch(path.name) for path in (folder.iterdir() if folder.is_dir() else ())]
-    return sorted(
-        {int(match.group(1)) for match in found if match and match.group(2) == "json"}, reverse=True
-    )
+    return sorted({match.group(1) for match in found if match and match.group(2) == "json"}, reverse=True)
 
 
 def _read(document: Path) -> Progress:
@@ -154,7 +167,16 @@ def _read(document: Path) -> Progress:
     arrays = document.with_suffix(".safetensors")
     if not arrays.exists() or sha256(arrays) != said.arrays_sha256:
         raise _damaged(arrays)
-    return Progress(_load_arrays(arrays), epochs, said.best, said.planned, said.compiling, said.reason)
+    return Progress(
+        _load_arrays(arrays),
+        epochs,
+        said.best,
+        said.planned,
+        said.compiling,
+        said.reason,
+        said.step,
+        said.seconds,
+    )
 
 
 def _load_arrays(path: Path) -> tuple[NDArray[Any], ...]:

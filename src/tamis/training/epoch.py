@@ -1,4 +1,7 @@
-"""One epoch as one compiled program: every batch's step, then the validation set."""
+"""One epoch as one compiled program: every batch's step, then the validation set.
+
+The program can be called for a stretch of the batches at a time: what it gives does not depend on where it is divided.
+"""
 
 from __future__ import annotations
 
@@ -31,27 +34,33 @@ class State(NamedTuple):
     Args:
         parameters: all weights and biases in one vector.
         optimizer: the state of the optax transform.
+        seen: loss and weight that was classified rightly, summed over the batches of the epoch, [devices, 2].
         buffers: what layers remember.
         average: the moving average of the parameters, None where there is none.
     """
 
     parameters: jax.Array
     optimizer: optax.OptState
+    seen: jax.Array
     buffers: Buffers = None
     average: jax.Array | None = None
 
 
 class Plan(NamedTuple):
-    """Where in the training an epoch lies.
+    """Where in the training a stretch of an epoch lies.
 
     Args:
         first_step: number of steps before the epoch.
+        begin: the first batch of the stretch, counted from 0 in the epoch.
+        end: the batch after the last one; the validation set is measured after the last batch of the epoch alone.
         steps: planned number of steps of the whole training.
         rate: highest learning rate.
         key: where the random numbers of the epoch come from.
     """
 
     first_step: jax.Array
+    begin: jax.Array
+    end: jax.Array
     steps: jax.Array
     rate: jax.Array
     key: jax.Array
@@ -59,6 +68,8 @@ class Plan(NamedTuple):
 
 class EpochSums(NamedTuple):
     """What an epoch measured, per unit of training weight; the training's while the weights moved.
+
+    Only what the last stretch of an epoch gives counts.
 
     Args:
         training_loss: mean loss over the batches, each before its step.
@@ -151,15 +162,15 @@ def epoch_program(layout: Layout, method: Method, placement: Placement) -> jax.s
         nothing = (jnp.zeros(2), jnp.zeros_like(state.parameters))
         return (*jax.lax.fori_loop(0, events // PIECE, add, nothing), state.buffers)
 
-    def step(carry: tuple[State, jax.Array], given: tuple[Any, ...]) -> tuple[Any, None]:
-        (state, sums), (batch, rate, keep, key) = carry, given
+    def step(state: State, given: tuple[Any, ...]) -> State:
+        batch, rate, keep, key = given
         size = batch.shape[1] * placement.count
         seen, gradient, buffers = descend(state, batch, key)
         # divided by the size of a batch, never by its sum of weights
         updates, memory = method.optimizer.update(total(gradient) / size, state.optimizer, state.parameters)
         parameters = state.parameters + rate * updates
         average = None if state.average is None else keep * state.average + (1 - keep) * parameters
-        return (State(parameters, memory, buffers, average), sums + seen), None
+        return State(parameters, memory, state.seen + seen, buffers, average)
 
     def measure(state: State, block: Block) -> tuple[jax.Array, jax.Array | None]:
         parameters = validated_parameters(state)
@@ -170,8 +181,7 @@ def epoch_program(layout: Layout, method: Method, placement: Placement) -> jax.s
             scores = scores_of_logits(logits) if method.scores else None
             return sums + jnp.stack(sums_of_logits(method.loss, logits, batch)), scores
 
-        sums, scores = jax.lax.scan(add, jnp.zeros(2), block)
-        return mean(sums, block), scores
+        return jax.lax.scan(add, jnp.zeros(2), block)
 
     def epoch(state: State, training: Block, validation: Block, plan: Plan) -> tuple[State, EpochSums]:
         number = plan.first_step + jnp.arange(len(training))
@@ -183,9 +193,21 @@ def epoch_program(layout: Layout, method: Method, placement: Placement) -> jax.s
         own = _own_key(plan.key, shared)
         keys = jax.random.split(own, len(training)) if method.random else None
         given = (training, rate, keep, keys)
-        (state, sums), _ = jax.lax.scan(step, (state, jnp.zeros(2)), given)
-        seen = mean(sums, training)
-        checked, scores = measure(state, validation)
+
+        def step_of(batch: jax.Array, state: State) -> State:
+            return step(state, jax.tree.map(lambda each: _at(each, batch), given))
+
+        state = state._replace(seen=jnp.where(plan.begin == 0, 0.0, _own(state.seen, shared)))
+        state = jax.lax.fori_loop(plan.begin, plan.end, step_of, state)
+        seen = mean(state.seen, training)
+        nothing = jax.tree.map(
+            lambda each: jnp.zeros(each.shape, each.dtype), jax.eval_shape(measure, state, validation)
+        )
+        sums, scores = jax.lax.cond(
+            plan.end == len(training), lambda: measure(state, validation), lambda: nothing
+        )
+        checked = mean(sums, validation)
+        state = state._replace(seen=_of_all(state.seen, shared))
         return state, EpochSums(seen[0], seen[1], checked[0], checked[1], scores)
 
     if not shared:
@@ -227,6 +249,21 @@ def sums_of_logits(loss: Loss, logits: jax.Array, batch: jax.Array) -> tuple[jax
         return loss(logits, target), sum_right(logits, target)
     value = jax.vmap(lambda each: loss(each, target))(logits).mean()
     return value, sum_right(scores_of_logits(logits), target)
+
+
+def _at(values: jax.Array, number: jax.Array) -> jax.Array:
+    found: jax.Array = jax.lax.dynamic_index_in_dim(values, number, keepdims=False)
+    return found
+
+
+def _own(seen: jax.Array, shared: tuple[str, ...]) -> jax.Array:
+    """Give what this device saw, [2], from the sums of all."""
+    return seen[jax.lax.axis_index(shared[0])] if shared else seen[0]
+
+
+def _of_all(seen: jax.Array, shared: tuple[str, ...]) -> jax.Array:
+    """Give the sums of all devices; they are added at the end alone, so that stretches change no bit."""
+    return jax.lax.all_gather(seen, shared[0]) if shared else seen[None]
 
 
 def _own_key(key: jax.Array, shared: tuple[str, ...]) -> jax.Array:

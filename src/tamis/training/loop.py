@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from tamis.config import EarlyStopping, Plateau, ScheduleFreeAdamW, Significance, Training
+from tamis.config import EarlyStopping, ScheduleFreeAdamW, Significance, Training
 from tamis.errors import RequestError, TrainingError
 from tamis.network.network import Network
-from tamis.training.batches import WeightedInputs, fixed_block, shuffled_blocks
-from tamis.training.checkpoint import Keep, Progress, check_arrays
+from tamis.training.batches import Block, WeightedInputs, fixed_block, shuffled_blocks
+from tamis.training.checkpoint import Keep, Progress
 from tamis.training.devices import Placement, place
-from tamis.training.epoch import EpochSums, Method, Plan, State, epoch_program, validated_parameters
+from tamis.training.epoch import EpochSums, Method, Plan, epoch_program
 from tamis.training.history import Epoch, History
 from tamis.training.loss import Loss, build_loss
 from tamis.training.optimizer import build_optimizer
-from tamis.training.parameters import Buffers, Layout, buffers_of, flatten
+from tamis.training.parameters import Layout, flatten
+from tamis.training.planning import ends_because, improves, last_rate, peak_rate, plan_epochs
 from tamis.training.recipe import settle_training
-from tamis.training.schedules import relative_rate
+from tamis.training.standing import Standing, between_epochs, everywhere, first_state, kept_of
+from tamis.training.stretches import Stretches
 
 VALIDATION_BATCH = 8192
 """Events that the validation inside the program takes at a time."""
-_FREELY_PLANNED = 3
-"""Epochs after which a plan for a time budget follows the time that they took both ways."""
 
 Measure = Callable[[NDArray[np.float32]], float]
 """A number of the scores of the validation events, [n, classes], that larger values make better."""
@@ -100,7 +97,7 @@ def train(
         choices: a loss and an optimizer of the user's own.
         device: number of the one device to use, where others train other networks.
         begun: where a training that was stopped stood; it goes on from there, bit by bit as if it had not stopped.
-        keep: called between two epochs with what gives the progress, and whether it is the last one.
+        keep: called after each stretch of an epoch with what gives the progress, and whether the training has ended.
 
     Raises:
         RequestError: what is monitored cannot be computed, or the devices are not there.
@@ -123,46 +120,88 @@ def train(
         scores=measure is not None,
         remembers=bool(jax.tree.leaves(buffers)),
     )
-    state = _first_state(parameters, buffers, method, placement)
-    checks = fixed_block(validation, VALIDATION_BATCH, placement)
-    key = jax.random.key(seed)
-    program, compiling = None, 0.0
-    epochs: list[Epoch] = []
-    changing = max(getattr(layer, "changing_until", 0.0) for layer in network.layers)
-    planned, best, kept, reason = settings.settled_epochs, 0, _kept(state), ""
+    state = first_state(parameters, buffers, method, placement)
+    stand = Standing(state, kept_of(state), settings.settled_epochs)
     if begun is not None:
-        state, kept = _restored(begun, state, kept, placement)
-        epochs, planned, best, reason = list(begun.epochs), begun.planned, begun.best, begun.reason
-        compiling = begun.compiling
-    with closing(shuffled_blocks(training, batch_size, seed, placement, first_epoch=len(epochs))) as blocks:
-        while not reason:
-            started = time.perf_counter()
-            number, block = len(epochs) + 1, next(blocks)
+        stand.restore(begun, placement)
+    checks = fixed_block(validation, VALIDATION_BATCH, placement)
+    course = _Course(layout, method, placement, checks, steps, keep)
+    key = jax.random.key(seed)
+    changing = max(getattr(layer, "changing_until", 0.0) for layer in network.layers)
+    first = len(stand.epochs)
+    with closing(shuffled_blocks(training, batch_size, seed, placement, first_epoch=first)) as blocks:
+        while not stand.reason:
+            started = time.perf_counter() - stand.seconds
+            number, planned, epochs = len(stand.epochs) + 1, stand.planned, stand.epochs
             peak = peak_rate(settings, [epoch.validation_loss for epoch in epochs])
-            plan = _plan(number, steps, planned, peak, key, placement)
-            state = state._replace(buffers=_between_epochs(layout.join, state, number / planned, placement))
-            if program is None:
-                # ahead of the first epoch, so that its time alone is known
-                program = epoch_program(layout, method, placement).lower(state, block, checks, plan).compile()
-                compiling = compiling or time.perf_counter() - started
-            state, sums = program(state, block, checks, plan)
+            sums = course.run(stand, next(blocks), _plan(number, steps, planned, peak, key))
             epoch = _measured(number, sums, measure, validation, settings)
             rate = None if choices.optimizer else last_rate(settings, peak, number, steps, planned)
             seconds = time.perf_counter() - started
             epochs.append(replace(epoch, learning_rate=rate, seconds=seconds, events=len(training)))
-            planned = plan_epochs(planned, settings, [epoch.seconds for epoch in epochs], compiling)
-            epochs[-1] = replace(epochs[-1], planned=planned)
+            stand.planned = plan_epochs(
+                planned, settings, [epoch.seconds for epoch in epochs], stand.compiling
+            )
+            epochs[-1] = replace(epochs[-1], planned=stand.planned)
             # while layers are pruned, every epoch replaces the one before
-            if best < changing * planned or improves(epochs, best, settings.early_stopping):
-                best, kept = number, _kept(state)
+            if stand.best < changing * stand.planned or improves(epochs, stand.best, settings.early_stopping):
+                stand.keep_this()
             yield epochs[-1]
-            reason = ends_because(number, best, planned, settings)
+            stand.reason = ends_because(number, stand.best, stand.planned, settings)
             if keep is not None:
-                now = (tuple(epochs), best, planned, compiling, reason)
-                keep(partial(_progress, state, kept, *now), bool(reason))
-    vector, remembered = kept
+                keep(stand.progress, bool(stand.reason))
+    vector, remembered = stand.kept
     final = layout.join(jnp.asarray(vector), jax.tree.map(jnp.asarray, remembered))
-    return Trained(final, History(tuple(epochs), best, reason), placement.description)
+    return Trained(final, History(tuple(stand.epochs), stand.best, stand.reason), placement.description)
+
+
+class _Course:
+    """What is the same in all epochs of a training: the compiled program, and what it is given each time."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        method: Method,
+        placement: Placement,
+        checks: Block,
+        steps: int,
+        keep: Keep | None,
+    ) -> None:
+        self._layout, self._method, self._placement = layout, method, placement
+        self._checks, self._steps, self._keep = checks, steps, keep
+        self._stretches = Stretches(steps, divide=keep is not None)
+        self._program: jax.stages.Compiled | None = None
+
+    def run(self, stand: Standing, block: Block, plan: Plan) -> EpochSums:
+        """Train the rest of an epoch, stretch by stretch, and measure the validation set after the last one."""
+        started = time.perf_counter() - stand.seconds
+        if stand.step == 0:
+            done = (len(stand.epochs) + 1) / stand.planned
+            buffers = between_epochs(self._layout.join, stand.state, done, self._placement)
+            stand.state = stand.state._replace(buffers=buffers)
+        sums: EpochSums
+        for begin, end in self._stretches.of_epoch(stand.step):
+            part = plan._replace(begin=jnp.int32(begin), end=jnp.int32(end))
+            given = (stand.state, block, self._checks, everywhere(part, self._placement))
+            program = self._compiled(stand, given)
+            clock = time.perf_counter()
+            stand.state, sums = program(*given)
+            if self._keep is not None and end < self._steps:
+                jax.block_until_ready(stand.state)
+                now = time.perf_counter()
+                self._stretches.took(end - begin, now - clock)
+                stand.step, stand.seconds = end, now - started
+                self._keep(stand.progress, False)
+        stand.step, stand.seconds = 0, 0.0
+        return sums
+
+    def _compiled(self, stand: Standing, given: tuple[Any, ...]) -> jax.stages.Compiled:
+        """Compile ahead of the first step, so that its time alone is known."""
+        if self._program is None:
+            clock = time.perf_counter()
+            self._program = epoch_program(self._layout, self._method, self._placement).lower(*given).compile()
+            stand.compiling = stand.compiling or time.perf_counter() - clock
+        return self._program
 
 
 def _needed_measure(measure: Measure | None, stopping: EarlyStopping | None) -> Measure | None:
@@ -206,164 +245,16 @@ def _method(
     )
 
 
-def _first_state(parameters: jax.Array, buffers: Buffers, method: Method, placement: Placement) -> State:
-    average = None if method.average is None else parameters
-    state = State(parameters, method.optimizer.init(parameters), buffers, average)
-    # copies, because the program overwrites what it is given: the caller's network shall stay as it is
-    return cast("State", _everywhere(jax.tree.map(jnp.array, state), placement))
-
-
-def _plan(number: int, steps: int, planned: int, peak: float, key: jax.Array, placement: Placement) -> Plan:
-    plan = Plan(
+def _plan(number: int, steps: int, planned: int, peak: float, key: jax.Array) -> Plan:
+    """Plan a whole epoch."""
+    return Plan(
         first_step=jnp.int32((number - 1) * steps),
+        begin=jnp.int32(0),
+        end=jnp.int32(steps),
         steps=jnp.float32(planned * steps),
         rate=jnp.float32(peak),
         key=jax.random.fold_in(key, number),
     )
-    return cast("Plan", _everywhere(plan, placement))
-
-
-def _kept(state: State) -> tuple[NDArray[np.float32], Buffers]:
-    """Copy to NumPy what the next epoch will overwrite."""
-    return np.array(validated_parameters(state)), jax.tree.map(np.array, state.buffers)
-
-
-def ends_because(number: int, best: int, planned: int, settings: Training) -> str:
-    """Say why the training ends; an empty text means that it goes on.
-
-    Args:
-        number: of the epoch that is done, counted from 1.
-        best: number of the best epoch, or of the last one where nothing is monitored.
-        planned: epochs of the whole training.
-        settings: the section `training` of the configuration.
-
-    >>> ends_because(12, 2, 20, Training())
-    'no improvement of validation_loss for 10 epochs'
-    """
-    stopping = settings.early_stopping
-    if stopping is not None and number - max(best, stopping.warm_up) >= stopping.patience:
-        return f"no improvement of {stopping.monitor} for {number - best} epochs"
-    if number < planned:
-        return ""
-    if planned < settings.settled_epochs:
-        return f"the time budget of {settings.time_budget:g} s allowed {number} of {settings.settled_epochs} epochs"
-    return f"all {settings.settled_epochs} epochs were trained"
-
-
-def plan_epochs(planned: int, settings: Training, seconds: Sequence[float], compiling: float) -> int:
-    """Plan how many epochs there will be, so that the training ends within its time budget.
-
-    In the first epochs the plan follows their time both ways; later it only becomes shorter, so that a schedule that
-    has come down does not rise again.
-
-    Args:
-        planned: the plan until now.
-        settings: the section `training` of the configuration.
-        seconds: wall time of each epoch until now.
-        compiling: the part of the first one in which the program was compiled.
-
-    Raises:
-        TrainingError: not even one epoch fits.
-
-    >>> plan_epochs(20, Training(epochs=20, time_budget=10.0), [3.0, 1.0], 2.0)
-    8
-    """
-    budget = settings.time_budget
-    if budget is None:
-        return planned
-    done, spent = len(seconds), sum(seconds)
-    if done == 1 and spent > budget:
-        raise TrainingError(
-            f"training.time_budget is {budget:g} s, but the first epoch took {spent:.1f} s, of which {compiling:.1f} s "
-            "to compile it; allow more time, or use a smaller network, larger batches or fewer events"
-        )
-    each = (spent - compiling) / done
-    possible = done + int(max(budget - spent, 0.0) / each)
-    return max(min(possible, settings.settled_epochs if done <= _FREELY_PLANNED else planned), done)
-
-
-def peak_rate(settings: Training, losses: Sequence[float]) -> float:
-    """Give the highest learning rate, lowered for each plateau of the validation loss.
-
-    Args:
-        settings: the section `training` of the configuration.
-        losses: the validation loss after each epoch until now.
-    """
-    schedule, highest = settings.schedule, settings.optimizer.learning_rate
-    if not isinstance(schedule, Plateau):
-        return highest
-    factor, lowest, waited = 1.0, math.inf, 0
-    for loss in losses:
-        waited = 0 if loss < lowest else waited + 1
-        lowest = min(loss, lowest)
-        if waited == schedule.patience:
-            factor, waited = max(factor * schedule.factor, schedule.least), 0
-    return highest * factor
-
-
-def last_rate(settings: Training, peak: float, number: int, steps: int, planned: int) -> float:
-    """Give the learning rate of the last step of an epoch.
-
-    Args:
-        settings: the section `training` of the configuration.
-        peak: the schedule's highest rate.
-        number: of the epoch, counted from 1.
-        steps: in each epoch.
-        planned: epochs of the whole training.
-    """
-    before = number * steps - 1
-    if isinstance(settings.optimizer, ScheduleFreeAdamW):
-        return peak * min(before / settings.optimizer.warm_up, 1.0)
-    return peak * float(relative_rate(settings.schedule, jnp.float32(before / (planned * steps))))
-
-
-def _progress(
-    state: State,
-    kept: tuple[NDArray[np.float32], Buffers],
-    epochs: tuple[Epoch, ...],
-    best: int,
-    planned: int,
-    compiling: float,
-    reason: str,
-) -> Progress:
-    """Copy everything that the next epochs need."""
-    arrays = tuple(np.array(each, order="C") for each in jax.tree.leaves((state, kept)))
-    return Progress(arrays, epochs, best, planned, compiling, reason)
-
-
-def _restored(
-    begun: Progress, state: State, kept: tuple[NDArray[np.float32], Buffers], placement: Placement
-) -> tuple[State, tuple[NDArray[np.float32], Buffers]]:
-    """Put what was kept in the place of a first state."""
-    wanted, structure = jax.tree.flatten((state, kept))
-    check_arrays(begun, wanted)
-    # copies, because the program overwrites what it is given
-    restored, chosen = jax.tree.unflatten(structure, begun.arrays)
-    placed = cast("State", _everywhere(jax.tree.map(jnp.array, restored), placement))
-    return placed, chosen
-
-
-def _between_epochs(
-    join: Callable[[jax.Array, Buffers], Network], state: State, done: float, placement: Placement
-) -> Buffers:
-    """Let layers that change between epochs, such as pruned ones, look at their weights."""
-    if not jax.tree.leaves(state.buffers):
-        return state.buffers
-    network = join(state.parameters, state.buffers)
-    changing = [number for number, layer in enumerate(network.layers) if hasattr(layer, "between_epochs")]
-    if not changing:
-        return state.buffers
-    layers = list(network.layers)
-    for number in changing:
-        layers[number] = layers[number].between_epochs(done)
-    changed = buffers_of(eqx.tree_at(lambda each: each.layers, network, tuple(layers)))
-    # of the same kind as before, for the program is compiled only once
-    changed = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), changed, state.buffers)
-    return _everywhere(changed, placement)
-
-
-def _everywhere(value: Any, placement: Placement) -> Any:
-    return jax.device_put(value, NamedSharding(placement.mesh, PartitionSpec()))
 
 
 def _measured(
@@ -391,21 +282,6 @@ def _measured(
     if monitor == "validation_auc":
         return replace(measured, validation_auc=value)
     return replace(measured, validation_significance=value)
-
-
-def improves(epochs: list[Epoch], best: int, stopping: EarlyStopping | None) -> bool:
-    """Tell whether the last epoch beats the best one by more than `min_delta`.
-
-    Args:
-        epochs: all epochs until now.
-        best: number of the best of them, 0 where there is none.
-        stopping: what is monitored; without it every epoch replaces the one before.
-    """
-    if stopping is None or best == 0:
-        return True
-    now, before = (getattr(epoch, stopping.monitor) for epoch in (epochs[-1], epochs[best - 1]))
-    gain = before - now if stopping.monitor.endswith("loss") else now - before
-    return bool(gain > stopping.min_delta)
 
 
 def follow(epochs: Generator[Epoch, None, Trained], report: Callable[[Epoch], None] | None = None) -> Trained:
