@@ -48,7 +48,7 @@ def initial_configuration(files: Sequence[str], *, tree: str | None = None, fold
         raise RequestError(
             f"a classifier needs at least two classes, one file each; found {len(sources)} file"
         )
-    schemas = scan_files(sources, tree)
+    schemas = scan_files(sources, tree, naming="--tree NAME")
     names = class_names([schema.source for schema in schemas])
     branches = _shared_branches(schemas)
     columns, class_index = _look(schemas, branches)

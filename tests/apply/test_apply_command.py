@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import awkward
 import pytest
+import uproot
 
 from tamis.cli import main
 
@@ -33,6 +35,7 @@ def apply(
 def files(write_events: Callable[..., Path], columns_of: Callable[..., Any], tmp_path: Path) -> Path:
     for number in range(2):
         write_events(tmp_path / f"{number}.root", columns_of(20, seed=number))
+    (tmp_path / "link").symlink_to(tmp_path / "0.root")
     return tmp_path
 
 
@@ -49,7 +52,7 @@ def test_work_that_failed_is_one(apply: Run, files: Path) -> None:
     assert code == 1
     assert "1 of 3 files" in out
     assert err.count("failed:") == 2
-    assert "bad.root: cannot be read" in err
+    assert "bad.root: is not a ROOT or Parquet file: it begins with b'bad'" in err
     assert "absent.root: cannot be read" in err
 
 
@@ -64,7 +67,25 @@ def test_work_that_failed_is_one(apply: Run, files: Path) -> None:
         (["0.root", "-o", "s", "--sample", "no"], "the run has no sample 'no'; there are bkg, sig"),
         (["0.root", "-o", "s", "--sample", "bkg", "--selection", "w"], "exclude each other"),
         (["*.parquet", "-o", "s"], "no file matches"),
-        (["0.root", "./0.root", "-o", "s"], "given twice"),
+        (
+            ["0.root", "./0.root", "-o", "s"],
+            "0.root is given twice, by './0.root' and by '0.root'; give it once",
+        ),
+        (["0.root", "0.root", "-o", "s"], "0.root is given twice, by '0.root'; give it once"),
+        (["*.root", "[0].root", "-o", "s"], "is given twice, by '*.root' and by '[0].root'"),
+        (["0.root", "link", "-o", "s"], "link is the same file as"),
+        ([".", "-o", "s"], ". is a folder; give its files, such as './*.root'"),
+        (["0.root:tree", "-o", "s"], "give the file '0.root' and --tree tree"),
+        (["root://site//0.root:a/b", "-o", "s"], "give the file 'root://site//0.root' and --tree a/b"),
+        (["0.root", "-o", "s", "--tolerance", "1e-6"], "--tolerance is for --verify alone"),
+        (["0.root", "-o", "s", "--tolerance", "0"], "--tolerance is for --verify alone"),
+        (["0.root", "-o", "s", "--verify", "--format", "ttree"], "leave out --format"),
+        (["0.root", "-o", "s", "--verify", "--sentinel", "-1", "--copy"], "leave out --copy, --sentinel"),
+        (
+            ["0.root", "-o", "s", "--verify", "--selection", "w", "--chunk", "3"],
+            "leave out --selection, --chunk",
+        ),
+        (["0.root", "-o", "s", "--unseen"], "--unseen is for classifiers with folds"),
         (["0.root", "-o", "1.root"], "cannot be made"),
     ],
 )
@@ -87,6 +108,60 @@ def test_different_selections_must_be_chosen_from(
     assert "different selections (bkg: w > 0.6; sig: w > 0.7)" in err
     assert apply("0.root", "-o", "scores", "--sample", "sig", model=run)[0] == 0
     assert apply("0.root", "-o", "scores", "--selection", "true", model=run)[0] == 0
+
+
+def test_a_url_of_this_machine_is_a_path(apply: Run, files: Path) -> None:
+    code, _, err = apply("0.root", f"file://{files}/0.root", "-o", "scores")
+    assert code == 2
+    assert f"0.root is given twice, by '0.root' and by 'file://{files}/0.root'" in err
+    assert apply(f"file://{files}/*.root", "-o", "scores")[0] == 0
+    assert (files / "scores" / "1.scores.root").is_file()
+
+
+@pytest.mark.parametrize("copy", [(), ("--copy",)])
+def test_a_glob_leaves_out_what_tamis_wrote(apply: Run, files: Path, copy: tuple[str, ...]) -> None:
+    assert apply("*.root", "-o", ".", *copy)[0] == 0
+    before = sorted(path.name for path in files.iterdir())
+    code, out, err = apply("*.root", "-o", ".", *copy)
+    assert (code, err) == (0, "")
+    assert "2 of 2 files have their scores" in out
+    assert f"0.{'scored' if copy else 'scores'}.root holds scores that tamis wrote, and is no input" in out
+    assert "so do 1 more files" in out
+    assert sorted(path.name for path in files.iterdir()) == before
+    assert apply("*.root", "-o", ".", "--verify")[0] == 0
+
+
+def test_scores_alone_are_no_input_and_copies_are(apply: Run, files: Path) -> None:
+    assert apply("0.root", "-o", "a")[0] == 0
+    assert apply("0.root", "-o", "b", "--copy")[0] == 0
+    code, _, err = apply("a/0.scores.root", "-o", "c")
+    assert code == 2
+    assert "0.scores.root holds scores that tamis wrote, and no events" in err
+    assert apply("b/0.scored.root", "-o", "c")[0] == 0
+    assert (files / "c" / "0.scored.scores.root").is_file()
+
+
+@pytest.mark.usefixtures("files")
+def test_several_trees_and_lists_are_told_in_the_words_of_the_command(
+    apply: Run, columns_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    columns = columns_of(6)
+    types = {name: values.dtype for name, values in columns.items()}
+    with uproot.recreate(tmp_path / "trees.root") as file:
+        for name in ("one", "two"):
+            file.mktree(name, types).extend(columns)
+    lists = awkward.Array([[1.0, 2.0]] * 6)
+    with uproot.recreate(tmp_path / "lists.root") as file:
+        file.mktree("tree", {**types, "y": "var * float64"}).extend({**columns, "y": lists})
+    code, _, err = apply("trees.root", "lists.root", "-o", "scores")
+    assert code == 1
+    assert "holds several trees, 'one', 'two'; say which with --tree NAME" in err
+    assert (
+        "branch 'y' has several values per event (double[]); expected one: that is how it was in training"
+        in err
+    )
+    assert "declare" not in err
+    assert apply("trees.root", "-o", "scores", "--tree", "two")[0] == 0
 
 
 def test_no_run_is_a_wrong_request(apply: Run, files: Path) -> None:

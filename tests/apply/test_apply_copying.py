@@ -76,8 +76,28 @@ def test_a_copy_has_every_bit_of_the_input_and_the_scores(
         assert found[name].tobytes() == values.tobytes(), name
     (proof,) = verify_files(small_run, [str(source)], tmp_path / "out")
     assert proof.holds, proof.findings
-    again = apply_files(small_run, [str(source)], tmp_path / "out", wish=Wish(form=form, copy=True))
+    # without a wish the format is that of the input
+    again = apply_files(small_run, [str(source)], tmp_path / "out", wish=Wish(copy=True))
     assert again.outcomes[0].status == "kept"
+
+
+def test_copies_of_mixed_inputs_follow_each_input(
+    small_run: Path, columns_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    inputs = []
+    for form in ("ttree", "rntuple", "parquet"):
+        (tmp_path / form).mkdir()
+        inputs.append(write(tmp_path / form / ("b" if form == "rntuple" else "a"), columns_of(20), form))
+    names = [str(path) for path in inputs]
+    out = tmp_path / "out"
+    assert not apply_files(small_run, names, out, wish=Wish(copy=True)).failed
+    assert {path.name for path in out.iterdir()} == {
+        "a.scored.root", "b.scored.root", "a.scored.parquet", "summary.json",
+    }  # fmt: skip
+    with uproot.open(out / "b.scored.root") as file:
+        assert not isinstance(file["events"], uproot.TTree)
+    proofs = verify_files(small_run, names, out)
+    assert [proof.findings for proof in proofs] == [(), (), ()]
 
 
 def test_what_cannot_be_copied_is_refused_by_name(
@@ -93,12 +113,13 @@ def test_what_cannot_be_copied_is_refused_by_name(
     nulls = pa.table({**columns, "spare": pa.array([1, None, 3, 4, 5, 6])})
     pq.write_table(nulls, tmp_path / "nulls.parquet")
     out = tmp_path / "out"
-    found = apply_files(small_run, [str(tmp_path / "*.root")], out, wish=Wish(copy=True)).outcomes
+    wish = Wish(form="ttree", copy=True)
+    found = apply_files(small_run, [str(tmp_path / "*.root")], out, wish=wish).outcomes
     said = {Path(each.file).stem: each.problem for each in found}
     assert "branch 'jet' (" in said["jagged"]
     assert "is not one plain number per event" in said["jagged"]
     assert "branch 'flag' has the name of a column that is added" in said["taken"]
-    assert "give --format rntuple" in said["other"]
+    assert "which is rntuple: leave out --format" in said["other"]
     wish = Wish(form="parquet", copy=True)
     (nulled,) = apply_files(small_run, [str(tmp_path / "nulls.parquet")], out, wish=wish).outcomes
     assert "'spare' holds values that are not there" in nulled.problem

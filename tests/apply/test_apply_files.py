@@ -262,6 +262,21 @@ def test_a_file_that_is_damaged_in_the_middle_leaves_nothing(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
 
 
+def test_a_file_that_was_cut_is_refused_although_all_that_is_used_is_there(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    path = write_events(tmp_path / "a.root", columns_of(50))
+    path.write_bytes(path.read_bytes()[:-1])
+    (outcome,) = apply_files(small_run, [str(path)], tmp_path / "out").outcomes
+    assert "a.root: is shorter than it says" in outcome.problem
+    assert "it was cut, copy it again" in outcome.problem
+
+
+def test_unseen_needs_folds(small_run: Path, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="--unseen is for classifiers with folds"):
+        apply_files(small_run, [str(source)], tmp_path, wish=Wish(unseen=True))
+
+
 def test_a_score_that_is_no_number_is_flagged(
     small_run: Path, source: Path, columns: Columns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,12 +303,12 @@ def test_the_input_is_never_touched(
     before = source.read_bytes(), source.stat().st_mtime_ns
     apply_files(small_run, [str(source)], tmp_path)  # the output's folder is that of the input
     assert (source.read_bytes(), source.stat().st_mtime_ns) == before
-    with pytest.raises(RequestError, match="is one of the inputs and would be overwritten"):
-        apply_files(small_run, [str(tmp_path / "*.root")], tmp_path)
     os.link(source, tmp_path / "b.scores.root")
     other = write_events(tmp_path / "b.root", columns_of(10))
     summary = apply_files(small_run, [str(other)], tmp_path)
     assert "was not written by tamis" in summary.outcomes[0].problem
+    with pytest.raises(RequestError, match="is one of the inputs and would be overwritten"):
+        apply_files(small_run, [str(tmp_path / "*.root")], tmp_path)
     assert source.read_bytes() == before[0]
 
 

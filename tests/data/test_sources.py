@@ -173,14 +173,18 @@ def test_a_file_named_twice_is_refused(tmp_path: Path, write_tree: WriteTree) ->
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("name", "content", "reason"),
     [
-        (b"", "cannot be read"),
-        (b"not a ROOT file at all", "cannot be read"),
-        (b"root\x00\x00\xf6\x1c", "cannot be read"),
+        ("a.root", b"", "is empty, and not a ROOT or Parquet file"),
+        ("a.parquet", b"", "is empty, and not a ROOT or Parquet file"),
+        ("a.root", b"<html>not found</html>", "is not a ROOT or Parquet file: it begins with b'<html>no'"),
+        ("a.parquet", b"<html>not found</html>", "is not a Parquet file: it begins with b'<html>no'"),
+        ("a.root", b"root\x00\x00\xf6\x1c", "has 8 bytes, fewer than the header of a ROOT file"),
+        ("a.parquet", b"root\x00\x00\xf6\x1c", "is a ROOT file with the name of a Parquet file"),
+        ("a.root", b"PAR1" + bytes(40), "is a Parquet file, but its name does not say so"),
+        ("a.parquet", b"PAR1" + bytes(40), "cannot be read"),
     ],
 )
-@pytest.mark.parametrize("name", ["a.root", "a.parquet"])
 def test_files_of_another_kind_are_named(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name}: {reason}"):
@@ -193,6 +197,14 @@ def test_a_truncated_file_is_named(write_tree: WriteTree) -> None:
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"a\.root"):
         list(read_chunks(scan(path)[0], ["x"]))
+
+
+def test_a_file_that_is_named_by_path_and_by_url_is_named_twice(
+    tmp_path: Path, write_tree: WriteTree
+) -> None:
+    path = write_tree("a.root", {"x": np.zeros(1)})
+    with pytest.raises(InputError, match="named twice; its events would count twice"):
+        expand_files("s", ["a.root", f"file://{path}"], tmp_path)
 
 
 def test_a_missing_tree_lists_what_there_is(write_tree: WriteTree) -> None:

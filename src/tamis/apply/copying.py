@@ -29,9 +29,9 @@ def copied_types(
     Raises:
         InputError: with every branch that cannot be copied as it is.
     """
-    found = _form(schema)
+    found = format_of(schema)
     if found != form:
-        message = f"a copy has the format of its input: give --format {found}, or leave out --copy"
+        message = f"a copy has the format of its input, which is {found}: leave out --format, or --copy"
         raise InputError("copy", [Problem(schema.where, message)])
     problems = [
         Problem(schema.where, message)
@@ -52,7 +52,8 @@ def _obstacle(name: str, kind: BranchType, added: Mapping[str, Any]) -> str:
     return ""
 
 
-def _form(schema: FileSchema) -> Format:
+def format_of(schema: FileSchema) -> Format:
+    """Tell in which format a file is."""
     if is_parquet(schema.source):
         return "parquet"
     import uproot

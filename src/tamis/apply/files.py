@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 
+from tamis.apply.before import look_before
 from tamis.apply.copying import copied_columns, copied_types
-from tamis.apply.folds import AVERAGE
 from tamis.apply.inputs import (
     ChunkSize,
     Ends,
@@ -26,8 +26,10 @@ from tamis.apply.inputs import (
     output_names,
 )
 from tamis.apply.model import Model, read_model
-from tamis.apply.outputs import Written, check_names, ending, open_output, read_output
-from tamis.apply.pair import Pair, Wish, differences, make_pair, suspicions
+from tamis.apply.notes import notes_on
+from tamis.apply.outputs import Written, check_names, open_output, score_endings
+from tamis.apply.own import without_scores
+from tamis.apply.pair import Pair, Wish, make_pair, suspicions
 from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks
 from tamis.apply.summary import Outcome, Status, Summary
 from tamis.data.schema import FileSchema, SourceFile
@@ -139,7 +141,9 @@ def apply_files(
     """
     wish = wish or Wish()
     model = read_model(run, selection=selection, sample=sample, tree=tree)
-    tasks = plan_tasks(model, files, Path(output), wish, shard)
+    if wish.unseen and model.folds is None:
+        raise RequestError("--unseen is for classifiers with folds, and this one has none; leave it out")
+    tasks, found = plan_tasks(model, files, Path(output), wish, shard)
     suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
     place = Path(output) / f"summary{suffix}.json"
     _check_summary(place)
@@ -147,7 +151,7 @@ def apply_files(
     with ThreadPoolExecutor(max_workers=threads) as pool:
         work = _Work(model, wish, chunk or ChunkSize(), pool, threads, listener or Listener())
         outcomes = _run(work, tasks, min(threads, max(len(tasks), 1)))
-    summary = Summary(model.digest, outcomes, (*model.notes, *_notes(model, outcomes)))
+    summary = Summary(model.digest, outcomes, (*model.notes, *found, *notes_on(model, outcomes)))
     summary.check()
     write_json(place, summary.to_dict())
     return summary
@@ -175,16 +179,25 @@ def _cores() -> int:
 
 def plan_tasks(
     model: Model, files: Sequence[str], output: Path, wish: Wish, shard: Shard | None = None
-) -> tuple[_Task, ...]:
+) -> tuple[tuple[_Task, ...], tuple[str, ...]]:
     """Name the output of every file, and choose the share.
+
+    Returns:
+        What there is to do, and what the user should know.
 
     Raises:
         RequestError: an output would take the place of an input, or the folder cannot be made.
     """
-    check_names([f"score_{name}" for name in model.classifier.class_names], wish.form)
-    sources = find_inputs(files)
-    word = "scored" if wish.copy else "scores"
-    outputs = [output.absolute() / name for name in output_names(sources, f".{word}{ending(wish.form)}")]
+    form = wish.form or "ttree"
+    if not wish.copy:  # the format of a copy is known when its input was looked into
+        check_names([f"score_{name}" for name in model.classifier.class_names], form)
+
+    def outputs_of(sources: Sequence[SourceFile]) -> list[Path]:
+        names = output_names(sources, score_endings(sources, form, copy=wish.copy))
+        return [output.absolute() / name for name in names]
+
+    sources, notes = without_scores(find_inputs(files), outputs_of)
+    outputs = outputs_of(sources)
     inputs = {os.path.realpath(source.path) for source in sources}
     for path in outputs:
         if os.path.realpath(path) in inputs:
@@ -196,9 +209,8 @@ def plan_tasks(
     _make_folder(output)
     sizes = [_size(source) for source, _ in chosen]
     total = sum(sizes)
-    return tuple(
-        _Task(source, path, size / total) for (source, path), size in zip(chosen, sizes, strict=True)
-    )
+    tasks = (_Task(source, path, size / total) for (source, path), size in zip(chosen, sizes, strict=True))
+    return tuple(tasks), notes
 
 
 def _make_folder(folder: Path) -> None:
@@ -240,8 +252,10 @@ def _attempt(work: _Work, task: _Task) -> Outcome:
     try:
         pair = make_pair(work.model, task.source, work.wish)
         entries = pair.schema.entries
-        kept = _kept(pair, task)
-        return kept or _score(work, task, pair)
+        before = look_before(pair, task.output)
+        if before.kept is not None:
+            return _keep(task, before.kept)
+        return _with_damage(_score(work, task, pair), before.damage)
     except (TamisError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             work.full.set()
@@ -260,43 +274,30 @@ def _explain(error: Exception, output: Path) -> str:
             return str(error)
 
 
-def _kept(pair: Pair, task: _Task) -> Outcome | None:
-    """Give what is there from before, if it is what would be written now."""
-    if not task.output.exists():
-        return None
-    try:
-        found = read_output(task.output)
-    except InputError:
-        return None  # its name is ours, and it is damaged: it is written again
-    if found is None:
-        message = "is there, and was not written by tamis; move it, or choose another --output"
-        raise InputError("scores", [Problem(str(task.output), message)])
-    expected = pair.belongs(pair.read_ends())
-    if any(differences(expected, found.metadata)) or found.entries != pair.schema.entries:
-        _check_replaceable(found, task)
-        return None
+def _keep(task: _Task, found: Written) -> Outcome:
+    """Say that scores from before are kept."""
     return task.outcome(
         "kept",
-        entries=pair.schema.entries,
+        entries=found.entries,
         rows=found.entries,
         counts=found.counts,
         networks=found.metadata["networks"],
         warnings=tuple(found.metadata.get("warnings", ())),
+        hashed=found.is_hashed,
     )
 
 
-def _check_replaceable(found: Written, task: _Task) -> None:
-    """Refuse to replace the scores of another file that has the same name and is still there."""
-    other = found.metadata["input"].get("path")
-    if other and Path(other).exists() and os.path.realpath(other) != os.path.realpath(task.source.path):
-        message = f"holds the scores of {other}, another file of that name; choose another --output"
-        raise InputError("scores", [Problem(str(task.output), message)])
+def _with_damage(outcome: Outcome, damage: str) -> Outcome:
+    if not damage:
+        return outcome
+    said = f"the scores that were there were of no use and were written again: {damage}"
+    return replace(outcome, warnings=(*outcome.warnings, said))
 
 
 def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
     """Read, score and write one file; the output has its name when all of it is on the disk."""
     scoring, schema = pair.scoring, pair.schema
-    copied = copied_types(schema, scoring.types, work.wish.form) if work.wish.copy else {}
+    copied = copied_types(schema, scoring.types, pair.form) if pair.copy else {}
     read = scoring.branches | frozenset(copied)
     ends, tally = Ends(scoring.branches), _Tally(no_extent(len(scoring.model.features)))
     before = pair.belongs(ends)["input"]
@@ -306,7 +307,7 @@ def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
     types = {**copied, **scoring.types}
     with (
         complete_file(task.output) as temporary,
-        open_output(temporary, work.wish.form, types, schema.entries, pair.tree) as output,
+        open_output(temporary, pair.form, types, schema.entries, pair.tree) as output,
         closing(read_ahead(chunks)) as ahead,
     ):
         for chunk, scored in score_chunks(_until(work, ahead), scoring, work.pool, work.threads):
@@ -360,30 +361,3 @@ def _check_unchanged(before: Mapping[str, Any], after: Mapping[str, Any], schema
         raise InputError(
             "input file", [Problem(schema.where, "was changed while it was read; score it again")]
         )
-
-
-def _notes(model: Model, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """Say which files the networks learned from, and which entries got the average of all networks."""
-    if model.folds is None:
-        known = {(each.name, each.bytes) for each in model.training}
-        learned = [each.file for each in outcomes if each.done and _name_and_size(each.file) in known]
-        if not learned:
-            return ()
-        return (
-            f"{len(learned)} of the files have the name and the size of a file of the training ({learned[0]}): the "
-            "network learned from a part of their events, whose scores look better than those of new events",
-        )
-    average = sum(each.networks.get(str(AVERAGE), 0) for each in outcomes)
-    return (
-        (
-            f"{average:,} entries got the average of all networks, which is right for events that were not in the "
-            "training",
-        )
-        if average
-        else ()
-    )
-
-
-def _name_and_size(file: str) -> tuple[str, int | None]:
-    path = Path(file)
-    return path.name, path.stat().st_size if path.is_file() else None

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from tamis.data.schema import BranchType, FileSchema, SourceFile
+from tamis.data.signature import local_path
 from tamis.data.sources import Chunk, is_parquet, scan_files
 from tamis.errors import InputError, RequestError
 
 _WILD = re.compile(r"[*?\[]")
+_WITH_TREE = re.compile(r"(.+\.root):([^:/?#][^:?#]*)")
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
 
@@ -28,23 +30,37 @@ def find_inputs(patterns: Sequence[str]) -> tuple[SourceFile, ...]:
         patterns: paths, globs or URLs; a path that does not exist is kept, and is an error of this file alone.
 
     Raises:
-        RequestError: a glob matches nothing, or a file is named twice.
+        RequestError: a glob matches nothing, a file is named twice, or a name is that of a folder or of a tree.
     """
-    paths = sorted(path for pattern in patterns for path in _matches(pattern))
-    seen: dict[str, str] = {}
-    for path in paths:
+    named = sorted((path, pattern) for pattern in patterns for path in _matches(pattern))
+    seen: dict[str, tuple[str, str]] = {}
+    for path, pattern in named:
         place = path if "://" in path else os.path.realpath(path)
         if place in seen:
-            raise RequestError(f"file {path!r} is given twice (also as {seen[place]!r}); give each once")
-        seen[place] = path
-    return tuple(SourceFile("", path, path) for path in paths)
+            raise RequestError(_twice(seen[place], (path, pattern)))
+        seen[place] = path, pattern
+    return tuple(SourceFile("", path, path) for path, _ in named)
+
+
+def _twice(first: tuple[str, str], second: tuple[str, str]) -> str:
+    """Say that a file is given twice, by which words."""
+    if first[0] != second[0]:
+        return f"{second[0]} is the same file as {first[0]}; give it once"
+    words = f"by {first[1]!r} and by {second[1]!r}" if first[1] != second[1] else f"by {first[1]!r}"
+    return f"file {first[0]} is given twice, {words}; give it once"
 
 
 def _matches(pattern: str) -> list[str]:
-    if "://" in pattern:
+    local = local_path(pattern)
+    if local is None:
+        _check_no_tree(pattern)
         return [pattern]
-    path = Path(os.path.normpath(Path(pattern).expanduser().absolute()))
+    path = Path(os.path.normpath(local.expanduser().absolute()))
+    if path.is_dir():
+        raise RequestError(f"{pattern} is a folder; give its files, such as '{pattern.rstrip('/')}/*.root'")
     if path.exists() or not _WILD.search(pattern):
+        if not path.exists():
+            _check_no_tree(pattern)
         return [str(path)]
     found = [
         str(each) for each in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if each.is_file()
@@ -54,25 +70,38 @@ def _matches(pattern: str) -> list[str]:
     return found
 
 
-def output_names(sources: Sequence[SourceFile], ending: str) -> tuple[PurePosixPath, ...]:
+def _check_no_tree(pattern: str) -> None:
+    """Refuse `file.root:tree`, the spelling of other tools.
+
+    Raises:
+        RequestError: with the words that say it here.
+    """
+    match = _WITH_TREE.fullmatch(pattern)
+    if match is not None:
+        raise RequestError(
+            f"{pattern!r} names a file and a tree; give the file {match.group(1)!r} and --tree {match.group(2)}"
+        )
+
+
+def output_names(sources: Sequence[SourceFile], endings: Sequence[str]) -> tuple[PurePosixPath, ...]:
     """Name the output of each file: by its last part, or by as many parts as it takes for all names to differ.
 
     The names follow from the whole list, never from a share of it.
 
     Args:
         sources: all files.
-        ending: what takes the place of `.root` or `.parquet`.
+        endings: what takes the place of `.root` or `.parquet` in the name of each.
 
     Raises:
         RequestError: two files cannot be told apart.
 
     >>> files = [SourceFile("", path, path) for path in ("/data/0000/a.root", "/data/0001/a.root")]
-    >>> [str(name) for name in output_names(files, ".scores.root")]
+    >>> [str(name) for name in output_names(files, [".scores.root"] * 2)]
     ['0000/a.scores.root', '0001/a.scores.root']
     """
     parts = [_parts(source.path) for source in sources]
     for depth in range(1, max(map(len, parts), default=1) + 1):
-        names = ["/".join(each[-depth:]) + ending for each in parts]
+        names = ["/".join(each[-depth:]) + ending for each, ending in zip(parts, endings, strict=True)]
         if len(set(names)) == len(names):
             return tuple(map(PurePosixPath, names))
     raise RequestError(
@@ -119,6 +148,9 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(match.group(1)), int(match.group(2)))
 
 
+_NAMING = "--tree NAME"
+
+
 def scan_input(source: SourceFile, tree: str | None, *, only: bool) -> FileSchema:
     """Look into a file.
 
@@ -133,13 +165,13 @@ def scan_input(source: SourceFile, tree: str | None, *, only: bool) -> FileSchem
     if is_parquet(source):
         return scan_files([source])[0]
     if only or tree is None:
-        return scan_files([source], tree)[0]
+        return scan_files([source], tree, naming=_NAMING)[0]
     try:
         return scan_files([source], tree)[0]
     except InputError as error:
         if f"tree {tree!r} is missing" not in str(error):
             raise
-        return scan_files([source])[0]
+        return scan_files([source], naming=_NAMING)[0]
 
 
 @dataclass

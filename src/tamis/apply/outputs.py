@@ -12,8 +12,9 @@ from typing import Any, Literal, Protocol, assert_never, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.apply.content import SEAL, Content, is_intact, sealed
 from tamis.data.schema import FileSchema, SourceFile
-from tamis.data.sources import read_range, scan_files
+from tamis.data.sources import is_parquet, read_chunks, read_range, scan_files
 from tamis.errors import InputError, Problem, RequestError
 
 Format = Literal["ttree", "rntuple", "parquet"]
@@ -23,6 +24,10 @@ TREE = "scores"
 """Name of the tree of scores, so that it differs from that of the events."""
 METADATA = "tamis"
 """Under this name a file says what it belongs to: a text in a ROOT file, metadata of the schema in Parquet."""
+KIND = "tamis scores"
+"""What the metadata call a file of scores."""
+CONTENT = "content"
+"""Under this name the metadata have the type and the hash of each column."""
 
 ROWS = 2**17
 """Rows that are written at a time, whatever the size of chunks: the files do not depend on it."""
@@ -51,6 +56,13 @@ def ending(form: Format) -> str:
     '.root'
     """
     return ".parquet" if form == "parquet" else ".root"
+
+
+def score_endings(sources: Sequence[SourceFile], form: Format, *, copy: bool) -> list[str]:
+    """Give the ending of the output of each file; a copy has the format of its input, so that its name says so."""
+    if not copy:
+        return [f".scores{ending(form)}"] * len(sources)
+    return [f".scored{ending('parquet' if is_parquet(source) else 'ttree')}" for source in sources]
 
 
 class _Destination(Protocol):
@@ -82,6 +94,7 @@ class Output:
         """Begin with no rows."""
         self._destination = destination
         self._types = types
+        self._content = Content(types)
         self._waiting: list[Columns] = []
         self._rows = 0
 
@@ -93,16 +106,21 @@ class Output:
             whole = self._gathered()
             full = self._rows // ROWS * ROWS
             for start in range(0, full, ROWS):
-                self._destination.extend({name: each[start : start + ROWS] for name, each in whole.items()})
+                self._write({name: each[start : start + ROWS] for name, each in whole.items()})
             # a copy, so that what was written is not kept in memory
             self._waiting = [{name: each[full:].copy() for name, each in whole.items()}]
             self._rows -= full
 
     def finish(self, metadata: Mapping[str, Any]) -> None:
-        """Write the last rows, and what the file belongs to."""
+        """Write the last rows, and what the file belongs to, with hashes of all that was written."""
         if self._rows:
-            self._destination.extend(self._gathered())
-        self._destination.describe(json.dumps(metadata, allow_nan=False))
+            self._write(self._gathered())
+        said = sealed({**metadata, CONTENT: self._content.to_dict()})
+        self._destination.describe(json.dumps(said, allow_nan=False))
+
+    def _write(self, columns: Columns) -> None:
+        self._content.add(columns)
+        self._destination.extend(columns)
 
     def _gathered(self) -> dict[str, NDArray[Any]]:
         return {
@@ -201,6 +219,32 @@ class Written:
         """How many entries were scored, and how many have each flag."""
         return {str(name): int(count) for name, count in self.metadata["counts"].items()}
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether it says what its rows hold; files that older versions wrote do not."""
+        return CONTENT in self.metadata
+
+    def damage(self) -> Iterator[str]:
+        """Read all rows, and name the columns that do not hold what was written; nothing where no hash is known.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        written: Mapping[str, Mapping[str, str]] = self.metadata.get(CONTENT, {})
+        types = {}
+        for name, said in written.items():
+            found = self.schema.branches.get(name)
+            if found is None or found.kind != "scalar" or found.number != said["type"]:
+                yield f"column {name} is {'not there' if found is None else found.found}, not {said['type']}"
+            else:
+                types[name] = np.dtype(found.number)
+        content = Content(types)
+        for chunk in read_chunks(self.schema, types, ROWS) if types else ():
+            content.add(chunk.columns)
+        for name, found_now in content.to_dict().items():
+            if found_now != written[name]:
+                yield f"column {name} does not hold what was written: it was changed or damaged since"
+
     def rows(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
         """Read some rows of some columns.
 
@@ -258,4 +302,6 @@ def _root_metadata(path: Path) -> dict[str, Any] | None:
 def _checked_metadata(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict) or not found.keys() >= _SAID:
         raise ValueError("what it says of itself is not complete")
+    if (SEAL in found or CONTENT in found) and not is_intact(found):
+        raise ValueError("what it says of itself was changed or damaged since it was written")
     return found

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from tamis.apply.copying import format_of
 from tamis.apply.folds import FoldSource, describe, fold_source
 from tamis.apply.inputs import Ends, scan_input
 from tamis.apply.model import Model
-from tamis.apply.outputs import TREE, Format
+from tamis.apply.outputs import KIND, TREE, Format, check_names
 from tamis.apply.scoring import MEANINGS, Extent, Scoring
 from tamis.data.schema import FileSchema, SourceFile, schema_problems
 from tamis.data.sources import is_parquet, read_range
 from tamis.errors import InputError, RequestError
-
-KIND = "tamis scores"
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,13 @@ class Wish:
     """How the user wants the scores.
 
     Args:
-        form: the format of the files.
+        form: the format of the files; None for that of the input where it is copied, else `ttree`.
         sentinel: the score of entries that have none.
         unseen: whether the user says that no event was in the training.
         copy: whether the branches of the input are copied beside the scores.
     """
 
-    form: Format = "ttree"
+    form: Format | None = None
     sentinel: float = -1.0
     unseen: bool = False
     copy: bool = False
@@ -55,19 +54,21 @@ class Pair:
     Args:
         schema: the input.
         scoring: what is computed.
-        wish: how it is written.
+        form: the format in which it is written.
+        copy: whether the branches of the input are written beside it.
     """
 
     schema: FileSchema
     scoring: Scoring
-    wish: Wish
+    form: Format
+    copy: bool
 
     @property
     def tree(self) -> str:
         """Name of the tree of the output; empty in Parquet."""
-        if self.wish.form == "parquet":
+        if self.form == "parquet":
             return ""
-        return self.schema.tree if self.wish.copy else TREE
+        return self.schema.tree if self.copy else TREE
 
     def belongs(self, ends: Ends) -> dict[str, Any]:
         """Say what the scores belong to: the model, how it was applied, and the input."""
@@ -82,8 +83,8 @@ class Pair:
             "selection": None if model.selection is None else model.selection.text,
             "folds": None if self.scoring.folds is None else describe(self.scoring.folds),
             "sentinel": repr(float(self.scoring.sentinel)),
-            "form": self.wish.form,
-            "copy": self.wish.copy,
+            "form": self.form,
+            "copy": self.copy,
             "tree": self.tree,
             "columns": list(self.scoring.types),
             "flags": {str(int(flag)): text for flag, text in MEANINGS.items()},
@@ -147,10 +148,12 @@ def make_pair(model: Model, source: SourceFile, wish: Wish) -> Pair:
 def bind(model: Model, schema: FileSchema, wish: Wish) -> Pair:
     """Check that all that is computed can be computed in a file that was looked into."""
     scoring = Scoring(model, _folds(model, schema, wish), wish.sentinel)
-    problems = schema_problems([schema], scoring.scalars, scoring.indexed)
+    problems = schema_problems([schema], scoring.scalars, scoring.indexed, trained=True)
     if problems:
         raise InputError("input file", problems)
-    return Pair(schema, scoring, wish)
+    form = wish.form or (format_of(schema) if wish.copy else "ttree")
+    check_names([f"score_{name}" for name in model.classifier.class_names], form)
+    return Pair(schema, scoring, form, wish.copy)
 
 
 def _folds(model: Model, schema: FileSchema, wish: Wish) -> FoldSource | None:

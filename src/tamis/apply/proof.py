@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,14 @@ from tamis.apply.copying import copied_types
 from tamis.apply.folds import AverageOfAll, describe
 from tamis.apply.inputs import Shard, find_inputs, output_names
 from tamis.apply.model import Model, read_model
-from tamis.apply.outputs import Written, parse_format, read_output
-from tamis.apply.pair import KIND, Pair, Wish, differences, make_pair
+from tamis.apply.outputs import KIND, Written, parse_format, read_output, score_endings
+from tamis.apply.own import without_scores
+from tamis.apply.pair import Pair, Wish, differences, make_pair
 from tamis.data.schema import SourceFile
 from tamis.data.sources import read_range
-from tamis.errors import ProblemsError, TamisError
+from tamis.errors import ProblemsError, RequestError, TamisError
 from tamis.expressions import parse
 
-ENDINGS = (".scores.root", ".scores.parquet", ".scored.root", ".scored.parquet")
-"""What outputs are called behind the name of their input."""
 RUN = 64
 """Consecutive entries that are scored again in one place."""
 PLACES = 8
@@ -43,6 +42,7 @@ class Proof:
         entries: its rows; None where it cannot be read.
         rescored: how many of them were scored again.
         findings: what does not match; nothing where the pair belongs together.
+        notes: what could not be checked.
     """
 
     file: str
@@ -50,6 +50,7 @@ class Proof:
     entries: int | None
     rescored: int
     findings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -70,8 +71,9 @@ def verify_files(
     """Prove that the scores of files are those that the model gives them.
 
     Selection, sentinel and format are those that an output says it was made with. The model, name, size, number of
-    entries, first and last event of the input must be those that it names, and entries at the beginning, at the end
-    and in random places must get the same bits when they are scored again.
+    entries, first and last event of the input must be those that it names, all its rows must have the hashes that
+    were written with them, and entries at the beginning, at the end and in random places must get the same bits when
+    they are scored again.
 
     Args:
         run: a run directory, or a folder `model`.
@@ -91,16 +93,32 @@ def verify_files(
     """
     # every output says which selection it was made with, so that none needs to be chosen
     model = read_model(run, selection="true")
-    sources = find_inputs(files)
-    named = [output_names(sources, ending) for ending in ENDINGS]
+    folder = Path(output).absolute()
+
+    def outputs_of(sources: Sequence[SourceFile]) -> Iterator[Path]:
+        return (folder / name for names in _names(sources) for name in names)
+
+    sources, _ = without_scores(find_inputs(files), outputs_of)
     pairs = [
-        (source, [Path(output).absolute() / name for name in names])
-        for source, *names in zip(sources, *named, strict=True)
+        (source, [folder / name for name in names])
+        for source, *names in zip(sources, *_names(sources), strict=True)
     ]
     chosen = pairs if shard is None else pairs[shard.number :: shard.of]
     look = partial(_prove_all, model, tolerance, seed)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         return tuple(proof for proofs in pool.map(look, chosen) for proof in proofs)
+
+
+def _names(sources: Sequence[SourceFile]) -> list[tuple[PurePosixPath, ...]]:
+    """Give what the outputs would be called in each format, and as copies; some formats may have no different names."""
+    found: list[tuple[PurePosixPath, ...]] = []
+    for form, copy in (("ttree", False), ("parquet", False), ("ttree", True)):
+        try:
+            found.append(output_names(sources, score_endings(sources, parse_format(form), copy=copy)))
+        except RequestError:
+            if copy and not found:
+                raise
+    return found
 
 
 def _prove_all(
@@ -115,24 +133,30 @@ def _prove_all(
 
 def _prove(model: Model, tolerance: float, seed: int | None, source: SourceFile, path: Path) -> Proof:
     entries, rescored = None, 0
+    notes: tuple[str, ...] = ()
     try:
         found = read_output(path)
         if found is None or found.metadata.get("format") != KIND:
             return Proof(source.path, str(path), None, 0, ("was not written by tamis",))
-        entries = found.entries
+        entries, notes = found.entries, () if found.is_hashed else (_UNHASHED,)
         pair = _same_pair(model, source, found)
         findings = list(differences(pair.belongs(pair.read_ends()), found.metadata, moved=True))
         if entries != pair.schema.entries:
             findings.append(f"it has {entries} rows for {pair.schema.entries} entries")
         else:
             places = list(_places(entries, seed))
-            findings += _rescore(pair, found, places, tolerance)
+            findings += [*found.damage(), *_rescore(pair, found, places, tolerance)]
             rescored = len({row for start, stop in places for row in range(start, stop)})
     except ProblemsError as error:
         findings = [str(problem) for problem in error.problems]
     except (TamisError, OSError) as error:
         findings = [str(error)]
-    return Proof(source.path, str(path), entries, rescored, tuple(findings))
+    return Proof(source.path, str(path), entries, rescored, tuple(findings), notes)
+
+
+_UNHASHED = (
+    "an older tamis wrote it, without a hash of its rows: only those that were scored again were looked at"
+)
 
 
 def _same_pair(model: Model, source: SourceFile, found: Written) -> Pair:
@@ -166,7 +190,7 @@ def _rescore(
     pair: Pair, found: Written, places: Sequence[tuple[int, int]], tolerance: float
 ) -> Iterator[str]:
     """Score entries again, and name the first that differs in each column."""
-    copied = copied_types(pair.schema, pair.scoring.types, pair.wish.form) if pair.wish.copy else {}
+    copied = copied_types(pair.schema, pair.scoring.types, pair.form) if pair.copy else {}
     said: set[str] = set()
     for start, stop in places:
         chunk = read_range(pair.schema, pair.scoring.branches | frozenset(copied), start, stop)

@@ -26,6 +26,7 @@ class Outcome:
         networks: with cross-training, how many entries each value of the column `network` has.
         problem: why it failed.
         warnings: what to look at.
+        hashed: whether the rows of the output have hashes; those that older versions wrote have none.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Outcome:
     networks: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
     warnings: tuple[str, ...] = ()
+    hashed: bool = True
 
     @property
     def done(self) -> bool:

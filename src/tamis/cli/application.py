@@ -125,6 +125,8 @@ def print_proofs(proofs: Sequence[Proof]) -> None:
     for each in proofs:
         for text in each.findings:
             errors.print(f"{escape(each.output or each.file)}: {escape(text)}", soft_wrap=True)
+        for text in each.notes:
+            console.print(f"note: {escape(each.output)}: {escape(text)}", soft_wrap=True)
     console.print(
         f"{sum(each.holds for each in proofs):,} of {len(proofs):,} belong to these files and this run."
     )

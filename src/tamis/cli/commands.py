@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from tamis.cli.exporting import print_fpga
+from tamis.cli.requests import refuse_what_outputs_say
 from tamis.errors import RequestError, StoppedError, TamisError
 
 app = typer.Typer(
@@ -212,8 +213,13 @@ def apply(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the scores go.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="ttree, rntuple or parquet.")
-    ] = "ttree",
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="ttree (the default), rntuple or parquet; a copy has its input's.",
+        ),
+    ] = None,
     copy: Annotated[
         bool, typer.Option("--copy", help="Copy the branches of the input beside the scores.")
     ] = False,
@@ -226,7 +232,9 @@ def apply(
     sample: Annotated[
         str | None, typer.Option(help="Take selection and tree of this sample of the run.")
     ] = None,
-    sentinel: Annotated[float, typer.Option(help="The score of entries that cannot be scored.")] = -1.0,
+    sentinel: Annotated[
+        float | None, typer.Option(help="The score of entries that cannot be scored; -1 by default.")
+    ] = None,
     unseen: Annotated[
         bool, typer.Option("--unseen", help="No event was in the training: take the average of all folds.")
     ] = False,
@@ -243,18 +251,33 @@ def apply(
         bool, typer.Option("--verify", help="Write nothing; prove that the scores belong to RUN and FILES.")
     ] = False,
     tolerance: Annotated[
-        float,
-        typer.Option(min=0, help="With --verify: by how much scores may differ; 0 wants the same bits."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0, help="With --verify: by how much scores may differ; by default not by a single bit."
+        ),
+    ] = None,
 ) -> None:
     """Write the scores of every entry of files, beside the files."""
     if verify:
-        _verify(run, files, output, shard, tolerance)
+        told: dict[str, object] = {
+            "--format": form,
+            "--copy": copy,
+            "--tree": tree,
+            "--selection": selection,
+            "--sample": sample,
+        }
+        told |= {"--sentinel": sentinel, "--unseen": unseen, "--chunk": chunk}
+        refuse_what_outputs_say(told)
+        _verify(run, files, output, shard, tolerance, jobs)
         return
+    if tolerance is not None:
+        raise RequestError("--tolerance is for --verify alone: give both, or none of them")
     from tamis.apply import Wish, apply_files, parse_chunk, parse_format, parse_shard
     from tamis.cli.application import applying, print_summary
 
-    wish = Wish(parse_format(form), sentinel, unseen, copy)
+    wish = Wish(
+        None if form is None else parse_format(form), -1.0 if sentinel is None else sentinel, unseen, copy
+    )
     parts = None if chunk is None else parse_chunk(chunk), None if shard is None else parse_shard(shard)
     with applying() as listener:
         summary = apply_files(
@@ -275,12 +298,14 @@ def apply(
         raise TamisError("not all files have their scores: see the table above")
 
 
-def _verify(run: Path, files: list[str], output: Path, shard: str | None, tolerance: float) -> None:
+def _verify(
+    run: Path, files: list[str], output: Path, shard: str | None, tolerance: float | None, jobs: int | None
+) -> None:
     from tamis.apply import parse_shard, verify_files
     from tamis.cli.application import print_proofs
 
     share = None if shard is None else parse_shard(shard)
-    proofs = verify_files(run, files, output, shard=share, tolerance=tolerance)
+    proofs = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
     print_proofs(proofs)
     if not all(proof.holds for proof in proofs):
         raise TamisError("not all scores belong to these files and this run: see the table above")

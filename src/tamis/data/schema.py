@@ -119,7 +119,7 @@ def nearest(name: str, known: Iterable[str], prefix: str = "; did you mean ") ->
 
 
 def schema_problems(
-    schemas: Sequence[FileSchema], scalars: Iterable[str], indexed: Iterable[str]
+    schemas: Sequence[FileSchema], scalars: Iterable[str], indexed: Iterable[str], *, trained: bool = False
 ) -> list[Problem]:
     """Compare the files of one sample with the branches that its expressions use.
 
@@ -127,18 +127,24 @@ def schema_problems(
         schemas: the files of one sample.
         scalars: branches that are used as one number per event.
         indexed: branches that are used with an index, `jet_pt[0]`.
+        trained: whether the expressions are those of a classifier, so that nobody can write other ones.
 
     Returns:
         Every missing branch, wrong kind and difference between files; a file without entries needs no branches.
     """
     filled = [schema for schema in schemas if schema.entries]
-    problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed))]
+    remedy = (
+        "that is how it was in training; write such a branch, or give files of the kind that was trained on"
+        if trained
+        else "write {name}[0] and declare `missing`"
+    )
+    problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed), remedy)]
     for name in sorted({*scalars, *indexed}):
         problems += _differences(name, [schema for schema in filled if name in schema.branches])
     return problems
 
 
-def _file_problems(schema: FileSchema, scalars: set[str], indexed: set[str]) -> list[Problem]:
+def _file_problems(schema: FileSchema, scalars: set[str], indexed: set[str], remedy: str) -> list[Problem]:
     problems = []
     for name in sorted(scalars | indexed):
         found = schema.branches.get(name)
@@ -150,7 +156,7 @@ def _file_problems(schema: FileSchema, scalars: set[str], indexed: set[str]) -> 
         elif name in scalars and found.kind != "scalar":
             message = (
                 f"branch {name!r} has several values per event ({found.found}); expected one: "
-                f"write {name}[0] and declare `missing`"
+                + remedy.format(name=name)
             )
         elif name in indexed and found.kind == "scalar":
             message = f"branch {name!r} has one value per event ({found.found}) and takes no index"

@@ -19,10 +19,14 @@ import numpy as np
 
 from tamis.data.arrow import without_nulls
 from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type, schema_problems
+from tamis.data.signature import local_path, signature_problem
 from tamis.errors import InputError, Problem
 
 CHUNK_VALUES = 2**23
 """Number of values (rows times branches) that one chunk holds at most: 64 MiB of 8-byte numbers."""
+
+NAMING = "`tree: NAME` in the sample"
+"""How a configuration says which tree of a file is meant."""
 
 _Result = TypeVar("_Result")
 _PARQUET = (".parquet", ".pq")
@@ -73,15 +77,21 @@ def expand_files(sample: str, patterns: Sequence[str], folder: Path | str) -> li
         if not paths:
             problems.append(Problem(f"sample {sample}", f"no file matches {_below(pattern, folder)!r}"))
         found += [SourceFile(sample, path, _identity(path, folder)) for path in paths]
-    by_place = sorted(found, key=lambda source: os.path.realpath(source.path))
+    by_place = sorted(found, key=lambda source: _place(source.path))
     problems += [
         Problem(f"sample {sample}", f"file {second.path!r} is named twice; its events would count twice")
         for first, second in pairwise(by_place)
-        if os.path.realpath(first.path) == os.path.realpath(second.path)
+        if _place(first.path) == _place(second.path)
     ]
     if problems:
         raise InputError("input files", problems)
     return sorted(found, key=lambda source: source.identity)
+
+
+def _place(path: str) -> str:
+    """Give where a file lies, the same for all its spellings."""
+    local = local_path(path)
+    return path if local is None else os.path.realpath(local)
 
 
 def _below(pattern: str, folder: Path | str) -> str:
@@ -116,37 +126,49 @@ def _identity(path: str, folder: Path | str) -> str:
     return inside.relative_to(root).as_posix() if inside.is_relative_to(root) else path
 
 
-def scan_files(sources: Sequence[SourceFile], tree: str | None = None) -> list[FileSchema]:
+def scan_files(
+    sources: Sequence[SourceFile], tree: str | None = None, *, naming: str = NAMING
+) -> list[FileSchema]:
     """Look into every file: its tree, number of entries and types of branches.
 
     Args:
         sources: files of one sample.
         tree: name of the tree, or None where each file holds exactly one.
+        naming: how the user says which tree is meant.
 
     Raises:
         InputError: with one problem for each file that cannot be used.
     """
-    schemas, problems = scan_usable_files(sources, tree)
+    schemas, problems = scan_usable_files(sources, tree, naming=naming)
     if problems:
         raise InputError("input files", problems)
     return schemas
 
 
 def scan_usable_files(
-    sources: Sequence[SourceFile], tree: str | None = None
+    sources: Sequence[SourceFile], tree: str | None = None, *, naming: str = NAMING
 ) -> tuple[list[FileSchema], list[Problem]]:
     """Look into every file as `scan_files` does, and give the problems beside what could be looked into."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(lambda source: _scan(source, tree), sources))
+        found = list(pool.map(lambda source: _scan(source, tree, naming), sources))
     schemas = [item for item in found if isinstance(item, FileSchema)]
     return schemas, [item for item in found if isinstance(item, Problem)]
 
 
-def _scan(source: SourceFile, tree: str | None) -> FileSchema | Problem:
+def _scan(source: SourceFile, tree: str | None, naming: str) -> FileSchema | Problem:
     try:
-        return _scan_parquet(source, tree) if is_parquet(source) else _scan_root(source, tree)
+        _reading(source, lambda: _check_signature(source))
+        return _scan_parquet(source, tree) if is_parquet(source) else _scan_root(source, tree, naming)
     except InputError as error:
         return error.problems[0]
+
+
+def _check_signature(source: SourceFile) -> None:
+    """Refuse what is no file of its kind, or was cut: the branches that are used may be whole by chance."""
+    path = local_path(source.path)
+    problem = "" if path is None else signature_problem(path, parquet=is_parquet(source))
+    if problem:
+        raise InputError("input files", [Problem(source.path, problem)])
 
 
 def is_parquet(source: SourceFile) -> bool:
@@ -175,19 +197,19 @@ def _reading(source: SourceFile, work: Callable[[], _Result], entries: str = "")
         raise _unreadable(source, error, entries) from error
 
 
-def _scan_root(source: SourceFile, tree: str | None) -> FileSchema:
+def _scan_root(source: SourceFile, tree: str | None, naming: str) -> FileSchema:
     import uproot
 
     def look() -> FileSchema:
         with uproot.open({source.path: None}) as file:
-            name = _tree_name(source, file.classnames(cycle=False), tree)
+            name = _tree_name(source, file.classnames(cycle=False), tree, naming)
             found = file[name]
             return FileSchema(source, name, int(found.num_entries), _root_branches(found))
 
     return _reading(source, look)
 
 
-def _tree_name(source: SourceFile, classes: Mapping[str, str], wanted: str | None) -> str:
+def _tree_name(source: SourceFile, classes: Mapping[str, str], wanted: str | None, naming: str) -> str:
     trees = [name for name, kind in classes.items() if kind in _TREES]
     if wanted in trees:
         return str(wanted)
@@ -197,7 +219,7 @@ def _tree_name(source: SourceFile, classes: Mapping[str, str], wanted: str | Non
     elif len(trees) == 1:
         return trees[0]
     elif trees:
-        message = f"the file holds several trees, {listing}; say which with `tree: NAME` in the sample"
+        message = f"the file holds several trees, {listing}; say which with {naming}"
     else:
         message = "the file holds no TTree or RNTuple"
     raise InputError("input files", [Problem(source.path, message)])
