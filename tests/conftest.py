@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +89,28 @@ def module_classes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., di
         return two_class_maker(tree_writer(tmp_path_factory.mktemp("classes")))(events, **changes)
 
     return make
+
+
+def timeless(folder: Path) -> tuple[bytes, Any, Any]:
+    """Give the weights, the metrics and the histories of a run without its times."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics.pop("timing")
+    members = json.loads((folder / "history.json").read_text())["members"]
+    for member in members:
+        for epoch in member["epochs"]:
+            epoch.pop("seconds")
+    return (folder / "model" / "weights.safetensors").read_bytes(), metrics, members
+
+
+@pytest.fixture(scope="session")
+def equal_runs() -> Callable[[Path, Path], None]:
+    """Give what asserts that weights, history and metrics of two runs are the same, bit by bit."""
+
+    def check(first: Path, second: Path) -> None:
+        for one, other in zip(timeless(first), timeless(second), strict=True):
+            assert one == other
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,12 @@ def write_run(
         write_json(unfinished / FINISHED, {**provenance, "onnx": onnx})
         write_report(unfinished)
         _replace(folder, unfinished)
+    except OSError as error:
+        if error.errno is None or not str(error.filename).startswith(str(unfinished)):
+            raise
+        # the hidden name says nothing to a person
+        named = str(error.filename).replace(str(unfinished), str(folder), 1)
+        raise OSError(error.errno, error.strerror, named) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return (onnx["error"],) if "error" in onnx else ()

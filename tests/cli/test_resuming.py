@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -48,22 +47,9 @@ def wait_for_progress(process: subprocess.Popen[str], folder: Path, seen: set[st
     seen |= found
 
 
-def equal_runs(first: Path, second: Path) -> None:
-    weights = [(folder / "model" / "weights.safetensors").read_bytes() for folder in (first, second)]
-    assert weights[0] == weights[1]
-    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (first, second)]
-    histories = [json.loads((folder / "history.json").read_text())["members"] for folder in (first, second)]
-    for each in metrics:
-        each.pop("timing")
-    for history in histories:
-        for member in history:
-            for epoch in member["epochs"]:
-                epoch.pop("seconds")
-    assert metrics[0] == metrics[1]
-    assert histories[0] == histories[1]
-
-
-def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(folder: Path) -> None:
+def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(
+    folder: Path, equal_runs: Callable[[Path, Path], None]
+) -> None:
     seen: set[str] = set()
     for signal_number, status in ((signal.SIGTERM, STOPPED), (signal.SIGKILL, -9), (signal.SIGINT, STOPPED)):
         process = begin(folder, "run")

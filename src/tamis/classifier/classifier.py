@@ -29,7 +29,7 @@ from tamis.classifier.reference import check_rules, check_scores, choose_referen
 from tamis.config import ClassSection, Feature, Folds, Symmetry
 from tamis.data.split import folds_of_numbers
 from tamis.expressions import evaluate, parse
-from tamis.files import complete_file, sha256, write_json
+from tamis.files import write_arrays, write_json
 from tamis.network.preprocessing import Preprocessing
 from tamis.notebook import heading, table
 
@@ -240,15 +240,9 @@ class Classifier:
 
     def save(self, folder: Path) -> None:
         """Write `classifier.json`, `weights.safetensors` and `manifest.json`; nothing else is needed to load it."""
-        from safetensors.numpy import save_file
-
         folder.mkdir(parents=True, exist_ok=True)
-        weights = folder / WEIGHTS
-        with complete_file(weights) as temporary:
-            save_file(
-                {name: np.ascontiguousarray(array) for name, array in self._arrays().items()}, temporary
-            )
-        write_json(folder / DOCUMENT, self._document(sha256(weights)).to_dict())
+        hashed = write_arrays(folder / WEIGHTS, self._arrays())
+        write_json(folder / DOCUMENT, self._document(hashed).to_dict())
         # what else may lie there is not of this classifier until it is exported again
         write_manifest(folder / MANIFEST, {name: folder / name for name in (DOCUMENT, WEIGHTS)})
 

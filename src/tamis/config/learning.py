@@ -96,8 +96,7 @@ class Training(Section):
     )
     checkpoint_every: TimeSpan | None = Field(
         60.0,
-        description="how long a training may go on before its progress is kept on disk; null "
-        "keeps none",
+        description="how long a training may go on before its progress is kept on disk; null keeps none",
     )
     symmetries: tuple[Symmetry, ...] = Field(
         (),

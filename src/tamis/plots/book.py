@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 from matplotlib.backends.backend_pdf import PdfPages
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pypdf import PageObject, PdfReader, PdfWriter
 
 from tamis.errors import RequestError
-from tamis.files import complete_file
+from tamis.files import write_bytes, write_text
 from tamis.plots.style import figure_style
 
 BOOK = "figures.pdf"
@@ -46,28 +46,31 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
     written: list[Path] = []
     if not figures:
         return ()
-    with complete_file(folder / BOOK) as temporary:
-        with PdfPages(temporary, metadata=_PDF_METADATA) as book:
-            for name, figure in figures.items():
-                written += _save(figure, folder, name, book)
-        # fonts are cut out once for the book, not once for each figure
-        pages = PdfReader(temporary).pages
-        for name, page in zip(figures, pages, strict=True):
-            written.append(_save_page(page, folder / f"{name}.pdf"))
+    whole = BytesIO()
+    with PdfPages(whole, metadata=_PDF_METADATA) as book:
+        for name, figure in figures.items():
+            written += _save(figure, folder, name, book)
+    # fonts are cut out once for the book, not once for each figure
+    pages = PdfReader(whole).pages
+    for name, page in zip(figures, pages, strict=True):
+        written.append(_save_page(page, folder / f"{name}.pdf"))
+    write_bytes(folder / BOOK, whole.getvalue())
     return (*written, folder / BOOK)
 
 
 def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]:
     paths = [folder / f"{name}.{ending}" for ending in ("png", "svg")]
     png, svg = paths
-    with complete_file(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata=_PNG_METADATA)
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=150, metadata=_PNG_METADATA)
+    write_bytes(png, drawn.getvalue())
     # The layout is found now; to find it again for each file would take half of the time.
     layout = figure.get_layout_engine()
     figure.set_layout_engine(None)
     try:
-        with complete_file(svg) as temporary:
-            figure.savefig(temporary, format="svg", metadata=_SVG_METADATA)
+        text = StringIO()
+        figure.savefig(text, format="svg", metadata=_SVG_METADATA)
+        write_text(svg, text.getvalue())
         book.savefig(figure)  # type: ignore[no-untyped-call]
     finally:
         figure.set_layout_engine(layout)
@@ -78,8 +81,9 @@ def _save_page(page: PageObject, path: Path) -> Path:
     single = PdfWriter()
     single.add_page(page)
     single.add_metadata({"/Creator": "tamis"})
-    with complete_file(path) as temporary:
-        single.write(temporary)
+    content = BytesIO()
+    single.write(content)
+    write_bytes(path, content.getvalue())
     return path
 
 

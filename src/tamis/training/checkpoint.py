@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tamis.errors import InputError, Problem
-from tamis.files import complete_file, sha256, write_text
+from tamis.files import sha256, write_arrays, write_text
 from tamis.training.history import Epoch
 
 KEPT = 2
@@ -97,15 +97,11 @@ def save_progress(progress: Progress, folder: Path) -> Path:
     Returns:
         The document.
     """
-    from safetensors.numpy import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     step = f"-step-{progress.step:09}" if progress.step else ""
     document = folder / f"epoch-{len(progress.epochs):06}{step}.json"
     arrays = document.with_suffix(".safetensors")
-    with complete_file(arrays) as temporary:
-        save_file({f"{number:04}": each for number, each in enumerate(progress.arrays)}, temporary)
-        hashed = sha256(temporary)
+    hashed = write_arrays(arrays, {f"{number:04}": each for number, each in enumerate(progress.arrays)})
     said = _Document(
         epochs=[asdict(epoch) for epoch in progress.epochs],
         best=progress.best,

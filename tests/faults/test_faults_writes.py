@@ -1,0 +1,79 @@
+"""Every write, sync, rename and removal fails once: what was there stays, and the next command goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+Make = Callable[..., dict[str, Any]]
+Record = Callable[[str, dict[str, Any]], None]
+
+
+def faults(shim: Path, *arguments: str | Path) -> list[dict[str, Any]]:
+    """Let the driver run with the library preloaded, and give its lines."""
+    command = [sys.executable, str(HERE / "write_faults.py"), *map(str, arguments)]
+    environment = {**os.environ, "LD_PRELOAD": str(shim)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["full", "broken", "kill", "torn"])
+def test_a_good_checkpoint_is_there_whatever_fails(
+    kind: str, shim: Path, tmp_path: Path, record: Record
+) -> None:
+    found = faults(shim, "checkpoint", tmp_path, kind, "1")
+    assert len(found) >= 12, "fewer changes than a checkpoint needs"
+    for each in found:
+        assert each["right"], each
+        assert each["goes_on"], each
+        assert each["heard"] == [], each  # what is half-written has no name of a checkpoint
+        killed = kind in ("kill", "torn")
+        assert each["status"] == (-9 if killed else 0)
+        assert each["said"].startswith("OSError: ") or each["said"] == ""
+        if each["said"]:
+            assert "victim/epoch-000003." in each["said"] or "victim'" in each["said"], each
+    record(f"checkpoint-{kind}", {"points": len(found)})
+
+
+def check_run_faults(found: list[dict[str, Any]]) -> None:
+    for each in found:
+        assert each["intact"] or each["whole"], each
+        assert each["left"] == [], each
+        if each["said"]:
+            assert "No space left on device" in each["said"] or "Input/output error" in each["said"], each
+
+
+@pytest.mark.slow  # a run is written for each point
+@pytest.mark.parametrize("kind", ["full", "broken"])
+def test_a_run_is_replaced_as_a_whole_or_not_at_all(
+    kind: str, shim: Path, two_classes: Make, tmp_path: Path
+) -> None:
+    config = two_classes(300, name="victim", training={"epochs": 1})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    found = faults(shim, "run", tmp_path, kind, "173")
+    assert len(found) >= 2
+    check_run_faults(found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["full", "broken"])
+def test_every_change_of_a_run_fails(
+    kind: str, shim: Path, two_classes: Make, tmp_path: Path, record: Record
+) -> None:
+    config = two_classes(300, name="victim", training={"epochs": 1})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    found = faults(shim, "run", tmp_path, kind, os.environ.get("TAMIS_FAULT_STEP", "1"))
+    check_run_faults(found)
+    kept = Counter("intact" if each["intact"] else "whole" for each in found)
+    record(f"run-{kind}", {"points": len(found), **kept, "errors": sum(bool(each["said"]) for each in found)})

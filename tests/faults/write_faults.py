@@ -1,0 +1,144 @@
+"""Run with the library of `faults.c` preloaded: does one thing again and again, and each time another change fails.
+
+It prints a line of JSON for each point: the kind of fault, its number, and what came of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tamis.errors import TamisError
+
+KINDS = {"full": 1, "broken": 2, "kill": 3, "torn": 4}
+MARK = "victim"
+SHIM = ctypes.CDLL(None)
+
+
+def arm(point: int, kind: str) -> None:
+    SHIM.fault_arm(ctypes.c_char_p(MARK.encode()), ctypes.c_long(point), KINDS[kind])
+
+
+def disarm() -> int:
+    """Give the number of changes until now, and let all further ones pass."""
+    SHIM.fault_count.restype = ctypes.c_long
+    count = int(SHIM.fault_count())
+    SHIM.fault_arm(ctypes.c_char_p(b""), ctypes.c_long(-1), 0)
+    return count
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Hash every file below a folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def in_a_child(work: Callable[[], None], point: int, kind: str) -> tuple[int, int, str]:
+    """Do the work in a process of its own; give its status, its changes and what it said."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = ""
+        arm(point, kind)
+        try:
+            work()
+        except (OSError, TamisError) as error:
+            said = f"{type(error).__name__}: {error}"
+        with os.fdopen(writing, "w") as file:
+            file.write(json.dumps([disarm(), said]))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        text = file.read()
+    _, status = os.waitpid(child, 0)
+    count, said = json.loads(text) if text else (-1, "")
+    return os.waitstatus_to_exitcode(status), count, said
+
+
+def checkpoint_faults(folder: Path, kinds: Iterable[str]) -> None:
+    """Let every change fail while a checkpoint is written on top of two that are there."""
+    from tamis.training.checkpoint import Progress, load_progress, save_progress
+    from tamis.training.history import Epoch
+
+    rng = np.random.default_rng(1)
+
+    def progress(epochs: int) -> Progress:
+        done = tuple(Epoch(number + 1, 0.5, 0.5, 0.5, 0.5, 0.01, 0.1, 10, 9) for number in range(epochs))
+        arrays = (rng.normal(size=40_000).astype(np.float32), np.array(epochs, np.int32))
+        return Progress(arrays, done, 1, 9, 0.5)
+
+    before, newest, next_one = progress(1), progress(2), progress(3)
+    for kind in kinds:
+        for point in range(1000):
+            place = folder / MARK
+            shutil.rmtree(place, ignore_errors=True)
+            save_progress(before, place)
+            save_progress(newest, place)
+            status, count, said = in_a_child(lambda place=place: save_progress(next_one, place), point, kind)
+            if status == 0 and count <= point:
+                break  # there is no such change any more
+            heard: list[str] = []
+            found = load_progress(place, heard.append)
+            right = found is not None and any(
+                len(found.epochs) == len(each.epochs)
+                and all(np.array_equal(a, b) for a, b in zip(found.arrays, each.arrays, strict=True))
+                for each in (newest, next_one)
+            )
+            # and the next process goes on
+            save_progress(progress(4), place)
+            last = load_progress(place)
+            goes_on = last is not None and len(last.epochs) == 4
+            report(kind, point, status=status, said=said, right=right, goes_on=goes_on, heard=heard)
+
+
+def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
+    """Let changes fail while a finished run takes the place of another."""
+    import tamis
+
+    run = tamis.train(tamis.load_config(folder / "config.yaml"))
+    place = folder / MARK
+    tamis.write_run(run, place)
+    names = set(content(place))
+    for kind in kinds:
+        for point in range(0, 100_000, step):
+            before = content(place)
+            arm(point, kind)
+            said = ""
+            try:
+                tamis.write_run(run, place, overwrite=True)
+            except (OSError, TamisError) as error:
+                said = f"{type(error).__name__}: {error}"
+            count = disarm()
+            if not said and count <= point:
+                break
+            after = content(place)
+            whole = set(after) == names and bool(tamis.Classifier.load(place / "model"))
+            left = [path.name for path in folder.iterdir() if path.name.startswith(f".{MARK}")]
+            for name in left:
+                shutil.rmtree(folder / name)
+            report(kind, point, said=said, intact=after == before, whole=whole, left=left)
+
+
+def report(kind: str, point: int, **found: Any) -> None:
+    sys.stdout.write(json.dumps({"kind": kind, "point": point, **found}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    what, where, given, every = sys.argv[1:5]
+    if what == "checkpoint":
+        checkpoint_faults(Path(where), given.split(","))
+    else:
+        run_faults(Path(where), given.split(","), int(every))
