@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -76,3 +78,18 @@ def command_line(arguments: Sequence[str]) -> str:
     "tamis train 'my config.yaml'"
     """
     return shlex.join(arguments)
+
+
+OWN_HASH = "sha256"
+"""Key of the hash of all the others."""
+
+
+def with_own_hash(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the hash of all keys and values, so that nobody changes one of them unnoticed.
+
+    >>> with_own_hash({"seed": 1}) == with_own_hash(with_own_hash({"seed": 1}))
+    True
+    """
+    others = {key: value for key, value in said.items() if key != OWN_HASH}
+    text = json.dumps(others, sort_keys=True, allow_nan=False)
+    return {**others, OWN_HASH: hashlib.sha256(text.encode()).hexdigest()}

@@ -20,7 +20,7 @@ from tamis.files import complete_file, sha256, sync_folder, write_json, write_te
 from tamis.pipeline import Run
 from tamis.pipeline.checkpoints import foreign_files
 from tamis.plots.book import save_figures
-from tamis.provenance import command_line, describe_inputs, describe_machine, now
+from tamis.provenance import command_line, describe_inputs, describe_machine, now, with_own_hash
 from tamis.report.page import write_report
 from tamis.run_reading import FINISHED
 
@@ -126,7 +126,7 @@ def write_run(
         _write_files(run, unfinished)
         onnx = _hand_over(run, unfinished / "model")
         provenance = _provenance(run, unfinished, arguments, started or now())
-        write_json(unfinished / FINISHED, {**provenance, "onnx": onnx})
+        write_json(unfinished / FINISHED, with_own_hash({**provenance, "onnx": onnx}))
         write_report(unfinished)
         _replace(folder, unfinished)
     except OSError as error:
@@ -183,14 +183,20 @@ def _replace(folder: Path, finished: Path) -> None:
 
 def write_scores(run: Run, path: Path) -> None:
     """Write who each test event is, its class, its weights and its scores, as Parquet."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    pq.write_table(score_table(run), path, compression="zstd")
+
+
+def score_table(run: Run) -> Any:
+    """Give who each test event is, its class, its weights and its scores, as an Arrow table."""
+    import pyarrow as pa
 
     events, part = run.prepared.events, run.parts[PARTS[TEST]]
     rows = part.rows
     classes = run.config.class_names
     factors = run.prepared.weighed.factors
-    table = {
+    columns = {
         "id": events.identity[rows],
         "sample": _labels(events.samples, events.sample_index[rows]),
         "file": _labels(events.files, events.file_index[rows]),
@@ -203,7 +209,7 @@ def write_scores(run: Run, path: Path) -> None:
         **_baseline_columns(run),
         **{f"spectator_{name}": values[rows] for name, values in events.spectators.items()},
     }
-    pq.write_table(pa.table(table), path, compression="zstd")
+    return pa.table(columns)
 
 
 def _baseline_columns(run: Run) -> dict[str, np.ndarray[Any, Any]]:

@@ -72,7 +72,7 @@ class FinishedRun:
             InputError: the file is missing, damaged or of another run.
         """
         _check_hash(self.folder, _SCORES, self.provenance)
-        return _read_scores(self.folder / _SCORES, self.class_names)
+        return read_scores(self.folder / _SCORES, self.class_names)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -105,12 +105,12 @@ def read_run(folder: Path | str) -> FinishedRun:
           runs/nothing: there is no such folder; give the directory of a finished run
     """
     given = Path(folder)
-    _check_folder(given)
-    provenance = _read_json(given / FINISHED)
+    check_run_folder(given)
+    provenance = read_mapping(given / FINISHED)
     for name in _OTHERS:
         _check_hash(given, name, provenance)
-    config = parse_config(_read_text(given / "config.yaml"), title=str(given / "config.yaml"))
-    found = {name: _read_json(given / name) for name in _OTHERS if name.endswith(".json")}
+    config = parse_config(read_text(given / "config.yaml"), title=str(given / "config.yaml"))
+    found = {name: read_mapping(given / name) for name in _OTHERS if name.endswith(".json")}
     return FinishedRun(
         folder=given.absolute(),
         config=config,
@@ -154,7 +154,12 @@ def _refused(path: Path, message: str) -> InputError:
     return InputError("run", [Problem(str(path), message)])
 
 
-def _check_folder(folder: Path) -> None:
+def check_run_folder(folder: Path) -> None:
+    """Refuse a folder that is not that of a finished run.
+
+    Raises:
+        InputError: it says what the folder is instead.
+    """
     if not folder.exists():
         raise _refused(folder, "there is no such folder; give the directory of a finished run")
     if not folder.is_dir():
@@ -175,7 +180,12 @@ def _check_folder(folder: Path) -> None:
     raise _refused(folder, f"is no run: it has no {FINISHED}; give the directory of a finished run")
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a text file of a run.
+
+    Raises:
+        InputError: it is missing, or is no text.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -186,9 +196,14 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    """Read a JSON file of a run.
+
+    Raises:
+        InputError: it is missing, or is not JSON, or no mapping.
+    """
     try:
-        found = json.loads(_read_text(path))
+        found = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise _refused(path, f"is not JSON ({error}); the file is damaged, copy the run again") from error
     if not isinstance(found, dict):
@@ -206,7 +221,16 @@ def _check_hash(folder: Path, name: str, provenance: Mapping[str, Any]) -> None:
         raise _refused(folder / name, "was changed after the run was written; copy the whole run again")
 
 
-def _read_scores(path: Path, class_names: tuple[str, ...]) -> ScoredEvents:
+def read_scores(path: Path, class_names: tuple[str, ...]) -> ScoredEvents:
+    """Read the test events of a run with their scores.
+
+    Args:
+        path: `scores.parquet`.
+        class_names: in the order of the scores.
+
+    Raises:
+        InputError: it is missing or damaged, or has no such classes.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -35,6 +35,7 @@ ROOMS = [
     "figures",
     "run_directory",
     "apply",
+    "verification",
     "check",
     "initial",
     "demo",

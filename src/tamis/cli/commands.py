@@ -311,6 +311,29 @@ def _verify(
         raise TamisError("not all scores belong to these files and this run: see the table above")
 
 
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a finished run.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Where the input files are now, if they have moved."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="By how much scores may differ; 0 wants the same bits.")
+    ] = 0.0,
+) -> None:
+    """Recompute what can be recomputed of a run, and name what does not match."""
+    from tamis.cli.progress import watching
+    from tamis.cli.verifying import print_verification
+    from tamis.verification import verify_run
+
+    with watching() as watch:
+        found = verify_run(run, data=data, tolerance=tolerance, watch=watch)
+    print_verification(found)
+    if not found.holds:
+        raise TamisError("this run is not as it was written: see the table above")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error is a few lines and an exit status, a traceback only with --debug.
 

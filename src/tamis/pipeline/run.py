@@ -87,9 +87,22 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """Give every number that the run quotes, as `metrics.json` holds them."""
+        epochs = self.trained.history.epochs
+        return {
+            **self.numbers(),
+            "history": {
+                "epochs": len(epochs),
+                "best_epoch": self.trained.history.best,
+                "ended_because": self.trained.history.reason,
+            },
+            "timing": {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)},
+        }
+
+    def numbers(self) -> dict[str, Any]:
+        """Give the part of `metrics` that follows from the classifier and the events alone."""
         from tamis.network.quantized import layer_costs
 
-        network, epochs = self.classifier.network, self.trained.history.epochs
+        network = self.classifier.network
         flattened = self.prepared.weighed.flattened
         baselines = {each.name: each.to_dict(self.classifier.class_names) for each in self.baselines}
         return {
@@ -98,7 +111,7 @@ class Run:
             "network": {
                 "inputs": network.inputs,
                 "parameters": network.parameters,
-                "networks": len(self.members),
+                "networks": len(self.classifier.members),
                 "shared_members": network.members,
                 "layers": [_plain(vars(cost)) for cost in layer_costs(network.layers)],
                 "overflow": dict(self.overflow),
@@ -108,12 +121,6 @@ class Run:
             ),
             **({"flattened": {name: vars(each) for name, each in flattened.items()}} if flattened else {}),
             "applied_calibration": self._calibration(),
-            "history": {
-                "epochs": len(epochs),
-                "best_epoch": self.trained.history.best,
-                "ended_because": self.trained.history.reason,
-            },
-            "timing": {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)},
         }
 
     def _calibration(self) -> dict[str, Any] | None:

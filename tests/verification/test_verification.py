@@ -1,0 +1,321 @@
+"""A run that nobody touched matches; each file is changed in one place, and what does not match is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from matplotlib.figure import Figure
+from typer.testing import CliRunner
+
+import tamis
+from tamis import run_directory
+from tamis.cli.commands import app
+from tamis.config import parse_config
+from tamis.deploy import FORMS, export_classifier
+from tamis.errors import InputError, RequestError, TamisError
+from tamis.files import sha256
+from tamis.provenance import with_own_hash
+from tamis.report.page import write_report
+from tamis.verification import Comparison, Verification, verify_run
+from tamis.verification.kept_files import compare_configuration, compare_files, compare_report
+from tamis.verification.kept_model import compare_model
+from tamis.verification.kept_numbers import compare_history, compare_scored_numbers, compare_sums
+from tamis.verification.record import read_record
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def finished(module_classes: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = module_classes(200, spectators=["w"], training={"epochs": 4, "batch_size": 32, "seeds": 2})
+    folder = tmp_path_factory.mktemp("verified") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        # the figures of a run take most of the time, and any will do
+        patch.setattr(run_directory, "draw_run", lambda _: {name: Figure() for name in ("history", "roc")})
+        run_directory.write_run(tamis.train(parse_config(config)), folder)
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def inputs_of(folder: Path) -> Path:
+    provenance = json.loads((folder / "provenance.json").read_text())
+    return Path(provenance["inputs"][0]["path"]).parent
+
+
+def answers(found: Verification) -> dict[str, bool | None]:
+    return {each.what: each.matches for each in found.comparisons}
+
+
+def findings(folder: Path, **options: Any) -> str:
+    found = verify_run(folder, **options)
+    assert not found.holds
+    return "\n".join(said for each in found.comparisons for said in each.findings)
+
+
+def notes(found: Verification) -> str:
+    return "\n".join([*found.notes, *(said for each in found.comparisons for said in each.notes)])
+
+
+def forge(folder: Path, name: str = "") -> None:
+    """Write the hashes again, as somebody would who wants nothing to be seen."""
+    path = folder / "provenance.json"
+    said = json.loads(path.read_text())
+    if name:
+        said["outputs"][name] = sha256(folder / name)
+    path.write_text(json.dumps(with_own_hash(said), indent=2) + "\n")
+
+
+def change_json(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    value = json.loads((folder / name).read_text())
+    change(value)
+    (folder / name).write_text(json.dumps(value, indent=2) + "\n")
+
+
+def test_a_run_that_nobody_touched_matches_in_everything(finished: Path) -> None:
+    found = verify_run(finished)
+    assert found.holds
+    assert found.notes == ()
+    assert set(answers(found).values()) == {True}
+    numbers = {each.what: each.number for each in found.comparisons}
+    assert numbers["input files"] == 2
+    assert numbers["history: epochs"] == 8  # of two networks
+    assert numbers["scores"] == len(pq.read_table(finished / "scores.parquet"))
+    assert numbers["numbers from the events"] > 500
+
+
+def rows_of_files(folder: Path) -> str:
+    """Give what the rows that look at files find."""
+    record = read_record(folder)
+    found = (compare_files(record), compare_model(record)[0], compare_report(record))
+    return "\n".join(said for each in found for said in each.findings)
+
+
+@pytest.mark.parametrize("place", [0.0, 0.6, 0.9999])
+def test_one_changed_bit_of_each_file_is_named(finished: Path, tmp_path: Path, place: float) -> None:
+    for number, original in enumerate(path for path in sorted(finished.rglob("*")) if path.is_file()):
+        copy = Path(shutil.copytree(finished, tmp_path / str(number)))
+        name = original.relative_to(finished).as_posix()
+        content = bytearray(original.read_bytes())
+        content[int(place * len(content))] ^= 1
+        (copy / name).write_bytes(content)
+        assert name in rows_of_files(copy)
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.json", "figures/history.svg", "report.html", "model/preprocess.json"]
+)
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    assert f"{name} is missing" in rows_of_files(copy)
+
+
+def test_a_file_that_is_not_of_the_run_is_named(copy: Path) -> None:
+    (copy / "figures" / "other.png").write_bytes(b"")
+    assert "figures/other.png is not of this run" in rows_of_files(copy)
+
+
+def test_numbers_that_were_changed_with_their_hash_are_named(copy: Path) -> None:
+    def change(metrics: dict[str, Any]) -> None:
+        metrics["test"]["intervals"]["accuracy"][0] -= 0.001
+        metrics["training"]["auc"]["sig"] += 1e-6
+        metrics["history"]["best_epoch"] += 1
+        metrics["calibration"] = None
+
+    change_json(copy, "metrics.json", change)
+    forge(copy, "metrics.json")
+    said = findings(copy)
+    changed = (
+        "test.intervals.accuracy[0] is",
+        "training.auc.sig is",
+        "history.best_epoch is",
+        "calibration is None, not",
+    )
+    assert [words for words in changed if f"metrics.json: {words}" not in said] == []
+
+
+def test_a_number_of_the_test_events_is_named_without_the_inputs(copy: Path, tmp_path: Path) -> None:
+    def change(metrics: dict[str, Any]) -> None:
+        metrics["test"]["loss"] *= 1.0001
+
+    change_json(copy, "metrics.json", change)
+    forge(copy, "metrics.json")
+    assert "metrics.json: test.loss is" in findings(copy, data=tmp_path)
+
+
+def test_a_ledger_that_was_changed_with_its_hash_is_named(copy: Path) -> None:
+    def change(ledger: dict[str, Any]) -> None:
+        ledger["samples"][0]["training"]["events"] -= 1
+
+    change_json(copy, "events.json", change)
+    forge(copy, "events.json")
+    said = findings(copy)
+    assert "events.json: samples[0].training.events is" in said
+    assert "sample bkg has" in said
+
+
+def test_another_best_epoch_is_named(copy: Path, tmp_path: Path) -> None:
+    def change(history: dict[str, Any]) -> None:
+        member = history["members"][1]
+        member["epochs"][member["best"] - 1]["validation_loss"] += 1
+
+    change_json(copy, "history.json", change)
+    forge(copy, "history.json")
+    assert "was kept, and its numbers say epoch" in findings(copy, data=tmp_path)
+
+
+def change_scores(folder: Path, *names: str) -> None:
+    """Change the value of one event in some columns by as little as can be."""
+    table = pq.read_table(folder / "scores.parquet")
+    for name in names:
+        values = table.column(name).to_numpy().copy()
+        values[3] = np.nextafter(values[3], np.inf) if values.dtype.kind == "f" else values[3] + 1
+        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    pq.write_table(table, folder / "scores.parquet")
+    forge(folder, "scores.parquet")
+
+
+def test_values_of_the_scores_that_were_changed_with_their_hash_are_named(copy: Path) -> None:
+    names = ("score_sig", "weight", "entry", "id", "spectator_w")
+    change_scores(copy, *names)
+    said = findings(copy)
+    assert [name for name in names if f"scores.parquet: {name} of event 3 is" not in said] == []
+
+
+def test_scores_may_differ_by_the_tolerance(copy: Path) -> None:
+    change_scores(copy, "score_sig")
+    assert "score_sig of event 3 is" in findings(copy)
+    found = verify_run(copy, tolerance=1e-6)
+    assert found.holds
+    assert answers(found)["numbers from the events"] is None
+    assert "the scores of this machine are not the same bits" in notes(found)
+
+
+def test_a_changed_seed_or_command_is_named(copy: Path, tmp_path: Path) -> None:
+    change_json(copy, "provenance.json", lambda said: said.update(command="tamis train other.yaml"))
+    assert "provenance.json was changed after the run was written" in rows_of_files(copy)
+    change_json(copy, "provenance.json", lambda said: said.update(seed=99))
+    forge(copy)
+    assert "config.yaml has the seed 0, and provenance.json 99" in findings(copy, data=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[]", b'{"outputs": 3}', b"\xff"])
+def test_provenance_that_is_none_is_named(copy: Path, content: bytes) -> None:
+    (copy / "provenance.json").write_bytes(content)
+    found = verify_run(copy)
+    assert answers(found)["files"] is False
+    assert answers(found)["input files"] is None
+
+
+def rows(folder: Path) -> list[Comparison]:
+    """Give the rows that read the small files."""
+    record = read_record(folder)
+    return [
+        compare_files(record),
+        compare_configuration(record),
+        compare_sums(record),
+        compare_history(record, None),
+        compare_scored_numbers(record),
+        compare_report(record),
+    ]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.json", "events.json", "history.json"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"samples": [{}], "epochs": [1], "test": 3}', b"\xff"]
+)
+def test_a_file_of_another_kind_is_named_and_stops_nothing(copy: Path, name: str, content: bytes) -> None:
+    (copy / name).write_bytes(content)
+    assert name in "\n".join(said for each in rows(copy) for said in each.findings)
+
+
+def test_inputs_that_are_gone_are_said_and_not_passed_over(copy: Path, tmp_path: Path) -> None:
+    found = verify_run(copy, data=tmp_path)
+    assert found.holds
+    compared = answers(found)
+    names = ("input files", "ledger", "scores", "numbers from the events")
+    assert [compared[name] for name in names] == [None] * 4
+    assert f"{tmp_path / 'bkg.root'} is not there any more" in notes(found)
+
+
+def test_inputs_that_have_moved_are_found(copy: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(inputs_of(copy), tmp_path / "moved"))
+    found = verify_run(copy, data=moved)
+    assert found.holds
+    assert answers(found)["numbers from the events"] is True
+
+
+def test_a_changed_input_is_named(copy: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(inputs_of(copy), tmp_path / "moved"))
+    content = bytearray((moved / "sig.root").read_bytes())
+    content[len(content) // 2] ^= 8
+    (moved / "sig.root").write_bytes(content)
+    assert f"{moved / 'sig.root'} was changed after the run was made" in findings(copy, data=moved)
+    (moved / "sig.root").write_bytes(content[:-1])
+    assert "sig.root has" in findings(copy, data=moved)
+
+
+def test_an_exported_form_and_a_new_report_are_no_damage(copy: Path, tmp_path: Path) -> None:
+    export_classifier(copy / "model", list(FORMS), None, skip_untranslatable=True)
+    write_report(copy)
+    found = verify_run(copy, data=tmp_path)
+    assert found.holds
+    assert "model/manifest.json: other than when the run was written, as `tamis export` leaves them" in notes(
+        found
+    )
+
+
+def test_a_run_of_an_earlier_version_is_verified_with_a_note(copy: Path, tmp_path: Path) -> None:
+    def change(said: dict[str, Any]) -> None:
+        del said["sha256"]
+        said["packages"]["jax"] = "0.1"
+
+    change_json(copy, "provenance.json", change)
+    write_report(copy)  # it quotes the versions
+    found = verify_run(copy, data=tmp_path)
+    assert found.holds
+    assert "provenance.json has no hash of itself" in notes(found)
+    assert "the run was made with jax 0.1 (now " in notes(found)
+
+
+def test_names_that_lead_out_of_the_run_are_not_followed(copy: Path, tmp_path: Path) -> None:
+    change_json(copy, "provenance.json", lambda said: said["outputs"].update({"../secret": "0"}))
+    assert "../secret is listed in provenance.json, but is not a name inside" in findings(copy, data=tmp_path)
+
+
+def test_a_wrong_request_is_refused(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such folder"):
+        verify_run(tmp_path / "nothing")
+    with pytest.raises(InputError, match="is no run"):
+        verify_run(tmp_path)
+    with pytest.raises(RequestError, match="--data"):
+        verify_run(finished, data=tmp_path / "nothing")
+
+
+def test_the_command_has_a_table_and_an_exit_status(copy: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke(app, ["verify", str(copy), "--data", str(tmp_path)])
+    assert run.exit_code == 0
+    assert "what                               how many       matches" in run.stdout
+    assert "4 could not be compared." in run.stdout
+    (copy / "metrics.json").write_text("{}")
+    run = CliRunner().invoke(app, ["verify", str(copy), "--data", str(tmp_path)])
+    assert isinstance(run.exception, TamisError)
+    assert run.exception.exit_status == 1
+    assert "does not match: metrics.json was changed after the run was written" in run.stderr
+
+
+def test_what_was_not_compared_is_neither_right_nor_wrong() -> None:
+    assert Comparison("a", 0).matches is None
+    assert Comparison("a", 1).matches is True
+    assert Comparison("a", 0, ("b",)).matches is False
