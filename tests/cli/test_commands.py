@@ -63,7 +63,9 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert "--debug" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "simulate", "init", "check", "train", "export", "compare", "verify"])
+@pytest.mark.parametrize(
+    "command", ["demo", "simulate", "init", "check", "train", "export", "compare", "verify"]
+)
 def test_every_command_explains_itself(command: str, inside) -> None:
     code, out, _ = inside(command, "--help")
     assert code == 0

@@ -116,7 +116,7 @@ def best_epoch(epochs: Sequence[Epoch], stopping: EarlyStopping | None, changing
     >>> best_epoch(epochs, EarlyStopping())
     2
     """
-    from tamis.training.loop import improves
+    from tamis.training.planning import improves
 
     best = 0
     for number, epoch in enumerate(epochs, start=1):
