@@ -54,6 +54,14 @@ Overrides = Annotated[
 OutputFolder = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="The run directory; else runs/NAME.")
 ]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="FILE",
+        help="Refuse input files that are not as `check --write-manifest` saw them.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
 
 
@@ -71,12 +79,15 @@ def train(
     data: DataFolder = None,
     overrides: Overrides = None,
     overwrite: Overwrite = False,
+    manifest: Manifest = None,
 ) -> None:
     """Train a classifier and write the run directory."""
+    from tamis.cli.manifests import compare_with_manifest
     from tamis.cli.progress import train_and_write
     from tamis.config import load_config
 
     loaded = load_config(config, data=data, overrides=overrides or ())
+    compare_with_manifest(loaded, manifest)
     train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
 
 
@@ -108,19 +119,31 @@ def compare(
 
 
 @app.command()
-def check(config: ConfigPath, data: DataFolder = None, overrides: Overrides = None) -> None:
+def check(
+    config: ConfigPath,
+    data: DataFolder = None,
+    overrides: Overrides = None,
+    manifest: Manifest = None,
+    write_to: Annotated[
+        Path | None,
+        typer.Option("--write-manifest", metavar="FILE", help="Write the hashes of all input files."),
+    ] = None,
+) -> None:
     """Read everything and train nothing: files, ledger, suspicious features."""
     from tamis.check import check_input
+    from tamis.cli.manifests import compare_with_manifest, write_manifest
     from tamis.cli.progress import watching
     from tamis.cli.summary import print_check
     from tamis.config import load_config
 
     loaded = load_config(config, data=data, overrides=overrides or ())
+    compare_with_manifest(loaded, manifest)
     with watching() as watch:
         result = check_input(loaded, watch)
     print_check(result)
     if result.problems:
         raise RequestError("this configuration cannot be trained on as it is: see the problems above")
+    write_manifest(loaded, write_to)
 
 
 @app.command()
