@@ -95,7 +95,8 @@ def timeless(folder: Path) -> tuple[bytes, Any, Any]:
     """Give the weights, the metrics and the histories of a run without its times."""
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics.pop("timing")
-    members = json.loads((folder / "history.json").read_text())["members"]
+    history = json.loads((folder / "history.json").read_text())
+    members = history.get("members", [history])
     for member in members:
         for epoch in member["epochs"]:
             epoch.pop("seconds")

@@ -88,7 +88,7 @@ def test_a_killed_job_is_finished_by_the_next(
     check_kills(small_run, tmp_path / "data", tmp_path, entries, 2, random.Random(1))
 
 
-@pytest.mark.slow  # starts the program a dozen times on 200 files
+@pytest.mark.long  # starts the program a dozen times on 200 files
 def test_a_job_of_many_files_is_killed_often(
     small_run: Path, columns_of: Callable[..., Any], write_events: Callable[..., Path], tmp_path: Path
 ) -> None:
