@@ -121,7 +121,7 @@ def test_ways_to_write_a_file(text: bytes) -> None:
             f"cannot be read as YAML: lists and mappings are nested more than {DEEPEST} deep",
             1,
         ),
-        (b"#" * (LARGEST + 1), "the file is larger than 10 MB; is this the right file?", None),
+        (b"#" * (LARGEST + 1), "the file is larger than 2 MB; is this the right file?", None),
     ],
 )
 def test_what_cannot_be_read_is_refused(text: str | bytes, message: str, line: int | None) -> None:

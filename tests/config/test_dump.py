@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tamis.config import Config, dump_config, load_config, parse_config
@@ -25,6 +25,7 @@ names = (st.sampled_from(TRICKY) | labels).filter(
 expressions = st.sampled_from(
     ["pt", "abs(eta)", "mass / 2 + 1", "`odd name` * 1e-3", "pt\n  > 20", "x" * 150]
 )
+files = labels.filter(lambda text: "::" not in text and "://" not in text)
 fractions = st.floats(0, 1, exclude_min=True, exclude_max=True)
 positive = st.floats(0, exclude_min=True, allow_infinity=False)
 below_one = st.floats(0, 1, exclude_max=True)
@@ -50,12 +51,12 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     factors = st.fixed_dictionaries({}, optional=dict.fromkeys(classes, positive))
     return {
         **draw(section(name=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,20}", fullmatch=True))),
-        **draw(section(seed=st.integers(0, 2**32 - 1), data=optional(labels))),
+        **draw(section(seed=st.integers(0, 2**32 - 1), data=optional(files))),
         "samples": [
             {
                 "name": name,
                 "class": kind,
-                "files": draw(labels | st.lists(labels, min_size=1, unique=True)),
+                "files": draw(files | st.lists(files, min_size=1, unique=True)),
                 **draw(section(tree=optional(labels), weight=weights, selection=optional(expressions))),
             }
             for name, kind in zip(samples, classes, strict=True)
@@ -109,7 +110,7 @@ activations = [
     "linear",
 ]
 layers = st.fixed_dictionaries(
-    {"nodes": st.integers(1, 65536)},
+    {"nodes": st.integers(1, 4096)},
     optional={"type": st.just("dense"), "activation": st.sampled_from(activations)},
 )
 moments = {"learning_rate": positive, "beta1": below_one, "beta2": below_one, "epsilon": positive}
@@ -158,6 +159,8 @@ training = section(
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations())
 def test_what_is_written_is_read_as_the_same(values: dict[str, Any]) -> None:
+    loss = values.get("training", {}).get("loss")
+    assume(loss != "binary_cross_entropy" or len(values["classes"]) == 2)
     config = parse_config(values)
     text = dump_config(config)
     assert parse_config(text) == config

@@ -63,6 +63,8 @@ def _holds_for_text(key: str, rule: Any, value: str) -> bool:
     match key:
         case "minLength":
             return bool(len(value) >= rule)
+        case "maxLength":
+            return bool(len(value) <= rule)
         case "pattern":
             return re.search(rule, value) is not None
     return True
@@ -105,6 +107,8 @@ def _holds_for_mapping(
             return value.keys() >= set(rule)
         case "minProperties":
             return bool(len(value) >= rule)
+        case "maxProperties":
+            return bool(len(value) <= rule)
         case "propertyNames":
             return all(accepts(rule, name, definitions) for name in value)
         case "patternProperties":
@@ -124,7 +128,7 @@ KNOWN = {
     "$schema", "$defs", "$ref", "title", "description", "default", "anyOf", "oneOf", "type", "const", "enum",
     "minLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "items", "minItems",
     "maxItems", "discriminator", "properties", "required", "minProperties", "propertyNames", "patternProperties",
-    "additionalProperties",
+    "additionalProperties", "maxProperties", "maxLength",
 }  # fmt: skip
 
 

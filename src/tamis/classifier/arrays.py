@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from tamis.classifier.document import DOCUMENT, Document, MemberEntry, PreprocessingEntry, prefixes
 from tamis.classifier.member import Member
+from tamis.classifier.opening import MOST_BYTES, check_plain, refused
 from tamis.config import Network as NetworkSection
 from tamis.config import Quantized as QuantizedSection
 from tamis.config import QuantizedOutput
 from tamis.config import Sparse as SparseSection
-from tamis.errors import InputError, Problem
+from tamis.config.size import count_weights
 from tamis.files import sha256
 from tamis.network.preprocessing import Logarithm, Preprocessing, Quantiles
 
@@ -26,6 +27,11 @@ Float32 = NDArray[np.float32]
 Shapes = dict[str, tuple[int, ...]]
 
 WEIGHTS = "weights.safetensors"
+_LARGEST_HEADER = 1 << 24
+"""Bytes that the list of arrays in the file has at most."""
+_MOST_EVENTS = 4096
+"""Reference events: some hundreds are written."""
+_TOLD = 20
 
 
 def member_arrays(members: Sequence[Member]) -> dict[str, NDArray[Any]]:
@@ -46,25 +52,42 @@ def read_arrays(path: Path, document: Document) -> dict[str, Float32]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise _refused(path, "is missing; copy the whole folder `model`")
+    try:
+        check_plain(path)
+    except FileNotFoundError as error:
+        raise refused(path, "is missing; copy the whole folder `model`") from error
+    if path.stat().st_size > MOST_BYTES:
+        raise refused(
+            path, f"has more than {MOST_BYTES:,} bytes, far more than it needs; the file is foreign"
+        )
     if sha256(path) != document.weights_sha256:
-        raise _refused(
+        raise refused(
             path, f"is not the file that {DOCUMENT} was written with; copy the whole folder `model` again"
         )
+    _check_header(path)
     try:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             found = {name: tuple(each.get_shape()) for name, each in slices.items()}
             types = {each.get_dtype() for each in slices.values()}
             _check_shapes(found, types, document, path)
-            return {name: file.get_tensor(name) for name in found}
+            arrays = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, ValueError) as error:
-        raise _refused(path, f"is damaged ({error}); copy the whole folder `model` again") from error
+        raise refused(path, f"is damaged ({error}); copy the whole folder `model` again") from error
+    fold = arrays.get("reference.fold", np.empty(0, np.float32))
+    if not np.isin(fold, np.arange(-1, 100)).all():
+        raise refused(
+            path, "has reference events whose folds are no whole numbers; copy the folder `model` again"
+        )
+    return arrays
 
 
-def _refused(path: Path, message: str) -> InputError:
-    return InputError("classifier", [Problem(str(path), message)])
+def _check_header(path: Path) -> None:
+    """Refuse a list of arrays that is itself too large; whether it is true, safetensors checks."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+    if size > _LARGEST_HEADER:
+        raise refused(path, f"begins with a list of arrays of {size:,} bytes; the file is damaged or foreign")
 
 
 def _check_shapes(found: Shapes, types: set[str], document: Document, path: Path) -> None:
@@ -74,38 +97,69 @@ def _check_shapes(found: Shapes, types: set[str], document: Document, path: Path
         message = (
             f"does not fit {DOCUMENT}: {outputs} outputs for {classes} classes; copy the folder `model` again"
         )
-        raise _refused(path, message)
-    most = path.stat().st_size // 4
-    if _largest(document) > most:
-        message = (
-            f"does not fit {DOCUMENT}, which asks for {_largest(document):,} nodes: it holds {most:,} numbers"
-        )
-        raise _refused(path, message)
+        raise refused(path, message)
+    _check_size(len(found), document, path)
     events = (found.get("reference.features") or (0,))[0]
+    if events > _MOST_EVENTS:
+        raise refused(
+            path, f"has {events:,} reference events, and {_MOST_EVENTS:,} are the most; it is foreign"
+        )
     shapes: Shapes = {"reference.features": (events, features), "reference.scores": (events, classes)}
     optional: Shapes = {"reference.fold": (events,), "reference.given": (events, features)}
     shapes |= {name: shape for name, shape in optional.items() if name in found}
+    built = _Skeletons(document)
     for prefix, entry in zip(document.prefixes, document.entries, strict=True):
-        expected = _member_shapes(document, entry, found, prefix)
+        expected = _member_shapes(document, built.of(entry), found, prefix)
         shapes |= {prefix + name: shape for name, shape in expected.items()}
     if found != shapes or types != {"F32"}:
         wrong = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
-        message = (
-            f"does not fit {DOCUMENT}: arrays {wrong or 'of another type'}; the files are of two classifiers"
-        )
-        raise _refused(path, message)
+        named = wrong[:_TOLD] or "of another type"
+        message = f"does not fit {DOCUMENT}: arrays {named}; the files are of two classifiers"
+        raise refused(path, message)
 
 
-def _largest(document: Document) -> int:
-    """Give the largest number of nodes that something in the network has: it has as many numbers, too."""
-    embedding = document.embedding.model_dump().values() if document.embedding else ()
-    sizes = [value for value in embedding if isinstance(value, int)]
-    return max(*sizes, document.shared_members, *(layer.nodes for layer in document.network))
+def _check_size(arrays: int, document: Document, path: Path) -> None:
+    """Refuse a document that asks for more than the file holds, before anything of that size is made."""
+    most = path.stat().st_size // 4
+    wanted = sum(_weights(document, len(entry.indicators)) for entry in document.entries)
+    if wanted > most:
+        message = f"does not fit {DOCUMENT}, which asks for {wanted:,} weights: it holds {most:,} numbers"
+        raise refused(path, message)
+    # each layer has two arrays, and the preprocessing of each network three
+    needed = len(document.entries) * (2 * len(document.network) + 3)
+    if arrays < needed:
+        message = f"does not fit {DOCUMENT}, which asks for at least {needed:,} arrays: it holds {arrays:,}"
+        raise refused(path, message)
 
 
-def _member_shapes(document: Document, entry: MemberEntry, found: Shapes, prefix: str) -> Shapes:
+def _weights(document: Document, indicators: int) -> int:
+    """Count the weights of one network."""
+    *hidden, output = (layer.nodes for layer in document.network)
+    return count_weights(
+        len(document.features) + indicators,
+        hidden,
+        output,
+        embedding=document.embedding.model_dump() if document.embedding else {},
+        members=document.shared_members,
+    )
+
+
+class _Skeletons:
+    """The networks of a document without their weights, each number of inputs built once."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._built: dict[int, Network] = {}
+
+    def of(self, entry: MemberEntry) -> Network:
+        inputs = len(self._document.features) + len(entry.indicators)
+        if inputs not in self._built:
+            self._built[inputs] = _skeleton(self._document, inputs)
+        return self._built[inputs]
+
+
+def _member_shapes(document: Document, skeleton: Network, found: Shapes, prefix: str) -> Shapes:
     features = len(document.features)
-    skeleton = _skeleton(document, features + len(entry.indicators))
     knots = found.get(f"{prefix}preprocessing.knots", ())
     network = {name: leaf.shape for name, leaf in network_arrays(skeleton).items()}
     return network | _preprocessing_shapes(document.preprocessing, features, knots)
@@ -167,10 +221,10 @@ def _preprocessing_shapes(entry: PreprocessingEntry, features: int, knots: tuple
 def assemble_members(document: Document, arrays: Mapping[str, Float32]) -> tuple[Member, ...]:
     """Build the networks of a document from its arrays."""
     members = []
+    built = _Skeletons(document)
     for prefix, entry in zip(document.prefixes, document.entries, strict=True):
-        skeleton = _skeleton(document, len(document.features) + len(entry.indicators))
         preprocessing = _preprocessing(document, entry, arrays, prefix)
-        members.append(Member(preprocessing, fill_network(skeleton, arrays, prefix), entry.fold))
+        members.append(Member(preprocessing, fill_network(built.of(entry), arrays, prefix), entry.fold))
     return tuple(members)
 
 

@@ -9,24 +9,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from tamis.calibration import Calibration, Method
 from tamis.calibration import Scaling as ScoreScaling
 from tamis.classifier.manifest import MANIFEST
+from tamis.classifier.opening import read_small
 from tamis.config import ClassSection, Embedding, Feature, Folds, Layer, Symmetry
+from tamis.config.fields import MOST_CLASSES, MOST_COLUMNS, Name
+from tamis.config.layers import MOST_LAYERS
 from tamis.errors import InputError, Problem
 from tamis.network.preprocessing import Scaling
 
 DOCUMENT = "classifier.json"
-_LARGEST = 1 << 26
-"""Bytes that a document has at most."""
+_LARGEST = 1 << 23
+"""Bytes that a document has at most: as Python's values they take fifty times as much."""
+_TOLD = 20
+"""Problems that are told at once."""
+_Names = Annotated[tuple[str, ...], FailFast()]
 
 
 class ClassEntry(ClassSection):
     """A class with its name."""
 
-    name: str
+    name: Name
 
 
 class PreprocessingEntry(BaseModel):
@@ -34,24 +40,24 @@ class PreprocessingEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     scaling: Scaling
-    indicators: tuple[str, ...]
-    logarithm: tuple[str, ...] = ()
+    indicators: _Names
+    logarithm: _Names = ()
 
 
 class MemberEntry(BaseModel):
     """A network: the fold that it never saw, and the features that have an indicator input."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    fold: int | None
-    indicators: tuple[str, ...]
+    fold: Annotated[int, Field(ge=0, lt=100)] | None
+    indicators: _Names
 
 
 class ScalingEntry(BaseModel):
     """A correction of scores: a factor and an offset for the logarithm of each class's score."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    scale: tuple[Annotated[float, Field(gt=0)], ...]
-    offset: tuple[float, ...]
+    scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], FailFast()]
+    offset: Annotated[tuple[float, ...], FailFast()]
 
 
 class CalibrationEntry(BaseModel):
@@ -60,7 +66,7 @@ class CalibrationEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     method: Method
     of_all: ScalingEntry
-    of_folds: dict[int, ScalingEntry] = Field(default_factory=dict)
+    of_folds: dict[int, ScalingEntry] = Field(default_factory=dict, max_length=100)
 
     @classmethod
     def of(cls, calibration: Calibration) -> CalibrationEntry:
@@ -80,15 +86,15 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal["tamis classifier"] = "tamis classifier"
     version: Literal[1] = 1
-    features: tuple[Feature, ...]
-    classes: tuple[ClassEntry, ...]
+    features: Annotated[tuple[Feature, ...], FailFast()] = Field(min_length=1, max_length=MOST_COLUMNS)
+    classes: Annotated[tuple[ClassEntry, ...], FailFast()] = Field(min_length=2, max_length=MOST_CLASSES)
     preprocessing: PreprocessingEntry
-    network: tuple[Layer, ...]
+    network: Annotated[tuple[Layer, ...], FailFast()] = Field(max_length=MOST_LAYERS + 1)
     embedding: Embedding | None = None
-    shared_members: Annotated[int, Field(ge=1)] = 1
-    members: tuple[MemberEntry, ...] = ()
+    shared_members: Annotated[int, Field(ge=1, le=1024)] = 1
+    members: Annotated[tuple[MemberEntry, ...], FailFast()] = Field((), max_length=100 * 1024)
     folds: Folds | None = None
-    symmetries: tuple[Symmetry, ...] = ()
+    symmetries: Annotated[tuple[Symmetry, ...], FailFast()] = Field((), max_length=100)
     draws: Annotated[int, Field(ge=0, le=4096)] = 0
     calibration: CalibrationEntry | None = None
     manifest: Literal["manifest.json"] | None = None
@@ -156,10 +162,7 @@ def read_document(path: Path) -> Document:
         InputError: it is missing, damaged or foreign, or was changed after it was written.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            message = f"has {path.stat().st_size:,} bytes, far more than a classifier; the file is foreign"
-            raise InputError("classifier", [Problem(str(path), message)])
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_small(path, _LARGEST).decode("utf-8"))
         document = Document.model_validate(found)
     except FileNotFoundError as error:
         message = "is missing; a classifier is the folder `model` of a finished run"
@@ -169,7 +172,7 @@ def read_document(path: Path) -> Document:
             Problem(
                 f"{path}: {'.'.join(map(str, each['loc']))}", f"{each['msg']}; the file is damaged or foreign"
             )
-            for each in error.errors()
+            for each in error.errors(include_url=False, include_context=False, include_input=False)[:_TOLD]
         ]
         raise InputError("classifier", problems) from error
     except (ValueError, RecursionError) as error:

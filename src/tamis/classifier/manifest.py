@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tamis.classifier.opening import MOST_BYTES, read_small, refused
 from tamis.errors import InputError, Problem
 from tamis.files import sha256, write_text
 
@@ -59,7 +60,8 @@ def intact_files(folder: Path) -> dict[str, Path]:
     if not (folder / MANIFEST).exists():
         return found
     listed = _read(folder / MANIFEST)
-    return {name: path for name, path in found.items() if listed.get(name) == sha256(path)}
+    plain = {name: path for name, path in found.items() if name in listed and not path.is_symlink()}
+    return {name: path for name, path in plain.items() if listed[name] == sha256(path)}
 
 
 def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
@@ -75,6 +77,9 @@ def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
     """
     listed = _read(folder / MANIFEST)
     found = files_of(folder)
+    size = sum(path.lstat().st_size for path in found.values())
+    if size > MOST_BYTES:
+        raise refused(folder, f"has {size:,} bytes, and {MOST_BYTES:,} are the most; the folder is foreign")
     problems = [
         Problem(str(folder / name), message)
         for name in sorted({*listed, *found} - set(ignoring))
@@ -85,6 +90,8 @@ def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
 
 
 def _difference(wanted: str | None, path: Path | None) -> str | None:
+    if path is not None and path.is_symlink():
+        return "is a link, which may lead anywhere; put the file itself there"
     if path is None:
         return f"is missing, but {MANIFEST} lists it; copy the whole folder `model` again"
     if wanted is None:
@@ -96,8 +103,7 @@ def _difference(wanted: str | None, path: Path | None) -> str | None:
 
 def _read(path: Path) -> Mapping[str, str]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
+        content = read_small(path, _LARGEST)
         found = _Manifest.model_validate(json.loads(content.decode("utf-8")))
     except FileNotFoundError as error:
         message = (

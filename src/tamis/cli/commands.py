@@ -380,18 +380,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (TamisError, OSError, MemoryError) as error:
         if debug:
             raise
-        typer.echo(f"tamis: {_explain(error)}", err=True)
+        typer.echo(f"tamis: {_visible(_explain(error))}", err=True)
         raise SystemExit(error.exit_status if isinstance(error, TamisError) else 1) from None
     except Exception as error:
         # what nobody thought of: still no traceback for the user, but a way to report it
         if debug:
             raise
         typer.echo(
-            f"tamis: a defect of tamis ({type(error).__name__}: {error}); please report it with what "
-            "the same command prints with --debug",
+            f"tamis: a defect of tamis ({type(error).__name__}: {_visible(str(error))}); please report it with "
+            "what the same command prints with --debug",
             err=True,
         )
         raise SystemExit(1) from None
+
+
+def _visible(text: str) -> str:
+    """Spell out what would command the terminal: names in files from others may hold anything."""
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def _explain(error: Exception) -> str:

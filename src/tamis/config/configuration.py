@@ -11,7 +11,17 @@ from pydantic_core import PydanticCustomError
 from tamis.config.evaluation import Evaluation
 from tamis.config.events import ClassSection, Feature, Sample, Spectator, Split, Weights
 from tamis.config.facts import FACTS, find_contradictions
-from tamis.config.fields import FileName, FolderName, Name, Section, Seed, or_name, or_null
+from tamis.config.fields import (
+    MOST_CLASSES,
+    MOST_COLUMNS,
+    FileName,
+    FolderName,
+    Name,
+    Section,
+    Seed,
+    or_name,
+    or_null,
+)
 from tamis.config.layers import Network
 from tamis.config.learning import Preprocessing, Training
 from tamis.config.place import render_place
@@ -29,16 +39,24 @@ class Config(Section):
         description="the folder where relative file names are looked up; the folder of this file by default",
     )
     samples: tuple[Sample, ...] = Field(
-        min_length=1, strict=False, description="where the events come from; the order never matters"
+        min_length=1,
+        max_length=MOST_COLUMNS,
+        strict=False,
+        description="where the events come from; the order never matters",
     )
     classes: Mapping[Name, Annotated[ClassSection, or_null(ClassSection)]] = Field(
-        min_length=2, description="what the network tells apart; the order is that of its outputs"
+        min_length=2,
+        max_length=MOST_CLASSES,
+        description="what the network tells apart; the order is that of its outputs",
     )
     features: tuple[Annotated[Feature, or_name(Feature)], ...] = Field(
-        min_length=1, strict=False, description="the inputs of the network"
+        min_length=1, max_length=MOST_COLUMNS, strict=False, description="the inputs of the network"
     )
     spectators: tuple[Annotated[Spectator, or_name(Spectator)], ...] = Field(
-        (), strict=False, description="columns that are carried along but never shown to the network"
+        (),
+        max_length=MOST_COLUMNS,
+        strict=False,
+        description="columns that are carried along but never shown to the network",
     )
     weights: Annotated[Weights, or_null(Weights)] = Field(
         Weights(), description="how events count in the loss"

@@ -17,11 +17,15 @@ from tamis.config.place import Finding, Place, render_place
 from tamis.config.wording import describe
 from tamis.errors import ConfigurationError, Problem
 
-LARGEST = 10_000_000
+LARGEST = 2_000_000
+"""Bytes of a configuration; what it lists file by file may be some ten thousand files."""
 DEEPEST = 32
+MOST_NODES = 100_000
+"""Keys, values, lists and mappings of a configuration: each takes a thousand times the memory of its text."""
 
 _STANDARD = "tag:yaml.org,2002:"
 _ALIAS = "alias"
+_LONGEST_TAG = 100
 _SCALARS = {
     f"{_STANDARD}null": re.compile(r"(?:null|Null|NULL|~|)\Z"),
     f"{_STANDARD}bool": re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
@@ -134,15 +138,20 @@ def _decode(text: str | bytes, title: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Compose nodes with the words of YAML 1.2's core schema; aliases stay visible, depth is limited."""
+    """Compose nodes with the words of YAML 1.2's core schema; aliases stay visible, depth and number are limited."""
 
     yaml_implicit_resolvers = CORE_RESOLVERS
     depth = 0
+    nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         # the stubs leave these methods without types
         get_event: Callable[[], Any] = self.get_event
         peek_event: Callable[[], Any] = self.peek_event
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            words = f"there are more than {MOST_NODES:,} keys and values; is this the right file?"
+            raise yaml.MarkedYAMLError(problem=words, problem_mark=peek_event().start_mark)
         if self.check_event(yaml.AliasEvent):
             alias = get_event()
             return yaml.ScalarNode(_ALIAS, alias.anchor, alias.start_mark, alias.end_mark)
@@ -252,7 +261,8 @@ class _Reading:
             return None
 
     def _refuse_tag(self, node: yaml.Node, place: Place) -> None:
-        tag = str(node.tag).replace(_STANDARD, "!!")
+        # a tag may spell any character, such as those that clear a terminal
+        tag = ascii(str(node.tag).replace(_STANDARD, "!!")[:_LONGEST_TAG])[1:-1]
         self._note(place, f"the tag {tag} is not allowed here; write plain values", _line(node))
 
     def _note(self, place: Place, message: str, line: int) -> None:

@@ -92,7 +92,10 @@ class Evaluation(Section):
     """What the results quote."""
 
     working_points: tuple[Fraction, ...] = Field(
-        (0.5, 0.7, 0.9), strict=False, description="signal efficiencies that tables quote"
+        (0.5, 0.7, 0.9),
+        max_length=100,
+        strict=False,
+        description="signal efficiencies that tables quote",
     )
     reference: ReferenceChoice | None = Field(
         None,

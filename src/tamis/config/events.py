@@ -13,6 +13,7 @@ from tamis.config.fields import (
     ExpressionTexts,
     FileNames,
     Fraction,
+    Label,
     MissingValues,
     Name,
     Positive,
@@ -42,7 +43,7 @@ class Sample(Section):
 class ClassSection(Section):
     """What the network tells apart; one output each."""
 
-    label: Text | None = Field(None, description="how plots write the class; null writes its name")
+    label: Label | None = Field(None, description="how plots write the class; null writes its name")
     signal: bool = Field(False, description="whether the class is a signal")
 
     def display_label(self, name: str) -> str:
@@ -62,8 +63,8 @@ class Column(Section):
     expression: ExpressionText = Field(
         default_factory=str, description="how it is computed from branches; the name where it is left out"
     )
-    unit: Text | None = Field(None, description="its unit, for axes of plots")
-    label: Text | None = Field(None, description="how plots write it; null writes its name")
+    unit: Label | None = Field(None, description="its unit, for axes of plots")
+    label: Label | None = Field(None, description="how plots write it; null writes its name")
     missing: MissingValues = Field(
         None,
         description="the value or values that mean 'not there', such as -999; nan says that NaN may occur",

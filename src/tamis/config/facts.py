@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
+from pathlib import PurePath
 
 from pydantic import ValidationError
 
-from tamis.config.layers import Quantized, Sparse
+from tamis.config.layers import Network, Quantized, Sparse
 from tamis.config.place import Finding, Place, render_place
+from tamis.config.size import LARGEST, count_weights, whole
 from tamis.config.wording import suggest
 from tamis.errors import ExpressionError
 from tamis.expressions import Node, parse
 
+MOST = 100
+"""Findings of one kind that are told at once."""
 FACTS = "contradiction"
 """The type of pydantic error that says: look for contradictions again, they have places."""
 
@@ -37,23 +41,26 @@ def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
         >>> [finding.message for finding in find_contradictions(values)]
         ["there is no class 'sgi'; did you mean 'sig'?"]
     """
-    return [
-        *_check_sample_names(values),
-        *_check_sample_classes(values),
-        *_check_files(values),
-        *_check_signal(values),
-        *_check_column_names(values),
-        *_check_class_keys(values),
-        *_check_log_densities(values),
-        *_check_baselines(values),
-        *_check_logarithm(values),
-        *_check_left_out(values),
-        *_check_flatten(values),
-        *_check_first_layer(values),
-        *_check_outputs(values),
-        *_check_symmetries(values),
-        *_check_expressions(values),
-    ]
+    checks = (
+        _check_sample_names,
+        _check_sample_classes,
+        _check_files,
+        _check_signal,
+        _check_column_names,
+        _check_class_keys,
+        _check_log_densities,
+        _check_baselines,
+        _check_logarithm,
+        _check_left_out,
+        _check_flatten,
+        _check_first_layer,
+        _check_size,
+        _check_outputs,
+        _check_symmetries,
+        _check_expressions,
+    )
+    # each finding may compare its name with all that there are: an endless list would take endless time
+    return [finding for check in checks for finding in islice(check(values), MOST)]
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -70,6 +77,16 @@ def _sections(values: Mapping[str, object], key: str) -> Iterator[tuple[Place, M
     """Give the mappings of a list, a text standing for a mapping with that name."""
     for index, section in enumerate(_items(values.get(key))):
         yield (key, index), {"name": section} if isinstance(section, str) else _mapping(section)
+
+
+def _repeated(names: object) -> Iterator[tuple[int, str]]:
+    """Give the texts of a list that already stood in it, with their places."""
+    seen: set[str] = set()
+    for index, name in enumerate(_items(names)):
+        if isinstance(name, str | PurePath):
+            if str(name) in seen:
+                yield index, str(name)
+            seen.add(str(name))
 
 
 def _check_sample_names(values: Mapping[str, object]) -> Iterator[Finding]:
@@ -95,22 +112,20 @@ def _check_names(sections: Iterable[tuple[Place, Mapping[str, object]]], what: s
 
 def _check_files(values: Mapping[str, object]) -> Iterator[Finding]:
     for place, section in _sections(values, "samples"):
-        files = _items(section.get("files"))
-        for index, file in enumerate(files):
-            if file in files[:index]:
-                message = f"the file {file!r} stands twice in this sample; its events would count twice"
-                yield Finding((*place, "files", index), message)
+        for index, file in _repeated(section.get("files")):
+            message = f"the file {file!r} stands twice in this sample; its events would count twice"
+            yield Finding((*place, "files", index), message)
 
 
 def _check_sample_classes(values: Mapping[str, object]) -> Iterator[Finding]:
     classes = _mapping(values.get("classes"))
     used = [(place, section.get("class")) for place, section in _sections(values, "samples")]
-    known = [name for _, name in used if isinstance(name, str) and name in classes]
+    known = {name for _, name in used if isinstance(name, str) and name in classes}
     for place, name in used:
         if isinstance(name, str) and classes and name not in classes:
             yield Finding((*place, "class"), _no_class(name, classes))
     # a misspelt class would make its right spelling look empty
-    if used and len(known) == len(used):
+    if used and all(isinstance(name, str) and name in known for _, name in used):
         for name in classes:
             if name not in known:
                 yield Finding(
@@ -163,11 +178,9 @@ def _check_log_densities(values: Mapping[str, object]) -> Iterator[Finding]:
 
 
 def _check_baselines(values: Mapping[str, object]) -> Iterator[Finding]:
-    baselines = _items(_mapping(values.get("evaluation")).get("baselines"))
-    for index, name in enumerate(baselines):
-        if name in baselines[:index]:
-            message = f"the baseline {name!r} already stands in this list; remove it"
-            yield Finding(("evaluation", "baselines", index), message)
+    for index, name in _repeated(_mapping(values.get("evaluation")).get("baselines")):
+        message = f"the baseline {name!r} already stands in this list; remove it"
+        yield Finding(("evaluation", "baselines", index), message)
 
 
 def _check_logarithm(values: Mapping[str, object]) -> Iterator[Finding]:
@@ -207,6 +220,28 @@ def _contradiction(layer: Mapping[str, object], features: int, indicators: int) 
     except ValidationError:
         pass  # what is wrong with the layer itself is told elsewhere
     return None
+
+
+def _check_size(values: Mapping[str, object]) -> Iterator[Finding]:
+    """Refuse networks with more weights than any machine that is meant for them holds."""
+    network, training = _mapping(values.get("network")), _mapping(values.get("training"))
+    by_layer = [whole(_mapping(layer).get("nodes"), 1) for layer in _items(network.get("layers"))]
+    if "layers" not in network:
+        by_layer = [layer.nodes for layer in Network().layers]
+    columns = [section for _, section in _sections(values, "features")]
+    inputs = len(columns) + sum(section.get("missing") is not None for section in columns)
+    each = count_weights(
+        inputs,
+        by_layer,
+        len(_mapping(values.get("classes"))),
+        embedding=_mapping(network.get("embedding")),
+        members=whole(network.get("members"), 1),
+    )
+    folds = _mapping(values.get("split")).get("folds")
+    networks = whole(training.get("seeds"), 1) * whole(_mapping(folds).get("number", folds), 1)
+    if each * networks > LARGEST:
+        message = f"{each:,} weights in each of {networks:,} networks are more than the {LARGEST:,} that are allowed"
+        yield Finding(("network",), f"{message}; take fewer layers or nodes")
 
 
 def _check_outputs(values: Mapping[str, object]) -> Iterator[Finding]:
@@ -254,11 +289,13 @@ def _named(place: Place, names: object) -> _Named:
 def _check_features(values: Mapping[str, object], named: _Named) -> Iterator[Finding]:
     """Refuse names that are no features, and those that stand twice."""
     features = [section.get("name") for _, section in _sections(values, "features")]
-    known = [name for name in features if isinstance(name, str)]
+    # a mapping, not a list: it is asked once for each name, and keeps the order for the message
+    known = dict.fromkeys(name for name in features if isinstance(name, str))
+    complete = all(isinstance(name, str) for name in features)
     first: dict[str, Place] = {}
     for place, name in named:
         # the right spelling of a feature that is misspelt in its own section is not known
-        if known and len(known) == len(features) and name not in known:
+        if known and complete and name not in known:
             hint = suggest(name, known) or f"; the features are {', '.join(map(repr, known))}"
             yield Finding(place, f"there is no feature {name!r}{hint}")
         elif name in first:
@@ -306,10 +343,15 @@ def _check_expressions(values: Mapping[str, object]) -> Iterator[Finding]:
 
 def _check_leaks(features: Iterable[_Written], secret: Sequence[_Written]) -> Iterator[Finding]:
     """Refuse features that are a weight, a number of the event or a known discriminant."""
+    first: dict[Node, Place] = {}
+    for written in secret:
+        if written.tree is not None:
+            first.setdefault(written.tree, written.place)
     for feature in features:
-        same = [written.place for written in secret if feature.branches and written.tree == feature.tree]
-        if same:
-            message = f"this is the same as {render_place(same[0])}, which the network must not see"
+        if feature.tree is not None and feature.branches and feature.tree in first:
+            message = (
+                f"this is the same as {render_place(first[feature.tree])}, which the network must not see"
+            )
             yield Finding(feature.place, f"{message}; remove the feature")
 
 

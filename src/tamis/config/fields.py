@@ -17,6 +17,16 @@ _FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
 _TIME = re.compile(r"(\d+(?:\.\d*)?) *(s|min|h)")
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _CONTROL_CATEGORIES = ("Cc", "Cs")
+# fsspec knows more, and some of them run what a file says: its `reference` renders templates
+_SCHEMES = frozenset({
+    "http", "https", "root", "roots", "xroot", "xroots", "dav", "davs", "s3", "gs", "gcs", "abfs", "az", "file",
+})  # fmt: skip
+
+_LONGEST_NAME = 200
+
+MOST_CLASSES = 1_000
+MOST_COLUMNS = 10_000
+"""Samples, features or spectators."""
 
 
 class Section(BaseModel):
@@ -43,7 +53,14 @@ def _checked_name(name: str) -> str:
     # names become columns of files and inputs of ONNX graphs, where a slash makes a hierarchy
     if not name.isprintable() or any(character in "/\\" for character in name):
         raise ValueError(f"{describe(name)} is not a name: slashes and invisible characters are not allowed")
+    _check_length(name)
     return name
+
+
+def _check_length(name: str) -> None:
+    # names become parts of file names, which have at most 255 bytes
+    if len(name.encode()) > _LONGEST_NAME:
+        raise ValueError(f"{describe(name)} is too long for a name; {_LONGEST_NAME} bytes are allowed")
 
 
 def _checked_column_name(name: str) -> str:
@@ -57,6 +74,7 @@ def _checked_folder_name(name: str) -> str:
     if not re.match(_FOLDER_NAME, name) or name.endswith("\n"):
         rule = "use letters, digits and _ . + - only, with a letter, a digit or _ first"
         raise ValueError(f"{describe(name)} cannot name the folder of the run; {rule}")
+    _check_length(name)
     return name
 
 
@@ -65,6 +83,29 @@ def _checked_expression(text: str) -> str:
         raise ValueError("expected an expression of branches, found an empty text")
     # a folded YAML text ends with a line break
     return text.strip()
+
+
+def check_place(name: str) -> str:
+    """Give the name of a file or folder as it is, if it is a path or a URL that is only read.
+
+    Args:
+        name: a path, a glob or a URL.
+
+    Raises:
+        ValueError: it is a URL of another kind, or a chain of them.
+
+    Example:
+        >>> check_place("reference://x::https://example.org/refs.json")
+        Traceback (most recent call last):
+        ValueError: '::' chains file systems; give the path or the URL of the file itself
+    """
+    if "::" in name:
+        raise ValueError("'::' chains file systems; give the path or the URL of the file itself")
+    scheme, separator, _ = name.partition("://")
+    if separator and scheme.lower() not in _SCHEMES:
+        listed = ", ".join(sorted(_SCHEMES))
+        raise ValueError(f"{describe(name)} is no URL that is read; the kinds are {listed}")
+    return name
 
 
 def _as_text(value: object) -> object:
@@ -192,7 +233,10 @@ ColumnName = Annotated[
 FolderName = Annotated[
     str, AfterValidator(_checked_folder_name), WithJsonSchema({"type": "string", "pattern": _FOLDER_NAME})
 ]
-FileName = Annotated[Text, BeforeValidator(_as_text, json_schema_input_type=Text)]
+Label = Annotated[Text, Field(max_length=500)]
+FileName = Annotated[
+    Text, AfterValidator(check_place), BeforeValidator(_as_text, json_schema_input_type=Text)
+]
 FileNames = Annotated[
     tuple[FileName, ...],
     Field(min_length=1, strict=False),

@@ -16,6 +16,7 @@ Nodes = Annotated[int, Field(ge=1, le=65536)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
+MOST_LAYERS = 100
 FLOAT_BITS = 24
 """Bits of a whole number that 32-bit floating point holds exactly."""
 
@@ -304,6 +305,7 @@ class Network(Section):
     layers: tuple[LayerChoice, ...] = Field(
         (_RECIPE, _RECIPE, _RECIPE),
         strict=False,
+        max_length=MOST_LAYERS,
         description="hidden layers from the inputs to the outputs; an empty list is a logistic regression",
     )
     embedding: Embedding | None = Field(

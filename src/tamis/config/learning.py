@@ -100,6 +100,7 @@ class Training(Section):
     )
     symmetries: tuple[Symmetry, ...] = Field(
         (),
+        max_length=100,
         strict=False,
         description="what physics leaves unchanged; drawn afresh for the events of every epoch",
     )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tamis.config.configuration import Config
 from tamis.config.document import LARGEST, Document, read_document
-from tamis.config.facts import find_contradictions
+from tamis.config.facts import MOST, find_contradictions
 from tamis.config.overrides import override
 from tamis.config.place import Finding, Place, existing_place
 from tamis.config.problems import find_faults
@@ -116,7 +116,10 @@ def _data_folder(path: Path, value: object) -> object:
         return _absolute(path.parent)
     if not isinstance(value, str) or not value.strip() or "://" in value:
         return value
-    return _absolute(path.parent / Path(value).expanduser())
+    try:
+        return _absolute(path.parent / Path(value).expanduser())
+    except RuntimeError:  # there is no such user
+        return value
 
 
 def _absolute(folder: str | Path) -> str:
@@ -129,15 +132,22 @@ def _validate(document: Document, title: str, problems: Sequence[Problem]) -> Co
     findings = [*document.findings, *(finding for finding in findings if finding.place not in told)]
     found = [*problems, *(document.problem(finding) for finding in findings)]
     if config is None or found:
-        raise ConfigurationError(title, sorted(found, key=_order))
+        raise ConfigurationError(title, _told(sorted(found, key=_order)))
     return config
+
+
+def _told(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Give as many problems as somebody reads."""
+    if len(problems) <= MOST:
+        return problems
+    return [*problems[:MOST], Problem("", "there are more problems than these; mend them first")]
 
 
 def _check(values: Mapping[str, object]) -> tuple[Config | None, list[Finding]]:
     try:
         return Config.model_validate(values), []
     except ValidationError as error:
-        faults = find_faults(error, values)
+        faults, said = find_faults(error, values), str(error)
     contradictions = [
         dataclasses.replace(finding, place=existing_place(finding.place, values))
         for finding in find_contradictions(values)
@@ -146,7 +156,7 @@ def _check(values: Mapping[str, object]) -> tuple[Config | None, list[Finding]]:
     first: dict[Place, Finding] = {}
     for finding in (*faults, *contradictions):
         first.setdefault(finding.place, finding)
-    return None, list(first.values())
+    return None, list(first.values()) or [Finding((), said)]
 
 
 def _order(problem: Problem) -> tuple[bool, int]:

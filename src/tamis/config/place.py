@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Place = tuple[str | int, ...]
 
@@ -84,7 +85,7 @@ def _read_step(match: re.Match[str]) -> str | int:
     return match["key"]
 
 
-def existing_place(location: Sequence[str | int], values: object) -> Place:
+def existing_place(location: Sequence[str | int], values: Any) -> Place:
     """Leave out the steps that are not in the file, such as the names of alternatives.
 
     Args:
@@ -100,7 +101,12 @@ def existing_place(location: Sequence[str | int], values: object) -> Place:
     """
     place: Place = ()
     for step in location:
-        entries = dict(enumerate(values)) if isinstance(values, list | tuple) else values
-        if isinstance(entries, Mapping) and step in entries:
-            place, values = (*place, step), entries[step]
+        if _leads_on(values, step):
+            place, values = (*place, step), values[step]
     return place
+
+
+def _leads_on(values: Any, step: str | int) -> bool:
+    if isinstance(values, Mapping):
+        return step in values
+    return isinstance(values, list | tuple) and isinstance(step, int) and 0 <= step < len(values)

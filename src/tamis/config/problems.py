@@ -6,6 +6,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tamis.config.configuration import Config
-from tamis.config.facts import FACTS
+from tamis.config.facts import FACTS, MOST
 from tamis.config.place import Finding, existing_place
 from tamis.config.wording import describe, expected_one_of, suggest
 
@@ -59,10 +60,12 @@ def find_faults(error: ValidationError, values: Mapping[str, object]) -> list[Fi
         ...     find_faults(error, values)
         [Finding(place=('samples',), message='expected at least 1 entry, found 0', line=None)]
     """
-    details = error.errors(include_url=False)
-    return [
-        _finding(detail, values) for detail in details if detail["type"] != FACTS and not _is_echo(detail)
-    ]
+    details = (
+        detail
+        for detail in error.errors(include_url=False)
+        if detail["type"] != FACTS and not _is_echo(detail)
+    )
+    return [_finding(detail, values) for detail in islice(details, MOST)]
 
 
 def _is_echo(detail: ErrorDetails) -> bool:
@@ -99,6 +102,10 @@ def _message(detail: ErrorDetails) -> str:
             return expected_one_of(_quoted(context["expected_tags"]), context["tag"])
         case "too_short":
             return f"expected at least {_entries(context['min_length'])}, found {context['actual_length']}"
+        case "too_long":
+            return f"expected at most {_entries(context['max_length'])}, found more"
+        case "string_too_long":
+            return f"expected at most {context['max_length']} characters, found {describe(found)}"
         case "string_too_short":
             return "expected some text, found none"
         case "value_error":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 _LONGEST = 60
+_MOST_CHOICES = 1000
 
 
 def describe(value: object) -> str:
@@ -60,7 +62,7 @@ def suggest(found: str, choices: Iterable[str]) -> str:
         >>> suggest("colour", ["balance", "negative"])
         ''
     """
-    spellings = {choice.casefold(): choice for choice in choices}
+    spellings = {choice.casefold(): choice for choice in islice(choices, _MOST_CHOICES)}
     near = difflib.get_close_matches(found.casefold()[:_LONGEST], spellings, n=1)
     return f"; did you mean {spellings[near[0]]!r}?" if near else ""
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tamis.config.fields import check_place
 from tamis.data.arrow import without_nulls
 from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type, schema_problems
 from tamis.data.signature import local_path, signature_problem
@@ -104,7 +105,7 @@ def _below(pattern: str, folder: Path | str) -> str:
 
 
 def _matches(pattern: str, folder: Path | str) -> list[str]:
-    place = _below(pattern, folder)
+    place = check_place(_below(pattern, folder))
     if "://" in place:
         return [place]
     # links are kept: a file is known by the name that the user gave it, not by where its bytes lie

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from tamis.classifier import Classifier
 from tamis.classifier.missing import sentinels_of
 from tamis.deploy.onnx_classifier import Form, fold_input, packed_input, score_output
 from tamis.errors import ExportError
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, TensorProto
 
 Float32 = NDArray[np.float32]
 
@@ -164,6 +168,7 @@ class Model:
         """Load the file."""
         import onnxruntime
 
+        refuse_external_data(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -187,6 +192,44 @@ class Model:
             inputs[self._fold] = own.astype(np.float32)[:, None]
         scores: Float32 = self._session.run([self._output], inputs)[0]
         return scores
+
+
+def refuse_external_data(path: Path) -> None:
+    """Refuse a model that names other files, from which ONNX would read its weights.
+
+    Raises:
+        ExportError: it does.
+
+    Args:
+        path: of the model.
+    """
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    tensors = (tensor for graph in _graphs(model.graph) for tensor in _tensors(graph))
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data for tensor in tensors):
+        raise ExportError(
+            f"{path} keeps numbers in another file, which is not followed; this form is not used"
+        )
+
+
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """Give a graph, and all inside its nodes."""
+    yield graph
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        for inner in (attribute.g, *attribute.graphs):
+            if inner.node or inner.initializer:
+                yield from _graphs(inner)
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
 
 
 _CHECK = "import sys, onnx; [onnx.checker.check_model(path, full_check=True) for path in sys.argv[1:]]"
