@@ -21,7 +21,7 @@ from tamis.classifier.document import hash_of
 from tamis.classifier.manifest import files_of, write_manifest
 from tamis.config import parse_config
 from tamis.deploy import export_onnx
-from tamis.deploy.onnx_check import refuse_external_data
+from tamis.deploy.onnx_check import Model, refuse_foreign
 from tamis.errors import ExportError, InputError
 from tamis.files import sha256
 
@@ -233,10 +233,28 @@ def test_numbers_in_other_files_are_neither_written_nor_taken(model: Path, where
         [DOCUMENT, MANIFEST, WEIGHTS, "classifier.onnx", "classifier_packed.onnx", "preprocess.json"]
     )
     path = model / "classifier.onnx"
-    refuse_external_data(path)
+    refuse_foreign(path)
     path.write_bytes(external(path, where).SerializeToString())
-    with pytest.raises(ExportError, match="keeps numbers in another file"):
-        refuse_external_data(path)
+    with pytest.raises(ExportError, match=r"keeps numbers in another file|has loops, branches or operators"):
+        refuse_foreign(path)
+    classifier = tamis.Classifier.load(model, ignoring=["classifier.onnx"])
+    with pytest.raises(ExportError, match="is foreign"):
+        Model(classifier, path, "named")
+
+
+def test_an_onnx_file_of_another_classifier_is_refused(model: Path) -> None:
+    export_onnx(model)
+    classifier, path = tamis.Classifier.load(model), model / "classifier.onnx"
+    events = classifier.reference_features
+    assert Model(classifier, path, "named")(events).shape == (len(events), 2)
+    changed = onnx.load(path)
+    changed.graph.input[0].name = "another"
+    path.write_bytes(changed.SerializeToString())
+    with pytest.raises(ExportError, match="ONNX Runtime cannot run"):
+        Model(classifier, path, "packed")(events)
+    path.write_bytes(b"\xff" * 100)
+    with pytest.raises(ExportError, match="is no ONNX model"):
+        Model(classifier, path, "named")
 
 
 def test_a_header_in_cpp_cannot_be_broken_out_of() -> None:

@@ -208,6 +208,9 @@ def main() -> None:
             if not process:
                 fuzz_with_atheris(fuzzer, session, given, place / "corpus")
             _, status = os.waitpid(process, 0)
+            if status:
+                session.folder.mkdir(parents=True, exist_ok=True)
+                (session.folder / "last.input").write_bytes((place / "config.yaml").read_bytes())
             found = json.loads(given.report.read_text())
             given.report.write_text(json.dumps({**found, "finished": status == 0}, indent=1) + "\n")
         else:

@@ -14,7 +14,6 @@ import struct
 import tempfile
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,20 @@ DOCUMENT, WEIGHTS, MANIFEST, ONNX = (
     "manifest.json",
     "classifier.onnx",
 )
-EPOCH, ARRAYS = "epoch-000003.json", "epoch-000003.safetensors"
+OTHER_TYPES = {
+    "F64": 8,
+    "I64": 8,
+    "C64": 8,
+    "I32": 4,
+    "BF16": 2,
+    "F16": 2,
+    "BOOL": 1,
+    "F8_E4M3": 1,
+    "F8_E8M0": 1,
+    "U8": 1,
+    "F4": 0.5,
+}
+"""Bytes of a number of each type that is not 32-bit floating point."""
 DICTIONARY = [
     *(word.encode() for word in (
         '{"', '":', "[", "]", "{", "}", ",", "null", "true", "NaN", "Infinity", "-1", "0", "1e999", "9" * 30,
@@ -195,17 +207,17 @@ def safetensors_of(header: Any, data: bytes, size: int | None = None) -> bytes:
 class Fuzzer:
     def __init__(self, session: Session, folder: Path) -> None:
         from tamis.classifier import Classifier
-        from tamis.deploy.onnx_check import refuse_external_data
+        from tamis.deploy.onnx_check import refuse_foreign
         from tamis.training.checkpoint import load_progress
 
         self._load, self._load_progress, self._read_onnx = (
             Classifier.load,
             load_progress,
-            refuse_external_data,
+            refuse_foreign,
         )
         self._session, self._folder = session, folder / "model"
         self._models, self._checkpoint = seeds(folder), checkpoint(folder / "checkpoint")
-        self._reference = self._load_progress(folder / "checkpoint")
+        self._epoch, self._arrays = sorted(self._checkpoint)
 
     def one(self, chance: random.Random) -> None:
         """Make an input, and read it."""
@@ -253,16 +265,10 @@ class Fuzzer:
     def _read_model(self) -> None:
         path = self._folder / ONNX
         if path.exists() and not path.is_symlink():
-            self._read_file(path)
+            self._read_onnx(path)
         classifier = self._load(self._folder)
         columns = {name: np.array([1.0, 40.0, -999.0, np.nan]) for name in ("mass", "pt", "event", "x")}
         classifier.predict({**columns, "event": np.arange(4), "pt": np.arange(4) + 1.0})
-
-    def _read_file(self, path: Path) -> None:
-        from google.protobuf.message import DecodeError
-
-        with suppress(DecodeError):  # what tamis reads, it has written itself just before
-            self._read_onnx(path)
 
     def _read_checkpoint(self) -> None:
         said: list[str] = []
@@ -298,9 +304,14 @@ class Fuzzer:
 
     def _changed_arrays(self, content: bytes, chance: random.Random) -> bytes:
         header, data = arrays_of(content)
-        match chance.randrange(5):
+        match chance.randrange(6):
             case 0:
                 return safetensors_of(changed(header, chance), data)
+            case 5:
+                name, kind = chance.choice(list(header)), chance.choice(list(OTHER_TYPES))
+                begin, end = header[name]["data_offsets"]
+                other = {**header[name], "dtype": kind, "shape": [int((end - begin) / OTHER_TYPES[kind])]}
+                return safetensors_of({**header, name: other}, data)
             case 1:
                 return safetensors_of(
                     header, data, chance.choice((0, 7, 2**24 + 8, 10**8, 2**40, 2**63, 2**64 - 1))
@@ -320,16 +331,16 @@ class Fuzzer:
     def _changed_checkpoint(self, chance: random.Random) -> Files:
         files = dict(self._checkpoint)
         if chance.random() < 0.4:
-            name = chance.choice((EPOCH, ARRAYS))
+            name = chance.choice((self._epoch, self._arrays))
             files[name] = mutated(files[name], chance, DICTIONARY, list(files.values()))
         elif chance.random() < 0.5:
-            files[ARRAYS] = self._changed_arrays(files[ARRAYS], chance)
-        document = json.loads(self._checkpoint[EPOCH])
+            files[self._arrays] = self._changed_arrays(files[self._arrays], chance)
+        document = json.loads(self._checkpoint[self._epoch])
         if chance.random() < 0.6:
-            document["arrays_sha256"] = hashlib.sha256(files[ARRAYS]).hexdigest()
+            document["arrays_sha256"] = hashlib.sha256(files[self._arrays]).hexdigest()
             document = changed(document, chance) if chance.random() < 0.6 else document
             if isinstance(document, dict):
-                files[EPOCH] = (
+                files[self._epoch] = (
                     json.dumps(own_hash(document, "sha256"), indent=1, sort_keys=True) + "\n"
                 ).encode()
         return files

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -23,9 +24,11 @@ from typing import Any
 from tamis.errors import TamisError
 
 LONGEST = 20.0
-"""Seconds after which an input counts as a hang; machines may be busy."""
+"""Seconds of computing after which an input counts as a hang."""
+WAITED = 180.0
+"""Seconds after which it counts as one that waits for something; machines may be busy."""
 MOST_MEMORY = 1 << 30
-LARGEST_INPUT = 1 << 16
+LARGEST_INPUT = 1 << 14
 EXTREMES = (
     0, 1, -1, 2, 7, 100, 101, 65536, 65537, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**9, 10**18,
     10**30,
@@ -93,6 +96,8 @@ class Session:
         self.crashes: dict[str, str] = {}
         self._input: Callable[[], bytes] = bytes
         self.report: Path | None = None
+        # tells where it is, and ends the process as the signal does
+        faulthandler.register(signal.SIGPROF, all_threads=False, chain=True)
 
     def execute(self, work: Callable[[], None], content: Callable[[], bytes]) -> None:
         """Read an input under watch.
@@ -103,17 +108,19 @@ class Session:
         """
         self.executions += 1
         self._input = content
-        began = time.monotonic()
-        faulthandler.dump_traceback_later(LONGEST, exit=True)
+        began = time.process_time()
+        faulthandler.dump_traceback_later(WAITED, exit=True)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
         self.opened.watching, self.opened.found = True, []
         with self:
             work()
             self.accepted += 1
         self.opened.watching = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.slowest = max(self.slowest, time.process_time() - began)
         for found in self.opened.found:
-            self._keep("audit", found)
+            self._keep(f"audit: {found[:80]}", found)
         if time.monotonic() - self._written > 1:
             self.write()
 

@@ -18,7 +18,7 @@ from tamis.deploy.onnx_classifier import Form, fold_input, packed_input, score_o
 from tamis.errors import ExportError
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, TensorProto
+    from onnx import AttributeProto, GraphProto, TensorProto
 
 Float32 = NDArray[np.float32]
 
@@ -168,13 +168,14 @@ class Model:
         """Load the file."""
         import onnxruntime
 
-        refuse_external_data(path)
+        refuse_foreign(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._names = classifier.feature_names if form == "named" else None
         self._packed, self._fold = packed_input(classifier), fold_input(classifier)
-        self._output = score_output(classifier)
+        self._output, self._path = score_output(classifier), path
+        self._classes = len(classifier.classes)
 
     def __call__(self, features: Float32, fold: NDArray[np.int32] | None = None) -> Float32:
         """Compute scores, [n, n_classes].
@@ -182,6 +183,9 @@ class Model:
         Args:
             features: as a user would pass them, [n, n_features].
             fold: of each event, [n]; -1 by default.
+
+        Raises:
+            ExportError: the file cannot be run, or is of another classifier.
         """
         if self._names is None:
             inputs = {self._packed: np.ascontiguousarray(features)}
@@ -190,36 +194,46 @@ class Model:
         if self._fold is not None:
             own = np.full(len(features), -1) if fold is None else fold
             inputs[self._fold] = own.astype(np.float32)[:, None]
-        scores: Float32 = self._session.run([self._output], inputs)[0]
+        try:
+            scores: Float32 = np.asarray(self._session.run([self._output], inputs)[0], np.float32)
+        except Exception as error:  # a foreign file can raise anything inside the runtime
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise ExportError(f"ONNX Runtime cannot run {self._path} ({reason})") from error
+        if scores.shape != (len(features), self._classes):
+            raise ExportError(
+                f"{self._path} gives scores of the shape {scores.shape}; it is of another classifier"
+            )
         return scores
 
 
-def refuse_external_data(path: Path) -> None:
-    """Refuse a model that names other files, from which ONNX would read its weights.
-
-    Raises:
-        ExportError: it does.
+def refuse_foreign(path: Path) -> None:
+    """Refuse a model that names other files, loops, or asks for operators that are not of ONNX.
 
     Args:
-        path: of the model.
+        path: of the model. It may be of a stranger: nothing in it is followed or run.
+
+    Raises:
+        ExportError: it does, or it is no model.
     """
     import onnx
+    from google.protobuf.message import DecodeError
 
-    model = onnx.load(path, load_external_data=False)
-    tensors = (tensor for graph in _graphs(model.graph) for tensor in _tensors(graph))
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data for tensor in tensors):
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise ExportError(f"{path} is no ONNX model ({error}); copy it again, or export it again") from error
+    nodes = model.graph.node
+    if model.functions or any(node.domain or any(map(_has_graph, node.attribute)) for node in nodes):
         raise ExportError(
-            f"{path} keeps numbers in another file, which is not followed; this form is not used"
+            f"{path} has loops, branches or operators of its own, as tamis never writes; it is foreign"
         )
+    tensors = _tensors(model.graph)
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data for tensor in tensors):
+        raise ExportError(f"{path} keeps numbers in another file, which is not followed; it is foreign")
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """Give a graph, and all inside its nodes."""
-    yield graph
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
-        for inner in (attribute.g, *attribute.graphs):
-            if inner.node or inner.initializer:
-                yield from _graphs(inner)
+def _has_graph(attribute: AttributeProto) -> bool:
+    return attribute.HasField("g") or bool(attribute.graphs)
 
 
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
