@@ -247,11 +247,13 @@ def test_an_onnx_file_of_another_classifier_is_refused(model: Path) -> None:
     classifier, path = tamis.Classifier.load(model), model / "classifier.onnx"
     events = classifier.reference_features
     assert Model(classifier, path, "named")(events).shape == (len(events), 2)
+    with pytest.raises(ExportError, match="ONNX Runtime cannot run"):
+        Model(classifier, path, "packed")(events)
     changed = onnx.load(path)
     changed.graph.input[0].name = "another"
     path.write_bytes(changed.SerializeToString())
-    with pytest.raises(ExportError, match="ONNX Runtime cannot run"):
-        Model(classifier, path, "packed")(events)
+    with pytest.raises(ExportError, match="ONNX Runtime cannot load"):
+        Model(classifier, path, "named")
     path.write_bytes(b"\xff" * 100)
     with pytest.raises(ExportError, match="is no ONNX model"):
         Model(classifier, path, "named")

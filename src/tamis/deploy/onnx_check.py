@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,13 +166,18 @@ class Model:
     """
 
     def __init__(self, classifier: Classifier, path: Path, form: Form) -> None:
-        """Load the file."""
+        """Load the file.
+
+        Raises:
+            ExportError: it is foreign or damaged.
+        """
         import onnxruntime
 
         refuse_foreign(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        with _explained(f"load {path}"):
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._names = classifier.feature_names if form == "named" else None
         self._packed, self._fold = packed_input(classifier), fold_input(classifier)
         self._output, self._path = score_output(classifier), path
@@ -194,16 +200,23 @@ class Model:
         if self._fold is not None:
             own = np.full(len(features), -1) if fold is None else fold
             inputs[self._fold] = own.astype(np.float32)[:, None]
-        try:
+        with _explained(f"run {self._path}"):
             scores: Float32 = np.asarray(self._session.run([self._output], inputs)[0], np.float32)
-        except Exception as error:  # a foreign file can raise anything inside the runtime
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise ExportError(f"ONNX Runtime cannot run {self._path} ({reason})") from error
         if scores.shape != (len(features), self._classes):
             raise ExportError(
                 f"{self._path} gives scores of the shape {scores.shape}; it is of another classifier"
             )
         return scores
+
+
+@contextmanager
+def _explained(work: str) -> Iterator[None]:
+    """Say what ONNX Runtime cannot do."""
+    try:
+        yield
+    except Exception as error:  # a foreign file can raise anything inside the runtime
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ExportError(f"ONNX Runtime cannot {work} ({reason})") from error
 
 
 def refuse_foreign(path: Path) -> None:
