@@ -71,19 +71,12 @@ def compare_onnx(record: Record, classifier: Classifier | None) -> Comparison:
     for name, form in there.items():
         try:
             events += _agreeing_events(classifier, record.folder / "model" / name, form)
-        except (ExportError, InputError) as error:
+        except ExportError as error:
             findings.append(f"model/{name}: {str(error).split(';')[0]}")
     return Comparison(what, events, tuple(findings))
 
 
 def _agreeing_events(classifier: Classifier, path: Path, form: Form) -> int:
     from tamis.deploy.onnx_check import Model, compare, reference_events
-    from tamis.errors import Problem
 
-    try:
-        model = Model(classifier, path, form)
-    except Exception as error:  # a foreign file can raise anything inside the runtime
-        reason = str(error).strip().splitlines()[0][:200]
-        problem = Problem(str(path), f"ONNX Runtime cannot load it ({reason})")
-        raise InputError("ONNX", [problem]) from error
-    return compare(classifier, model, reference_events(classifier)).events
+    return compare(classifier, Model(classifier, path, form), reference_events(classifier)).events
