@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_NAMED = 3
+"""Places that are named of a problem that many files have."""
+_LINES = 33
+"""Different problems that are written in full."""
+
 
 class TamisError(Exception):
     """The work failed; the command ends with exit status 1."""
@@ -42,6 +47,60 @@ class Problem:
         return f"{self.where}{line}: {self.message}" if self.where else self.message
 
 
+@dataclass(frozen=True)
+class ProblemGroup:
+    """Problems that differ only in where they are.
+
+    Args:
+        message: what all of them say.
+        problems: all of them.
+    """
+
+    message: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def places(self) -> str:
+        """The first few places, and how many more there are."""
+        first = ", ".join(problem.where for problem in self.problems[:_NAMED])
+        more = len(self.problems) - _NAMED
+        return f"{first} and {more:,} more" if more > 0 else first
+
+    def lines(self) -> list[str]:
+        """Give a line for each of a few problems, and one line for all of many."""
+        if len(self.problems) <= _NAMED:
+            return [str(problem) for problem in self.problems]
+        return [f"{len(self.problems):,} times: {self.message} ({self.places})"]
+
+
+def group_problems(problems: Sequence[Problem]) -> tuple[ProblemGroup, ...]:
+    """Put problems together that say the same, in the order in which they first occur.
+
+    >>> found = group_problems([Problem(f"{number}.root", "holds no tree") for number in range(5)])
+    >>> found[0].lines()
+    ['5 times: holds no tree (0.root, 1.root, 2.root and 2 more)']
+    """
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.message, []).append(problem)
+    return tuple(ProblemGroup(message, tuple(found)) for message, found in groups.items())
+
+
+def problem_lines(problems: Sequence[Problem]) -> list[str]:
+    """Write problems as lines for people: what a thousand files have in common is said once.
+
+    Args:
+        problems: in the order of the input.
+
+    Returns:
+        At most a hundred lines, of which the last says how many problems are not named.
+    """
+    groups = group_problems(problems)
+    lines = [line for group in groups[:_LINES] for line in group.lines()]
+    left = sum(len(group.problems) for group in groups[_LINES:])
+    return [*lines, f"and {left:,} more problems"] if left else lines
+
+
 class ProblemsError(RequestError):
     """Several problems that are reported together.
 
@@ -54,8 +113,8 @@ class ProblemsError(RequestError):
         """Join the problems into one message."""
         self.title = title
         self.problems = tuple(problems)
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n".join([f"{title}: {count}", *(f"  {problem}" for problem in problems)]))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+        super().__init__("\n".join([f"{title}: {count}", *(f"  {line}" for line in problem_lines(problems))]))
 
 
 class ConfigurationError(ProblemsError):

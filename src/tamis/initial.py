@@ -163,11 +163,14 @@ def _text(
     folder: Path,
     tree: str | None,
 ) -> str:
-    refused = {each.column: each.reason for each in suspicions if each.kind != "sentinel"}
+    refused = {each.column: each.reason for each in suspicions if each.kind not in ("sentinel", "spike")}
     if len(refused) == len(columns):
         listing = "; ".join(f"{name} {reason}" for name, reason in refused.items())
         raise RequestError(f"no branch looks like a feature: {listing}")
-    sentinels = {each.column: each for each in suspicions if each.kind == "sentinel"}
+    sentinels = {
+        name: [each for each in suspicions if each.column == name and each.kind == "sentinel"]
+        for name in columns
+    }
     signal = [name for name in names if _SIGNAL.search(name)]
     if len(signal) in (0, len(names)):  # nothing to go by: a person decides
         signal = [names[-1]]
@@ -190,7 +193,7 @@ def _text(
     lines += [f"  {_quoted(name)}: {{signal: {'true' if name in signal else 'false'}}}" for name in names]
     lines += ["", "features:  # every branch with one number per event that all files share"]
     for name in columns:
-        lines += _feature(name, name in not_finite, refused.get(name), sentinels.get(name))
+        lines += _feature(name, name in not_finite, refused.get(name), sentinels[name])
     lines += _others(schemas)
     lines += [
         "",
@@ -202,20 +205,19 @@ def _text(
     return "\n".join(lines) + "\n"
 
 
-def _feature(name: str, not_finite: bool, refused: str | None, sentinel: Suspicion | None) -> list[str]:
+def _feature(name: str, not_finite: bool, refused: str | None, sentinels: Sequence[Suspicion]) -> list[str]:
     entry = {"name": name}
     if _expression(name) != name:
         entry["expression"] = _expression(name)
     missing = [".nan"] if not_finite else []
-    if sentinel is not None:
-        missing.append(f"{sentinel.value:g}")
+    missing += [f"{each.value:g}" for each in sentinels]
     parts = [f"{key}: {_quoted(value)}" for key, value in entry.items()]
     if missing:
         parts.append(f"missing: {missing[0] if len(missing) == 1 else '[' + ', '.join(missing) + ']'}")
     text = f"- {{{', '.join(parts)}}}" if len(parts) > 1 else f"- {_quoted(name)}"
     if refused is not None:
         return [f"  # {text}  # left out: {refused}"]
-    return [f"  {text}" + (f"  # {sentinel.reason}" if sentinel is not None else "")]
+    return [f"  {text}" + (f"  # {'; '.join(each.reason for each in sentinels)}" if sentinels else "")]
 
 
 def _others(schemas: Sequence[FileSchema]) -> list[str]:

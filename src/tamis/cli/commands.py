@@ -13,7 +13,7 @@ import typer
 
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_what_outputs_say
-from tamis.errors import RequestError, StoppedError, TamisError
+from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
 
 app = typer.Typer(
     name="tamis",
@@ -121,26 +121,38 @@ def compare(
 @app.command()
 def check(
     config: ConfigPath,
+    output: OutputFolder = None,
     data: DataFolder = None,
     overrides: Overrides = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write everything as JSON, also where something is wrong.")
+    ] = False,
     manifest: Manifest = None,
     write_to: Annotated[
         Path | None,
         typer.Option("--write-manifest", metavar="FILE", help="Write the hashes of all input files."),
     ] = None,
 ) -> None:
-    """Read everything and train nothing: files, ledger, suspicious features."""
-    from tamis.check import check_input
+    """Read everything and train nothing: files, ledger, suspicious features, weights, memory and disk."""
+    from tamis.check import CheckResult, check_input
+    from tamis.cli.checking import print_check, print_json
     from tamis.cli.manifests import compare_with_manifest, write_manifest
     from tamis.cli.progress import watching
-    from tamis.cli.summary import print_check
     from tamis.config import load_config
 
-    loaded = load_config(config, data=data, overrides=overrides or ())
-    compare_with_manifest(loaded, manifest)
+    try:
+        loaded = load_config(config, data=data, overrides=overrides or ())
+        compare_with_manifest(loaded, manifest)
+    except ProblemsError as error:
+        if as_json:
+            print_json(CheckResult(problems=error.problems))
+        raise
     with watching() as watch:
-        result = check_input(loaded, watch)
-    print_check(result)
+        result = check_input(loaded, watch, folder=output or Path("runs") / loaded.name)
+    if as_json:
+        print_json(result)
+    else:
+        print_check(result)
     if result.problems:
         raise RequestError("this configuration cannot be trained on as it is: see the problems above")
     write_manifest(loaded, write_to)

@@ -17,7 +17,7 @@ from tamis.cli.stopping import Stop
 from tamis.cli.summary import print_run
 from tamis.config import Config
 from tamis.files import folders_for, locked
-from tamis.pipeline import Watch, train
+from tamis.pipeline import Needs, Watch, check_needs, train
 from tamis.pipeline.checkpoints import Checkpoints, useful_checkpoints
 from tamis.provenance import now
 from tamis.run_directory import CHECKPOINTS, check_output, lock_of, recover, write_run
@@ -39,7 +39,9 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
         recover(folder)
         check_output(folder, overwrite=overwrite)
         watch = replace(
-            watch, stage=_stoppable(watch, stop, keeps=config.training.checkpoint_every is not None)
+            watch,
+            stage=_stoppable(watch, stop, keeps=config.training.checkpoint_every is not None),
+            needs=_room_for(folder),
         )
         with useful_checkpoints(folder.resolve() / CHECKPOINTS):
             run = train(config, watch, checkpoints=_checkpoints(config, folder, stop, anew=overwrite))
@@ -47,6 +49,17 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
         arguments = ["tamis", *sys.argv[1:]]
         notes = write_run(run, folder, overwrite=overwrite, arguments=arguments, started=started)
     print_run(run, folder, time.perf_counter() - clock, notes)
+
+
+def _room_for(folder: Path) -> Callable[[Needs], None]:
+    """Give what says how much a training needs, and refuses one that has no room on the disk."""
+
+    def needs(found: Needs) -> None:
+        there = found.on_disk_of(folder)
+        typer.echo(f"tamis: {there.sentence}", err=True)
+        check_needs(there)
+
+    return needs
 
 
 def _stoppable(watch: Watch, stop: Stop, *, keeps: bool) -> Callable[[str], None]:

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tamis.check import CheckResult
 from tamis.data.ledger import Ledger
 from tamis.data.split import PARTS
 from tamis.evaluation.baselines import BaselineResult
@@ -180,28 +179,3 @@ def baseline_sentence(result: BaselineResult) -> str:
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
     return f"{value:+.4f}" if interval is None else f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
-
-
-def print_check(result: CheckResult) -> None:
-    """Print what `tamis check` found."""
-    console = results_console()
-    table = plain_table("Files", ["sample", "class", "files", "entries", "branches used"])
-    for row in result.samples:
-        table.add_row(
-            escape(row.name),
-            escape(row.class_name),
-            f"{row.files:,}",
-            f"{row.entries:,}",
-            escape(", ".join(row.branches)),
-        )
-    console.print(table)
-    if result.ledger is not None:
-        console.print()
-        console.print(ledger_table(result.ledger, result.class_names))
-    for title, lines in (("Problems", [str(each) for each in result.problems]), ("Look at", result.notes)):
-        if lines:
-            console.print(f"\n[bold]{title}[/bold]")
-            for line in lines:
-                console.print(f"- {escape(line)}", soft_wrap=True)
-    if not result.problems:
-        console.print("\nNothing stands in the way of a training.")

@@ -25,6 +25,7 @@ from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.expressions import Expression, Values, truth
 
 Progress = Callable[[int], None]
+Damaged = Callable[[str, Sequence[Problem]], None]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class MissingValues:
         feature: name of the feature.
         declared: whether the feature's `missing` rule allows them.
         count: how many selected events have none.
+        infinite: how many of them are infinite, or too large for 32 bits.
         file: file of the first one.
         entry: entry number of the first one.
     """
@@ -97,6 +99,7 @@ class MissingValues:
     feature: str
     declared: bool
     count: int
+    infinite: int
     file: str
     entry: int
 
@@ -113,6 +116,7 @@ class SampleReading:
         failed_selection: entries that failed the selection and whose weight is finite.
         missing: missing values of each feature that has any.
         problems: what makes the sample unusable.
+        bad_weights: selected entries whose weight is no number that can be summed up.
     """
 
     plan: SamplePlan
@@ -122,6 +126,7 @@ class SampleReading:
     failed_selection: Tally
     missing: tuple[MissingValues, ...]
     problems: tuple[Problem, ...]
+    bad_weights: int = 0
 
 
 class _Rows:
@@ -179,6 +184,7 @@ def read_events(
     *,
     rows: int | None = None,
     progress: Progress | None = None,
+    damaged: Damaged | None = None,
 ) -> tuple[Events, tuple[SampleReading, ...]]:
     """Read, select and weigh the events of all samples.
 
@@ -189,6 +195,8 @@ def read_events(
         fractions: how events are divided.
         rows: rows per chunk; by default as many as the memory budget allows.
         progress: called with the number of entries of each chunk that was read.
+        damaged: called with the sample and the problems of each file that cannot be read to its end, and then the
+            next one is read; the events are not all of them then. None raises the error.
 
     Returns:
         The events and, per sample, what was counted on the way; a reading with `problems` must not be used.
@@ -198,17 +206,24 @@ def read_events(
     """
     inputs = sorted(inputs, key=lambda item: item[0].sample)
     files = sorted({schema.source.identity for _, schemas in inputs for schema in schemas})
+    numbers = {identity: number for number, identity in enumerate(files)}
     entries = sum(schema.entries for _, schemas in inputs for schema in schemas)
     gathered = _Rows(inputs[0][0], entries)
     readings = []
     for number, (plan, schemas) in enumerate(inputs):
         count = _Count()
-        for schema in sorted(schemas, key=lambda schema: schema.source.identity):
-            labels = (number, files.index(schema.source.identity))
-            for chunk in read_ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
-                gathered.add(chunk.length, _select(count, plan, chunk, labels, fractions))
-                if progress is not None:
-                    progress(chunk.length)
+        filled = [schema for schema in schemas if schema.entries]
+        for schema in sorted(filled, key=lambda schema: schema.source.identity):
+            labels = (number, numbers[schema.source.identity])
+            try:
+                for chunk in read_ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
+                    gathered.add(chunk.length, _select(count, plan, chunk, labels, fractions))
+                    if progress is not None:
+                        progress(chunk.length)
+            except InputError as error:
+                if damaged is None:
+                    raise
+                damaged(plan.sample, error.problems)
         readings.append(_reading(plan, tuple(schemas), count))
     names = tuple(plan.sample for plan, _ in inputs)
     return _events(gathered, fractions, names, tuple(files)), tuple(readings)
@@ -304,10 +319,15 @@ def _without_infinities(
         feature.name,
         feature.missing is not None,
         0,
+        0,
         chunk.source.path,
         int(entries[missing][0]),
     )
-    count.missing[feature.name] = replace(before, count=before.count + int(np.count_nonzero(missing)))
+    count.missing[feature.name] = replace(
+        before,
+        count=before.count + int(np.count_nonzero(missing)),
+        infinite=before.infinite + int(np.count_nonzero(np.isinf(values))),
+    )
     return np.where(missing, np.float32(np.nan), values)
 
 
@@ -343,7 +363,9 @@ def _reading(plan: SamplePlan, schemas: tuple[FileSchema, ...], count: _Count) -
     if count.first_bad_weight is not None:
         more = f" ({count.bad_weights} such events in the sample)"
         problems.append(replace(count.first_bad_weight, message=count.first_bad_weight.message + more))
-    return SampleReading(plan, schemas, count.read, count.unweighted, count.failed, missing, tuple(problems))
+    return SampleReading(
+        plan, schemas, count.read, count.unweighted, count.failed, missing, tuple(problems), count.bad_weights
+    )
 
 
 def _missing_problem(plan: SamplePlan, missing: MissingValues) -> Problem:

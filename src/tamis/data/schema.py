@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from tamis.errors import Problem
@@ -45,6 +46,7 @@ class BranchType:
         return self.kind != "other"
 
 
+@lru_cache(maxsize=4096)
 def branch_type(spelling: str) -> BranchType:
     """Read a C++ type name as ROOT files spell it.
 

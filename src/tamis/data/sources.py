@@ -10,8 +10,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +31,7 @@ NAMING = "`tree: NAME` in the sample"
 _Result = TypeVar("_Result")
 _PARQUET = (".parquet", ".pq")
 _VALUES_OF_A_LIST = 16
+_FILES_AT_ONCE = 1000
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
 
 
@@ -53,18 +53,33 @@ class Chunk:
 
 
 def expand_files(sample: str, patterns: Sequence[str], folder: Path | str) -> list[SourceFile]:
-    """Find the files of a sample, in an order that does not depend on the list.
+    """Find the files of a sample as `find_files` does.
+
+    Raises:
+        InputError: a pattern matches no file, or a file is named twice.
+    """
+    found, problems = find_files(sample, patterns, folder)
+    if problems:
+        raise InputError("input files", problems)
+    return found
+
+
+def find_files(
+    sample: str, patterns: Sequence[str], folder: Path | str
+) -> tuple[list[SourceFile], list[Problem]]:
+    """Find the files of a sample, in an order that does not depend on the list, and what is wrong with the names.
 
     Args:
         sample: name of the sample.
         patterns: paths, globs or URLs.
         folder: where relative paths are looked up; may be a URL.
 
-    Raises:
-        InputError: a pattern matches no file, or a file is named twice.
+    Returns:
+        Each file once, and a problem for each pattern that matches no file and each file that is named twice.
     """
     found: list[SourceFile] = []
     problems = []
+    root = _absolute(Path(folder))
     for pattern in patterns:
         try:
             paths = _matches(pattern, folder)
@@ -77,16 +92,15 @@ def expand_files(sample: str, patterns: Sequence[str], folder: Path | str) -> li
             continue
         if not paths:
             problems.append(Problem(f"sample {sample}", f"no file matches {_below(pattern, folder)!r}"))
-        found += [SourceFile(sample, path, _identity(path, folder)) for path in paths]
-    by_place = sorted(found, key=lambda source: _place(source.path))
-    problems += [
-        Problem(f"sample {sample}", f"file {second.path!r} is named twice; its events would count twice")
-        for first, second in pairwise(by_place)
-        if _place(first.path) == _place(second.path)
-    ]
-    if problems:
-        raise InputError("input files", problems)
-    return sorted(found, key=lambda source: source.identity)
+        found += [SourceFile(sample, path, _identity(path, folder, root)) for path in paths]
+    places: dict[str, SourceFile] = {}
+    for source in sorted(found, key=lambda source: source.identity):
+        place = _place(source.path)
+        if place in places:
+            message = f"file {source.path!r} is named twice; its events would count twice"
+            problems.append(Problem(f"sample {sample}", message))
+        places.setdefault(place, source)
+    return list(places.values()), problems
 
 
 def _place(path: str) -> str:
@@ -120,10 +134,10 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _identity(path: str, folder: Path | str) -> str:
+def _identity(path: str, folder: Path | str, root: Path) -> str:
     if "://" in path:
         return path.removeprefix(f"{str(folder).rstrip('/')}/")
-    inside, root = Path(path), _absolute(Path(folder))
+    inside = Path(path)
     return inside.relative_to(root).as_posix() if inside.is_relative_to(root) else path
 
 
@@ -150,10 +164,21 @@ def scan_usable_files(
     sources: Sequence[SourceFile], tree: str | None = None, *, naming: str = NAMING
 ) -> tuple[list[FileSchema], list[Problem]]:
     """Look into every file as `scan_files` does, and give the problems beside what could be looked into."""
+    schemas: list[FileSchema] = []
+    problems: list[Problem] = []
+    # files of one kind share what is kept of their branches: a million of them may have a thousand each
+    known: dict[tuple[tuple[str, BranchType], ...], Mapping[str, BranchType]] = {}
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(lambda source: _scan(source, tree, naming), sources))
-    schemas = [item for item in found if isinstance(item, FileSchema)]
-    return schemas, [item for item in found if isinstance(item, Problem)]
+        for start in range(0, len(sources), _FILES_AT_ONCE):
+            for found in pool.map(
+                lambda source: _scan(source, tree, naming), sources[start : start + _FILES_AT_ONCE]
+            ):
+                if isinstance(found, Problem):
+                    problems.append(found)
+                else:
+                    branches = known.setdefault(tuple(found.branches.items()), found.branches)
+                    schemas.append(replace(found, branches=branches))
+    return schemas, problems
 
 
 def _scan(source: SourceFile, tree: str | None, naming: str) -> FileSchema | Problem:
@@ -179,6 +204,8 @@ def is_parquet(source: SourceFile) -> bool:
 
 def _unreadable(source: SourceFile, error: Exception, entries: str = "") -> InputError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    # the name stands before it; without it, files that are broken alike have the same message
+    reason = reason.replace(source.path, "the file")
     advice = "is it complete, and a ROOT or Parquet file? copy or produce it again"
     if isinstance(error, ImportError):
         advice = 'for URLs, `pip install "tamis[remote]"`'

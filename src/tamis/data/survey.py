@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel", "name"]
+Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel", "spike", "name"]
 
 _IDENTIFIER = re.compile(
     r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?$"
@@ -20,12 +20,14 @@ _WEIGHT = re.compile(r"(?i)weight|(^|_)(wgt|xsec|crosssection|lumiscale|scalefac
 _TRUTH = re.compile(
     r"(?i:log_?density|truth|(^|_)(label|target|is_?(signal|sig|bkg))($|_))|^[Gg]en([A-Z_]|$)"
 )
-_SENTINELS = (-9999.0, -999.0, -99.0, -9.0, -1.0, 999.0, 9999.0)
+_SENTINELS = (-99999.0, -9999.0, -999.0, -99.0, -10.0, -9.0, -1.0, 99.0, 999.0, 9999.0, 99999.0)
 
 PURITY = 0.98
 """Mean fraction of each class that the values of one column alone assign rightly, from which it is suspicious."""
 SPIKE = 0.005
 """Fraction of events with one and the same outlying value, from which it may be a sentinel."""
+_BEHIND = 20
+"""Events that must be as near to the edge of the others as a value is, for there to be a gap."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Suspicion:
         column: its name.
         kind: what it looks like.
         reason: one sentence for people.
-        value: the sentinel, where that is the kind.
+        value: the repeated value, where it is a well-known `sentinel` or another `spike`.
     """
 
     column: str
@@ -86,8 +88,7 @@ def survey_column(
     """
     unfit = _constant(name, values) or (_by_name(name, values) if names else None) or _class(name, purity)
     certain = unfit is not None and unfit.kind in ("constant", "empty")
-    sentinel = None if certain else _sentinel(name, values)
-    return [each for each in (unfit, sentinel) if each is not None]
+    return [*([] if unfit is None else [unfit]), *([] if certain else _sentinels(name, values))]
 
 
 def _constant(name: str, values: NDArray[np.generic]) -> Suspicion | None:
@@ -136,6 +137,16 @@ def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], cl
     Returns:
         Mean over the classes of the fraction that is assigned rightly; 1/classes for a column that says nothing.
     """
+    learned, measured = _halves(values, class_index, classes)
+    present = np.flatnonzero(measured.sum(axis=1))
+    assigned = learned.argmax(axis=0)
+    return float(measured[assigned, np.arange(measured.shape[1])].sum() / max(len(present), 1))
+
+
+def _halves(
+    values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the fraction of each class in each bin of the values, of every other event, [classes, bins] each."""
     values = np.where(np.isfinite(values), values, -np.inf)
     rising = np.sort(values)
     edges = rising[np.append(True, rising[1:] != rising[:-1])[: len(rising)]]
@@ -145,9 +156,7 @@ def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], cl
     learned, measured = (
         _shares(bins[half::2], class_index[half::2], classes, len(edges) + 1) for half in (0, 1)
     )
-    present = np.flatnonzero(measured.sum(axis=1))
-    assigned = learned.argmax(axis=0)
-    return float(measured[assigned, np.arange(measured.shape[1])].sum() / max(len(present), 1))
+    return learned, measured
 
 
 def _shares(
@@ -159,18 +168,85 @@ def _shares(
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
-def _sentinel(name: str, values: NDArray[np.generic]) -> Suspicion | None:
+def _sentinels(name: str, values: NDArray[np.generic]) -> list[Suspicion]:
     numbers = values.astype(np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    for sentinel in _SENTINELS:
-        same = numbers == sentinel
-        fraction = float(same.mean()) if len(numbers) else 0.0
-        rest = numbers[~same]
-        if fraction < SPIKE or len(np.unique(rest[:1000])) < 10:
-            continue
-        low, high = rest.min(), rest.max()
-        # a sentinel stands apart from all other values: it is no end of a continuous range
-        if (sentinel < low and low - sentinel > 0.02 * (high - low)) or sentinel > high + 0.02 * (high - low):
-            reason = f"is {sentinel:g} in {100 * fraction:.1f}% of the events, apart from all other values"
-            return Suspicion(name, "sentinel", reason, sentinel)
+    found: list[Suspicion] = []
+    rest, events = numbers, len(numbers)
+    while (end := _end(rest, events)) is not None:
+        found.append(_repeated(name, *end, events))
+        rest = rest[rest != end[0]]
+    return found + [
+        _repeated(name, value, count, events)
+        for value in _SENTINELS
+        if (count := int(np.count_nonzero(rest == value))) >= SPIKE * events
+        and _stands_among(value, count, rest)
+    ]
+
+
+def _repeated(name: str, value: float, count: int, events: int) -> Suspicion:
+    share = f"{count:,} events" if count < 0.001 * events else f"{100 * count / events:.1f}% of the events"
+    kind: Kind = "sentinel" if value in _SENTINELS else "spike"
+    return Suspicion(name, kind, f"is {value:g} in {share}, apart from all other values", value)
+
+
+def _end(values: NDArray[np.float64], events: int) -> tuple[float, int] | None:
+    """Give the smallest or largest value where it is one and the same number that stands apart, and how often it is."""
+    if not len(values):
+        return None
+    for value in (float(values.min()), float(values.max())):
+        same = values == value
+        count = int(np.count_nonzero(same))
+        # nobody measures -999 three times
+        least = 3 if value in _SENTINELS and abs(value) >= 99 else SPIKE * events
+        if count >= max(least, 2) and _stands_apart(value, values[~same]):
+            return value, count
     return None
+
+
+def _stands_apart(value: float, rest: NDArray[np.float64]) -> bool:
+    """Tell whether a value is no end of the range of the others: there is a gap, and there are many behind it."""
+    if len(np.unique(rest[:1000])) < 10:
+        return False
+    low, high = float(rest.min()), float(rest.max())
+    gap = low - value if value < low else value - high
+    if value not in _SENTINELS and gap <= 5 and (rest[:1000] == np.floor(rest[:1000])).all():
+        return False  # the next whole number
+    if value in _SENTINELS and gap > 0.02 * (high - low):
+        return True
+    behind = np.count_nonzero(rest <= low + gap if value < low else rest >= high - gap)
+    return bool(behind >= max(_BEHIND, 0.001 * len(rest)))
+
+
+def _stands_among(value: float, count: int, values: NDArray[np.float64]) -> bool:
+    """Tell whether a value is far more frequent than those beside it, inside the range of a continuous variable."""
+    others = values[values != value]
+    some = others[:1000]
+    if len(np.unique(some)) < 0.5 * len(some) or not len(some) or not others.min() < value < others.max():
+        return False
+    width = 0.001 * float(others.max() - others.min())
+    return bool(count > 10 * np.count_nonzero(np.abs(others - value) < width))
+
+
+def identified_class(
+    values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int
+) -> tuple[int, float]:
+    """Find the class that the values of one column tell best from all others, as in `class_purity`.
+
+    Args:
+        values: the column, [n]; a value that is not finite counts as a value of its own.
+        class_index: the true class, [n].
+        classes: number of classes.
+
+    Returns:
+        The class, and the mean of the fraction of its events and of the fraction of the others that are assigned
+        rightly.
+    """
+    learned, measured = _halves(values, class_index, classes)
+    best = (0, 0.0)
+    for index in range(classes):
+        others = np.arange(classes) != index
+        chosen = learned[index] > learned[others].max(axis=0)
+        kept, left = measured[index, chosen].sum(), measured[others][:, ~chosen].sum(axis=1).mean()
+        best = max(best, (index, float(kept + left) / 2), key=lambda found: found[1])
+    return best

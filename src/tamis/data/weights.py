@@ -6,7 +6,7 @@ it with its sign. The training factor of a class balances the classes in the los
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tamis.config import Flatten
 from tamis.data.events import Events
 from tamis.data.flatten import Flattened, flatten_weights
-from tamis.data.split import PARTS, TEST, TRAINING, rows_of_part
+from tamis.data.split import PARTS, TEST, TRAINING
 from tamis.errors import InputError, Problem
 
 NegativePolicy = Literal["keep", "drop", "absolute", "refuse"]
@@ -56,6 +56,7 @@ def weigh_events(
     balance: Balance = "classes",
     negative: NegativePolicy = "keep",
     flatten: Flatten | None = None,
+    folds: int = 0,
 ) -> WeighedEvents:
     """Apply the policy for negative weights and balance the classes.
 
@@ -67,9 +68,10 @@ def weigh_events(
         negative: what happens to negative weights in the training set: `keep`, `drop` (leave the event out),
             `absolute` (use its absolute value) or `refuse`.
         flatten: spectators whose distribution in the loss is made the same for all classes.
+        folds: number of folds of cross-training; 0 for none.
 
     Raises:
-        InputError: a class has no events or a sum of weights that is not positive in some part, or there are
+        InputError: a class has no events or a sum of weights that is not positive in some part or fold, or there are
             negative weights and the policy is `refuse`.
     """
     bad = (events.weight < 0) & (events.part == TRAINING)
@@ -79,9 +81,7 @@ def weigh_events(
     kept = events.take(~bad) if len(dropped) else events
     weight = np.where(bad, np.abs(events.weight), events.weight) if negative == "absolute" else kept.weight
     # the signed weights are what every result is made of, whatever the loss sees
-    check_classes(kept, classes, kept.weight)
-    check_classes(kept, classes, weight)
-    check_folds(kept, classes, weight)
+    check_classes(kept, classes, [kept.weight] if weight is kept.weight else [kept.weight, weight], folds)
     flattened: dict[str, Flattened] = {}
     if flatten is not None:
         weight, flattened = flatten_weights(kept, weight, classes, flatten)
@@ -103,61 +103,109 @@ def _refusals(events: Events, classes: Sequence[str]) -> list[Problem]:
     ]
 
 
-def _divisions(events: Events) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Name the parts that must have events of every class; the test of a cross-training are the folds."""
-    in_folds = bool(len(events)) and int(events.fold.max(initial=-1)) >= 0
+@dataclass(frozen=True)
+class Division:
+    """Sums over the events that must be there of every class, one number for each class.
+
+    Args:
+        part: `training`, `validation` or `test`.
+        fold: the fold whose network they are for; None where there is one network, and for all folds together.
+        events: how many there are, [n_classes].
+        weights: sum of their weights, [n_classes].
+        sizes: sum of the absolute weights, [n_classes].
+        squares: sum of the squared weights, [n_classes].
+        negative: how many have a negative weight, [n_classes].
+    """
+
+    part: str
+    fold: int | None
+    events: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    negative: NDArray[np.float64]
+
+    def lacking(self) -> NDArray[np.bool_]:
+        """Tell which classes have no events or no positive sum of weights, [n_classes]."""
+        return np.asarray(~(self.weights > ROUNDING * self.sizes))
+
+
+def divisions(
+    events: Events, weight: NDArray[np.float64], classes: int, folds: int = 0
+) -> Iterator[Division]:
+    """Sum up the parts that each network needs of every class.
+
+    Args:
+        events: as read.
+        weight: of each event, [n].
+        classes: number of classes.
+        folds: number of folds of cross-training, whose test events are those of the fold; 0 for none.
+    """
+    kinds = (np.ones(1), weight, np.abs(weight), weight * weight, weight < 0)
+    shape = (max(folds, 1), len(PARTS), classes)
+    cells = events.part.astype(np.int64) * classes + events.class_index
+    if folds:
+        cells += events.fold.astype(np.int64) * (len(PARTS) * classes)
+    sums = np.stack(
+        [
+            np.bincount(
+                cells, np.broadcast_to(np.asarray(kind, np.float64), weight.shape), int(np.prod(shape))
+            ).reshape(shape)
+            for kind in kinds
+        ]
+    )
     for number, part in enumerate(PARTS):
-        if not (in_folds and number == TEST):
-            yield part, events.part == number
-
-
-def check_folds(events: Events, classes: Sequence[str], weight: NDArray[np.float64]) -> None:
-    """Refuse folds for which a class cannot be trained on, validated or tested.
-
-    Raises:
-        InputError: with counts and sums, for every fold, class and part that lacks events.
-    """
-    problems = []
-    for fold in range(int(events.fold.max(initial=-1)) + 1):
+        if not (folds and number == TEST):
+            yield Division(part, None, *sums[:, :, number].sum(axis=1))
+    for own in range(folds):
+        others = [other for other in range(folds) if other != own]
         for number, part in enumerate(PARTS):
-            rows = rows_of_part(events.part, events.fold, number, fold)
-            for index, name in enumerate(classes):
-                of_class = weight[rows & (events.class_index == index)]
-                if not len(of_class) or not of_class.sum() > ROUNDING * np.abs(of_class).sum():
-                    problems.append(
-                        Problem(
-                            f"class {name}, fold {fold}",
-                            f"{len(of_class)} {part} events with a sum of weights of {of_class.sum():g}; expected a "
-                            "positive sum: use fewer folds (`split.folds`), or add files",
-                        )
-                    )
-    if problems:
-        raise InputError("split.folds", problems)
+            chosen = sums[:, own].sum(axis=1) if number == TEST else sums[:, others, number].sum(axis=1)
+            yield Division(part, own, *chosen)
 
 
-def check_classes(events: Events, classes: Sequence[str], weight: NDArray[np.float64]) -> None:
-    """Refuse a class that has no events, or whose weights do not sum to something positive, in any part.
+def check_classes(
+    events: Events, classes: Sequence[str], weights: Iterable[NDArray[np.float64]], folds: int = 0
+) -> None:
+    """Refuse a class that has no events, or whose weights do not sum to something positive, in any part or fold.
+
+    Args:
+        events: as read.
+        classes: names of the classes.
+        weights: the weights that must have positive sums, [n] each.
+        folds: number of folds of cross-training; 0 for none.
 
     Raises:
-        InputError: with counts and sums, for every such class and part.
+        InputError: with counts and sums, for every such class, part and fold.
     """
-    problems = []
-    for part, chosen in _divisions(events):
-        count = np.bincount(events.class_index[chosen], minlength=len(classes))
-        summed = np.bincount(events.class_index[chosen], weights=weight[chosen], minlength=len(classes))
-        sizes = np.bincount(
-            events.class_index[chosen], weights=np.abs(weight[chosen]), minlength=len(classes)
+    each_once: dict[tuple[str, str, int | None], Problem] = {}
+    for weight in weights:
+        for division in divisions(events, weight, len(classes), folds):
+            for name, message in _lacking(events, classes, division):
+                whole = (name, division.part, None)  # its folds have no more to say
+                if whole not in each_once:
+                    where = (
+                        f"class {name}" if division.fold is None else f"class {name}, fold {division.fold}"
+                    )
+                    each_once.setdefault((name, division.part, division.fold), Problem(where, message))
+    if each_once:
+        raise InputError("classes", list(each_once.values()))
+
+
+def _lacking(events: Events, classes: Sequence[str], division: Division) -> Iterator[tuple[str, str]]:
+    """Say which classes lack events or weight in one division, and what to do."""
+    fewer = "" if division.fold is None else "use fewer folds (`split.folds`), or add files"
+    for index in np.flatnonzero(division.lacking()).tolist():
+        name, count = classes[index], int(division.events[index])
+        if count == 0:
+            yield name, f"no events in the {division.part} set; {fewer or _everywhere(events, classes, name)}"
+            continue
+        advice = fewer or "mend the weights, add files, or change the fractions in `split`"
+        yield (
+            name,
+            f"the weights of its {count} {division.part} events sum to {division.weights[index]:g}; expected a "
+            f"positive sum: {advice}",
         )
-        for name, n, total, size in zip(classes, count, summed, sizes, strict=True):
-            if n == 0:
-                message = f"no events in the {part} set; {_everywhere(events, classes, name)}"
-            elif not total > ROUNDING * size:
-                message = f"the weights of its {n} {part} events sum to {total:g}; expected a positive sum"
-            else:
-                continue
-            problems.append(Problem(f"class {name}", message))
-    if problems:
-        raise InputError("classes", problems)
 
 
 def _everywhere(events: Events, classes: Sequence[str], name: str) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from tamis.baselines.events import check_packages
 from tamis.config import Config, LogDensity
-from tamis.data.events import Events, SampleReading, read_events
+from tamis.data.events import Damaged, Events, SampleReading, read_events
 from tamis.data.ledger import Ledger, SampleAccount, Tally, tally
-from tamis.data.plan import Quantity, SamplePlan, plan_sample, quantity
-from tamis.data.schema import FileSchema
-from tamis.data.sources import check_schemas, expand_files, scan_usable_files
 from tamis.data.split import (
     PARTS,
     Fractions,
@@ -23,22 +19,9 @@ from tamis.data.split import (
 )
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
-from tamis.expressions import parse
-from tamis.files import sha256
+from tamis.pipeline.inputs import Input, look_into
+from tamis.pipeline.needs import check_needs, estimate_needs
 from tamis.pipeline.watch import Watch
-
-
-@dataclass(frozen=True)
-class Input:
-    """One sample: what is computed, and the files it is computed from.
-
-    Args:
-        plan: its parsed expressions.
-        schemas: its files.
-    """
-
-    plan: SamplePlan
-    schemas: tuple[FileSchema, ...]
 
 
 @dataclass(frozen=True)
@@ -73,38 +56,10 @@ def find_input(config: Config) -> tuple[Input, ...]:
     """
     check_labels(config)
     check_packages(config.evaluation.baselines)
-    features = [quantity(feature) for feature in config.features]
-    spectators = [quantity(spectator) for spectator in config.spectators]
-    reference = [Quantity(name, parse(text)) for name, text in reference_expressions(config).items()]
-    folder = config.data or "."
-    inputs: list[Input] = []
-    problems: list[Problem] = []
-    for sample in config.samples:
-        plan = plan_sample(
-            sample,
-            config.class_names,
-            features=features,
-            spectators=spectators,
-            reference=reference,
-            identity=config.split.by or (),
-            fold=None if config.split.folds is None else config.split.folds.by,
-        )
-        try:
-            sources = expand_files(sample.name, sample.files, folder)
-        except InputError as error:
-            problems += error.problems
-            continue
-        schemas, unusable = scan_usable_files(sources, sample.tree)
-        problems += unusable
-        inputs.append(Input(plan, tuple(schemas)))
-    try:
-        check_schemas((each.schemas, each.plan.scalars, each.plan.indexed) for each in inputs)
-    except InputError as error:
-        problems += error.problems
-    problems += copied_files([schema for each in inputs for schema in each.schemas])
-    if problems:
-        raise InputError("input files", problems)
-    return tuple(sorted(inputs, key=lambda each: each.plan.sample))
+    found = look_into(config)
+    if found.problems:
+        raise InputError("input files", found.problems)
+    return found.inputs
 
 
 def check_labels(config: Config) -> None:
@@ -118,25 +73,6 @@ def check_labels(config: Config) -> None:
     class_styles(config.class_names, [section.label for section in config.classes.values()])
     for column in (*config.features, *config.spectators):
         axis_label(column.name, column.label, column.unit)
-
-
-def copied_files(schemas: Sequence[FileSchema]) -> list[Problem]:
-    """Find files of other names that hold the same bytes: their events would be in training and in test."""
-    sizes: dict[int, dict[str, FileSchema]] = {}
-    for schema in schemas:
-        if schema.entries and "://" not in schema.source.path:
-            same = sizes.setdefault(Path(schema.source.path).stat().st_size, {})
-            same.setdefault(schema.source.path, schema)
-    problems, seen = [], dict[str, FileSchema]()
-    for schema in (each for same in sizes.values() if len(same) > 1 for each in same.values()):
-        first = seen.setdefault(sha256(Path(schema.source.path)), schema)
-        if first is not schema:
-            message = (
-                f"has the same content as {first.source.path}; the same events would be in training and in test: "
-                "leave one of them out"
-            )
-            problems.append(Problem(schema.source.path, message))
-    return problems
 
 
 def check_overlap(events: Events) -> None:
@@ -164,17 +100,6 @@ def signal_indices(config: Config) -> tuple[int, ...]:
     return tuple(config.class_names.index(name) for name in config.signal_names)
 
 
-def reference_expressions(config: Config) -> Mapping[str, str]:
-    """Give the expression of each class's known log-density or discriminant; empty where there are none."""
-    match config.evaluation.reference:
-        case None:
-            return {}
-        case LogDensity() as reference:
-            return reference.log_density
-        case reference:
-            return reference.discriminant
-
-
 def check_reference(config: Config, events: Events) -> None:
     """Refuse known densities and discriminants that are no numbers, before anything is trained.
 
@@ -200,9 +125,12 @@ def check_reference(config: Config, events: Events) -> None:
 
 
 def read(
-    config: Config, inputs: Sequence[Input], watch: Watch | None = None
+    config: Config,
+    inputs: Sequence[Input],
+    watch: Watch | None = None,
+    damaged: Damaged | None = None,
 ) -> tuple[Events, tuple[SampleReading, ...]]:
-    """Read and select the events of all samples; problems stand in the readings."""
+    """Read and select the events of all samples; problems stand in the readings, and `damaged` hears of others."""
     watch = watch or Watch()
     entries = sum(schema.entries for each in inputs for schema in each.schemas)
     watch.read(entries, 0)
@@ -210,6 +138,7 @@ def read(
         [(each.plan, each.schemas) for each in inputs],
         fractions(config),
         progress=lambda done: watch.read(entries, done),
+        damaged=damaged,
     )
 
 
@@ -225,10 +154,16 @@ def prepare(config: Config, watch: Watch | None = None) -> Prepared:
     """Read the events, weigh them and close the ledger.
 
     Raises:
-        InputError: with every problem that was found while reading, or a class that cannot be trained on.
+        InputError: with every problem that was found while reading, a class that cannot be trained on, or a machine or
+            limit that clearly does not suffice.
     """
+    watch = watch or Watch()
     inputs = find_input(config)
+    needs = estimate_needs(config, inputs)
+    watch.needs(needs)
+    check_needs(needs)
     events, readings = read(config, inputs, watch)
+    check_needs(estimate_needs(config, inputs, events=len(events)))
     problems = [problem for reading in readings for problem in reading.problems]
     if problems:
         raise InputError("input files", problems)
@@ -248,6 +183,7 @@ def weigh(config: Config, events: Events) -> WeighedEvents:
         balance=weights.balance,
         negative=weights.negative,
         flatten=weights.flatten,
+        folds=0 if config.split.folds is None else config.split.folds.number,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tamis.pipeline.needs import Needs
     from tamis.training.history import Epoch
 
 
@@ -19,8 +20,10 @@ class Watch:
         read: called with the number of entries in all files, then with each number of entries that was read.
         epoch: called with the number of the network, counted from 0, how many networks there are, and each of its
             epochs; from several threads where there are several.
+        needs: called with what the training takes, before the first event is read; what it raises ends the work.
     """
 
     stage: Callable[[str], None] = lambda _: None
     read: Callable[[int, int], None] = lambda _total, _done: None
     epoch: Callable[[int, int, Epoch], None] = lambda _member, _members, _epoch: None
+    needs: Callable[[Needs], None] = lambda _: None

@@ -1,0 +1,241 @@
+"""How much memory and disk a training takes, told before the first event is read.
+
+The numbers were measured on trainings of a thousand to some million events (`docs/check.md`); the peak of the resident
+memory was within a factor `MARGIN` of the estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tamis.config import Config
+from tamis.data.sources import rows_per_chunk
+from tamis.errors import InputError, Problem
+from tamis.pipeline.inputs import Input
+from tamis.pipeline.machine import Room, disk_left, memory_rooms
+from tamis.training.devices import MOST_CORES, cores
+
+MARGIN = 1.5
+"""Factor within which the estimate of the memory was right."""
+_MIB = 2**20
+_PROGRAM = 800 * _MIB
+_PROGRAM_RESERVES = 3300 * _MIB
+_HELD = 60
+_EVALUATION = 350
+_BLOCK = 8192
+_PASSES = 4
+_FIGURES = 4 * _MIB
+_FIGURES_OF_FEATURE = _MIB // 8
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a training takes, and what there is.
+
+    Args:
+        events: number of events that it was computed for: all entries, or those that are selected once that is known.
+        least: number of events that are certain; entries that a selection may leave out are not among them.
+        memory: peak of the resident memory, in bytes, for `events`.
+        least_memory: the same for `least`.
+        address_space: peak of what is reserved, in bytes, for `least`.
+        disk: size of the run directory with its checkpoints, in bytes, for `events`.
+        least_disk: the same for `least`.
+        rooms: what limits the memory.
+        disk_free: free bytes of the disk of the run directory; None where nothing is written.
+        folder: the run directory.
+    """
+
+    events: int
+    least: int
+    memory: int
+    least_memory: int
+    address_space: int
+    disk: int
+    least_disk: int
+    rooms: tuple[Room, ...]
+    disk_free: int | None = None
+    folder: Path | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What clearly does not suffice: less than the estimate divided by its margin."""
+        return (*self._memory_problems(), *self._disk_problems())
+
+    def on_disk_of(self, folder: Path) -> Needs:
+        """Give the same with the room on the disk of a run directory."""
+        return replace(self, disk_free=disk_left(folder), folder=folder)
+
+    def _memory_problems(self) -> list[Problem]:
+        found = []
+        for room in self.rooms:
+            needed = self.address_space if room.address_space else self.least_memory
+            if needed > MARGIN * room.size:
+                kind = "address space" if room.address_space else "memory"
+                message = (
+                    f"the training of {self.least:,} events needs about {size(needed)} of {kind}, and {room.limit} "
+                    f"allows {size(room.size)}; use fewer events (`selection`, fewer files) or columns, ask the batch "
+                    "system for more, or take a machine with more"
+                )
+                found.append(Problem("memory", message))
+        return found
+
+    def _disk_problems(self) -> list[Problem]:
+        if self.disk_free is None or self.least_disk <= MARGIN * self.disk_free:
+            return []
+        message = (
+            f"the run directory {self.folder} needs about {size(self.least_disk)}, and its disk has "
+            f"{size(self.disk_free)} left; make room, or choose another disk with --output"
+        )
+        return [Problem("disk", message)]
+
+    @property
+    def sentence(self) -> str:
+        """Say what is needed and what there is."""
+        most = "at most " if self.least < self.events else ""
+        there = min(
+            (room for room in self.rooms if not room.address_space), key=lambda room: room.size, default=None
+        )
+        left = "" if there is None else f" ({size(there.size)} there: {there.limit})"
+        disk = "" if self.disk_free is None else f" ({size(self.disk_free)} free)"
+        return f"A training needs {most}about {size(self.memory)} of memory{left} and {size(self.disk)} of disk{disk}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the numbers as `tamis check --json` writes them."""
+        return {
+            "events": self.events,
+            "certain_events": self.least,
+            "memory_bytes": self.memory,
+            "address_space_bytes": self.address_space,
+            "margin": MARGIN,
+            "disk_bytes": self.disk,
+            "memory_limits": [vars(room) for room in self.rooms],
+            "disk_free_bytes": self.disk_free,
+        }
+
+
+def size(number: float) -> str:
+    """Write a number of bytes.
+
+    >>> size(3 * 2**30), size(1.5e6)
+    ('3.0 GiB', '1.4 MiB')
+    """
+    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (_MIB, "MiB")):
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return f"{number / 2**10:.0f} KiB"
+
+
+def estimate_needs(
+    config: Config, inputs: Sequence[Input], folder: Path | None = None, *, events: int | None = None
+) -> Needs:
+    """Estimate what a training takes.
+
+    Args:
+        config: the configuration.
+        inputs: samples and files.
+        folder: the run directory; None where nothing is written.
+        events: number of selected events, where it is known.
+    """
+    entries = [(sum(schema.entries for schema in each.schemas), each.plan.selection) for each in inputs]
+    most = sum(number for number, _ in entries) if events is None else events
+    least = sum(number for number, selection in entries if selection is None) if events is None else events
+    branches = max((len(each.plan.scalars | each.plan.indexed) for each in inputs), default=0)
+    needs = Needs(
+        events=most,
+        least=least,
+        memory=memory_of(config, most, branches),
+        least_memory=memory_of(config, least, branches),
+        address_space=memory_of(config, least, branches) + _PROGRAM_RESERVES - _PROGRAM,
+        disk=disk_of(config, most),
+        least_disk=disk_of(config, least),
+        rooms=memory_rooms(),
+    )
+    return needs if folder is None else needs.on_disk_of(folder)
+
+
+def check_needs(needs: Needs) -> None:
+    """Refuse a training for which the machine or a limit clearly does not suffice.
+
+    Raises:
+        InputError: with what is needed and what there is.
+    """
+    if needs.problems:
+        raise InputError("memory and disk", needs.problems)
+
+
+def memory_of(config: Config, events: int, branches: int) -> int:
+    """Estimate the peak of the resident memory of a training, in bytes.
+
+    Args:
+        config: the configuration.
+        events: number of events.
+        branches: number of branches that are read.
+    """
+    return (
+        _PROGRAM + _reading(events, branches) + events * _bytes_of_event(config) + _networks(config, events)
+    )
+
+
+def _reading(events: int, branches: int) -> int:
+    """Chunks that are read at the same time, with what the reader holds of them."""
+    rows = min(rows_per_chunk(branches), events)
+    return 3 * rows * max(branches, 1) * 8
+
+
+def _bytes_of_event(config: Config) -> int:
+    """What is held of an event all the time, and the larger of what training and evaluation add."""
+    carried = len(config.spectators) + len(config.classes) * (config.evaluation.reference is not None)
+    held = _HELD + 4 * len(config.features) + 8 * carried + 4 * len(config.classes)
+    in_training = _at_once(config) * (20 * _inputs(config) + 40)
+    return int(held + max(in_training, _EVALUATION + 20 * carried))
+
+
+def _at_once(config: Config) -> int:
+    """How many networks are trained at the same time."""
+    return min(_members(config), cores(), MOST_CORES)
+
+
+def _members(config: Config) -> int:
+    return config.training.seeds * (1 if config.split.folds is None else config.split.folds.number)
+
+
+def _inputs(config: Config) -> int:
+    """Numbers that the network gets of an event."""
+    return len(config.features) + sum(feature.missing is not None for feature in config.features)
+
+
+def _widths(config: Config) -> list[int]:
+    each = {None: 1, "gains": 1}
+    embedding = config.network.embedding
+    kind = None if embedding is None else embedding.type
+    first = _inputs(config) * each.get(kind, 16)
+    return [first, *(layer.nodes for layer in config.network.layers), len(config.classes)]
+
+
+def _networks(config: Config, events: int) -> int:
+    """What a step of the training keeps of a batch, or the scoring of a block, in all networks at a time."""
+    batch = config.training.batch_size
+    rows = min(max(batch if isinstance(batch, int) else 0, _BLOCK), max(events, 1))
+    values = rows * sum(_widths(config)) * config.network.members
+    return 4 * _PASSES * values * _at_once(config)
+
+
+def disk_of(config: Config, events: int) -> int:
+    """Estimate the size of a run directory with its checkpoints, in bytes.
+
+    Args:
+        config: the configuration.
+        events: number of events.
+    """
+    tested = events if config.split.folds is not None else events * config.split.test
+    row = 24 + 4 * len(config.classes) + 8 * len(config.spectators) + 8 * len(config.evaluation.baselines)
+    widths = _widths(config)
+    parameters = sum((before + 1) * after for before, after in pairwise(widths)) * config.network.members
+    # two checkpoints of parameters, two moments, average and the best ones; the classifier and its ONNX forms
+    networks = 4 * parameters * _members(config) * (2 * 5 + 4)
+    figures = _FIGURES + _FIGURES_OF_FEATURE * len(config.features)
+    return int(figures + tested * row + networks)
