@@ -62,7 +62,7 @@ class ProblemGroup:
     @property
     def places(self) -> str:
         """The first few places, and how many more there are."""
-        first = ", ".join(problem.where for problem in self.problems[:_NAMED])
+        first = "; ".join(problem.where for problem in self.problems[:_NAMED])
         more = len(self.problems) - _NAMED
         return f"{first} and {more:,} more" if more > 0 else first
 
@@ -78,7 +78,7 @@ def group_problems(problems: Sequence[Problem]) -> tuple[ProblemGroup, ...]:
 
     >>> found = group_problems([Problem(f"{number}.root", "holds no tree") for number in range(5)])
     >>> found[0].lines()
-    ['5 times: holds no tree (0.root, 1.root, 2.root and 2 more)']
+    ['5 times: holds no tree (0.root; 1.root; 2.root and 2 more)']
     """
     groups: dict[str, list[Problem]] = {}
     for problem in problems:

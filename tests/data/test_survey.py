@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tamis.data.survey import class_purity, survey_columns
+from tamis.data.survey import PURITY, class_purity, identified_class, survey_columns
 
 RNG = np.random.default_rng(3)
 CLASS = np.repeat(np.arange(3, dtype=np.int32), 1000)
@@ -26,6 +26,11 @@ NORMAL = RNG.normal(size=3000)
         ("shifted", NORMAL + 100 * CLASS, "class"),
         ("middle", np.where(CLASS == 1, 5.0, 0.0) + 0.01 * NORMAL + np.where(CLASS == 2, -5, 0), "class"),
         ("btag", np.where(RNG.random(3000) < 0.1, -9.0, RNG.random(3000)), "sentinel"),
+        ("lead_pt", np.where(np.arange(3000) < 3, -999.0, NORMAL), "sentinel"),
+        ("second_pt", np.where(RNG.random(3000) < 0.1, -1.0, RNG.exponential(50, 3000)), "sentinel"),
+        ("eta", np.where(RNG.random(3000) < 0.1, -1.0, RNG.uniform(-2.5, 2.5, 3000)), "sentinel"),
+        ("n_hits", np.where(RNG.random(3000) < 0.1, -1, RNG.poisson(20, 3000)), "sentinel"),
+        ("third_pt", np.where(RNG.random(3000) < 0.3, 0.0, 20 + RNG.exponential(50, 3000)), "spike"),
     ],
 )
 def test_suspicious_columns_are_found(name: str, values: np.ndarray, kind: str) -> None:
@@ -44,7 +49,11 @@ def test_suspicious_columns_are_found(name: str, values: np.ndarray, kind: str) 
         ("jet_width", NORMAL),
         ("eventShape", NORMAL),
         ("generalised_mass", NORMAL),
-        ("lead_pt", np.where(RNG.random(3000) < 0.001, -999.0, NORMAL)),
+        ("lead_pt", np.where(np.arange(3000) < 2, -999.0, NORMAL)),
+        ("n_tracks", RNG.poisson(20, 3000)),
+        ("n_b_jets", np.where(RNG.random(3000) < 0.5, 0, RNG.poisson(9, 3000))),
+        ("isolation", np.minimum(RNG.exponential(1, 3000), 3.0)),
+        ("impact", np.where(RNG.random(3000) < 0.3, 0.0, NORMAL)),
     ],
 )
 def test_good_features_are_left_alone(name: str, values: np.ndarray) -> None:
@@ -63,3 +72,18 @@ def test_purity_of_nothing_and_everything() -> None:
 def test_few_events_are_no_reason_for_suspicion() -> None:
     few = np.arange(200)
     assert class_purity(RNG.normal(size=200), (few % 3 == 0).astype(np.int32), 2) < 0.7
+
+
+def test_several_sentinels_are_found_one_after_the_other() -> None:
+    values = np.where(CLASS == 0, NORMAL, 0.0) + 50
+    values[:900:3], values[1:900:3], values[2:900:30] = -999.0, -99.0, 9999.0
+    values[1000:] += NORMAL[1000:]
+    found = survey_columns({"pt": values}, CLASS, "abc")
+    assert {each.value for each in found} == {-999.0, -99.0, 9999.0}
+
+
+def test_one_of_three_classes_can_be_told_apart() -> None:
+    values = np.where(CLASS == 1, 7.0, NORMAL)
+    assert identified_class(values, CLASS, 3) == (1, pytest.approx(1.0))
+    assert class_purity(values, CLASS, 3) < PURITY
+    assert identified_class(NORMAL, CLASS, 3)[1] < 0.6

@@ -159,7 +159,10 @@ class CheckResult:
                 for group in group_problems(self.problems)
             ],
             "notes": [asdict(note) for note in self.notes],
-            "samples": [asdict(row) for row in self.samples],
+            "samples": [
+                {"class" if key == "class_name" else key: value for key, value in asdict(row).items()}
+                for row in self.samples
+            ],
             "all_events_read": self.read,
             "ledger": None if self.ledger is None else self.ledger.to_dict(self.class_names),
             "classes": {row.name: asdict(row) for row in self.classes},

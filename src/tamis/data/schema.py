@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -141,8 +142,9 @@ def schema_problems(
         else "write {name}[0] and declare `missing`"
     )
     problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed), remedy)]
+    told = {problem.where for problem in problems}
     for name in sorted({*scalars, *indexed}):
-        problems += _differences(name, [schema for schema in filled if name in schema.branches])
+        problems += _differences(name, [schema for schema in filled if name in schema.branches], told)
     return problems
 
 
@@ -174,17 +176,20 @@ def _listing(names: Iterable[str], limit: int = 12) -> str:
     return (", ".join(names[:limit]) or "none") + more
 
 
-def _differences(name: str, schemas: Sequence[FileSchema]) -> list[Problem]:
+def _differences(name: str, schemas: Sequence[FileSchema], told: Collection[str]) -> list[Problem]:
+    """Compare the types of a branch, but say nothing a second time of a file that has a branch of a wrong kind."""
     if not schemas:
         return []
-    first = schemas[0].branches[name]
+    kinds = [(schema.branches[name].kind, schema.branches[name].number) for schema in schemas]
+    usual, _ = Counter(kinds).most_common(1)[0]  # the first one where two are as frequent
+    model = schemas[kinds.index(usual)]
     return [
         Problem(
             schema.where,
-            f"branch {name!r} has type {schema.branches[name].found}, but {first.found} in "
-            f"{schemas[0].source.path}; the files of a sample must agree: convert one of them, "
+            f"branch {name!r} has type {schema.branches[name].found}, but {model.branches[name].found} in "
+            f"{model.source.path}; the files of a sample must agree: convert one of them, "
             "or make two samples of the same class",
         )
-        for schema in schemas[1:]
-        if (schema.branches[name].kind, schema.branches[name].number) != (first.kind, first.number)
+        for schema, kind in zip(schemas, kinds, strict=True)
+        if kind != usual and not (kind[0] != usual[0] and schema.where in told)
     ]

@@ -18,7 +18,7 @@ import numpy as np
 
 from tamis.config.fields import check_place
 from tamis.data.arrow import without_nulls
-from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type, schema_problems
+from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type
 from tamis.data.signature import local_path, signature_problem
 from tamis.errors import InputError, Problem
 
@@ -301,20 +301,6 @@ def _arrow_type(kind: Any) -> BranchType:
     if types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind):
         return BranchType("scalar", plain.get(found, found), found)
     return BranchType("other", "", found)
-
-
-def check_schemas(samples: Iterable[tuple[Sequence[FileSchema], Iterable[str], Iterable[str]]]) -> None:
-    """Refuse files that do not hold what the expressions need, all problems of all samples together.
-
-    Args:
-        samples: for each sample its files, the branches used as scalars and those used with an index.
-
-    Raises:
-        InputError: with file, tree, branch, what was found and what was expected.
-    """
-    problems = [problem for each in samples for problem in schema_problems(*each)]
-    if problems:
-        raise InputError("input files", problems)
 
 
 def rows_per_chunk(branches: int) -> int:

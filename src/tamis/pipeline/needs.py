@@ -22,10 +22,13 @@ from tamis.training.devices import MOST_CORES, cores
 MARGIN = 1.5
 """Factor within which the estimate of the memory was right."""
 _MIB = 2**20
-_PROGRAM = 800 * _MIB
-_PROGRAM_RESERVES = 3300 * _MIB
-_HELD = 60
-_EVALUATION = 350
+_PROGRAM = 730 * _MIB  # JAX, one compiled program and the figures
+_RESERVED = 2500 * _MIB  # what JAX reserves of the address space and never uses, on two cores
+_RESAMPLING = 250 * _MIB  # the intervals and permutations of the evaluation take events in blocks
+_RESAMPLED = 100_000
+_HELD = 60  # bytes of an event beside its features: weights, identity, origin, part
+_EVALUATED, _TESTED = 200, 900  # bytes of an event, and of a test event, in the evaluation
+_TRAINED = 14  # bytes of an input of an event: as it is read, scaled, and in two shuffled copies
 _BLOCK = 8192
 _PASSES = 4
 _FIGURES = 4 * _MIB
@@ -149,7 +152,7 @@ def estimate_needs(
         least=least,
         memory=memory_of(config, most, branches),
         least_memory=memory_of(config, least, branches),
-        address_space=memory_of(config, least, branches) + _PROGRAM_RESERVES - _PROGRAM,
+        address_space=memory_of(config, least, branches) + _RESERVED,
         disk=disk_of(config, most),
         least_disk=disk_of(config, least),
         rooms=memory_rooms(),
@@ -190,8 +193,9 @@ def _bytes_of_event(config: Config) -> int:
     """What is held of an event all the time, and the larger of what training and evaluation add."""
     carried = len(config.spectators) + len(config.classes) * (config.evaluation.reference is not None)
     held = _HELD + 4 * len(config.features) + 8 * carried + 4 * len(config.classes)
-    in_training = _at_once(config) * (20 * _inputs(config) + 40)
-    return int(held + max(in_training, _EVALUATION + 20 * carried))
+    tested = 1.0 if config.split.folds is not None else config.split.test
+    in_training = _at_once(config) * (_TRAINED * _inputs(config) + 40)
+    return int(held + max(in_training, _EVALUATED + _TESTED * tested))
 
 
 def _at_once(config: Config) -> int:
