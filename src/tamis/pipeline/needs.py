@@ -27,12 +27,13 @@ _RESERVED = 2500 * _MIB  # what JAX reserves of the address space and never uses
 _RESAMPLING = 250 * _MIB  # the intervals and permutations of the evaluation take events in blocks
 _RESAMPLED = 100_000
 _HELD = 60  # bytes of an event beside its features: weights, identity, origin, part
+_CARRIED = 30  # bytes of a spectator or a reference of an event, with what is computed of it
 _EVALUATED, _TESTED = 200, 900  # bytes of an event, and of a test event, in the evaluation
 _TRAINED = 14  # bytes of an input of an event: as it is read, scaled, and in two shuffled copies
 _BLOCK = 8192
 _PASSES = 4
 _FIGURES = 4 * _MIB
-_FIGURES_OF_FEATURE = _MIB // 8
+_FIGURES_OF_COLUMN = _MIB // 8
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _reading(events: int, branches: int) -> int:
 def _bytes_of_event(config: Config) -> int:
     """What is held of an event all the time, and the larger of what training and evaluation add."""
     carried = len(config.spectators) + len(config.classes) * (config.evaluation.reference is not None)
-    held = _HELD + 4 * len(config.features) + 8 * carried + 4 * len(config.classes)
+    held = _HELD + 4 * len(config.features) + _CARRIED * carried + 4 * len(config.classes)
     tested = 1.0 if config.split.folds is not None else config.split.test
     in_training = _at_once(config) * (_TRAINED * _inputs(config) + 40)
     return int(held + max(in_training, _EVALUATED + _TESTED * tested))
@@ -241,5 +242,5 @@ def disk_of(config: Config, events: int) -> int:
     parameters = sum((before + 1) * after for before, after in pairwise(widths)) * config.network.members
     # two checkpoints of parameters, two moments, average and the best ones; the classifier and its ONNX forms
     networks = 4 * parameters * _members(config) * (2 * 5 + 4)
-    figures = _FIGURES + _FIGURES_OF_FEATURE * len(config.features)
+    figures = _FIGURES + _FIGURES_OF_COLUMN * (len(config.features) + len(config.spectators))
     return int(figures + tested * row + networks)
