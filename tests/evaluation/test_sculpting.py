@@ -169,3 +169,12 @@ def test_nothing_that_passes_has_no_histogram() -> None:
     assert found[0].before is not None
     assert found[0].behind == (None,)
     assert found[1].binning is found[1].before is found[1].to_dict()["histograms"] is None
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, np.inf, np.nan])
+def test_a_value_that_is_no_measurement_is_missing(value: float) -> None:
+    rng = np.random.default_rng(3)
+    spectator, score, weight = rng.normal(size=500), rng.random(500), np.ones(500)
+    wrong = np.arange(500) % 10 == 0
+    found = slices(np.where(wrong, value, spectator), score, weight)
+    assert found == slices(spectator[~wrong], score[~wrong], weight[~wrong])

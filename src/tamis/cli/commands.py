@@ -155,7 +155,7 @@ def check(
         print_check(result)
     if result.problems:
         raise RequestError("this configuration cannot be trained on as it is: see the problems above")
-    write_manifest(loaded, write_to)
+    write_manifest(loaded, write_to, aside=as_json)
 
 
 @app.command()

@@ -23,11 +23,17 @@ def compare_with_manifest(config: Config, manifest: Path | None) -> None:
         typer.echo(f"tamis: note: {note}", err=True)
 
 
-def write_manifest(config: Config, manifest: Path | None) -> None:
-    """Write the manifest of all input files, where that is asked for."""
+def write_manifest(config: Config, manifest: Path | None, *, aside: bool = False) -> None:
+    """Write the manifest of all input files, where that is asked for.
+
+    Args:
+        config: the configuration.
+        manifest: the file; None writes none.
+        aside: whether to say so on the standard error, because the standard output holds something else.
+    """
     if manifest is None:
         return
     from tamis.pipeline.input_manifest import write_input_manifest
 
     number = write_input_manifest(config, manifest)
-    typer.echo(f"wrote {manifest}: the hashes of {number:,} input files")
+    typer.echo(f"wrote {manifest}: the hashes of {number:,} input files", err=aside)

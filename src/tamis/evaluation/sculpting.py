@@ -31,6 +31,8 @@ EVENTS = 700
 """Events that a distance correlation is computed of: its cost is their square."""
 SHUFFLES = 99
 """Shuffles that say what a distance correlation would be by chance."""
+BEYOND = 1e100
+"""Size from which a spectator's value is no measurement, and its square no number: it is missing, as infinity is."""
 LARGE = 0.1
 """Distance correlation from which a spectator is said to be sculpted."""
 
@@ -190,6 +192,10 @@ def dependence(
     return Dependence(correlation, (1 + by_chance) / (1 + SHUFFLES), len(drawn))
 
 
+def _there(values: Float64) -> NDArray[np.bool_]:
+    return np.abs(values) <= BEYOND
+
+
 def _present(spectator: ArrayLike, score: ArrayLike, weight: ArrayLike) -> tuple[Float64, Float64, Float64]:
     values = np.asarray(spectator, np.float64)
     if values.ndim != 1:
@@ -199,7 +205,7 @@ def _present(spectator: ArrayLike, score: ArrayLike, weight: ArrayLike) -> tuple
     scores = real_numbers(score, "score")
     same_length(scores, len(values), "score")
     weights = weights_of(weight, len(values))
-    there = np.isfinite(values)
+    there = _there(values)
     return values[there], scores[there], weights[there]
 
 
@@ -354,7 +360,7 @@ def measure_sculpting(
 def _binning(
     column: Float64, class_index: NDArray[np.integer[Any]], weights: Float64, classes: int
 ) -> Binning | None:
-    finite = np.isfinite(column)
+    finite = _there(column)
     parts = [finite & (class_index == index) for index in range(classes)]
     if not finite.any():
         return None
@@ -363,5 +369,5 @@ def _binning(
 
 
 def _distribution(values: Float64, weights: Float64, bins: Binning | None) -> Histogram | None:
-    there = np.isfinite(values)
+    there = _there(values)
     return None if bins is None else fill(values[there], weights[there], bins.edges)
