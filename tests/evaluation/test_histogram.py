@@ -106,3 +106,14 @@ def test_the_smallest_class_sets_the_number_of_bins() -> None:
     assert number_of_bins([np.ones(10**6), np.ones(10**6)]) == MOST_BINS
     assert number_of_bins([np.ones(10**6), np.ones(3), np.empty(0)]) == FEWEST_BINS
     assert number_of_bins([]) == FEWEST_BINS
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-200, 1e-30, 1.0, 1e30, 1e100])
+@pytest.mark.parametrize("weight", [1e-100, 1.0, 1e100])
+def test_values_and_weights_of_every_size_have_a_density(size: float, weight: float) -> None:
+    values, weights = np.linspace(-size, size, 50), np.full(50, weight)
+    filled = fill(values, weights, binning([values], 10).edges)
+    assert filled is not None
+    assert np.isfinite(filled.density).all()
+    assert np.isfinite(filled.uncertainty).all()
+    np.testing.assert_allclose((filled.density * np.diff(filled.edges)).sum(), 1)

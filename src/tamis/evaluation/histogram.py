@@ -139,7 +139,8 @@ def _bulk(parts: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
 
 
 def _same(low: float, high: float) -> bool:
-    return high - low <= 1e-9 * max(abs(low), abs(high))
+    # a narrower range has bins whose area rounds to zero
+    return high - low <= 1e-9 * max(abs(low), abs(high)) + 1e-150
 
 
 def _edges(low: float, high: float, bins: int) -> NDArray[np.float64]:
