@@ -74,6 +74,8 @@ def test_a_valid_label_stays(label: str) -> None:
         (r"$\notasymbol$", "not mathtext"),
         (r"$\frac{1$", "not mathtext"),
         ("$x^$", "not mathtext"),
+        ("$" + "{" * 240 + "x" + "}" * 240 + "$", "not mathtext"),
+        ("$" + "x^{" * 120 + "x" + "}" * 120 + "$", "not mathtext"),
     ],
 )
 def test_an_invalid_label_is_named(label: str, reason: str) -> None:

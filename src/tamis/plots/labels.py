@@ -124,7 +124,7 @@ def checked_label(label: str, where: str) -> str:
     try:
         with figure_style():
             MathTextParser("path").parse(label)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # The parser's message quotes the text, points at the place and names what it expected.
         reason = str(error).strip().splitlines()[-1]
         raise RequestError(
