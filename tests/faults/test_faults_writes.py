@@ -74,10 +74,12 @@ def test_every_change_of_a_run_fails(
 ) -> None:
     config = two_classes(300, name="victim", training={"epochs": 1})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    found = faults(shim, "run", tmp_path, kind, os.environ.get("TAMIS_FAULT_STEP", "1"))
+    step = os.environ.get("TAMIS_FAULT_STEP", "1")
+    found = faults(shim, "run", tmp_path, kind, step)
     check_run_faults(found)
     kept = Counter("intact" if each["intact"] else "whole" for each in found)
-    record(f"run-{kind}", {"points": len(found), **kept, "errors": sum(bool(each["said"]) for each in found)})
+    changes = found[-1]["point"] + 1
+    record(f"run-{kind}", {"points": len(found), "changes": changes, "step": int(step), **kept})
 
 
 @pytest.mark.slow  # starts the program several times

@@ -1,0 +1,187 @@
+"""Fill the table of docs/reliability.md from what the long form of the tests of faults has counted.
+
+    make faults                         # hours; its counts lie in build/faults
+    python docs/make_reliability.py     # keeps them in docs/reliability, and writes the table
+
+Counts that are kept and were not taken anew stay, each with the day on which it was taken.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+COUNTED = HERE.parent / "build" / "faults"
+KEPT = HERE / "reliability"
+PAGE = HERE / "reliability.md"
+BEGIN, END = "<!-- counted: begin -->\n", "<!-- counted: end -->\n"
+
+
+def keep_counts() -> None:
+    """Take over what was counted since the last time."""
+    KEPT.mkdir(exist_ok=True)
+    for path in sorted(COUNTED.glob("*.json")):
+        counts = json.loads(path.read_text())
+        day = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC).date().isoformat()
+        (KEPT / path.name).write_text(json.dumps({"day": day, **counts}, indent=1) + "\n")
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    """Read what is kept, by its name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))}
+
+
+def rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, str, str]]:
+    """Give fault, promise, what was counted, the test, and the day."""
+    made = []
+    for name, fault, promise, test, tell in SPECIFICATION:
+        known = {key: each for key, each in found.items() if key == name or key.startswith(f"{name}-")}
+        said = tell(known) if known else "not counted yet"
+        made.append((fault, promise, said, test, max((each["day"] for each in known.values()), default="")))
+    return made
+
+
+def tell_kills(found: dict[str, Any]) -> str:
+    """Say how many trainings were killed and ended alike."""
+    each = found["kills"]
+    return (
+        f"{each['kills']} kills in {each['trainings']} trainings; {each['identical']} of these ended with the same "
+        "weights, history and metrics"
+    )
+
+
+def tell_checkpoints(found: dict[str, Any]) -> str:
+    """Say at how many points a checkpoint was disturbed."""
+    points = {name.removeprefix("checkpoint-"): each["points"] for name, each in found.items()}
+    total = sum(points.values())
+    words = {"full": "disk full", "broken": "EIO", "kill": "killed before", "torn": "killed in the middle"}
+    said = ", ".join(f"{words[name]} {number}" for name, number in points.items())
+    return f"all {total} points ({said}): a good checkpoint loads, and the next is written"
+
+
+def tell_runs(found: dict[str, Any]) -> str:
+    """Say at how many points a run directory was disturbed."""
+    words = {"full": "disk full", "broken": "EIO"}
+    said = []
+    for name, each in found.items():
+        every = (
+            f"every {each['step']}th of {each['changes']:,} changes" if each["step"] > 1 else "every change"
+        )
+        said.append(
+            f"{words[name.removeprefix('run-')]} at {each['points']} points ({every}): the run before is intact "
+            f"{each.get('intact', 0)} times, the new one whole {each.get('whole', 0)} times"
+        )
+    return "; ".join(said)
+
+
+def tell_flips(found: dict[str, Any]) -> str:
+    """Say how many bits were flipped."""
+    each = found["flips"]
+    model, checkpoint = (sum(each[name].values()) for name in ("model", "checkpoint"))
+    return f"{model:,} bits of a model and {checkpoint:,} of a checkpoint; undetected: {each['undetected']}"
+
+
+def tell_fuzz(found: dict[str, Any]) -> str:
+    """Say how long a fuzzer ran."""
+    (each,) = found.values()
+    return (
+        f"{each['executions']:,} executions in {each['seconds'] / 60:.0f} minutes: {each['crashes']} other errors or "
+        f"hangs, at most {each['peak_memory_bytes'] / 2**20:,.0f} MiB"
+    )
+
+
+SPECIFICATION = [
+    (
+        "kills",
+        "kill -9 at random times of a training",
+        "it goes on, bit by bit",
+        "test_faults_kills.py",
+        tell_kills,
+    ),
+    (
+        "checkpoint",
+        "every write, sync and rename of a checkpoint fails or is the last",
+        "a good checkpoint loads",
+        "test_faults_writes.py",
+        tell_checkpoints,
+    ),
+    (
+        "run",
+        "a change below a run directory fails while it is replaced",
+        "one error; the old run or the new one, whole",
+        "test_faults_writes.py",
+        tell_runs,
+    ),
+    (
+        "flips",
+        "bits of a model or a checkpoint flip",
+        "all are found",
+        "test_faults_flips.py",
+        tell_flips,
+    ),
+    (
+        "fuzz_configuration",
+        "configurations are changed at random",
+        "typed errors, no hang, under 1 GiB",
+        "fuzz_configuration.py",
+        tell_fuzz,
+    ),
+    (
+        "fuzz_model",
+        "model files are changed at random",
+        "typed errors, no hang, under 1 GiB",
+        "fuzz_model.py",
+        tell_fuzz,
+    ),
+]
+
+
+def markdown(header: list[str], lines: list[tuple[str, ...]]) -> str:
+    """Write a table."""
+    return "".join(f"| {' | '.join(each)} |\n" for each in [header, ["---"] * len(header), *lines])
+
+
+def damaged_inputs(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Give for each kind of file what cuts and flipped bits led to."""
+    lines = []
+    for name, each in found.items():
+        if name == "day":
+            continue
+        cut, bit = each["cut"], each["bit"]
+        said = [bit.get(key, 0) for key in ("error that names the file", "unchanged", "undetected change")]
+        shares = [f"{100 * count / bit['number']:.1f}%" for count in said]
+        cuts = f"{cut.get('error that names the file', 0)} of {cut['number']}"
+        manifest = f"{bit.get('named with the manifest', 0):,} of {bit['number']:,}"
+        lines.append((name, cuts, *shares, manifest))
+    return lines
+
+
+def text() -> str:
+    """Write both tables."""
+    found = kept()
+    first = markdown(["fault", "promise", "counted", "test", "day"], rows(found))
+    header = [
+        "file",
+        "cuts that are found",
+        "flips: error",
+        "unchanged",
+        "not noticed",
+        "flips with a manifest",
+    ]
+    second = markdown(header, damaged_inputs(found["files"])) if "files" in found else ""
+    return f"{first}\n{second}"
+
+
+def main() -> None:
+    """Keep the counts and write the tables."""
+    keep_counts()
+    page = PAGE.read_text(encoding="utf-8")
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n{text()}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
