@@ -13,7 +13,7 @@ import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tamis.data.schema import BranchType, branch_type, schema_problems
+from tamis.data.schema import BranchType, SourceFile, branch_type, schema_problems
 from tamis.data.sources import (
     expand_files,
     read_chunks,
@@ -329,3 +329,26 @@ def test_the_memory_that_reading_takes_does_not_grow_with_the_file(tmp_path: Pat
     few, many = (min(peak_of(entries) for _ in range(4)) for entries in (50_000, 400_000))
     assert many < few + chunk
     assert many < 15 * chunk
+
+
+@pytest.mark.parametrize(("damaged", "words"), [("y", "branch 'y'"), ("x", "branch 'x'")])
+def test_what_cannot_be_read_is_named_with_its_tree_and_branch(
+    tmp_path: Path, damaged: str, words: str
+) -> None:
+    path = tmp_path / "a.root"
+    with uproot.recreate(path, compression=uproot.ZLIB(9)) as file:
+        tree = file.mktree("events", {"x": np.float64, "y": np.float64})
+        tree.extend({"x": np.zeros(2000), "y": np.ones(2000)})
+    with uproot.open(path) as file:
+        place = file["events"][damaged].basket_key(0).data_cursor.index
+    content = bytearray(path.read_bytes())
+    content[place + 15] ^= 0xFF  # behind the header of the compressed block
+    path.write_bytes(content)
+    schema = scan_files([SourceFile("bkg", str(path), "a.root")])[0]
+    for read in (
+        lambda: list(read_chunks(schema, ["x", "y"])),
+        lambda: read_range(schema, ["x", "y"], 0, 10),
+    ):
+        with pytest.raises(InputError) as caught:
+            read()
+        assert f"{path} after entry 0 (tree 'events', {words}): cannot be read" in str(caught.value)

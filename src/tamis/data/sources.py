@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -215,14 +216,33 @@ def _unreadable(source: SourceFile, error: Exception, entries: str = "") -> Inpu
     return InputError("input files", [Problem(where, f"cannot be read ({reason[:300]}); {advice}")])
 
 
-def _reading(source: SourceFile, work: Callable[[], _Result], entries: str = "") -> _Result:
-    """Do some work on a file; whatever the reader raises becomes an error that names the file."""
+def _reading(source: SourceFile, work: Callable[[], _Result], place: Callable[[], str] = str) -> _Result:
+    """Do some work on a file; whatever the reader raises becomes an error that names the file and the place in it."""
     try:
         return work()
     except InputError:
         raise
     except Exception as error:  # a damaged file can raise anything inside the reading libraries
-        raise _unreadable(source, error, entries) from error
+        raise _unreadable(source, error, place()) from error
+
+
+def _damaged_place(schema: FileSchema, names: Sequence[str], start: int, stop: int) -> str:
+    """Name the tree, and the branches that cannot be read alone either."""
+    reader = _parquet_range if is_parquet(schema.source) else _root_range
+
+    def unreadable(name: str) -> bool:
+        try:
+            _reading(schema.source, lambda: reader(schema, [name], start, min(stop, schema.entries)))
+        except InputError:
+            return True
+        return False
+
+    bad = [repr(name) for name in names if unreadable(name)]
+    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    branches = f"{'branch' if len(bad) == 1 else 'branches'} {', '.join(bad[:3])}{more}" if bad else ""
+    parts = [f"tree {schema.tree!r}" if schema.tree else "", branches]
+    inside = ", ".join(part for part in parts if part)
+    return f" after entry {start}{f' ({inside})' if inside else ''}"
 
 
 def _scan_root(source: SourceFile, tree: str | None, naming: str) -> FileSchema:
@@ -287,7 +307,8 @@ def _parquet_file(source: SourceFile) -> Iterator[Any]:
             import fsspec
 
             place = stack.enter_context(fsspec.open(source.path, "rb"))
-        yield stack.enter_context(pyarrow.parquet.ParquetFile(place))
+        # what was written without checksums is read without them
+        yield stack.enter_context(pyarrow.parquet.ParquetFile(place, page_checksum_verification=True))
 
 
 def _arrow_type(kind: Any) -> BranchType:
@@ -333,7 +354,11 @@ def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = 
     if schema.entries and names:
         chunks = reader(schema, names, rows)
         while (
-            columns := _reading(schema.source, lambda: next(chunks, None), f" after entry {first}")
+            columns := _reading(
+                schema.source,
+                lambda: next(chunks, None),
+                partial(_damaged_place, schema, names, first, first + rows),
+            )
         ) is not None:
             length = len(columns[names[0]])
             yield Chunk(schema.source, first, length, columns)
@@ -361,8 +386,8 @@ def read_range(schema: FileSchema, branches: Iterable[str], start: int, stop: in
     """
     names = sorted(set(branches))
     reader = _parquet_range if is_parquet(schema.source) else _root_range
-    where = f" entries {start} to {stop}"
-    columns = _reading(schema.source, lambda: reader(schema, names, start, stop), where) if names else {}
+    place = partial(_damaged_place, schema, names, start, stop)
+    columns = _reading(schema.source, lambda: reader(schema, names, start, stop), place) if names else {}
     return Chunk(schema.source, start, stop - start, columns)
 
 
