@@ -143,4 +143,6 @@ class ExportError(TamisError):
 
 
 class UntranslatableError(ExportError):
-    """A form of the hand-over has no words for a part of the classifier."""
+    """A form of the hand-over has no words for a part of the classifier: that form cannot be had, whatever is tried."""
+
+    exit_status = 2

@@ -19,6 +19,7 @@ from tamis.figures import draw_run
 from tamis.files import complete_file, sha256, sync_folder, write_json, write_text
 from tamis.pipeline import Run
 from tamis.pipeline.checkpoints import foreign_files
+from tamis.places import obstacle
 from tamis.plots.book import save_figures
 from tamis.provenance import command_line, describe_inputs, describe_machine, now, with_own_hash
 from tamis.report.page import write_report
@@ -30,6 +31,8 @@ _OWN = frozenset({
 })  # fmt: skip
 CHECKPOINTS = "checkpoints"
 """Name of the folder with the progress of a training that is not finished."""
+_WHILE_WRITTEN = len("." + "." + ".before") + 32
+"""By how many bytes the name of a run directory is longer while it is written."""
 _LEFT_BEHIND = r"\.{}\.[0-9a-f]{{32}}\.(part|before)"
 
 
@@ -68,15 +71,14 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         RequestError: the folder holds a run and may not be replaced, holds files that tamis did not write, or
             cannot be made.
     """
-    folder = folder.resolve()
-    if folder == Path(folder.anchor):
+    if not os.path.realpath(folder).strip(os.sep):
         raise RequestError(f"{folder} cannot be a run directory; choose another folder with --output")
+    reason = obstacle(folder, longer=_WHILE_WRITTEN)
+    if reason:
+        raise RequestError(f"{folder} cannot be made: {reason}; choose another folder with --output")
+    folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; choose another folder with --output")
-    there = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        reason = "may not be written to" if there.is_dir() else "is a file"
-        raise RequestError(f"{folder} cannot be made, because {there} {reason}; choose another with --output")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     foreign = sorted(found - _OWN)
     if foreign:

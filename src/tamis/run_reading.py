@@ -27,6 +27,7 @@ FINISHED = "provenance.json"
 
 _SCORES = "scores.parquet"
 _OTHERS = ("config.yaml", "events.json", "history.json", "metrics.json")
+_MODEL, _DOCUMENT = "model", "classifier.json"
 _SPECTATOR = "spectator_"
 
 
@@ -119,6 +120,56 @@ def read_run(folder: Path | str) -> FinishedRun:
         ledger=found["events.json"],
         provenance=provenance,
     )
+
+
+def model_of(place: Path | str) -> Path:
+    """Find the classifier of a run, or the one that a folder is.
+
+    Args:
+        place: a run directory, or a folder `model` alone.
+
+    Returns:
+        The folder of the classifier. Of a run it is the one that the run was written with; where nothing says which
+        that is, because a run was copied in part, it is the one that is there.
+
+    Raises:
+        InputError: there is no classifier, or it is that of another run.
+    """
+    given = Path(place)
+    if not given.exists():
+        raise _refused(given, "there is no such folder; give a run directory, or its folder `model`")
+    if not given.is_dir():
+        raise _refused(given, "is a file; give a run directory, or its folder `model`")
+    if (given / _DOCUMENT).is_file():
+        return given
+    model = given / _MODEL
+    if not (model / _DOCUMENT).is_file():
+        raise _refused(
+            given, f"holds no classifier, neither {_MODEL}/{_DOCUMENT} nor {_DOCUMENT}; give a run directory"
+        )
+    if (given / FINISHED).is_file():
+        check_model(given, _read_json(given / FINISHED))
+    return model
+
+
+def check_model(folder: Path, provenance: Mapping[str, Any]) -> None:
+    """Refuse a classifier that was put into the folder of another run.
+
+    Args:
+        folder: the run directory.
+        provenance: what the run says of its files.
+
+    Raises:
+        InputError: with both hashes.
+    """
+    path = folder / _MODEL / _DOCUMENT
+    written = provenance.get("outputs", {}).get(f"{_MODEL}/{_DOCUMENT}")
+    if path.is_file() and (found := sha256(path)) != written:
+        raise _refused(
+            path,
+            f"is not the classifier that this run was written with (SHA-256 {found}, and {FINISHED} has {written}); "
+            "copy the whole run again",
+        )
 
 
 def scored_runs(runs: Sequence[FinishedRun]) -> tuple[ScoredRun, ...]:

@@ -26,7 +26,9 @@ from tamis.deploy.cpp_text import identifiers, literal
 from tamis.deploy.onnx_check import reference_events, spell_out
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
-from tamis.errors import ExportError, UntranslatableError
+from tamis.errors import ExportError, RequestError, UntranslatableError
+from tamis.files import sha256, write_json
+from tamis.run_reading import model_of
 
 Make = Callable[..., Any]
 TOLERANCE = 1e-6
@@ -422,8 +424,61 @@ def test_the_command_writes_every_form_that_can_express_it(
     assert loaded.class_names == ("class_0", "class_1", "class_2")
     with pytest.raises(SystemExit) as ended:
         main(["export", str(folder.parent), "--format", "lwtnn"])
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert "lwtnn cannot express" in capsys.readouterr().err
+
+
+def test_a_model_of_another_run_is_refused_with_both_hashes(
+    saved: tuple[Classifier, Path],
+    make_classifier: Make,
+    make_events: Make,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, folder = saved
+    run = folder.parent
+    own = sha256(folder / "classifier.json")
+    write_json(run / "provenance.json", {"outputs": {"model/classifier.json": own}})
+    assert model_of(run) == folder
+    assert model_of(folder) == folder
+    folder.rename(run / "before")
+    make_classifier([{"nodes": 4}]).with_reference(make_events(5)).save(folder)
+    other = sha256(folder / "classifier.json")
+    for form in ("onnx", "json", "all", "fpga"):
+        with pytest.raises(SystemExit) as ended:
+            main(["export", str(run), "--format", form])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert f"(SHA-256 {other}, and provenance.json has {own})" in said
+    assert not (folder / "classifier.onnx").exists()
+    with pytest.raises(SystemExit) as ended:  # alone it is a classifier as any other
+        main(["export", str(folder), "--format", "json"])
+    assert not ended.value.code
+
+
+@pytest.mark.parametrize("output", ["file", "file/out", "n" * 300])
+def test_an_output_that_cannot_be_made_is_refused(
+    output: str, saved: tuple[Classifier, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for form in ("json", "all"):
+        with pytest.raises(SystemExit) as ended:
+            main(["export", str(saved[1]), "--format", form, "-o", str(tmp_path / output)])
+        assert ended.value.code == 2
+        assert "choose another folder with --output" in capsys.readouterr().err
+
+
+def test_a_translation_replaces_nothing_else(tmp_path: Path) -> None:
+    from tamis.deploy.fpga_files import BOUNDARY, check_output
+
+    for name in ("mine", "empty", "old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    (tmp_path / "old" / BOUNDARY).touch()
+    for name in ("mine", "mine/thesis.tex"):
+        with pytest.raises(RequestError, match="is no translation for an FPGA, and would be replaced"):
+            check_output(tmp_path / name)
+    for name in ("empty", "old", "new"):
+        check_output(tmp_path / name)
 
 
 def test_another_folder_gets_the_files_and_the_model_stays_as_it_is(

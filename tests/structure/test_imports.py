@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "tamis"
 ROOMS = [
     "errors",
     "files",
+    "places",
     "notebook",
     "expressions",
     "config",

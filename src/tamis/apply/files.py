@@ -36,6 +36,7 @@ from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.sources import Chunk, read_ahead, read_chunks
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, remove_unfinished, write_json
+from tamis.places import obstacle
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -214,12 +215,10 @@ def plan_tasks(
 
 
 def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"{folder} cannot be made ({error.strerror}); choose another --output") from error
-    if not os.access(folder, os.W_OK):
-        raise RequestError(f"{folder} may not be written to; choose another --output")
+    reason = obstacle(folder / "summary.json")
+    if reason:
+        raise RequestError(f"{folder} cannot be made or written to: {reason}; choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _size(source: SourceFile) -> int:

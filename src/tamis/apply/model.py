@@ -12,10 +12,9 @@ from tamis.apply.folds import EntryRule, FoldRule, IdentityRule, NumberRule, Tra
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.config import Config, Sample
 from tamis.data.plan import Quantity, quantity
-from tamis.errors import InputError, Problem, RequestError
+from tamis.errors import RequestError
 from tamis.expressions import Expression, parse
-from tamis.files import sha256
-from tamis.run_reading import FinishedRun, read_run
+from tamis.run_reading import FinishedRun, check_model, read_run
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def _of_folder(folder: Path, selection: Expression | None, tree: str | None) -> 
 
 def _of_run(run: FinishedRun, selection: Expression | None, sample: str | None, tree: str | None) -> Model:
     folder = run.folder / "model"
-    _check_belongs(folder, run.provenance)
+    check_model(run.folder, run.provenance)
     classifier = run.classifier
     samples = _chosen(run.config.samples, sample)
     trees = {each.tree for each in samples}
@@ -135,14 +134,6 @@ def _of_run(run: FinishedRun, selection: Expression | None, sample: str | None, 
 
 def _digest(folder: Path) -> str:
     return str(json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))["document_sha256"])
-
-
-def _check_belongs(folder: Path, provenance: Mapping[str, Any]) -> None:
-    path = folder / DOCUMENT
-    written = provenance.get("outputs", {}).get(f"{folder.name}/{DOCUMENT}")
-    if path.is_file() and sha256(path) != written:
-        message = "is not the classifier that this run was written with; copy the whole run again"
-        raise InputError("run", [Problem(str(path), message)])
 
 
 def _chosen(samples: Sequence[Sample], wanted: str | None) -> list[Sample]:

@@ -224,8 +224,9 @@ def export(
 ) -> None:
     """Write the classifier of a run as ONNX or in other forms, and check each against the classifier."""
     from tamis.deploy import FORMS, export_classifier
+    from tamis.run_reading import model_of
 
-    folder = run / "model" if (run / "model").is_dir() else run
+    folder = model_of(run)
     if form is ExportFormat.FPGA:
         print_fpga(folder, output)
         return

@@ -13,7 +13,8 @@ from typing import Any, Literal, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.classifier import Classifier
+from tamis.classifier import DOCUMENT, Classifier
+from tamis.classifier.document import read_document
 from tamis.classifier.manifest import MANIFEST, intact_files, write_manifest
 from tamis.classifier.missing import apply_rules
 from tamis.deploy.cpp import cpp_header, namespace_of
@@ -23,8 +24,9 @@ from tamis.deploy.onnx_check import Comparison, Sample, choose_events, compare, 
 from tamis.deploy.onnx_file import DERIVED, FILES, HEADER, LWTNN, PLAIN, export_onnx
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
-from tamis.errors import ExportError, UntranslatableError
+from tamis.errors import ExportError, RequestError, UntranslatableError
 from tamis.files import complete_file, write_json, write_text
+from tamis.places import obstacle
 
 Form = Literal["onnx", "json", "lwtnn", "cpp"]
 FORMS: tuple[Form, ...] = ("onnx", "json", "lwtnn", "cpp")
@@ -76,10 +78,13 @@ def export_classifier(
 
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
+        RequestError: nothing can be written to the output.
         ExportError: a score differs by more than 1e-6, or a form has no words for the classifier.
     """
     folder = Path(folder)
     target = folder if output is None else Path(output)
+    read_document(folder / DOCUMENT)  # before anything is made
+    _make_target(target)
     exported = Exported()
     failed: list[str] = []
     for form in forms:
@@ -99,6 +104,17 @@ def export_classifier(
     return exported
 
 
+def _make_target(target: Path) -> None:
+    reason = obstacle(target / NAMES["onnx"][0], longer=_WHILE_WRITTEN)
+    if reason:
+        raise RequestError(f"{target} cannot be written to: {reason}; choose another folder with --output")
+    target.mkdir(parents=True, exist_ok=True)
+
+
+_WHILE_WRITTEN = 32
+"""By how many bytes the name of a file is longer at most while it is written."""
+
+
 def _with_form(
     exported: Exported,
     form: Form,
@@ -108,7 +124,6 @@ def _with_form(
     fold: NDArray[np.int32] | None,
 ) -> Exported:
     """Write one more form."""
-    target.mkdir(parents=True, exist_ok=True)
     notes: tuple[str, ...] = ()
     comparison: Comparison | None
     if form == "onnx":

@@ -28,10 +28,12 @@ from tamis.files import write_json
 from tamis.network.embeddings import Gains
 from tamis.network.network import Network, map_events
 from tamis.network.quantized import layer_costs
+from tamis.places import obstacle
 
 Float32 = NDArray[np.float32]
 
 QONNX, BOUNDARY = "classifier.qonnx.onnx", "boundary.json"
+_WHILE_WRITTEN = 32
 COMPARED = 10_000
 """How many events are simulated."""
 
@@ -95,14 +97,15 @@ def export_fpga(folder: Path | str, output: Path | str | None = None) -> FpgaExp
 
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
-        RequestError: the extra `fpga` or g++ is not installed.
+        RequestError: the extra `fpga` or g++ is not installed, or the folder would replace something else.
         ExportError: a part of the classifier has no translation, or a logit differs.
     """
     folder = Path(folder)
     classifier = Classifier.load(folder)
     network = fixed_point_network(classifier)
-    _require_tools()
     output = folder.parent / "fpga" if output is None else Path(output)
+    check_output(output)
+    _require_tools()
     inputs, expected = simulated_events(classifier, network)
     with _whole_folder(output) as temporary:
         np.save(temporary / EVENTS, inputs)
@@ -173,6 +176,25 @@ def _run_translation(model: Path, folder: Path) -> None:
     if ran.returncode:
         reason = (ran.stderr.strip() or f"it ended with status {ran.returncode}").splitlines()[-1]
         raise ExportError(f"hls4ml could not translate the network, and this form was not written: {reason}")
+
+
+def check_output(output: Path) -> None:
+    """Refuse to replace what is no translation, and places where nothing can be made.
+
+    Raises:
+        RequestError: with what is there, or why nothing can be.
+    """
+    reason = obstacle(output, longer=_WHILE_WRITTEN)
+    if reason:
+        raise RequestError(f"{output} cannot be made: {reason}; choose another folder with --output")
+    if output.exists() and not (output / BOUNDARY).is_file() and not (output.is_dir() and _is_empty(output)):
+        raise RequestError(
+            f"{output} is there, is no translation for an FPGA, and would be replaced; choose another with --output"
+        )
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
 
 
 @contextmanager

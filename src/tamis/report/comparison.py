@@ -15,6 +15,7 @@ from tamis.evaluation.comparison import PairComparison, RunComparison, compare_r
 from tamis.evaluation.roc import RocCurve, roc_curves
 from tamis.evaluation.same_events import in_one_mixture, same_events
 from tamis.files import write_text
+from tamis.places import obstacle
 from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
 from tamis.report import comparison_tables as tables
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 COMPARISON = "comparison.html"
 """Name of the page where no other is given."""
+_WHILE_WRITTEN = 32
+"""By how many bytes the name of a file is longer at most while it is written."""
 _OTHER_LOSSES = ("training.loss", "weights.", "split.", "samples")
 """Places of a configuration that change what a validation loss is the mean of."""
 
@@ -77,14 +80,15 @@ def _check_folders(folders: Sequence[Path]) -> None:
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:
+    reason = obstacle(path, longer=_WHILE_WRITTEN)
+    if reason:
+        raise RequestError(f"{path} cannot be made: {reason}; choose another with --output")
     if path.is_dir():
         raise RequestError(f"{path} is a folder; give the name of a file with --output")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise RequestError(f"{path} is to be a page; give a name that ends in .html with --output")
     if path.exists() and not overwrite:
         raise RequestError(f"{path} exists already; choose another name with --output, or use --overwrite")
-    there = next(parent for parent in path.absolute().parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        reason = "may not be written to" if there.is_dir() else "is a file"
-        raise RequestError(f"{path} cannot be made, because {there} {reason}; choose another with --output")
 
 
 def _check_not_of_a_run(path: Path, runs: Sequence[FinishedRun]) -> None:

@@ -1,0 +1,60 @@
+"""Whether something can be written at a place, found out before the work whose result is to lie there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+_LONGEST_PATH = 4096
+_BELOW = 160
+"""Bytes that names inside of a folder take, with those that files have while they are written."""
+
+
+def obstacle(path: Path, *, longer: int = 0) -> str:
+    """Say why no file or folder can be made at a place; nothing where one can.
+
+    What can only be tried is tried: a folder with a name of its own is made in the nearest folder that is there, and
+    removed again.
+
+    Args:
+        path: what is to be made; the folders above it need not be there.
+        longer: bytes by which the name is longer while it is written.
+
+    >>> obstacle(Path("/dev/null/run"))
+    '/dev/null is a file'
+    """
+    try:
+        path = path.resolve()
+        there = next((parent for parent in path.parents if _is_there(parent)), path)
+        if not there.is_dir():
+            return f"{there} is a file"
+        if not os.access(there, os.W_OK | os.X_OK):
+            return f"{there} may not be written to"
+        too_long = _too_long(path, there, longer)
+        if too_long:
+            return too_long
+        Path(tempfile.mkdtemp(prefix=".tamis-", dir=there)).rmdir()
+    except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, and a zero in the name
+        return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return ""
+
+
+def _is_there(path: Path) -> bool:
+    return len(os.fsencode(path.name)) <= _longest_name(Path(path.anchor)) and path.exists()
+
+
+def _too_long(path: Path, there: Path, longer: int) -> str:
+    limit = _longest_name(there)
+    for part in path.relative_to(there).parts:
+        room = limit - (longer if part == path.name else 0)
+        if len(os.fsencode(part)) > room:
+            return f"its name is too long: {len(os.fsencode(part))} bytes, and {room} can be used"
+    length = len(os.fsencode(path))
+    if length + longer + _BELOW > _LONGEST_PATH:
+        return f"its path is too long: {length:,} bytes"
+    return ""
+
+
+def _longest_name(folder: Path) -> int:
+    return os.pathconf(folder, "PC_NAME_MAX")

@@ -1,0 +1,51 @@
+"""Whether something can be written is known before the work, and trying leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tamis.places import obstacle
+
+
+def test_where_something_can_be_made_nothing_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("run", "a/b/run", "there", "there/run", "n" * 255):
+        assert obstacle(tmp_path / name) == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_every_obstacle_has_a_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert obstacle(tmp_path / "file" / "run") == f"{tmp_path}/file is a file"
+    assert obstacle(tmp_path / "file" / "a" / "run") == f"{tmp_path}/file is a file"
+    assert "its name is too long: 256 bytes, and 255 can be used" in obstacle(tmp_path / ("n" * 256))
+    assert "its name is too long: 256 bytes" in obstacle(tmp_path / ("n" * 256) / "run")
+    assert "its name is too long: 300 bytes" in obstacle(tmp_path / ("\N{GREEK SMALL LETTER MU}" * 150))
+    assert "230 bytes, and 214 can be used" in obstacle(tmp_path / ("n" * 230), longer=41)
+    assert "its path is too long" in obstacle(tmp_path.joinpath(*["n" * 200] * 21))
+    assert "loop" in obstacle(tmp_path / "loop" / "run").lower()
+    assert "null" in obstacle(tmp_path / "a\0b")
+    assert obstacle(Path("/proc/self/run")) != ""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert obstacle(tmp_path / "a" / "run") == f"{tmp_path} may not be written to"
+
+
+def test_what_the_system_refuses_is_said_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that is mounted read-only, or whose files are all used up, is known by trying alone."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(30, os.strerror(30))
+
+    monkeypatch.setattr("tamis.places.tempfile.mkdtemp", refuse)
+    assert obstacle(tmp_path / "run") == "Read-only file system"
