@@ -103,10 +103,26 @@ def _correlations(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]
 def _histories(run: Run) -> dict[str, Figure]:
     if len(run.members) == 1:
         return {"history": plot_history(run.trained.history)}
+    names = _names_of_members([member.fold for member in run.classifier.members])
     return {
-        f"history_{number}": plot_history(trained.history)
-        for number, trained in enumerate(run.members, start=1)
+        f"history_{name}": plot_history(trained.history)
+        for name, trained in zip(names, run.members, strict=True)
     }
+
+
+def _names_of_members(folds: Sequence[int | None]) -> list[str]:
+    """Name networks by the fold that they never saw, counted from 0, and by their number among those of that fold.
+
+    >>> _names_of_members([0, 1]), _names_of_members([None, None]), _names_of_members([0, 0, 1, 1])[:2]
+    (['fold_0', 'fold_1'], ['network_1', 'network_2'], ['fold_0_network_1', 'fold_0_network_2'])
+    """
+    several = len(set(folds)) < len(folds)
+    names = []
+    for position, fold in enumerate(folds):
+        number = folds[: position + 1].count(fold)
+        parts = ([] if fold is None else [f"fold_{fold}"]) + ([f"network_{number}"] if several else [])
+        names.append("_".join(parts))
+    return names
 
 
 def _scores(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Figure:

@@ -148,7 +148,7 @@ def model_of(place: Path | str) -> Path:
             given, f"holds no classifier, neither {_MODEL}/{_DOCUMENT} nor {_DOCUMENT}; give a run directory"
         )
     if (given / FINISHED).is_file():
-        check_model(given, _read_json(given / FINISHED))
+        check_model(given, read_mapping(given / FINISHED))
     return model
 
 
@@ -163,7 +163,8 @@ def check_model(folder: Path, provenance: Mapping[str, Any]) -> None:
         InputError: with both hashes.
     """
     path = folder / _MODEL / _DOCUMENT
-    written = provenance.get("outputs", {}).get(f"{_MODEL}/{_DOCUMENT}")
+    outputs = provenance.get("outputs")
+    written = outputs.get(f"{_MODEL}/{_DOCUMENT}") if isinstance(outputs, dict) else None
     if path.is_file() and (found := sha256(path)) != written:
         raise _refused(
             path,

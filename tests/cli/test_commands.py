@@ -193,6 +193,11 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
         (["train", "small.yaml", "--set", "training.epoch=3"], "did you mean 'epochs'?"),
         (["train", "small.yaml", "--set", "training.epochs=none"], "training.epochs (from --set)"),
         (["train", "small.yaml", "--set", "training"], "--set"),
+        (["train", "small.yaml", "--set", "samples.0.files=a.root"], "counted from 0: samples[0].files=..."),
+        (
+            ["train", "small.yaml", "--set", "samples.0=a"],
+            "written in brackets, counted from 0: samples[0]=...",
+        ),
         (["train", "small.yaml", "--data", "nowhere"], "no file matches"),
         (["train", "small.yaml", "--output", "small.yaml"], "small.yaml is a file"),
         (["train", "small.yaml", "--output", "small.yaml/run"], "small.yaml is a file; choose another"),
@@ -259,7 +264,8 @@ def test_demo_does_not_replace_files_that_are_there(inside, tmp_path: Path) -> N
     own.write_text("mine")
     code, _, error = inside("demo", "--output", "offshell", "--events", "100")
     assert code == 2
-    assert "bkg1_Events.root" in error
+    assert "bkg1_Events.root is there already" in error
+    assert "replace with --overwrite, or choose another folder (`tamis demo`: with --output)" in error
     assert own.read_text() == "mine"
 
 

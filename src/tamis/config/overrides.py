@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 from tamis.config.document import Document, read_value
 from tamis.config.place import Finding, Place, existing_place, read_place, render_place
 from tamis.config.wording import describe
 from tamis.errors import ConfigurationError, Problem
+
+_NUMBERED = re.compile(r"\.(\d+)(?=[.\[=]|$)")
 
 
 class _UnusableOverrideError(Exception):
@@ -43,7 +46,8 @@ def override(document: Document, overrides: Sequence[str]) -> tuple[Document, tu
 def _override(document: Document, text: str) -> Document:
     place, rest = read_place(text)
     if not place or not rest.startswith("="):
-        raise _UnusableOverrideError("expected a place, = and a value, as in training.batch_size=256")
+        message = "expected a place, = and a value, as in training.batch_size=256"
+        raise _UnusableOverrideError(_with_brackets(text, rest) or message)
     try:
         value, findings = read_value(rest.removeprefix("="))
     except ConfigurationError as error:
@@ -61,6 +65,14 @@ def _override(document: Document, text: str) -> Document:
             *(Finding((*place, *inner.place), inner.message) for inner in findings),
         ),
     )
+
+
+def _with_brackets(text: str, rest: str) -> str:
+    """Say how a place in a list is written, where it was written like a key; else nothing."""
+    if not _NUMBERED.match(rest):
+        return ""
+    place = _NUMBERED.sub(r"[\g<1>]", text.split("=", 1)[0])
+    return f"places in a list are written in brackets, counted from 0: {place}=..."
 
 
 def _put(values: object, place: Place, value: object, above: Place) -> object:

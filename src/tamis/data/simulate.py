@@ -263,4 +263,7 @@ def _check_request(events: int, seed: int) -> None:
 def _refuse_existing(paths: list[Path]) -> None:
     there = [str(path) for path in paths if path.exists()]
     if there:
-        raise RequestError(f"{', '.join(there)}: already there; choose another folder, or ask to overwrite")
+        named = f"{there[0]} is" if len(there) == 1 else f"{', '.join(there)} are"
+        raise RequestError(
+            f"{named} there already; replace with --overwrite, or choose another folder (`tamis demo`: with --output)"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -109,11 +110,15 @@ CAPTIONS = (
 )  # fmt: skip
 
 
+_MEMBER = re.compile(r"(?:fold_(\d+))?(?:_?network_(\d+))?")
+
+
 def place_of(figure: str) -> tuple[int, str]:
-    """Say where a figure stands: in the order of the captions, then by name."""
+    """Say where a figure stands: in the order of the captions, then by name and number."""
     sentences = [each.sentence for each in CAPTIONS]
     sentence = caption_of(figure).sentence
-    return (sentences.index(sentence) if sentence in sentences else len(sentences)), figure
+    numbered = re.sub(r"\d+", lambda found: found.group().zfill(9), figure)
+    return (sentences.index(sentence) if sentence in sentences else len(sentences)), numbered
 
 
 def caption_of(figure: str) -> Caption:
@@ -121,6 +126,8 @@ def caption_of(figure: str) -> Caption:
 
     >>> caption_of("score_sig").title, caption_of("inputs_2").title, caption_of("other").section
     ('Score of sig', 'Features, page 2', 'further')
+    >>> caption_of("history_fold_0").title, caption_of("history_fold_0_network_1").title
+    ('Training curves: fold 0', 'Training curves: fold 0, network 1')
     """
     fitting = [each for each in CAPTIONS if figure.startswith(each.figure)]
     if not fitting:
@@ -129,5 +136,14 @@ def caption_of(figure: str) -> Caption:
     rest = figure.removeprefix(found.figure).removeprefix("_")
     title = found.title.format(rest)
     if rest and "{}" not in found.title:
-        title = f"{title}, page {rest}" if rest.isdigit() else f"{title}: {rest}"
+        title = f"{title}, page {rest}" if rest.isdigit() else f"{title}: {_words(rest)}"
     return Caption(figure, found.section, title, found.sentence)
+
+
+def _words(rest: str) -> str:
+    """Write fold and number of a network out, as the figures do."""
+    found = _MEMBER.fullmatch(rest)
+    if found is None:
+        return rest
+    words = zip(("fold", "network"), found.groups(), strict=True)
+    return ", ".join(f"{word} {number}" for word, number in words if number is not None)
