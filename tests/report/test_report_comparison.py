@@ -175,7 +175,8 @@ def test_wrong_requests_are_refused(hostile_run: Path, altered: Copy, tmp_path: 
         ([run, other], "its test events are others: 3 of the"),
         ([run, other, "-o", tmp_path], "is a folder; give the name of a file"),
         ([run, other, "-o", hostile_run / "metrics.json" / "a"], "metrics.json is a file"),
-        ([run, other, "-o", hostile_run / "metrics.json", "--overwrite"], "is a file of the run"),
+        ([run, other, "-o", hostile_run / "report.html", "--overwrite"], "is a file of the run"),
+        ([run, other, "-o", hostile_run / "metrics.json", "--overwrite"], "give a name that ends in .html"),
     ]
     before = (hostile_run / "metrics.json").read_bytes()
     for given, words in cases:
