@@ -183,6 +183,7 @@ def test_folds_of_reference_events_are_whole_numbers(model: Path) -> None:
         tamis.Classifier.load(model)
 
 
+@pytest.mark.slow  # each in a process of its own, whose memory is limited
 @pytest.mark.parametrize(
     "name",
     ["a document of a TB", "wide layers", "wide sparse layers", "a million lists", "many wrong members"],

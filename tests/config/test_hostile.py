@@ -90,6 +90,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
     assert problem.line == 1
 
 
+@pytest.mark.slow  # reads as much as is allowed, in processes of their own
 @pytest.mark.parametrize(
     "text",
     [
