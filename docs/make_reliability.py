@@ -93,6 +93,25 @@ def tell_fuzz(found: dict[str, Any]) -> str:
     )
 
 
+def tell_values(found: dict[str, Any]) -> str:
+    """Say what became of values that hurt."""
+    each = {name: count for name, count in found["values"].items() if name != "day"}
+    refused = sum(count for name, count in each.items() if name != "trained")
+    return (
+        f"{sum(each.values())} inputs: {refused} refused in words, {each.get('trained', 0)} trained as declared, "
+        "every result a number"
+    )
+
+
+def tell_many(found: dict[str, Any]) -> str:
+    """Say how fast files without events are looked into."""
+    each = found["many"]
+    return (
+        f"{each['files']:,} files, one report; {each['files_per_processor_second']:,.0f} files in a second of "
+        f"processor time, {each['bytes_per_file'] / 1024:,.1f} KiB of memory for each"
+    )
+
+
 SPECIFICATION = [
     (
         "kills",
@@ -121,6 +140,20 @@ SPECIFICATION = [
         "all are found",
         "test_faults_flips.py",
         tell_flips,
+    ),
+    (
+        "values",
+        "NaN, infinities, sentinels, weights of zero, negative and of any size",
+        "refused, or handled as declared",
+        "test_faults_values.py",
+        tell_values,
+    ),
+    (
+        "many",
+        "thousands of files without events, trees or content",
+        "one complete report",
+        "test_faults_many.py",
+        tell_many,
     ),
     (
         "fuzz_configuration",
