@@ -60,6 +60,24 @@ def recover(folder: Path) -> None:
             shutil.rmtree(found)
 
 
+def check_place(folder: Path) -> None:
+    """Refuse a place where no run directory can be made.
+
+    Args:
+        folder: the run directory to be.
+
+    Raises:
+        RequestError: it is a file, or cannot be made.
+    """
+    if not os.path.realpath(folder).strip(os.sep):
+        raise RequestError(f"{folder} cannot be a run directory; choose another folder with --output")
+    reason = obstacle(folder, longer=_WHILE_WRITTEN)
+    if reason:
+        raise RequestError(f"{folder} cannot be made: {reason}; choose another folder with --output")
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"{folder} is a file; choose another folder with --output")
+
+
 def check_output(folder: Path, *, overwrite: bool) -> None:
     """Refuse to write where something is that would be lost.
 
@@ -71,14 +89,8 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         RequestError: the folder holds a run and may not be replaced, holds files that tamis did not write, or
             cannot be made.
     """
-    if not os.path.realpath(folder).strip(os.sep):
-        raise RequestError(f"{folder} cannot be a run directory; choose another folder with --output")
-    reason = obstacle(folder, longer=_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"{folder} cannot be made: {reason}; choose another folder with --output")
+    check_place(folder)
     folder = folder.resolve()
-    if folder.exists() and not folder.is_dir():
-        raise RequestError(f"{folder} is a file; choose another folder with --output")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     foreign = sorted(found - _OWN)
     if foreign:

@@ -95,14 +95,18 @@ def test_a_second_process_is_refused_and_another_configuration_too(folder: Path)
 def test_what_a_killed_process_moved_away_comes_back(folder: Path) -> None:
     # between the two renames of the end, the finished run has only its other name
     hidden = folder / f".back.{'0' * 32}.before"
-    left = folder / f".back.{'1' * 32}.part"
-    left.mkdir()
+    left = [folder / f".back.{'1' * 32}.part", folder / f".back.{'2' * 32}.before"]
+    left[0].mkdir()
     (folder / "whole").rename(hidden)
     try:
         process = begin(folder, "back")
         _, said = process.communicate()
         assert process.returncode == 2
         assert "holds a run already" in said
-        assert not left.exists()
+        left[1].mkdir()  # the process was killed after its last rename
+        process = begin(folder, "back")
+        _, said = process.communicate()
+        assert "holds a run already" in said
+        assert not any(each.exists() for each in left)
     finally:
         (folder / "back").rename(folder / "whole")

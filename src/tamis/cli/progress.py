@@ -20,7 +20,7 @@ from tamis.files import folders_for, locked
 from tamis.pipeline import Needs, Watch, check_needs, train
 from tamis.pipeline.checkpoints import Checkpoints, useful_checkpoints
 from tamis.provenance import now
-from tamis.run_directory import CHECKPOINTS, check_output, lock_of, recover, write_run
+from tamis.run_directory import CHECKPOINTS, check_output, check_place, lock_of, recover, write_run
 from tamis.training.history import Epoch
 
 
@@ -33,10 +33,12 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
         overwrite: whether a run that is there may be replaced.
     """
     started, clock = now(), time.perf_counter()
-    check_output(folder, overwrite=overwrite)
+    check_place(folder)
     busy = f"{folder} is being written by {{}}; wait for it, or choose another folder with --output"
     with folders_for(folder), locked(lock_of(folder), busy=busy), Stop() as stop, watching() as watch:
-        recover(folder)
+        recover(
+            folder
+        )  # before the look at what is there: it may come back, and what is left over goes in any case
         check_output(folder, overwrite=overwrite)
         watch = replace(
             watch,
