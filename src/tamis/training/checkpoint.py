@@ -155,10 +155,11 @@ def _read(document: Path) -> Progress:
     try:
         said = _Document.model_validate(json.loads(content.decode("utf-8")))
         epochs = tuple(Epoch(**each) for each in said.epochs)  # type: ignore[arg-type]
+        text = said.text().encode()
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(document) from error
     # one text alone: no bit of it may differ
-    if content != said.text().encode():
+    if content != text:
         raise _damaged(document)
     arrays = document.with_suffix(".safetensors")
     if not arrays.exists() or sha256(arrays) != said.arrays_sha256:
@@ -181,7 +182,7 @@ def _load_arrays(path: Path) -> tuple[NDArray[Any], ...]:
     try:
         with safe_open(path, "numpy") as file:
             return tuple(file.get_tensor(name) for name in sorted(file.keys()))
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two for types that NumPy does not have
         raise _damaged(path) from error
 
 
