@@ -181,9 +181,16 @@ def _load_arrays(path: Path) -> tuple[NDArray[Any], ...]:
 
     try:
         with safe_open(path, "numpy") as file:
-            return tuple(file.get_tensor(name) for name in sorted(file.keys()))
-    except (SafetensorError, TypeError, AttributeError) as error:  # the last two for types that NumPy does not have
+            arrays = tuple(file.get_tensor(name) for name in sorted(file.keys()))
+    except (
+        SafetensorError,
+        TypeError,
+        AttributeError,
+    ) as error:  # the last two for types that NumPy does not have
         raise _damaged(path) from error
+    if any(each.dtype.kind not in "biuf" for each in arrays):  # where another package has added them
+        raise _damaged(path)
+    return arrays
 
 
 def _damaged(path: Path) -> InputError:
