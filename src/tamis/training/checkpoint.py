@@ -188,7 +188,7 @@ def _load_arrays(path: Path) -> tuple[NDArray[Any], ...]:
         AttributeError,
     ) as error:  # the last two for types that NumPy does not have
         raise _damaged(path) from error
-    if any(each.dtype.kind not in "biuf" for each in arrays):  # where another package has added them
+    if any(each.dtype.kind not in "biufc" for each in arrays):  # where another package has added them
         raise _damaged(path)
     return arrays
 
