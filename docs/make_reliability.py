@@ -112,6 +112,25 @@ def tell_many(found: dict[str, Any]) -> str:
     )
 
 
+def tell_agreement(found: dict[str, Any]) -> str:
+    """Say by how much scores differed."""
+    each = found["agreement"]
+    worst = max(max(kind.values()) for kind in each["largest differences"].values())
+    sizes = each["sizes of batches"]
+    return (
+        f"{len(each['largest differences'])} kinds of networks, {len(sizes)} sizes of batches from {min(sizes)} to "
+        f"{max(sizes):,}: at most {worst:.1g}"
+    )
+
+
+def tell_repeats(found: dict[str, Any]) -> str:
+    """Say how many trainings were the same."""
+    each = found["repeats"]
+    return (
+        f"{each['identical']} of {each['trainings']} are the same, bit by bit: {', '.join(each['compared'])}"
+    )
+
+
 SPECIFICATION = [
     (
         "kills",
@@ -168,6 +187,20 @@ SPECIFICATION = [
         "typed errors, no hang, under 1 GiB",
         "fuzz_model.py",
         tell_fuzz,
+    ),
+    (
+        "agreement",
+        "JAX in 32 bits, NumPy in 64 and ONNX Runtime score the same events",
+        "scores within 1e-5",
+        "test_faults_agreement.py",
+        tell_agreement,
+    ),
+    (
+        "repeats",
+        "trainings in fresh processes",
+        "the same bits",
+        "test_faults_repeats.py",
+        tell_repeats,
     ),
 ]
 
