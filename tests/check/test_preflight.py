@@ -199,7 +199,7 @@ def test_weights_copies_and_sentinels_are_pointed_at(tmp_path: Path, write_tree:
     )
     result = check_input(parse_config(config))
     told = {(note.kind, note.where): note.message for note in result.notes}
-    assert "1 event with more than 1%" in told["large_weight", "class bkg"]
+    assert "one event carries 6.3%" in told["large_weight", "class bkg"]
     assert "entry 5 of b.root, weight -40" in told["large_weight", "class bkg"]
     assert "missing: -999" in told["sentinel", "feature x"]
     assert "20 in another class" in told["duplicates", ""]

@@ -71,10 +71,12 @@ def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "stages"),
     [
-        ("train", ["reading", "training", "evaluation", "figures and files"]),
-        ("check", ["reading", "checks"]),
+        ("train", ["reading", "A training needs", "training", "evaluation", "figures and files"]),
+        ("check", ["files", "reading", "checks"]),
     ],
 )
 def test_a_log_gets_one_plain_line_for_each_stage(name: str, stages: list[str], folder: Path) -> None:
     result = subprocess.run(command(name), cwd=folder, capture_output=True, text=True, check=True)
-    assert result.stderr.splitlines() == [f"tamis: {stage}" for stage in stages]
+    # how much a training needs ends with numbers
+    lines = [re.sub(r"(needs) about .*", r"\1", line) for line in result.stderr.splitlines()]
+    assert lines == [f"tamis: {stage}" for stage in stages]

@@ -82,9 +82,10 @@ def _notes(events: Events, index: int, row: ClassRow) -> list[Note]:
     if row.heavy and everything.events > 1 / LARGE_WEIGHT:
         of_class = np.flatnonzero(events.class_index == index)
         heaviest = of_class[np.abs(events.weight[of_class]).argmax()]
+        several = f"{_events(row.heavy)} carry more than 1% of its absolute weight each; the heaviest"
         message = (
-            f"{_events(row.heavy)} with more than 1% of the absolute weight of the class each; the heaviest has "
-            f"{100 * row.largest_share:.1f}% (entry {events.entry[heaviest]} of "
+            f"{several if row.heavy > 1 else 'one event'} carries "
+            f"{100 * row.largest_share:.1f}% of its absolute weight (entry {events.entry[heaviest]} of "
             f"{events.files[events.file_index[heaviest]]}, weight {events.weight[heaviest]:g})"
         )
         notes.append(Note("large_weight", where, message))

@@ -129,7 +129,7 @@ def size(number: float) -> str:
     """
     for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (_MIB, "MiB")):
         if number >= unit:
-            return f"{number / unit:.1f} {name}"
+            return f"{number / unit:.{1 if number < 10 * unit else 0}f} {name}"
     return f"{number / 2**10:.0f} KiB"
 
 
