@@ -176,5 +176,7 @@ def test_everything_that_is_learned_before_the_network_is_saved(module_classes: 
 
 def test_more_folds_than_events_are_refused(module_classes: Make) -> None:
     config = {**quick(module_classes(12)), "split": {"folds": 50}}
-    with pytest.raises(InputError, match=r"class \w+, fold \d+: 0 test events .* use fewer folds"):
+    with pytest.raises(
+        InputError, match=r"no events in the test set; use fewer folds .* \(class bkg, fold \d+; "
+    ):
         prepare(parse_config(config))

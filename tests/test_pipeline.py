@@ -267,7 +267,7 @@ def test_an_unreadable_file_does_not_hide_what_is_wrong_with_the_others(two_clas
     config["samples"][0] |= {"files": ["bkg.root", "broken.root"], "selection": "z > 0"}
     with pytest.raises(InputError) as caught:
         find_input(parse_config(config))
-    assert "broken.root: cannot be read" in str(caught.value)
+    assert "broken.root: is not a ROOT or Parquet file" in str(caught.value)
     assert "bkg.root:tree: branch 'z' is missing" in str(caught.value)
 
 

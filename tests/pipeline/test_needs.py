@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,19 +27,20 @@ def train(folder: Path, config: dict[str, Any], *, limit: int | None = None) -> 
     """Train in a process of its own: exit status, peak of the resident memory in bytes, standard error."""
     (folder / "c.yaml").write_text(yaml.safe_dump(config))
 
-    def limited() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
+    limiting = (
+        ""
+        if limit is None
+        else f"import resource\nresource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))\n"
+    )
     # the peak of this process alone: that of its parent is taken over where it is forked
     code = (
-        "import sys\nfrom tamis.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as ended:\n"
+        f"{limiting}import sys\nfrom tamis.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as ended:\n"
         "    lines = open('/proc/self/status').read().splitlines()\n"
         "    print('PEAK', next(line.split()[1] for line in lines if line.startswith('VmHWM')))\n    raise"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "train", "c.yaml", "--overwrite"],
-        cwd=folder, capture_output=True, text=True, check=False, preexec_fn=limited,
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     peak = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("PEAK")]
     return done.returncode, int(peak[0]) * 1024, done.stderr
