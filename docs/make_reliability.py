@@ -68,7 +68,7 @@ def tell_runs(found: dict[str, Any]) -> str:
     said = []
     for name, each in found.items():
         every = (
-            f"every {each['step']}th of {each['changes']:,} changes" if each["step"] > 1 else "every change"
+            f"one in {each['step']} of {each['changes']:,} changes" if each["step"] > 1 else "every change"
         )
         said.append(
             f"{words[name.removeprefix('run-')]} at {each['points']} points ({every}): the run before is intact "
