@@ -69,7 +69,8 @@ def read_rows(path: Path, branches: list[str], rows: int) -> int:
     from tamis.config import Sample
     from tamis.data.events import read_events
     from tamis.data.plan import Quantity, plan_sample
-    from tamis.data.sources import expand_files, scan_files
+    from tamis.data.scanning import scan_files
+    from tamis.data.sources import expand_files
     from tamis.data.split import Fractions
     from tamis.expressions import parse
 

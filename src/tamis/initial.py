@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tamis.config import Feature, parse_config
+from tamis.data.chunks import read_chunks
+from tamis.data.scanning import scan_files
 from tamis.data.schema import FileSchema, SourceFile
-from tamis.data.sources import expand_files, read_chunks, scan_files
+from tamis.data.sources import expand_files
 from tamis.data.survey import Suspicion, survey_columns
 from tamis.errors import ExpressionError, InputError, Problem, RequestError
 from tamis.expressions import parse

@@ -20,7 +20,9 @@ import uproot
 
 from tamis import train
 from tamis.config import parse_config
-from tamis.data.sources import expand_files, read_chunks, scan_files
+from tamis.data.chunks import read_chunks
+from tamis.data.scanning import scan_files
+from tamis.data.sources import expand_files
 from tamis.errors import InputError
 from tamis.provenance import describe_inputs
 

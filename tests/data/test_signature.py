@@ -11,9 +11,9 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamis.data.scanning import scan_files
 from tamis.data.schema import SourceFile
 from tamis.data.signature import local_path, root_end, signature_problem
-from tamis.data.sources import scan_files
 from tamis.errors import InputError
 
 EVENTS = {"x": np.random.default_rng(0).normal(size=5000), "unused": np.arange(5000)}

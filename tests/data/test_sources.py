@@ -13,14 +13,10 @@ import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tamis.data.chunks import read_chunks, read_range, rows_per_chunk
+from tamis.data.scanning import scan_files
 from tamis.data.schema import BranchType, SourceFile, branch_type, schema_problems
-from tamis.data.sources import (
-    expand_files,
-    read_chunks,
-    read_range,
-    rows_per_chunk,
-    scan_files,
-)
+from tamis.data.sources import expand_files
 from tamis.errors import InputError
 
 WriteTree = Callable[..., Path]

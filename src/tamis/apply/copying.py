@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.apply.outputs import Format, check_names
+from tamis.data.parquet_files import is_parquet
 from tamis.data.schema import BranchType, FileSchema
-from tamis.data.sources import is_parquet
 from tamis.errors import InputError, Problem
 
 _TRUNCATED = ("Double32_t", "Float16_t", "real32_t", "real16_t")

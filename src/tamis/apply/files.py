@@ -32,8 +32,8 @@ from tamis.apply.own import without_scores
 from tamis.apply.pair import Pair, Wish, make_pair, suspicions
 from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks
 from tamis.apply.summary import Outcome, Status, Summary
+from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.schema import FileSchema, SourceFile
-from tamis.data.sources import Chunk, read_ahead, read_chunks
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, remove_unfinished, write_json
 from tamis.places import obstacle

@@ -15,9 +15,9 @@ from typing import TypeAlias, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.chunks import Chunk
 from tamis.data.plan import evaluate_chunk
 from tamis.data.schema import FileSchema
-from tamis.data.sources import Chunk
 from tamis.data.split import (
     folds_of_identities,
     folds_of_numbers,

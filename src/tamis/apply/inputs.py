@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from tamis.data.chunks import Chunk
+from tamis.data.parquet_files import is_parquet
+from tamis.data.scanning import scan_files
 from tamis.data.schema import BranchType, FileSchema, SourceFile
 from tamis.data.signature import local_path
-from tamis.data.sources import Chunk, is_parquet, scan_files
 from tamis.errors import InputError, RequestError
 
 _WILD = re.compile(r"[*?\[]")

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.apply.content import SEAL, Content, is_intact, sealed
+from tamis.data.chunks import read_chunks, read_range
+from tamis.data.parquet_files import is_parquet
+from tamis.data.scanning import scan_files
 from tamis.data.schema import FileSchema, SourceFile
-from tamis.data.sources import is_parquet, read_chunks, read_range, scan_files
 from tamis.errors import InputError, Problem, RequestError
 
 Format = Literal["ttree", "rntuple", "parquet"]

@@ -16,8 +16,9 @@ from tamis.apply.inputs import Ends, scan_input
 from tamis.apply.model import Model
 from tamis.apply.outputs import KIND, TREE, Format, check_names
 from tamis.apply.scoring import MEANINGS, Extent, Scoring
+from tamis.data.chunks import read_range
+from tamis.data.parquet_files import is_parquet
 from tamis.data.schema import FileSchema, SourceFile, schema_problems
-from tamis.data.sources import is_parquet, read_range
 from tamis.errors import InputError, RequestError
 
 

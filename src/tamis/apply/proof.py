@@ -19,8 +19,8 @@ from tamis.apply.model import Model, read_model
 from tamis.apply.outputs import KIND, Written, parse_format, read_output, score_endings
 from tamis.apply.own import without_scores
 from tamis.apply.pair import Pair, Wish, differences, make_pair
+from tamis.data.chunks import read_range
 from tamis.data.schema import SourceFile
-from tamis.data.sources import read_range
 from tamis.errors import ProblemsError, RequestError, TamisError
 from tamis.expressions import parse
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tamis.apply.folds import AVERAGE, NOT_SCORED, UNKNOWN, FoldSource, fold_expressions, folds_of_chunk
 from tamis.apply.model import Model
+from tamis.data.chunks import Chunk
 from tamis.data.plan import evaluate_chunk, evaluate_quantity, in_32_bits
-from tamis.data.sources import Chunk
 from tamis.expressions import Expression, truth
 
 Columns = Mapping[str, NDArray[Any]]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.ledger import Tally, tally
 from tamis.data.plan import Quantity, SamplePlan, evaluate_chunk, evaluate_quantity, in_32_bits
 from tamis.data.schema import FileSchema
-from tamis.data.sources import Chunk, read_ahead, read_chunks
 from tamis.data.split import (
     Fractions,
     assign_parts,

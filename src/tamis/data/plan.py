@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Feature, Sample, Spectator
-from tamis.data.sources import Chunk
+from tamis.data.chunks import Chunk
 from tamis.errors import ExpressionError, InputError, Problem
 from tamis.expressions import Expression, Values, evaluate, parse
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tamis.config import Config, LogDensity
 from tamis.data.plan import Quantity, SamplePlan, plan_sample, quantity
+from tamis.data.scanning import scan_usable_files
 from tamis.data.schema import FileSchema, schema_problems
-from tamis.data.sources import find_files, scan_usable_files
+from tamis.data.sources import find_files
 from tamis.errors import Problem
 from tamis.expressions import parse
 from tamis.files import sha256

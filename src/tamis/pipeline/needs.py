@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tamis.config import Config
-from tamis.data.sources import rows_per_chunk
+from tamis.data.chunks import rows_per_chunk
 from tamis.errors import InputError, Problem
 from tamis.pipeline.inputs import Input
 from tamis.pipeline.machine import Room, disk_left, memory_rooms
