@@ -26,7 +26,7 @@ demo: .venv/made
 	$(BIN)/tamis demo --overwrite
 
 test: .venv/made
-	$(BIN)/python -m pytest --mpl -n auto
+	$(BIN)/python -m pytest --mpl -n auto --dist loadfile
 
 lint: .venv/made
 	$(BIN)/ruff check .

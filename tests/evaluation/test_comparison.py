@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,26 +205,23 @@ def test_p_values_are_those_of_a_normal_distribution_for_normal_replicas() -> No
     assert p_values_of_differences(np.zeros(1), np.zeros((5, 1)))[1] == [1.0]
 
 
-TOYS = 1000
-
-
-@pytest.mark.slow  # 1000 toys of two runs, each with 200 bootstrap samples of both
+@pytest.mark.slow  # toys of two runs, each with 200 bootstrap samples of both
 @pytest.mark.parametrize("signed", [False, True])
-def test_intervals_cover_and_equal_runs_are_hardly_ever_told_apart(signed: bool) -> None:
+def test_intervals_cover_and_equal_runs_are_hardly_ever_told_apart(signed: bool, toys: Any) -> None:
     inside, better = np.zeros(8), 0
-    for toy in range(TOYS):
+    for toy in range(toys.number):
         given = runs({"a": 0.7, "b": 0.7}, number=800, seed=toy, signed=signed)
         found = compared(*given, seed=toy, bootstraps=200).pairs[0]
         # both are equally good, so that the true differences are zero
         inside += [each.interval[0] <= 0 <= each.interval[1] for each in found.differences]
         better += found.better is not None
-    np.testing.assert_allclose(inside / TOYS, 0.683, atol=0.044)
-    # the rate is 5% at most; three standard deviations of 1000 toys are 2.1%
-    assert better / TOYS < 0.071
+    toys.assert_covered(inside)
+    # the rate is 5% at most, to three standard deviations
+    assert better / toys.number < 0.05 + 3 * np.sqrt(0.05 * 0.95 / toys.number)
 
 
-@pytest.mark.slow  # 1000 toys of two runs, each with 200 bootstrap samples of both
-def test_intervals_cover_a_difference_that_is_there() -> None:
+@pytest.mark.slow  # toys of two runs, each with 200 bootstrap samples of both
+def test_intervals_cover_a_difference_that_is_there(toys: Any) -> None:
     many = runs({"a": 0.8, "b": 0.2}, number=2_000_000, seed=10**6)
     truth = []
     for mixture in ("weight", "learned_weight"):
@@ -233,11 +231,11 @@ def test_intervals_cover_a_difference_that_is_there() -> None:
         truth += [second.loss - first.loss, second.accuracy - first.accuracy]
         truth += list(np.subtract(second.auc, first.auc))
     inside = np.zeros(8)
-    for toy in range(TOYS):
+    for toy in range(toys.number):
         given = runs({"a": 0.8, "b": 0.2}, number=800, seed=toy)
         found = compared(*given, seed=toy, bootstraps=200).pairs[0]
         inside += [
             each.interval[0] <= true <= each.interval[1]
             for each, true in zip(found.differences, truth, strict=True)
         ]
-    np.testing.assert_allclose(inside / TOYS, 0.683, atol=0.044)
+    toys.assert_covered(inside)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,7 +111,7 @@ def gaussian(rng: np.random.Generator, number: int, weights: str):
 
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
-def test_intervals_cover_the_truth(weights: str) -> None:
+def test_intervals_cover_the_truth(weights: str, toys: Any) -> None:
     many = Resampler(*gaussian(np.random.default_rng(0), 2_000_000, "unit"), (0.6,))
     quantities = (
         0,
@@ -120,14 +122,14 @@ def test_intervals_cover_the_truth(weights: str) -> None:
     truth = many.measure(np.ones((1, len(many)), np.uint8)).stacked()[0]
     assert truth[2] == pytest.approx(stats.norm.cdf(1.5 / np.sqrt(2)), abs=1e-3)
     assert truth[5] == pytest.approx(stats.norm.sf(1.5 + stats.norm.isf(0.6)), abs=1e-3)
-    covered, toys = np.zeros(4), 1000
-    for toy in range(toys):
+    covered = np.zeros(4)
+    for toy in range(toys.number):
         rng = np.random.default_rng((toy, 7))
         replicas = bootstrap(Resampler(*gaussian(rng, 500, weights), (0.6,)), 100, rng).stacked()
         for place, number in enumerate(quantities):
             low, high = interval(replicas[:, number])
             covered[place] += low <= truth[number] <= high
-    assert (np.abs(covered / toys - 0.683) < 0.044).all(), covered / toys
+    toys.assert_covered(covered)
 
 
 def test_an_interval_of_what_is_not_defined_is_none() -> None:

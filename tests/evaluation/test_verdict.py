@@ -39,19 +39,19 @@ def judged(training: ScoredEvents, test: ScoredEvents, seed: Any = 1, **more: An
     return found
 
 
-@pytest.mark.slow  # 2000 toys of each kind: the rate has to be known to half a percent
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
-def test_it_fires_at_the_nominal_rate(weights: str) -> None:
+@pytest.mark.parametrize("toys", [300, pytest.param(2000, marks=pytest.mark.long)])
+def test_it_fires_at_the_nominal_rate(weights: str, toys: int) -> None:
     fired = []
-    for toy in range(2000):
+    for toy in range(toys):
         rng = np.random.default_rng((toy, 3))
         training, test = part(rng, 150, weights), part(rng, 100, weights)
         own = np.random.default_rng((toy, 4))
         verdict = judge_overtraining(training, test, NAMES, generator=own, permutations=99, bootstraps=0)
         if verdict is not None:  # few heavy negative events can make the sum of a class negative
             fired.append(verdict.overtrained)
-    assert len(fired) >= 1990
-    assert 0.035 <= np.mean(fired) <= 0.065
+    assert len(fired) >= 0.995 * toys
+    assert abs(np.mean(fired) - 0.05) <= 3 * np.sqrt(0.05 * 0.95 / toys)
 
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
