@@ -1,8 +1,9 @@
-"""Whether something can be written at a place, found out before the work whose result is to lie there."""
+"""Whether something can be written at a place and has room there, found out before the work that makes it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -38,6 +39,28 @@ def obstacle(path: Path, *, longer: int = 0) -> str:
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, and a zero in the name
         return error.strerror or str(error) if isinstance(error, OSError) else str(error)
     return ""
+
+
+def disk_left(folder: Path) -> int:
+    """Give the free bytes of the disk that a folder lies on, or will lie on.
+
+    >>> disk_left(Path("runs/not/there/yet")) > 0
+    True
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    return shutil.disk_usage(there).free
+
+
+def size(number: float) -> str:
+    """Write a number of bytes.
+
+    >>> size(3 * 2**30), size(1.5e6)
+    ('3.0 GiB', '1.4 MiB')
+    """
+    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB")):
+        if number >= unit:
+            return f"{number / unit:.{1 if number < 10 * unit else 0}f} {name}"
+    return f"{number / 2**10:.0f} KiB"
 
 
 def _is_there(path: Path) -> bool:

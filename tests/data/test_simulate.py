@@ -236,3 +236,11 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     place.write_text("a file")
     with pytest.raises(RequestError, match="place"):
         write_sample(place, events=10, seed=1)
+
+
+def test_a_sample_larger_than_the_disk_is_refused_before_the_first_event(tmp_path: Path) -> None:
+    with pytest.raises(
+        RequestError, match=r"need about \S+ TiB, and the disk of .* has .* left; simulate fewer"
+    ):
+        write_sample(tmp_path / "new", events=10**12, seed=1)
+    assert not (tmp_path / "new").exists()

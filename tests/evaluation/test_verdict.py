@@ -40,7 +40,7 @@ def judged(training: ScoredEvents, test: ScoredEvents, seed: Any = 1, **more: An
 
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
-@pytest.mark.parametrize("toys", [300, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("toys", [600, pytest.param(2000, marks=pytest.mark.long)])
 def test_it_fires_at_the_nominal_rate(weights: str, toys: int) -> None:
     fired = []
     for toy in range(toys):

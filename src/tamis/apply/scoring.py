@@ -140,9 +140,12 @@ class Scoring:
         rows = np.flatnonzero(flag == 0)
         chosen = features if len(rows) == chunk.length else features[:, rows]
         found = self.model.classifier.scores(chosen.T, None if folds is None else folds[rows])
-        bad = ~np.isfinite(found).all(axis=1)
-        flag[rows[bad]] |= np.uint8(Flag.NOT_FINITE)
-        return Scored(self._columns(rows[~bad], found[~bad], flag, folds), self._extent(chosen))
+        finite = np.isfinite(found)
+        if not finite.all():  # row by row only then: it takes longer than a small network
+            good = finite.all(axis=1)
+            flag[rows[~good]] |= np.uint8(Flag.NOT_FINITE)
+            rows, found = rows[good], found[good]
+        return Scored(self._columns(rows, found, flag, folds), self._extent(chosen))
 
     def _features(self, chunk: Chunk) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Compute the features, [n_features, n], and flag the rows that cannot be scored."""

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import RequestError, TamisError
+from tamis.places import disk_left, size
 
 FloatArray = NDArray[np.float64]
 
@@ -33,6 +34,8 @@ TREE = "tree"
 
 BLOCK = 1_000_000
 """Events that are simulated and written at a time, so that memory does not grow with the sample."""
+
+_BYTES_PER_EVENT = 46  # six numbers of 8 bytes, compressed
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def write_sample(folder: Path, *, events: int, seed: int, overwrite: bool = Fals
         The files, in the order of `PROCESSES`.
 
     Raises:
-        RequestError: the number or the seed is impossible, the folder cannot be made, or a file is there.
+        RequestError: the number or the seed is impossible, the disk has no room for it, the folder cannot be made, or
+            a file is there.
         TamisError: the files cannot be written.
 
     >>> from tempfile import TemporaryDirectory
@@ -160,6 +164,7 @@ def write_sample(folder: Path, *, events: int, seed: int, overwrite: bool = Fals
     final = [Path(folder) / f"{process.name}_Events.root" for process in PROCESSES]
     if not overwrite:
         _refuse_existing(final)
+    _check_room(Path(folder), events)
     _make_folder(Path(folder))
     children = np.random.SeedSequence(seed).spawn(len(PROCESSES))
     partial = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.part") for path in final]
@@ -258,6 +263,15 @@ def _check_request(events: int, seed: int) -> None:
         raise RequestError(f"the number of events of each process is {events}; it must be at least 1")
     if seed < 0:
         raise RequestError(f"the seed is {seed}; it must not be negative")
+
+
+def _check_room(folder: Path, events: int) -> None:
+    needed, left = _BYTES_PER_EVENT * events * len(PROCESSES), disk_left(folder)
+    if needed > left:
+        raise RequestError(
+            f"{events:,} events of each of {len(PROCESSES)} processes need about {size(needed)}, and the disk of "
+            f"{folder} has {size(left)} left; simulate fewer with --events, or choose another folder"
+        )
 
 
 def _refuse_existing(paths: list[Path]) -> None:

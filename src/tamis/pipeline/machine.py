@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +47,6 @@ def memory_rooms() -> tuple[Room, ...]:
         if soft != resource.RLIM_INFINITY:
             rooms.append(Room(soft, name, address_space=True))
     return tuple(rooms)
-
-
-def disk_left(folder: Path) -> int:
-    """Give the free bytes of the disk that a folder lies on, or will lie on.
-
-    >>> disk_left(Path("runs/not/there/yet")) > 0
-    True
-    """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    return shutil.disk_usage(there).free
 
 
 def _numbers(path: Path) -> dict[str, int]:

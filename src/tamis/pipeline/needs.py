@@ -16,7 +16,8 @@ from tamis.config import Config
 from tamis.data.chunks import rows_per_chunk
 from tamis.errors import InputError, Problem
 from tamis.pipeline.inputs import Input
-from tamis.pipeline.machine import Room, disk_left, memory_rooms
+from tamis.pipeline.machine import Room, memory_rooms
+from tamis.places import disk_left, size
 from tamis.training.devices import MOST_CORES, cores
 
 MARGIN = 1.5
@@ -119,18 +120,6 @@ class Needs:
             "memory_limits": [vars(room) for room in self.rooms],
             "disk_free_bytes": self.disk_free,
         }
-
-
-def size(number: float) -> str:
-    """Write a number of bytes.
-
-    >>> size(3 * 2**30), size(1.5e6)
-    ('3.0 GiB', '1.4 MiB')
-    """
-    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (_MIB, "MiB")):
-        if number >= unit:
-            return f"{number / unit:.{1 if number < 10 * unit else 0}f} {name}"
-    return f"{number / 2**10:.0f} KiB"
 
 
 def estimate_needs(
