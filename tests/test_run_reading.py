@@ -19,6 +19,7 @@ from tamis.errors import InputError, RequestError
 from tamis.evaluation.comparison import compare_runs
 from tamis.evaluation.metrics import measure
 from tamis.files import sha256, write_json
+from tamis.provenance import with_own_hash
 from tamis.run_reading import distinct_names, read_run, scored_runs
 
 Make = Callable[..., dict[str, Any]]
@@ -112,6 +113,7 @@ def test_a_changed_or_missing_file_is_refused_by_its_name(copy: Path, name: str)
         (b"[]", "holds no mapping but a list"),
         (b"{}", "has no hashes"),
         (b'{"outputs": {}}', "was changed"),
+        (b'{"seed": 1, "outputs": {}, "sha256": "0"}', "own hash does not match"),
     ],
 )
 def test_damaged_provenance_is_refused(copy: Path, content: bytes, words: str) -> None:
@@ -124,7 +126,7 @@ def rewrite(folder: Path, table: pa.Table) -> None:
     pq.write_table(table, folder / "scores.parquet")
     provenance = dict(read_run(folder).provenance)
     outputs = {**provenance["outputs"], "scores.parquet": sha256(folder / "scores.parquet")}
-    write_json(folder / "provenance.json", {**provenance, "outputs": outputs})
+    write_json(folder / "provenance.json", with_own_hash({**provenance, "outputs": outputs}))
 
 
 def test_scores_of_other_classes_are_refused(copy: Path) -> None:

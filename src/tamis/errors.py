@@ -27,6 +27,15 @@ class ExpressionError(RequestError):
     """An expression cannot be read, or names what does not exist."""
 
 
+def counted(number: int, thing: str) -> str:
+    """Write a number of things.
+
+    >>> counted(1, "event"), counted(1200, "event")
+    ('1 event', '1,200 events')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong, and where.
@@ -42,9 +51,11 @@ class Problem:
     line: int | None = None
 
     def __str__(self) -> str:
-        """Give one line: `where (line n): message`."""
+        """Give one line: `where (line n): message`, or what is known of it."""
+        if not self.where:
+            return self.message if self.line is None else f"line {self.line}: {self.message}"
         line = "" if self.line is None else f" (line {self.line})"
-        return f"{self.where}{line}: {self.message}" if self.where else self.message
+        return f"{self.where}{line}: {self.message}"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.errors import RequestError
+
+LONGER_WHILE_WRITTEN = 32
+"""By how many bytes the name of a file is longer at most while it is written."""
 
 _UMASK = Lock()
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -35,7 +39,7 @@ def complete_file(path: Path) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'whole'
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    temporary, opened = _open_temporary(path)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # some libraries write for the owner alone; colleagues read too
@@ -50,6 +54,25 @@ def complete_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(opened)
+
+
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    """Make a file of a name that nobody else has, and hold its lock, which says that somebody writes to it.
+
+    Numbers of processes would not do: in containers and on other hosts they are the same again and again.
+    """
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part{path.suffix}")
+        try:
+            opened = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        with suppress(OSError):  # some shared disks know no locks: there nothing is ever removed
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_same_file(opened, temporary):
+            return temporary, opened
+        os.close(opened)  # taken for a leftover before it was locked
 
 
 def _umask() -> int:
@@ -69,22 +92,25 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what a process that is no longer there left behind when it was killed while it wrote this file."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part{re.escape(path.suffix)}")
+    """Remove what a process that was killed left behind when it wrote this file: what nobody holds the lock of."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
     for found in path.parent.iterdir() if path.parent.is_dir() else ():
-        match = pattern.fullmatch(found.name)
-        if match and not _is_running(int(match.group(1))):
-            found.unlink(missing_ok=True)
+        if pattern.fullmatch(found.name) and found.is_file() and not found.is_symlink():
+            _remove_unlocked(found)
 
 
-def _is_running(process: int) -> bool:
+def _remove_unlocked(path: Path) -> None:
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        opened = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # somebody writes to it, or the disk knows no locks
+    finally:
+        os.close(opened)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from tamis.data.sources import expand_files
 from tamis.data.survey import Suspicion, survey_columns
 from tamis.errors import ExpressionError, InputError, Problem, RequestError
 from tamis.expressions import parse
-from tamis.files import write_text
+from tamis.files import LONGER_WHILE_WRITTEN, write_text
+from tamis.places import obstacle
 
 LOOKED_AT = 100_000
 """Entries of each file that the suspicions rest on."""
@@ -64,10 +65,13 @@ def write_configuration(text: str, path: Path) -> None:
     """Write a new configuration.
 
     Raises:
-        RequestError: the file exists already.
+        RequestError: the file exists already, or cannot be written.
     """
     if path.exists():
         raise RequestError(f"{path} exists already; choose another name with --output")
+    reason = obstacle(path, longer=LONGER_WHILE_WRITTEN)
+    if reason:
+        raise RequestError(f"{path} cannot be written: {reason}; choose another --output")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
 
@@ -103,12 +107,29 @@ def _shared_branches(schemas: Sequence[FileSchema]) -> list[str]:
         if kind.kind == "scalar" and all(schema.branches.get(name) == kind for schema in filled)
     ]
     if not shared:
-        scalars = [name for name, kind in first.items() if kind.kind == "scalar"]
         raise RequestError(
-            "no branch with one number per event is in all files with the same type; "
-            f"{filled[0].where} has {', '.join(scalars[:12]) or 'none'}"
+            f"no branch with one number per event is in all files with the same type: {_why_not_shared(filled)}"
         )
     return shared
+
+
+def _why_not_shared(schemas: Sequence[FileSchema]) -> str:
+    first = schemas[0]
+    for name, kind in first.branches.items():
+        other = next(
+            (each for each in schemas if name in each.branches and each.branches[name] != kind), None
+        )
+        if kind.kind == "scalar" and other is not None and other.branches[name].kind == "scalar":
+            return (
+                f"{name} is {kind.found} in {first.where} and {other.branches[name].found} in {other.where}; convert "
+                "one of them, or write the configuration by hand: different classes may have different types"
+            )
+    scalars = [[name for name, kind in each.branches.items() if kind.kind == "scalar"] for each in schemas]
+    listing = "; ".join(
+        f"{each.where} has {', '.join(names[:8]) or 'none'}"
+        for each, names in zip(schemas[:3], scalars, strict=False)
+    )
+    return f"{listing}; give files with the same branches"
 
 
 def _look(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tamis.classifier.manifest import MANIFEST
 from tamis.config import dump_config
 from tamis.data.split import PARTS, TEST
 from tamis.errors import ExportError, RequestError
@@ -23,14 +25,12 @@ from tamis.places import obstacle
 from tamis.plots.book import save_figures
 from tamis.provenance import command_line, describe_inputs, describe_machine, now, with_own_hash
 from tamis.report.page import write_report
-from tamis.run_reading import FINISHED
+from tamis.run_reading import CHECKPOINTS, FINISHED
 
 _OWN = frozenset({
     "config.yaml", "provenance.json", "events.json", "history.json", "metrics.json", "scores.parquet",
     "workspace.json", "model", "figures", "report.html", "checkpoints",
 })  # fmt: skip
-CHECKPOINTS = "checkpoints"
-"""Name of the folder with the progress of a training that is not finished."""
 _WHILE_WRITTEN = len("." + "." + ".before") + 32
 """By how many bytes the name of a run directory is longer while it is written."""
 _LEFT_BEHIND = r"\.{}\.[0-9a-f]{{32}}\.(part|before)"
@@ -78,6 +78,22 @@ def check_place(folder: Path) -> None:
         raise RequestError(f"{folder} is a file; choose another folder with --output")
 
 
+def _foreign_inside(folder: Path) -> list[str]:
+    """Find files in the folders of a finished run that it was not written with."""
+    if not (folder / FINISHED).is_file():
+        return []
+    from tamis.deploy.names import DERIVED
+
+    try:
+        own = json.loads((folder / FINISHED).read_text(encoding="utf-8"))["outputs"]
+        listed = {*own, *(f"model/{name}" for name in (*DERIVED, MANIFEST))}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # a damaged run is replaced as it is
+    inside = (path for name in ("model", "figures") for path in sorted((folder / name).rglob("*")))
+    names = [path.relative_to(folder).as_posix() for path in inside if path.is_symlink() or not path.is_dir()]
+    return [name for name in names if name not in listed and not Path(name).name.startswith(".")]
+
+
 def check_output(folder: Path, *, overwrite: bool) -> None:
     """Refuse to write where something is that would be lost.
 
@@ -92,7 +108,7 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
     check_place(folder)
     folder = folder.resolve()
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    foreign = sorted(found - _OWN)
+    foreign = [*sorted(found - _OWN), *_foreign_inside(folder)]
     if foreign:
         raise RequestError(
             f"{folder} holds files that are not of a run ({', '.join(foreign[:5])}); "
@@ -244,6 +260,16 @@ def _labels(names: Sequence[str], index: np.ndarray[Any, Any]) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(index, pa.int32()), pa.array(list(names)))
 
 
+def _types(run: Run) -> dict[str, list[str]]:
+    """Give the types that the numbers of each branch have in the files."""
+    found: dict[str, set[str]] = {}
+    for each in run.prepared.inputs:
+        for name in each.plan.scalars | each.plan.indexed:
+            kinds = {schema.branches[name].number for schema in each.schemas if name in schema.branches}
+            found.setdefault(name, set()).update(kinds)
+    return {name: sorted(kinds) for name, kinds in sorted(found.items())}
+
+
 def _provenance(run: Run, folder: Path, arguments: Sequence[str], started: str) -> dict[str, Any]:
     schemas = [schema for each in run.prepared.inputs for schema in each.schemas]
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -255,6 +281,7 @@ def _provenance(run: Run, folder: Path, arguments: Sequence[str], started: str) 
         "device": run.trained.device,
         **describe_machine(),
         "inputs": describe_inputs(schemas),
+        "branches": _types(run),
         "parts": {name: len(part.rows) for name, part in run.parts.items()},
         "outputs": {str(path.relative_to(folder)): sha256(path) for path in files},
     }

@@ -18,10 +18,13 @@ from tamis.evaluation.same_events import ScoredRun
 from tamis.evaluation.scored import ScoredEvents
 from tamis.files import sha256
 from tamis.notebook import run_summary
+from tamis.provenance import OWN_HASH, with_own_hash
 
 if TYPE_CHECKING:
     from tamis.classifier import Classifier
 
+CHECKPOINTS = "checkpoints"
+"""The folder of the progress of a training that is not finished."""
 FINISHED = "provenance.json"
 """The file that is written last: a directory that holds it is a finished run."""
 
@@ -108,6 +111,9 @@ def read_run(folder: Path | str) -> FinishedRun:
     given = Path(folder)
     check_run_folder(given)
     provenance = read_mapping(given / FINISHED)
+    problem = own_hash_problem(read_text(given / FINISHED))
+    if problem:
+        raise _refused(given / FINISHED, f"{problem}; copy the whole run again")
     for name in _OTHERS:
         _check_hash(given, name, provenance)
     config = parse_config(read_text(given / "config.yaml"), title=str(given / "config.yaml"))
@@ -143,6 +149,8 @@ def model_of(place: Path | str) -> Path:
     if (given / _DOCUMENT).is_file():
         return given
     model = given / _MODEL
+    if (given / CHECKPOINTS).is_dir() and not (given / FINISHED).is_file():
+        check_run_folder(given)
     if not (model / _DOCUMENT).is_file():
         raise _refused(
             given, f"holds no classifier, neither {_MODEL}/{_DOCUMENT} nor {_DOCUMENT}; give a run directory"
@@ -218,6 +226,10 @@ def check_run_folder(folder: Path) -> None:
         raise _refused(folder, "is a file; give the directory of a finished run, such as runs/NAME")
     if (folder / FINISHED).is_file():
         return
+    if (folder / CHECKPOINTS).is_dir():
+        raise _refused(
+            folder, "holds a training that is not finished; go on with it by the same `tamis train` command"
+        )
     inside = sorted(path.parent.name for path in folder.glob(f"*/{FINISHED}"))
     if inside:
         raise _refused(folder, f"is no run, but holds some ({', '.join(inside[:5])}); give one of them")
@@ -230,6 +242,22 @@ def check_run_folder(folder: Path) -> None:
             folder, f"{message}, or only a part of it was copied; train again, or copy the whole folder"
         )
     raise _refused(folder, f"is no run: it has no {FINISHED}; give the directory of a finished run")
+
+
+def own_hash_problem(text: str) -> str | None:
+    """Say what is wrong with the hash that `provenance.json` holds of itself.
+
+    Returns:
+        None where it is right; an empty text where there is none.
+    """
+    said = json.loads(text)
+    if OWN_HASH not in said:
+        return ""
+    try:
+        whole = json.dumps(with_own_hash(said), indent=2, allow_nan=False) + "\n"
+    except ValueError:
+        return "holds a value that is no number"
+    return None if whole == text else "was changed after the run was written: its own hash does not match"
 
 
 def read_text(path: Path) -> str:

@@ -53,7 +53,7 @@ def test_work_that_failed_is_one(apply: Run, files: Path) -> None:
     assert "1 of 3 files" in out
     assert err.count("failed:") == 2
     assert "bad.root: is not a ROOT or Parquet file: it begins with b'bad'" in err
-    assert "absent.root: cannot be read" in err
+    assert "absent.root: there is no such file; check the path" in err
 
 
 @pytest.mark.parametrize(

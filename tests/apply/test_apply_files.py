@@ -439,7 +439,7 @@ def test_a_null_in_whole_numbers_changes_neither_a_rerun_nor_a_proof(
 
 
 def test_a_leftover_of_a_killed_process_is_removed(small_run: Path, source: Path, tmp_path: Path) -> None:
-    leftover = tmp_path / ".a.scores.root.999999999.part.root"
+    leftover = tmp_path / ".a.scores.root.0123abcd.part.root"
     leftover.write_text("half")
     apply_files(small_run, [str(source)], tmp_path)
     assert not leftover.exists()

@@ -15,7 +15,18 @@ import uproot
 
 import tamis
 from tamis.apply import Flag, Outcome, Wish, apply_files
+from tamis.apply.folds import (
+    AverageOfAll,
+    EntryRule,
+    PlaceInTraining,
+    TrainingFile,
+    Use,
+    find_in_training,
+    fold_source,
+)
+from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.split import folds_of_identities, identity_of_columns
+from tamis.errors import InputError
 from tamis.pipeline import prepare
 
 Make = Callable[..., dict[str, Any]]
@@ -111,6 +122,31 @@ def test_a_changed_file_of_the_training_is_not_taken_for_a_new_one(
     assert "is called like a file of the training, but its content is another" in outcome.problem
     (outcome,) = apply_files(run, [str(tmp_path / "sig.root")], tmp_path / "out", wish=UNSEEN).outcomes
     assert outcome.status == "written"
+
+
+@pytest.mark.parametrize(
+    ("path", "entries", "known"),
+    [
+        ("https://a.org/data/sig.root", 100, True),
+        ("https://a.org/data/sig.root", 101, False),  # it was replaced there
+        ("https://b.org/data/sig.root", 100, False),
+        ("https://b.org/copies/data/sig.root", 100, False),
+    ],
+)
+def test_a_url_is_a_file_of_the_training_only_where_it_is_that_url(
+    path: str, entries: int, known: bool
+) -> None:
+    use = Use("sig", None, None)
+    trained = TrainingFile("data/sig.root", None, None, (use,), "https://a.org/data/sig.root", 100)
+    schema = FileSchema(SourceFile("", path, path), "tree", entries, {})
+    assert (find_in_training(schema, [trained]) == trained) == known
+    rule = EntryRule(2, 0)
+    if known:
+        assert isinstance(fold_source(rule, schema, [trained], unseen=False), PlaceInTraining)
+    else:
+        with pytest.raises(InputError, match="whether it is that file is not known"):
+            fold_source(rule, schema, [trained], unseen=False)
+        assert isinstance(fold_source(rule, schema, [trained], unseen=True), AverageOfAll)
 
 
 def test_nobody_can_call_a_file_of_the_training_unseen(by_entry: tuple[Path, Path], tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ def test_every_broken_file_is_named_once_and_the_rest_is_looked_at(
     rest = [problem for problem in result.problems if Path(problem.where.split(":")[0]).name not in names]
     assert rest[0].where == "sample sig"
     assert "no file matches" in rest[0].message
-    assert "feature 'x' (x) is not a finite number in 7 events, first at entry 0" in rest[1].message
+    assert (
+        "feature 'x' (x) is not a finite number of 32 bits in 7 events, first at entry 0" in rest[1].message
+    )
     assert len(rest) == 2  # a class whose files are missing is not told to have no events as well
     assert not result.read
     assert result.ledger is None
@@ -262,7 +264,9 @@ def module_data(module_classes: Make) -> Make:
 
 def test_a_fold_that_no_event_is_in_is_refused(two_classes: Make) -> None:
     config = two_classes(200, split={"folds": {"number": 4, "by": "event % 2"}})
-    with pytest.raises(InputError, match=r"no events in the test set; use fewer folds") as refused:
+    with pytest.raises(
+        InputError, match=r"no events in the test set; its 200 events are in 2 folds: use fewer folds"
+    ) as refused:
         prepare(parse_config(config))
     places = [f"class {name}, fold {fold}" for fold in (2, 3) for name in ("bkg", "sig")]
     assert [problem.where for problem in refused.value.problems] == places

@@ -74,7 +74,9 @@ def test_columns_of_different_lengths_are_refused(classifier: tamis.Classifier) 
 
 
 def test_an_undeclared_missing_value_is_refused(classifier: tamis.Classifier) -> None:
-    with pytest.raises(RequestError, match="feature 'x' is not a finite number in 1 events, first in row 1"):
+    with pytest.raises(
+        RequestError, match="feature 'x' is not a finite number of 32 bits in 1 event, first in row 1"
+    ):
         classifier.predict({"x": [1.0, math.nan], "y": [1.0, 1.0]})
 
 

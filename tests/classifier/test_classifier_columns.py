@@ -77,7 +77,9 @@ def test_none_is_a_missing_value(form: str) -> None:
     columns = {"pt": [40.0, 30.0], "eta": [None, -2.0], "n_jets": [3, None]}
     found = feature_values(FEATURES, NULL[form](columns))
     np.testing.assert_array_equal(found, np.array([[40, np.nan, 3], [30, 2, np.nan]], np.float32))
-    with pytest.raises(RequestError, match="'pt' is not a finite number in 1 events, first in row 1"):
+    with pytest.raises(
+        RequestError, match="'pt' is not a finite number of 32 bits in 1 event, first in row 1"
+    ):
         feature_values(FEATURES, NULL[form]({**columns, "pt": [40.0, None]}))
 
 

@@ -198,7 +198,7 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
             ["train", "small.yaml", "--set", "samples.0=a"],
             "written in brackets, counted from 0: samples[0]=...",
         ),
-        (["train", "small.yaml", "--data", "nowhere"], "no file matches"),
+        (["train", "small.yaml", "--data", "nowhere"], "there is no folder"),
         (["train", "small.yaml", "--output", "small.yaml"], "small.yaml is a file"),
         (["train", "small.yaml", "--output", "small.yaml/run"], "small.yaml is a file; choose another"),
         (["train", "small.yaml", "--output", "/"], "/ cannot be a run directory"),
@@ -335,7 +335,7 @@ def test_check_reports_problems_and_suspicions_together(
     assert code == 2
     assert "see the problems above" in error
     for text in (
-        "feature 'x' (x) is not a finite number in",
+        "feature 'x' (x) is not a finite number of 32 bits in",
         "feature btag: is -99 in",
         "declare it with `missing: -99`",
         "feature truth: nearly identifies the class",
@@ -354,7 +354,7 @@ def test_a_sample_without_events_in_a_part_is_refused_with_counts(
     code, _, error = inside("train", "small.yaml")
     assert code == 2
     assert "class sig: no events in the" in error
-    assert "it has 1 events in all" in error
+    assert "it has 1 event in all" in error
 
 
 def test_empty_files_stand_in_the_ledger(inside, tmp_path: Path, two_classes: Make) -> None:

@@ -41,7 +41,11 @@ REFUSED = [
     ),
     # columns
     ("spectators: {}", "spectators", "expected a list, found a mapping"),
-    ("spectators: [3]", "spectators[0]", "expected a mapping (key: value), found 3"),
+    (
+        "spectators: [3]",
+        "spectators[0]",
+        "expected the name of a branch or a mapping (name: NAME, expression: ...), found 3",
+    ),
     (
         'spectators: [""]',
         "spectators[0]",
@@ -185,7 +189,11 @@ REFUSED = [
         "expected one of adam, adamw, nadam, rmsprop, lion, muon, schedule_free_adamw, sgd; "
         "found the text 'adma'; did you mean 'adam'?",
     ),
-    ("training: {optimizer: 3}", "training.optimizer", "expected a mapping (key: value), found 3"),
+    (
+        "training: {optimizer: 3}",
+        "training.optimizer",
+        "expected the name of an optimizer, such as adam, or a mapping (name: adam), found 3",
+    ),
     (
         "training: {optimizer: {learning_rate: 0}}",
         "training.optimizer.learning_rate",
@@ -236,10 +244,10 @@ REFUSED = [
     (
         'training: {batch_size: "32"}',
         "training.batch_size",
-        "expected a whole number, found the text '32'; leave the quotes out",
+        "expected auto or a whole number, found the text '32'; leave the quotes out",
     ),
     ("training: {batch_size: 0}", "training.batch_size", "expected a number of at least 1, found 0"),
-    ("training: {epochs: 1e2}", "training.epochs", "expected a whole number, found 100.0"),
+    ("training: {epochs: 1e2}", "training.epochs", "expected auto or a whole number, found 100.0"),
     (
         "training: {early_stopping: {patience: 0}}",
         "training.early_stopping.patience",
@@ -399,7 +407,11 @@ REPLACED = [
     (
         "[pt, mass]",
         "[pt, [mass]]",
-        Problem("features[1]", "expected a mapping (key: value), found a list", 7),
+        Problem(
+            "features[1]",
+            "expected the name of a branch or a mapping (name: NAME, expression: ...), found a list",
+            7,
+        ),
     ),
 ]
 

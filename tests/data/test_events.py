@@ -149,9 +149,10 @@ def test_an_undeclared_missing_value_names_everything(two_classes: Make, write_t
         prepare(parse_config(config))
     text = str(caught.value)
     assert (
-        "sig.root: sample sig: feature 'x' (x) is not a finite number in 40 events, first at entry 2;" in text
+        "sig.root: sample sig: feature 'x' (x) is not a finite number of 32 bits in 40 events, first at entry 2;"
+        in text
     )
-    assert "feature 'y' (y) is not a finite number in 100 events, first at entry 0" in text
+    assert "feature 'y' (y) is not a finite number of 32 bits in 100 events, first at entry 0" in text
     assert "`missing: nan`" in text
 
 

@@ -218,7 +218,7 @@ def test_several_trees_must_be_told_apart(tmp_path: Path) -> None:
 
 
 def test_parquet_takes_no_tree(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Parquet files hold one table, found `tree: tree`"):
+    with pytest.raises(InputError, match="a Parquet file holds one table and no tree 'tree'"):
         scan(write_parquet(tmp_path / "a.parquet"), "tree")
 
 

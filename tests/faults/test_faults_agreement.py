@@ -14,8 +14,8 @@ import tamis
 from tamis.classifier import Classifier
 from tamis.config import parse_config
 from tamis.deploy import export_onnx
+from tamis.deploy.names import PACKED
 from tamis.deploy.onnx_check import Model
-from tamis.deploy.onnx_file import PACKED
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
 

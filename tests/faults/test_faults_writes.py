@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tamis.config import parse_config
+from tamis.pipeline import fit, prepare
+
 HERE = Path(__file__).parent
 Make = Callable[..., dict[str, Any]]
 Record = Callable[[str, dict[str, Any]], None]
@@ -80,6 +83,31 @@ def test_every_change_of_a_run_fails(
     kept = Counter("intact" if each["intact"] else "whole" for each in found)
     changes = found[-1]["point"] + 1
     record(f"run-{kind}", {"points": len(found), "changes": changes, "step": int(step), **kept})
+
+
+def exported(shim: Path, two_classes: Make, folder: Path, kinds: str) -> list[dict[str, Any]]:
+    """Let every change of an export fail; the classifier is whole after each."""
+    config = parse_config(two_classes(200, training={"epochs": 1}))
+    fit(config, prepare(config))[0].save(folder / "model")
+    found = faults(shim, "export", folder, kinds, "1")
+    for each in found:
+        assert each["loads"] == "", each
+        assert each["kept"], each
+        assert each["status"] == (-9 if each["kind"] in ("kill", "torn") else 0), each
+    return found
+
+
+@pytest.mark.slow  # a process exports for each point
+def test_a_classifier_stays_whole_while_it_is_exported(shim: Path, two_classes: Make, tmp_path: Path) -> None:
+    assert len(exported(shim, two_classes, tmp_path, "kill")) >= 8
+
+
+@pytest.mark.long
+def test_a_classifier_stays_whole_whatever_fails_while_it_is_exported(
+    shim: Path, two_classes: Make, tmp_path: Path, record: Record
+) -> None:
+    found = exported(shim, two_classes, tmp_path, "full,broken,kill,torn")
+    record("export", {"points": len(found), **Counter(each["kind"] for each in found)})
 
 
 @pytest.mark.slow  # starts the program several times

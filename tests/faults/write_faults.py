@@ -131,6 +131,32 @@ def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
             report(kind, point, said=said, intact=after == before, whole=whole, left=left)
 
 
+def export_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
+    """Let changes fail while a form of a saved classifier is written into its folder."""
+    from tamis.classifier.manifest import check_manifest
+    from tamis.deploy import export_classifier
+
+    place, model = folder / MARK, folder / "model"
+    before = content(model)
+    for kind in kinds:
+        for point in range(0, 1000, step):
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(model, place)
+            status, count, said = in_a_child(lambda: export_classifier(place, ["json"]) and None, point, kind)
+            if status == 0 and not said and count <= point:
+                break
+            try:
+                check_manifest(place)
+                loads = ""
+            except TamisError as error:
+                loads = str(error)
+            after = {
+                name: each for name, each in content(place).items() if not Path(name).name.startswith(".")
+            }
+            kept = all(after.get(name) == each for name, each in before.items() if name != "manifest.json")
+            report(kind, point, status=status, said=said, loads=loads, kept=kept)
+
+
 def report(kind: str, point: int, **found: Any) -> None:
     sys.stdout.write(json.dumps({"kind": kind, "point": point, **found}) + "\n")
     sys.stdout.flush()
@@ -140,5 +166,7 @@ if __name__ == "__main__":
     what, where, given, every = sys.argv[1:5]
     if what == "checkpoint":
         checkpoint_faults(Path(where), given.split(","))
+    elif what == "export":
+        export_faults(Path(where), given.split(","), int(every))
     else:
         run_faults(Path(where), given.split(","), int(every))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,62 @@ def test_a_stop_keeps_the_progress_of_every_network(two_classes: Make, tmp_path:
     found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", note=heard.append))
     np.testing.assert_array_equal(found.parts["test"].scores, whole.parts["test"].scores)
     assert any("going on after " in said for said in heard)
+
+
+def begun(config: Any, folder: Path, **more: Any) -> None:
+    """Train one epoch and stop."""
+    asked = iter([""])
+    with pytest.raises(StoppedError):
+        tamis.train(config, checkpoints=Checkpoints(folder, stop=lambda: next(asked, "SIGTERM"), **more))
+
+
+@pytest.mark.parametrize("lost", ["training.json", "config.yaml", "both"])
+def test_progress_without_what_says_of_which_training_it_is_is_not_continued(
+    lost: str, two_classes: Make, tmp_path: Path
+) -> None:
+    config = parse_config(two_classes(200, training=TRAINING))
+    begun(config, tmp_path / "c")
+    for name in ("training.json", "config.yaml") if lost == "both" else (lost,):
+        (tmp_path / "c" / name).unlink()
+    other = parse_config(two_classes(200, training={**TRAINING, "epochs": 2}, seed=5))
+    for each in (config, other):
+        with pytest.raises(RequestError, match="is missing"):
+            tamis.train(each, checkpoints=Checkpoints(tmp_path / "c"))
+    found = tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", anew=True))
+    np.testing.assert_array_equal(found.parts["test"].scores, tamis.train(other).parts["test"].scores)
+
+
+def test_progress_of_another_training_among_this_one_is_not_continued(
+    two_classes: Make, tmp_path: Path
+) -> None:
+    config = parse_config(two_classes(200, training=TRAINING))
+    other = parse_config(two_classes(200, training=TRAINING, seed=5))
+    for each, name in ((config, "c"), (other, "d")):
+        begun(each, tmp_path / name)
+    shutil.rmtree(tmp_path / "c" / "network-1")
+    (tmp_path / "d" / "network-1").rename(tmp_path / "c" / "network-1")
+    with pytest.raises(RequestError, match=r"epoch-\S+\.json is of another one than .*training\.json"):
+        tamis.train(config, checkpoints=Checkpoints(tmp_path / "c"))
+    found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", anew=True))
+    np.testing.assert_array_equal(found.parts["test"].scores, tamis.train(config).parts["test"].scores)
+
+
+def test_checkpoints_that_cannot_be_removed_stop_the_work(
+    two_classes: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parse_config(two_classes(200, training=TRAINING))
+    begun(config, tmp_path / "c")
+    other = parse_config(two_classes(200, training=TRAINING, seed=5))
+
+    def refuse(path: Path, *_args: Any, **_more: Any) -> None:
+        raise OSError(5, "Input/output error", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tamis.pipeline.checkpoints.shutil.rmtree", refuse)
+        with pytest.raises(OSError, match="Input/output error"):
+            tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", anew=True))
+    with pytest.raises(RequestError, match="another training"):
+        tamis.train(other, checkpoints=Checkpoints(tmp_path / "c"))
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:

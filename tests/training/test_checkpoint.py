@@ -15,7 +15,14 @@ from tamis.config import Adam, Dense, EarlyStopping, OneCycle, Plateau, Schedule
 from tamis.errors import InputError, StoppedError
 from tamis.network.network import build_network
 from tamis.training.batches import WeightedInputs
-from tamis.training.checkpoint import KEPT, Progress, is_checkpoint_file, load_progress, save_progress
+from tamis.training.checkpoint import (
+    KEPT,
+    Progress,
+    is_checkpoint_file,
+    load_progress,
+    of_other_training,
+    save_progress,
+)
 from tamis.training.history import Epoch
 from tamis.training.loop import Trained, follow, train
 
@@ -134,6 +141,38 @@ def test_it_goes_on_from_within_an_epoch(name: str, tmp_path: Path, monkeypatch:
         assert (len(begun.epochs), begun.step) == (epoch, step)
         assert begun.seconds > 0
         same(trained(settings, layers, events, begun=begun), whole)
+
+
+def test_it_goes_on_with_another_number_of_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tamis.training.stretches.FIRST", 2)
+    settings, events = SETTINGS["adam"], sample(700, 1)
+
+    def keep(progress: Callable[[], Progress], ended: bool) -> None:
+        now = progress()
+        if now.step and not ended:
+            save_progress(now, tmp_path)
+            raise StoppedError(now.place)
+
+    with pytest.raises(StoppedError):
+        trained(settings, [Dense(nodes=8)], events, keep=keep)
+    begun = load_progress(tmp_path)
+    (place,) = (number for number, each in enumerate(begun.arrays) if each.shape == (1, 2))
+    sums = begun.arrays[place]
+    assert sums.any()
+    # three cores that share a batch have a sum each
+    of_three = np.concatenate([np.zeros((1, 2), np.float32), sums / 2, sums / 2])
+    arrays = (*begun.arrays[:place], of_three, *begun.arrays[place + 1 :])
+    whole = trained(settings, [Dense(nodes=8)], events)
+    same(trained(settings, [Dense(nodes=8)], events, begun=replace(begun, arrays=arrays)), whole)
+
+
+def test_a_checkpoint_says_of_which_training_it_is(tmp_path: Path) -> None:
+    save_progress(progress(1), tmp_path)
+    assert of_other_training(tmp_path, "this") is None  # as older versions wrote it
+    save_progress(progress(2), tmp_path, "this")
+    assert of_other_training(tmp_path, "this") is None
+    assert of_other_training(tmp_path, "that") == tmp_path / "epoch-000002.json"
+    assert load_progress(tmp_path).epochs == progress(2).epochs
 
 
 def test_the_newest_is_the_one_that_is_furthest(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tamis.apply.model import Model, read_model
 from tamis.apply.notes import notes_on
 from tamis.apply.outputs import Written, check_names, open_output, score_endings
 from tamis.apply.own import without_scores
-from tamis.apply.pair import Pair, Wish, make_pair, suspicions
+from tamis.apply.pair import Pair, Wish, make_pair, other_types, suspicions
 from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks
 from tamis.apply.summary import Outcome, Status, Summary
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
@@ -37,6 +37,7 @@ from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, remove_unfinished, write_json
 from tamis.places import obstacle
+from tamis.run_reading import FINISHED
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -215,6 +216,11 @@ def plan_tasks(
 
 
 def _make_folder(folder: Path) -> None:
+    run = next((each for each in (folder, *folder.absolute().parents) if (each / FINISHED).is_file()), None)
+    if run is not None:
+        raise RequestError(
+            f"{folder} is in the directory of a run, {run}, which holds its own files alone; choose another --output"
+        )
     reason = obstacle(folder / "summary.json")
     if reason:
         raise RequestError(f"{folder} cannot be made or written to: {reason}; choose another --output")
@@ -314,7 +320,8 @@ def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
             tally.add(scored)
             work.listener.advance(task.share * chunk.length / schema.entries, chunk.length)
         selected = tally.rows - tally.counts["not_selected"]
-        warnings = suspicions(scoring, tally.extent, tally.counts["scored"], selected)
+        found = suspicions(scoring, tally.extent, tally.counts["scored"], selected) if tally.rows else ()
+        warnings = (*other_types(scoring, schema), *found)
         metadata = pair.metadata(ends, tally.counts, tally.networks, warnings)
         _check_unchanged(before, metadata["input"], schema)
         output.finish(metadata)

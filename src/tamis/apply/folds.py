@@ -64,12 +64,16 @@ class TrainingFile:
         bytes: its size; None for a URL.
         sha256: hash of its content; None for a URL.
         uses: by which samples it was used.
+        path: where it lay.
+        entries: how many it had.
     """
 
     identity: str
     bytes: int | None
     sha256: str | None
     uses: tuple[Use, ...]
+    path: str
+    entries: int
 
     @property
     def name(self) -> str:
@@ -171,8 +175,12 @@ def _place(rule: EntryRule, schema: FileSchema, training: Sequence[TrainingFile]
         raise InputError("folds", [Problem(schema.where, message)])
     name = PurePosixPath(schema.source.path).name
     if any(each.name == name for each in training):
+        remote = "://" in schema.source.path or any(
+            each.sha256 is None for each in training if each.name == name
+        )
+        other = "whether it is that file is not known" if remote else "its content is another"
         message = (
-            f"is called like a file of the training, but its content is another; the folds of its events are not "
+            f"is called like a file of the training, but {other}; the folds of its events are not "
             f"known. {_UNSEEN[0].upper()}{_UNSEEN[1:]}"
         )
         raise InputError("folds", [Problem(schema.source.path, message)])
@@ -185,12 +193,14 @@ def _uses(file: TrainingFile, schema: FileSchema) -> tuple[Use, ...]:
 
 
 def find_in_training(schema: FileSchema, training: Sequence[TrainingFile]) -> TrainingFile | None:
-    """Find the file of the training that holds the same bytes, under whatever name; a URL is known by its name."""
+    """Find the file of the training that holds the same bytes, under whatever name.
+
+    What lies behind a URL is known only where it is that of the training, and has as many entries.
+    """
     path = schema.source.path
     if "://" in path:
-        return next(
-            (each for each in training if each.identity == path or path.endswith(f"/{each.identity}")), None
-        )
+        alike = [each for each in training if each.path == path and each.entries == schema.entries]
+        return next(iter(alike), None)
     size = Path(path).stat().st_size
     alike = [each for each in training if each.bytes == size]
     content = sha256(Path(path)) if alike else None

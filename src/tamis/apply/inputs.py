@@ -165,7 +165,7 @@ def scan_input(source: SourceFile, tree: str | None, *, only: bool) -> FileSchem
         InputError: the file cannot be used.
     """
     if is_parquet(source):
-        return scan_files([source])[0]
+        return scan_files([source], tree if only else None)[0]
     if only or tree is None:
         return scan_files([source], tree, naming=_NAMING)[0]
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tamis.apply.folds import EntryRule, FoldRule, IdentityRule, NumberRule, Tra
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.config import Config, Sample
 from tamis.data.plan import Quantity, quantity
-from tamis.errors import RequestError
+from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import Expression, parse
 from tamis.run_reading import FinishedRun, check_model, read_run
 
@@ -45,6 +45,7 @@ class Model:
         ranges: the values of each feature in training, where they are known.
         training: files of the training; empty where they are not known.
         notes: what the user should know.
+        types: the types of each branch in training, where they are known.
     """
 
     classifier: Classifier
@@ -57,6 +58,7 @@ class Model:
     ranges: Mapping[str, Range]
     training: tuple[TrainingFile, ...]
     notes: tuple[str, ...]
+    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_model(
@@ -78,7 +80,7 @@ def read_model(
     alone = (folder / DOCUMENT).is_file()
     if selection is not None and sample is not None:
         raise RequestError("--selection and --sample exclude each other; give one of them")
-    given = None if selection is None else parse(selection)
+    given = None if selection is None else _parse_option("--selection", selection)
     if alone:
         if sample is not None:
             raise RequestError(
@@ -86,6 +88,15 @@ def read_model(
             )
         return _of_folder(folder, given, tree)
     return _of_run(read_run(folder), given, sample, tree)
+
+
+def _parse_option(option: str, text: str) -> Expression:
+    if not text.strip():
+        raise RequestError(f"{option} is empty; expected an expression of branches, such as 'pt > 20'")
+    try:
+        return parse(text)
+    except ExpressionError as error:
+        raise RequestError(f"{option}: {error}") from error
 
 
 def _of_folder(folder: Path, selection: Expression | None, tree: str | None) -> Model:
@@ -129,6 +140,7 @@ def _of_run(run: FinishedRun, selection: Expression | None, sample: str | None, 
         _ranges(run.metrics),
         _training_files(run),
         (),
+        run.provenance.get("branches", {}),
     )
 
 
@@ -189,6 +201,8 @@ def _training_files(run: FinishedRun) -> tuple[TrainingFile, ...]:
                 for account in run.ledger["samples"]
                 if given["file"] in account["files"]
             ),
+            given["path"],
+            given["entries"],
         )
         for given in run.provenance["inputs"]
     )

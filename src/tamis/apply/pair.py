@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 
 from tamis.apply.copying import format_of
-from tamis.apply.folds import FoldSource, describe, fold_source
+from tamis.apply.folds import FoldSource, describe, fold_expressions, fold_source
 from tamis.apply.inputs import Ends, scan_input
 from tamis.apply.model import Model
 from tamis.apply.outputs import KIND, TREE, Format, check_names
 from tamis.apply.scoring import MEANINGS, Extent, Scoring
 from tamis.data.chunks import read_range
-from tamis.data.parquet_files import is_parquet
 from tamis.data.schema import FileSchema, SourceFile, schema_problems
-from tamis.errors import InputError, RequestError
+from tamis.errors import InputError, Problem, RequestError
 
 
 @dataclass(frozen=True)
@@ -142,19 +141,36 @@ def make_pair(model: Model, source: SourceFile, wish: Wish) -> Pair:
     Raises:
         InputError: the file cannot be read, a branch is missing or of another kind, or the folds are not known.
     """
-    schema = scan_input(source, None if is_parquet(source) else model.tree, only=model.tree_is_wish)
+    schema = scan_input(source, model.tree, only=model.tree_is_wish)
     return bind(model, schema, wish)
 
 
 def bind(model: Model, schema: FileSchema, wish: Wish) -> Pair:
     """Check that all that is computed can be computed in a file that was looked into."""
     scoring = Scoring(model, _folds(model, schema, wish), wish.sentinel)
-    problems = schema_problems([schema], scoring.scalars, scoring.indexed, trained=True)
+    problems = [
+        *schema_problems([schema], scoring.scalars, scoring.indexed, trained=True),
+        *_rounded_folds(scoring, schema),
+    ]
     if problems:
         raise InputError("input file", problems)
     form = wish.form or (format_of(schema) if wish.copy else "ttree")
     check_names([f"score_{name}" for name in model.classifier.class_names], form)
     return Pair(schema, scoring, form, wish.copy)
+
+
+def _rounded_folds(scoring: Scoring, schema: FileSchema) -> Iterator[Problem]:
+    """Refuse floats where the training had integers and folds follow from them: above 2^24 they would be others."""
+    expressions = () if scoring.folds is None else fold_expressions(scoring.folds)
+    for name in sorted({name for each in expressions for name in each.branches}):
+        known, found = scoring.model.types.get(name, ()), schema.branches.get(name)
+        integers = bool(known) and all("int" in kind for kind in known)
+        if integers and found is not None and found.number in ("float16", "float32"):
+            message = (
+                f"branch {name!r}, which the fold of an event follows from, holds {found.number} numbers, and held "
+                f"{' or '.join(known)} in training: rounded, it gives other folds; write it as an integer"
+            )
+            yield Problem(schema.where, message)
 
 
 def _folds(model: Model, schema: FileSchema, wish: Wish) -> FoldSource | None:
@@ -206,6 +222,19 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:12]}..."
 
 
+def other_types(scoring: Scoring, schema: FileSchema) -> tuple[str, ...]:
+    """Name the branches whose numbers are of another type than in training."""
+    said = []
+    for name in sorted(scoring.branches):
+        known, found = scoring.model.types.get(name, ()), schema.branches.get(name)
+        if known and found is not None and found.number not in known:
+            said.append(
+                f"branch {name!r} holds {found.number} numbers, and held {' or '.join(known)} in training: is it "
+                "filled in the same way?"
+            )
+    return tuple(said)
+
+
 def suspicions(scoring: Scoring, extent: Extent, scored: int, total: int) -> tuple[str, ...]:
     """Name features whose values are not like those of the training.
 
@@ -219,7 +248,11 @@ def suspicions(scoring: Scoring, extent: Extent, scored: int, total: int) -> tup
         total: entries that passed the selection.
     """
     if not scored:
-        return ("no entry could be scored: the table below says why",) if total else ()
+        return (
+            ("no entry could be scored: the table below says why",)
+            if total
+            else ("no entry passes the selection",)
+        )
     said = []
     for feature, low, high, outside in zip(
         scoring.model.features, extent.low, extent.high, extent.outside, strict=True

@@ -58,6 +58,12 @@ class Proof:
         return not self.findings
 
 
+def _without_scores(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"there is no folder {folder}, where its scores are looked for; give that of `tamis apply` with --output"
+    return f"has no scores in {folder}"
+
+
 def verify_files(
     run: Path | str,
     files: Sequence[str],
@@ -127,7 +133,7 @@ def _prove_all(
     source, paths = pair
     there = [path for path in paths if path.exists()]
     if not there:
-        return [Proof(source.path, "", None, 0, (f"has no scores in {paths[0].parent}",))]
+        return [Proof(source.path, "", None, 0, (_without_scores(paths[0].parent),))]
     return [_prove(model, tolerance, seed, source, path) for path in there]
 
 

@@ -80,7 +80,7 @@ def _suspicions(config: Config, events: Events) -> list[Note]:
         for each in found
     ]
     told = {note.where for note in notes if note.kind == "class"}
-    if len(config.class_names) > 2:
+    if len(np.unique(events.class_index)) > 2:
         single = (_single(config, events, name, index) for index, name in enumerate(columns))
         notes += [note for note in single if note is not None and note.where not in told]
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from tamis.pipeline import (
     read,
     weigh,
 )
+from tamis.run_reading import FINISHED
 
 
 @dataclass
@@ -56,6 +57,8 @@ def check_input(config: Config, watch: Watch | None = None, *, folder: Path | No
     watch = watch or Watch()
     watch.stage("files")
     problems = [*_refusals(partial(check_labels, config)), *_refusals(partial(_check_packages, config))]
+    if folder is not None:
+        problems += _refusals(partial(_check_folder, folder))
     found = look_into(config)
     needs = estimate_needs(config, found.inputs, folder)
     report = CheckResult(
@@ -64,6 +67,7 @@ def check_input(config: Config, watch: Watch | None = None, *, folder: Path | No
         samples=tuple(_row(config, each, found.unusable) for each in found.inputs),
         needs=needs,
         problems=(*problems, *found.problems, *needs.problems),
+        notes=() if folder is None else tuple(_finished_run(folder)),
     )
     return report if needs.problems else _read(config, found, report, watch)
 
@@ -92,12 +96,26 @@ def _read(config: Config, found: Found, report: CheckResult, watch: Watch) -> Ch
         equal=equal,
         problems=problems,
         notes=(
+            *report.notes,
             *feature_notes(config, events, features),
             *weight_notes(events, classes),
             *equal_notes(events, equal),
             *(Note("identities", "", said) for said in repeated),
         ),
     )
+
+
+def _check_folder(folder: Path) -> None:
+    from tamis.run_directory import check_output  # it draws figures, which nobody needs here
+
+    check_output(folder, overwrite=True)
+
+
+def _finished_run(folder: Path) -> Iterator[Note]:
+    if (folder / FINISHED).is_file():
+        yield Note(
+            "output", "", f"{folder} holds a run already: train with --overwrite, or with another --output"
+        )
 
 
 def _refusals(check: Callable[[], None]) -> list[Problem]:

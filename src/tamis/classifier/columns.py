@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tamis.config import Feature
 from tamis.config.wording import suggest
 from tamis.data.arrow import from_arrow
-from tamis.errors import ExpressionError, RequestError
+from tamis.errors import ExpressionError, RequestError, counted
 from tamis.expressions import evaluate, parse
 
 Float32 = NDArray[np.float32]
@@ -52,8 +52,9 @@ def feature_values(features: Sequence[Feature], events: Any) -> Float32:
 def _checked(features: Sequence[Feature], values: Float32) -> Float32:
     for feature, missing in zip(features, np.isnan(values).T, strict=True):
         if feature.missing is None and missing.any():
+            number = counted(int(missing.sum()), "event")
             raise RequestError(
-                f"feature {feature.name!r} is not a finite number in {int(missing.sum())} events, first in row "
+                f"feature {feature.name!r} is not a finite number of 32 bits in {number}, first in row "
                 f"{int(np.flatnonzero(missing)[0])}; the classifier was trained without a rule for missing values"
             )
     return values

@@ -18,6 +18,7 @@ from tamis.classifier.opening import read_small
 from tamis.config import ClassSection, Embedding, Feature, Folds, Layer, Symmetry
 from tamis.config.fields import MOST_CLASSES, MOST_COLUMNS, Name
 from tamis.config.layers import MOST_LAYERS
+from tamis.config.size import MOST_PASSES
 from tamis.errors import InputError, Problem
 from tamis.network.preprocessing import Scaling
 
@@ -107,6 +108,11 @@ class Document(BaseModel):
             names = [entry.name for entry in entries]
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} share a name")
+        passes = len(self.entries) * max(self.draws, 1)
+        if passes > MOST_PASSES:
+            raise ValueError(
+                f"{passes:,} networks times draws are more than the {MOST_PASSES:,} that are allowed"
+            )
         known = {feature.name for feature in self.features}
         used = [name for member in self.entries for name in member.indicators]
         unknown = {*used, *self.preprocessing.logarithm} - known

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tamis.classifier.opening import MOST_BYTES, read_small, refused
 from tamis.errors import InputError, Problem
@@ -24,11 +24,19 @@ class _Manifest(BaseModel):
     format: Literal["tamis manifest"] = "tamis manifest"
     version: Literal[1] = 1
     files: dict[str, str]
+    changing: dict[str, str] = Field(default_factory=dict)
     manifest_sha256: str = ""
+
+    def allowed(self, name: str) -> frozenset[str | None]:
+        """Give the hashes that a file may have; None where it may be missing, or may not be there."""
+        of_file = {self.files.get(name)}
+        return frozenset(of_file | {self.changing[name]} if name in self.changing else of_file)
 
     def text(self) -> str:
         """Give the one text that these hashes are written as; its last key is the hash of the others."""
         said = self.model_dump(exclude={"manifest_sha256"})
+        if not self.changing:
+            del said["changing"]
         own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
         return json.dumps({**said, "manifest_sha256": own}, indent=2, sort_keys=True) + "\n"
 
@@ -39,8 +47,13 @@ def files_of(folder: Path) -> dict[str, Path]:
     return {
         name: path
         for name, path in found.items()
-        if name != MANIFEST and path.is_file() and not any(part.startswith(".") for part in name.split("/"))
+        if name != MANIFEST and _is_listed(path) and not any(part.startswith(".") for part in name.split("/"))
     }
+
+
+def _is_listed(path: Path) -> bool:
+    """Say whether something stands in the manifest, or should not be there: a link, a pipe, a device."""
+    return path.is_symlink() or not path.is_dir()
 
 
 def write_manifest(path: Path, files: Mapping[str, Path]) -> None:
@@ -50,8 +63,27 @@ def write_manifest(path: Path, files: Mapping[str, Path]) -> None:
         path: of the manifest.
         files: by the names that they have in the folder, where they are now.
     """
-    hashes = {name: sha256(file) for name, file in sorted(files.items())}
-    write_text(path, _Manifest(files=hashes).text())
+    write_text(path, _Manifest(files=_hashes(files)).text())
+
+
+def announce(folder: Path, files: Mapping[str, Path]) -> None:
+    """List files of a folder as they are and as they will be, so that it is whole whatever happens in between.
+
+    Args:
+        folder: with a manifest.
+        files: new ones by the names that they will have, where they are now.
+    """
+    manifest = _Manifest(files=_hashes(intact_files(folder)), changing=_hashes(files))
+    write_text(folder / MANIFEST, manifest.text())
+
+
+def settle(folder: Path) -> None:
+    """List the files of a folder as they are, once what was announced has its names."""
+    write_manifest(folder / MANIFEST, intact_files(folder))
+
+
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: sha256(file) for name, file in sorted(files.items())}
 
 
 def intact_files(folder: Path) -> dict[str, Path]:
@@ -60,8 +92,8 @@ def intact_files(folder: Path) -> dict[str, Path]:
     if not (folder / MANIFEST).exists():
         return found
     listed = _read(folder / MANIFEST)
-    plain = {name: path for name, path in found.items() if name in listed and not path.is_symlink()}
-    return {name: path for name, path in plain.items() if listed[name] == sha256(path)}
+    plain = {name: path for name, path in found.items() if path.is_file() and not path.is_symlink()}
+    return {name: path for name, path in plain.items() if sha256(path) in listed.allowed(name)}
 
 
 def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
@@ -82,26 +114,30 @@ def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
         raise refused(folder, f"has {size:,} bytes, and {MOST_BYTES:,} are the most; the folder is foreign")
     problems = [
         Problem(str(folder / name), message)
-        for name in sorted({*listed, *found} - set(ignoring))
-        if (message := _difference(listed.get(name), found.get(name))) is not None
+        for name in sorted({*listed.files, *listed.changing, *found} - set(ignoring))
+        if (message := _difference(listed.allowed(name), found.get(name))) is not None
     ]
     if problems:
         raise InputError("classifier", problems)
 
 
-def _difference(wanted: str | None, path: Path | None) -> str | None:
+def _difference(allowed: frozenset[str | None], path: Path | None) -> str | None:
     if path is not None and path.is_symlink():
         return "is a link, which may lead anywhere; put the file itself there"
+    if path is not None and not path.is_file():
+        return "is no file but a pipe, a socket or a device; remove it"
+    if path is None and None in allowed:
+        return None
     if path is None:
         return f"is missing, but {MANIFEST} lists it; copy the whole folder `model` again"
-    if wanted is None:
+    if allowed == {None}:
         return f"is not listed in {MANIFEST}: it is not of this classifier; keep it elsewhere"
-    if sha256(path) != wanted:
+    if sha256(path) not in allowed:
         return "was changed after it was written; copy the whole folder `model` again"
     return None
 
 
-def _read(path: Path) -> Mapping[str, str]:
+def _read(path: Path) -> _Manifest:
     try:
         content = read_small(path, _LARGEST)
         found = _Manifest.model_validate(json.loads(content.decode("utf-8")))
@@ -117,4 +153,4 @@ def _read(path: Path) -> Mapping[str, str]:
     if content != found.text().encode():
         message = "was changed after it was written; copy the whole folder `model` again"
         raise InputError("classifier", [Problem(str(path), message)])
-    return found.files
+    return found

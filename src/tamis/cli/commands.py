@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -25,6 +28,7 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
+_TERMINATED = 128 + signal.SIGTERM
 
 
 class ExportFormat(StrEnum):
@@ -378,11 +382,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    if threading.current_thread() is threading.main_thread():
+        # a batch system ends a job so: what is half-written is removed first
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
     except SystemExit as ended:
-        if ended.code == _INTERRUPTED:
-            typer.echo("tamis: interrupted; nothing half-written was left behind", err=True)
+        if ended.code in (_INTERRUPTED, _TERMINATED):
+            how = "interrupted" if ended.code == _INTERRUPTED else "stopped by SIGTERM"
+            typer.echo(f"tamis: {how}; nothing half-written was left behind", err=True)
         raise
     except StoppedError as error:
         typer.echo(f"tamis: {error}", err=True)
@@ -407,6 +415,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
 
 
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise SystemExit(_TERMINATED)
+
+
 def _visible(text: str) -> str:
     """Spell out what would command the terminal: names in files from others may hold anything."""
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
@@ -420,6 +433,9 @@ def _explain(error: Exception) -> str:
             where = f"{error.filename}: " if error.filename else ""
             return f"{where}{reason}; nothing half-written was left behind"
         case MemoryError():
-            return "the memory of this machine is not enough; use fewer events, or a machine with more"
+            return (
+                "the memory of this machine is not enough; use fewer events (with `tamis apply` a smaller --chunk), or "
+                "a machine with more"
+            )
         case _:
             return str(error)

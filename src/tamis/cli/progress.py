@@ -20,7 +20,8 @@ from tamis.files import folders_for, locked
 from tamis.pipeline import Needs, Watch, check_needs, train
 from tamis.pipeline.checkpoints import Checkpoints, useful_checkpoints
 from tamis.provenance import now
-from tamis.run_directory import CHECKPOINTS, check_output, check_place, lock_of, recover, write_run
+from tamis.run_directory import check_output, check_place, lock_of, recover, write_run
+from tamis.run_reading import CHECKPOINTS
 from tamis.training.history import Epoch
 
 

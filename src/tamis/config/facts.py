@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tamis.config.layers import Network, Quantized, Sparse
 from tamis.config.place import Finding, Place, render_place
-from tamis.config.size import LARGEST, count_weights, whole
+from tamis.config.size import LARGEST, MOST_PASSES, count_weights, whole
 from tamis.config.wording import suggest
 from tamis.errors import ExpressionError
 from tamis.expressions import Node, parse
@@ -238,10 +238,18 @@ def _check_size(values: Mapping[str, object]) -> Iterator[Finding]:
         members=whole(network.get("members"), 1),
     )
     folds = _mapping(values.get("split")).get("folds")
-    networks = whole(training.get("seeds"), 1) * whole(_mapping(folds).get("number", folds), 1)
+    of_folds = whole(_mapping(folds).get("number", folds), 1)
+    networks = whole(training.get("seeds"), 1) * of_folds
     if each * networks > LARGEST:
         message = f"{each:,} weights in each of {networks:,} networks are more than the {LARGEST:,} that are allowed"
-        yield Finding(("network",), f"{message}; take fewer layers or nodes")
+        place = ("split", "folds") if of_folds > 1 and each <= LARGEST else ("network",)
+        yield Finding(place, f"{message}; take fewer {'networks' if networks > 1 else 'layers or nodes'}")
+    draws = whole(training.get("average_symmetries"), 0)
+    if networks * draws > MOST_PASSES:
+        message = (
+            f"{networks:,} networks for each of {draws:,} draws are more than the {MOST_PASSES:,} allowed"
+        )
+        yield Finding(("training", "average_symmetries"), f"{message}; take fewer of either")
 
 
 def _check_outputs(values: Mapping[str, object]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from tamis.config.configuration import Config
 from tamis.config.facts import FACTS, MOST
-from tamis.config.place import Finding, existing_place
+from tamis.config.place import Finding, Place, existing_place
 from tamis.config.wording import describe, expected_one_of, suggest
 
 _KINDS = {
@@ -32,6 +32,18 @@ _KINDS = {
     "model_type": "a mapping (key: value)",
     "model_attributes_type": "a mapping (key: value)",
 }
+_SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
+_SHORT: Mapping[Place, str] = {
+    ("features", 0): "the name of a branch or a mapping (name: NAME, expression: ...)",
+    ("spectators", 0): "the name of a branch or a mapping (name: NAME, expression: ...)",
+    ("split", "folds"): "a number of folds or a mapping (number: 5)",
+    ("training", "epochs"): "auto or a whole number",
+    ("training", "batch_size"): "auto or a whole number",
+    ("training", "optimizer"): "the name of an optimizer, such as adam, or a mapping (name: adam)",
+    ("training", "schedule"): "the name of a schedule or a mapping (name: cosine)",
+    ("training", "loss"): "the name of a loss or a mapping (name: focal)",
+}
+"""What may stand where a section is usual; 0 is any entry of a list."""
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _LIMITS = {
@@ -85,7 +97,17 @@ def _finding(detail: ErrorDetails, values: Mapping[str, object]) -> Finding:
         case "extra_forbidden":
             return Finding(existing_place(location, values), _unknown_key(location))
         case _:
-            return Finding(existing_place(location, values), _message(detail))
+            place = existing_place(location, values)
+            return Finding(place, _in_short(place, detail) or _message(detail))
+
+
+def _in_short(place: Place, detail: ErrorDetails) -> str:
+    """Say what may stand at a place that also takes something shorter than a section or another word."""
+    kind, found = detail["type"], detail["input"]
+    if kind not in (*_SECTIONS, "int_type", "int_parsing"):
+        return ""
+    words = _SHORT.get(tuple(0 if isinstance(step, int) else step for step in place), "")
+    return f"expected {words}, found {describe(found)}{_remedy(kind, found)}" if words else ""
 
 
 def _message(detail: ErrorDetails) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 LARGEST = 250_000_000
 """Weights of all networks together: 1 GB of 32-bit numbers, and several times that while they learn."""
+MOST_PASSES = 2**14
+"""How often the networks of a classifier are computed for an event at most: networks times draws of symmetries."""
 
 
 def count_weights(

@@ -15,13 +15,14 @@ from tamis.data.plan import Quantity, SamplePlan, evaluate_chunk, evaluate_quant
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
     Fractions,
+    RowError,
     assign_parts,
     folds_of_identities,
     folds_of_numbers,
     identity_of_columns,
     identity_of_entries,
 )
-from tamis.errors import InputError, Problem, RequestError, TamisError
+from tamis.errors import InputError, Problem, counted
 from tamis.expressions import Expression, Values, truth
 
 Progress = Callable[[int], None]
@@ -340,11 +341,8 @@ def _identity(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
         return identity_of_entries(plan.sample, chunk.source.identity, chunk.first_entry, chunk.length)
     try:
         return identity_of_columns([evaluate_chunk(column, chunk) for column in plan.identity])
-    except RequestError:
-        raise
-    except TamisError as error:
-        where = f"{chunk.source.path} after entry {chunk.first_entry}"
-        raise InputError("split.by", [Problem(where, str(error))]) from error
+    except RowError as error:
+        raise _of_entry("split.by", chunk, error.row, error) from error
 
 
 def _fold(
@@ -352,16 +350,24 @@ def _fold(
 ) -> NDArray[np.int32]:
     try:
         return folds_of_numbers(evaluate_chunk(rule, chunk)[rows], fractions.folds or 1)
-    except RequestError as error:
-        where = f"{chunk.source.path} after entry {chunk.first_entry}"
-        raise InputError("split.folds", [Problem(where, str(error))]) from error
+    except RowError as error:
+        row = int(np.arange(chunk.length)[rows][error.row])
+        raise _of_entry("split.folds", chunk, row, error) from error
+
+
+def _of_entry(section: str, chunk: Chunk, row: int, error: RowError) -> InputError:
+    message = (
+        f"{error.found} at entry {chunk.first_entry + row}; {error.expected}: choose another branch, or leave such "
+        "events out with `selection`"
+    )
+    return InputError(section, [Problem(chunk.source.path, message)])
 
 
 def _reading(plan: SamplePlan, schemas: tuple[FileSchema, ...], count: _Count) -> SampleReading:
     missing = tuple(count.missing.values())
     problems = [_missing_problem(plan, each) for each in missing if not each.declared]
     if count.first_bad_weight is not None:
-        more = f" ({count.bad_weights} such events in the sample)"
+        more = "" if count.bad_weights == 1 else f" ({count.bad_weights:,} such events in the sample)"
         problems.append(replace(count.first_bad_weight, message=count.first_bad_weight.message + more))
     return SampleReading(
         plan, schemas, count.read, count.unweighted, count.failed, missing, tuple(problems), count.bad_weights
@@ -372,8 +378,8 @@ def _missing_problem(plan: SamplePlan, missing: MissingValues) -> Problem:
     expression = next(each.expression.text for each in plan.features if each.name == missing.feature)
     return Problem(
         missing.file,
-        f"sample {missing.sample}: feature {missing.feature!r} ({expression}) is not a finite number in "
-        f"{missing.count} events, first at entry {missing.entry}; say what that means with `missing: nan` "
+        f"sample {missing.sample}: feature {missing.feature!r} ({expression}) is not a finite number of 32 bits in "
+        f"{counted(missing.count, 'event')}, first at entry {missing.entry}; say what that means with `missing: nan` "
         "(or the sentinel, `missing: -999`) at the feature, or leave such events out with `selection`",
     )
 

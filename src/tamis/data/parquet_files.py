@@ -28,7 +28,8 @@ def scan(source: SourceFile, tree: str | None) -> FileSchema:
     """
     if tree is not None:
         message = (
-            f"Parquet files hold one table, found `tree: {tree}`; leave it out, or make samples per format"
+            f"a Parquet file holds one table and no tree {tree!r}; leave the tree out (in a sample: `tree`), or read "
+            "Parquet and ROOT files apart"
         )
         raise InputError("input files", [Problem(source.path, message)])
     with _opened(source) as file:

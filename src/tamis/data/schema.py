@@ -114,10 +114,14 @@ class FileSchema:
 def nearest(name: str, known: Iterable[str], prefix: str = "; did you mean ") -> str:
     """Suggest the names that are most like the given one, or nothing.
 
-    >>> nearest("mas", ["pt", "mass"])
-    "; did you mean 'mass'?"
+    >>> nearest("mas", ["pt", "mass"]), nearest("PT", ["pt", "mass"])
+    ("; did you mean 'mass'?", "; did you mean 'pt'?")
     """
-    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    spellings: dict[str, list[str]] = {}
+    for each in known:
+        spellings.setdefault(each.lower(), []).append(each)
+    close = difflib.get_close_matches(name.lower(), list(spellings), n=3, cutoff=0.6)
+    matches = [each for spelling in close for each in spellings[spelling]][:3]
     return prefix + " or ".join(repr(match) for match in matches) + "?" if matches else ""
 
 
@@ -139,7 +143,7 @@ def schema_problems(
     remedy = (
         "that is how it was in training; write such a branch, or give files of the kind that was trained on"
         if trained
-        else "write {name}[0] and declare `missing`"
+        else "write {name}[0] (a feature also declares what stands for no such value, with `missing`)"
     )
     problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed), remedy)]
     told = {problem.where for problem in problems}

@@ -14,9 +14,8 @@ cut, it puts too much into the tail. With as many events of each process, the be
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import RequestError, TamisError
+from tamis.files import complete_file, remove_unfinished
 from tamis.places import disk_left, size
 
 FloatArray = NDArray[np.float64]
@@ -162,23 +162,18 @@ def write_sample(folder: Path, *, events: int, seed: int, overwrite: bool = Fals
     """
     _check_request(events, seed)
     final = [Path(folder) / f"{process.name}_Events.root" for process in PROCESSES]
-    if not overwrite:
-        _refuse_existing(final)
+    _refuse_existing(final, overwrite=overwrite)
     _check_room(Path(folder), events)
     _make_folder(Path(folder))
     children = np.random.SeedSequence(seed).spawn(len(PROCESSES))
-    partial = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.part") for path in final]
     try:
-        for process, child, path in zip(PROCESSES, children, partial, strict=True):
-            _write_file(path, _blocks(process, events, np.random.default_rng(child)))
-        for path, name in zip(partial, final, strict=True):
-            path.replace(name)
-        _flush_to_disk(Path(folder))
+        with ExitStack() as complete:
+            for process, child, path in zip(PROCESSES, children, final, strict=True):
+                remove_unfinished(path)
+                partial = complete.enter_context(complete_file(path))
+                _write_file(partial, _blocks(process, events, np.random.default_rng(child)))
     except OSError as error:
         raise TamisError(f"cannot write the simulated sample to {folder}: {error}") from error
-    finally:
-        for path in partial:
-            path.unlink(missing_ok=True)
     return final
 
 
@@ -239,15 +234,6 @@ def _write_file(path: Path, blocks: Iterator[dict[str, FloatArray]]) -> None:
         tree = file.mktree(TREE, dict.fromkeys(branches, "float64"))
         for block in blocks:
             tree.extend(block)
-    _flush_to_disk(path)
-
-
-def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> None:
@@ -274,9 +260,14 @@ def _check_room(folder: Path, events: int) -> None:
         )
 
 
-def _refuse_existing(paths: list[Path]) -> None:
+def _refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
+    folder = next((path for path in paths if path.is_dir()), None)
+    if folder is not None:
+        raise RequestError(
+            f"{folder} is a folder; a file of this name is to be written: choose another folder"
+        )
     there = [str(path) for path in paths if path.exists()]
-    if there:
+    if there and not overwrite:
         named = f"{there[0]} is" if len(there) == 1 else f"{', '.join(there)} are"
         raise RequestError(
             f"{named} there already; replace with --overwrite, or choose another folder (`tamis demo`: with --output)"

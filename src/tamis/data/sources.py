@@ -51,7 +51,7 @@ def find_files(
             problems.append(Problem(f"sample {sample}", message))
             continue
         if not paths:
-            problems.append(Problem(f"sample {sample}", f"no file matches {_below(pattern, folder)!r}"))
+            problems.append(Problem(f"sample {sample}", _nothing_found(_below(pattern, folder), folder)))
         found += [SourceFile(sample, path, _identity(path, folder, root)) for path in paths]
     places: dict[str, SourceFile] = {}
     for source in sorted(found, key=lambda source: source.identity):
@@ -61,6 +61,19 @@ def find_files(
             problems.append(Problem(f"sample {sample}", message))
         places.setdefault(place, source)
     return list(places.values()), problems
+
+
+def _nothing_found(place: str, folder: Path | str) -> str:
+    data = local_path(str(folder))
+    if (
+        data is not None
+        and not Path(data).exists()
+        and place.startswith(f"{_absolute(Path(folder))}{os.sep}")
+    ):
+        return f"there is no folder {str(folder)!r}, where its files are looked up; mend `data` or --data"
+    if local_path(place) is not None and Path(place).is_dir():
+        return f"{place!r} is a folder; name its files, such as '{place.rstrip('/')}/*.root'"
+    return f"no file matches {place!r}"
 
 
 def _place(path: str) -> str:

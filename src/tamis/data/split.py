@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.errors import RequestError, TamisError
+from tamis.errors import RequestError
 
 PARTS = ("training", "validation", "test")
 """Names of the parts; an event's part is a number that indexes this tuple."""
@@ -59,6 +59,21 @@ def identity_of_entries(sample: str, file: str, first_entry: int, length: int) -
     return scramble(scramble(entries) ^ hash_text(sample, file))
 
 
+class RowError(RequestError):
+    """A value cannot be used.
+
+    Args:
+        found: what was found.
+        row: in which row.
+        expected: what was expected.
+    """
+
+    def __init__(self, found: str, row: int, expected: str) -> None:
+        """Say the row; who knows its file says the entry instead."""
+        self.found, self.row, self.expected = found, row, expected
+        super().__init__(f"{found} in row {row}; {expected}")
+
+
 def identity_of_columns(columns: Sequence[NDArray[np.generic]]) -> UInt64:
     """Hash the columns that identify an event, for example run, luminosity block and event number.
 
@@ -71,7 +86,7 @@ def identity_of_columns(columns: Sequence[NDArray[np.generic]]) -> UInt64:
         One hash per row.
 
     Raises:
-        TamisError: a column holds a value that is not finite.
+        RowError: a column holds a value that is not finite.
     """
     identity = np.zeros(len(columns[0]), np.uint64)
     for column in columns:
@@ -87,9 +102,7 @@ def _bits(column: NDArray[np.generic]) -> UInt64:
     values = column.astype(np.float64) + 0.0  # so that -0.0 and 0.0 are the same
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise TamisError(
-            f"the value that identifies an event is {values[row]} in row {row}; expected a number"
-        )
+        raise RowError(f"the value that identifies an event is {values[row]}", row, "expected a number")
     whole = (values == np.floor(values)) & (np.abs(values) < 2.0**53)
     as_integer = np.where(whole, values, 0).astype(np.int64).view(np.uint64)
     return np.where(whole, as_integer, values.view(np.uint64))
@@ -164,7 +177,7 @@ def folds_of_numbers(values: NDArray[np.generic], number: int) -> NDArray[np.int
         number: how many folds there are.
 
     Raises:
-        RequestError: a value is not a whole number.
+        RowError: a value is not a whole number.
 
     >>> folds_of_numbers(np.array([7.0, 8.0, -1.0]), 4)
     array([3, 0, 3], dtype=int32)
@@ -173,9 +186,8 @@ def folds_of_numbers(values: NDArray[np.generic], number: int) -> NDArray[np.int
         whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
         if not whole.all():
             row = int(np.flatnonzero(~whole)[0])
-            raise RequestError(
-                f"split.folds.by is {values[row]} in row {row}; expected a whole number of a size up to 2^53"
-            )
+            expected = "expected a whole number of a size up to 2^53"
+            raise RowError(f"split.folds.by is {values[row]}", row, expected)
     return np.asarray(values.astype(np.int64) % number, np.int32)
 
 

@@ -66,8 +66,9 @@ def survey_columns(
         Suspicions in the order of the columns; several may concern one column.
     """
     found: list[Suspicion] = []
+    several = len(np.unique(class_index)) > 1  # else every column tells the class of all events
     for name, values in columns.items():
-        purity = class_purity(values.astype(np.float64), class_index, len(classes))
+        purity = class_purity(values.astype(np.float64), class_index, len(classes)) if several else 0.0
         found += survey_column(name, values, purity, names=names)
     return found
 

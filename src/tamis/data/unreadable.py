@@ -12,13 +12,17 @@ _Result = TypeVar("_Result")
 
 
 def _unreadable(source: SourceFile, error: Exception, entries: str = "") -> InputError:
+    if isinstance(error, FileNotFoundError) and "://" not in source.path:
+        return InputError("input files", [Problem(source.path, "there is no such file; check the path")])
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     # the name stands before it; without it, files that are broken alike have the same message
     reason = reason.replace(source.path, "the file")
     advice = "is it complete, and a ROOT or Parquet file? copy or produce it again"
+    if "://" in source.path:
+        advice = "is the address right, can this machine reach it, and is it a ROOT or Parquet file?"
     if isinstance(error, ImportError):
         advice = 'for URLs, `pip install "tamis[remote]"`'
-    elif isinstance(error, FileNotFoundError | PermissionError):
+    elif isinstance(error, PermissionError):
         advice = "check the path and its permissions"
     where = f"{source.path}{entries}"
     return InputError("input files", [Problem(where, f"cannot be read ({reason[:300]}); {advice}")])

@@ -17,7 +17,7 @@ from tamis.config import Flatten
 from tamis.data.events import Events
 from tamis.data.flatten import Flattened, flatten_weights
 from tamis.data.split import PARTS, TEST, TRAINING
-from tamis.errors import InputError, Problem
+from tamis.errors import InputError, Problem, counted
 
 NegativePolicy = Literal["keep", "drop", "absolute", "refuse"]
 Balance = Literal["classes", "none"] | Mapping[str, float]
@@ -25,6 +25,10 @@ Balance = Literal["classes", "none"] | Mapping[str, float]
 
 ROUNDING = 1e-12
 """A sum of weights below this fraction of the sum of their sizes is rounding, not positive."""
+
+
+FEW_IDENTITIES = 10
+"""A class with so few values of `split.by` lacks parts because of that, not because of its number of events."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def weigh_events(
     kept = events.take(~bad) if len(dropped) else events
     weight = np.where(bad, np.abs(events.weight), events.weight) if negative == "absolute" else kept.weight
     # the signed weights are what every result is made of, whatever the loss sees
-    check_classes(kept, classes, [kept.weight] if weight is kept.weight else [kept.weight, weight], folds)
+    each_weight = [kept.weight] if weight is kept.weight else [kept.weight, weight]
+    check_classes(kept, classes, each_weight, folds, dropped=events.class_index[dropped])
     flattened: dict[str, Flattened] = {}
     if flatten is not None:
         weight, flattened = flatten_weights(kept, weight, classes, flatten)
@@ -165,7 +170,12 @@ def divisions(
 
 
 def check_classes(
-    events: Events, classes: Sequence[str], weights: Iterable[NDArray[np.float64]], folds: int = 0
+    events: Events,
+    classes: Sequence[str],
+    weights: Iterable[NDArray[np.float64]],
+    folds: int = 0,
+    *,
+    dropped: NDArray[np.int32] | None = None,
 ) -> None:
     """Refuse a class that has no events, or whose weights do not sum to something positive, in any part or fold.
 
@@ -174,6 +184,7 @@ def check_classes(
         classes: names of the classes.
         weights: the weights that must have positive sums, [n] each.
         folds: number of folds of cross-training; 0 for none.
+        dropped: class of each event that is left out because its weight is negative.
 
     Raises:
         InputError: with counts and sums, for every such class, part and fold.
@@ -181,7 +192,7 @@ def check_classes(
     each_once: dict[tuple[str, str, int | None], Problem] = {}
     for weight in weights:
         for division in divisions(events, weight, len(classes), folds):
-            for name, message in _lacking(events, classes, division):
+            for name, message in _lacking(events, classes, division, dropped):
                 whole = (name, division.part, None)  # its folds have no more to say
                 if whole not in each_once:
                     where = (
@@ -192,27 +203,52 @@ def check_classes(
         raise InputError("classes", list(each_once.values()))
 
 
-def _lacking(events: Events, classes: Sequence[str], division: Division) -> Iterator[tuple[str, str]]:
+def _lacking(
+    events: Events, classes: Sequence[str], division: Division, dropped: NDArray[np.int32] | None
+) -> Iterator[tuple[str, str]]:
     """Say which classes lack events or weight in one division, and what to do."""
     fewer = "" if division.fold is None else "use fewer folds (`split.folds`), or add files"
     for index in np.flatnonzero(division.lacking()).tolist():
         name, count = classes[index], int(division.events[index])
         if count == 0:
-            yield name, f"no events in the {division.part} set; {fewer or _everywhere(events, classes, name)}"
+            left_out = 0 if dropped is None else int(np.count_nonzero(dropped == index))
+            advice = _everywhere(events, index, division.fold, left_out)
+            yield name, f"no events in the {division.part} set; {advice}"
             continue
         advice = fewer or "mend the weights, add files, or change the fractions in `split`"
         yield (
             name,
-            f"the weights of its {count} {division.part} events sum to {division.weights[index]:g}; expected a "
-            f"positive sum: {advice}",
+            f"the weights of its {counted(count, f'{division.part} event')} sum to {division.weights[index]:g}; "
+            f"expected a positive sum: {advice}",
         )
 
 
-def _everywhere(events: Events, classes: Sequence[str], name: str) -> str:
-    total = int(np.count_nonzero(events.class_index == list(classes).index(name)))
+def _everywhere(events: Events, index: int, fold: int | None, left_out: int) -> str:
+    """Say why a class has no events in a part or fold, and what to do."""
+    of_class = events.class_index == index
+    total = int(np.count_nonzero(of_class))
+    if left_out:
+        return (
+            f"`weights: {{negative: drop}}` leaves {counted(left_out, 'event')} out of training: choose another policy "
+            "for negative weights, or add files"
+        )
     if total == 0:
-        return "no event of this class passes the selection"
-    return f"it has {total} events in all: add files, or change the fractions in `split`"
+        return "its files have no entries, or none of them passes the selection"
+    alone = len(np.unique(events.identity[of_class]))
+    if total > 1 and alone <= FEW_IDENTITIES and alone < total:
+        return (
+            f"its {counted(total, 'event')} have {counted(alone, 'value')} of `split.by`, and events of one value stay "
+            "together: name branches that tell events apart"
+        )
+    numbers = len(np.unique(events.fold[of_class]))
+    if fold is not None and numbers < min(FEW_IDENTITIES, total):
+        return (
+            f"its {counted(total, 'event')} are in {counted(numbers, 'fold')}: use fewer folds (`split.folds`), "
+            "another branch for them (`split.folds.by`), or add files"
+        )
+    if fold is not None:
+        return "use fewer folds (`split.folds`), or add files"
+    return f"it has {counted(total, 'event')} in all: add files, or change the fractions in `split`"
 
 
 def training_factors(

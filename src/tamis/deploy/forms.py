@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.classifier.document import read_document
-from tamis.classifier.manifest import MANIFEST, intact_files, write_manifest
+from tamis.classifier.manifest import announce, settle
 from tamis.classifier.missing import apply_rules
 from tamis.deploy.cpp import cpp_header, namespace_of
 from tamis.deploy.cpp_check import Program, has_compiler
 from tamis.deploy.lwtnn import lwtnn_document, lwtnn_scores
+from tamis.deploy.names import DERIVED, FILES, HEADER, LWTNN, PLAIN
 from tamis.deploy.onnx_check import Comparison, Sample, choose_events, compare, reference_events
-from tamis.deploy.onnx_file import DERIVED, FILES, HEADER, LWTNN, PLAIN, export_onnx
+from tamis.deploy.onnx_file import export_onnx
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
 from tamis.errors import ExportError, RequestError, UntranslatableError
-from tamis.files import complete_file, write_json, write_text
+from tamis.files import LONGER_WHILE_WRITTEN, complete_file, folders_for, locked, write_json, write_text
 from tamis.places import obstacle
 
 Form = Literal["onnx", "json", "lwtnn", "cpp"]
@@ -39,6 +40,10 @@ NAMES: Mapping[Form, tuple[str, ...]] = {
     "cpp": (HEADER,),
 }
 """What files each form has."""
+
+
+LOCK = ".export.lock"
+"""The file that an export holds in the folder that it writes to."""
 
 
 @dataclass(frozen=True)
@@ -84,35 +89,32 @@ def export_classifier(
     folder = Path(folder)
     target = folder if output is None else Path(output)
     read_document(folder / DOCUMENT)  # before anything is made
-    _make_target(target)
+    _check_target(target)
     exported = Exported()
     failed: list[str] = []
-    for form in forms:
-        try:
-            exported = _with_form(exported, form, folder, target, features, fold)
-        except ExportError as error:
-            if not skip_untranslatable:
-                raise
-            if not isinstance(error, UntranslatableError):
-                failed.append(f"{form}: {error}")
-            exported = Exported(
-                exported.files, exported.comparisons, (*exported.notes, f"no {form}: {error}")
-            )
+    busy = f"{target} is being exported to by {{}}; wait for it, or choose another folder with --output"
+    with folders_for(target / LOCK), locked(target / LOCK, busy=busy):
+        for form in forms:
+            try:
+                exported = _with_form(exported, form, folder, target, features, fold)
+            except ExportError as error:
+                if not skip_untranslatable:
+                    raise
+                if not isinstance(error, UntranslatableError):
+                    failed.append(f"{form}: {error}")
+                exported = Exported(
+                    exported.files, exported.comparisons, (*exported.notes, f"no {form}: {error}")
+                )
     if failed:
         written = ", ".join(str(path) for path in exported.files) or "nothing"
         raise ExportError("\n".join([*failed, f"what was written: {written}"]))
     return exported
 
 
-def _make_target(target: Path) -> None:
-    reason = obstacle(target / NAMES["onnx"][0], longer=_WHILE_WRITTEN)
+def _check_target(target: Path) -> None:
+    reason = obstacle(target / NAMES["onnx"][0], longer=LONGER_WHILE_WRITTEN)
     if reason:
         raise RequestError(f"{target} cannot be written to: {reason}; choose another folder with --output")
-    target.mkdir(parents=True, exist_ok=True)
-
-
-_WHILE_WRITTEN = 32
-"""By how many bytes the name of a file is longer at most while it is written."""
 
 
 def _with_form(
@@ -155,8 +157,9 @@ def _write(
         score = _written(document, form, path, classifier, stack)
         comparison = None if score is None else compare(classifier, score, sample, _PROGRAMS[form])
         if listed:
-            manifest = stack.enter_context(complete_file(target / MANIFEST))
-            write_manifest(manifest, intact_files(target) | {NAMES[form][0]: path})
+            announce(target, {NAMES[form][0]: path})
+    if listed:
+        settle(target)
     return comparison
 
 

@@ -24,7 +24,7 @@ from tamis.deploy.fpga_qonnx import build_qonnx
 from tamis.deploy.fpga_translation import EVENTS, EXPECTED, INTERPRETED, PROJECT, SIMULATED
 from tamis.deploy.onnx_check import reference_events
 from tamis.errors import ExportError, RequestError
-from tamis.files import write_json
+from tamis.files import LONGER_WHILE_WRITTEN, write_json
 from tamis.network.embeddings import Gains
 from tamis.network.network import Network, map_events
 from tamis.network.quantized import layer_costs
@@ -33,7 +33,6 @@ from tamis.places import obstacle
 Float32 = NDArray[np.float32]
 
 QONNX, BOUNDARY = "classifier.qonnx.onnx", "boundary.json"
-_WHILE_WRITTEN = 32
 COMPARED = 10_000
 """How many events are simulated."""
 
@@ -184,7 +183,7 @@ def check_output(output: Path) -> None:
     Raises:
         RequestError: with what is there, or why nothing can be.
     """
-    reason = obstacle(output, longer=_WHILE_WRITTEN)
+    reason = obstacle(output, longer=LONGER_WHILE_WRITTEN)
     if reason:
         raise RequestError(f"{output} cannot be made: {reason}; choose another folder with --output")
     if output.exists() and not (output / BOUNDARY).is_file() and not (output.is_dir() and _is_empty(output)):

@@ -14,18 +14,12 @@ from onnx import save_model
 from onnx.helper import set_model_props
 
 from tamis.classifier import DOCUMENT, Classifier
-from tamis.classifier.manifest import MANIFEST, intact_files, write_manifest
+from tamis.classifier.manifest import announce, settle
+from tamis.deploy.names import DERIVED, NAMED, PACKED, PREPROCESS
 from tamis.deploy.onnx_check import Comparison, Model, check_form, choose_events, compare, reference_events
 from tamis.deploy.onnx_classifier import Form, build_model, fold_input, packed_input, score_output
 from tamis.deploy.weaver import preprocess_document
 from tamis.files import complete_file, write_json
-
-NAMED, PACKED, PREPROCESS = "classifier.onnx", "classifier_packed.onnx", "preprocess.json"
-FILES = (NAMED, PACKED, PREPROCESS)
-"""What is written."""
-PLAIN, LWTNN, HEADER = "classifier_plain.json", "classifier_lwtnn.json", "classifier.hpp"
-DERIVED = (*FILES, PLAIN, LWTNN, HEADER)
-"""Files that can be written again from the classifier."""
 
 
 def export_onnx(
@@ -76,10 +70,11 @@ def export_onnx(
         )
         side_car = stack.enter_context(complete_file(target / PREPROCESS))
         write_json(side_car, described)
-        pending = {name: paths[form] for form, name in forms.items()} | {PREPROCESS: side_car}
-        if target.resolve() == folder.resolve():
-            manifest = stack.enter_context(complete_file(folder / MANIFEST))
-            write_manifest(manifest, intact_files(folder) | pending)
+        listed = target.resolve() == folder.resolve()
+        if listed:
+            announce(folder, {name: paths[form] for form, name in forms.items()} | {PREPROCESS: side_car})
+    if listed:
+        settle(folder)
     return Comparison(compared[0].events, max(each.difference for each in compared))
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -22,7 +22,8 @@ from tamis.errors import RequestError, StoppedError, TamisError, TrainingError
 from tamis.files import remove_empty, write_text
 from tamis.pipeline.preparation import Prepared
 from tamis.provenance import describe_machine
-from tamis.training.checkpoint import is_checkpoint_file, load_progress, save_progress
+from tamis.training.checkpoint import is_checkpoint_file, load_progress, of_other_training, save_progress
+from tamis.training.devices import cores
 
 if TYPE_CHECKING:
     from tamis.training.checkpoint import Keep, Progress
@@ -82,7 +83,7 @@ class Checkpoints:
             RequestError: it is of another configuration, other events or another split; it says in what they differ.
         """
         wanted = _describe(config, prepared)
-        if not (self.folder / TRAINING_FILE).exists():
+        if not (self.folder / TRAINING_FILE).exists() and not self._networks():
             self._begin(config, wanted)
             return
         problem = self._other_training(config, wanted)
@@ -99,6 +100,14 @@ class Checkpoints:
         """Give the checkpoints of one network, counted from 0."""
         return MemberCheckpoints(self, self.folder / f"network-{member + 1}")
 
+    def training(self) -> str | None:
+        """Give what names the training in its checkpoints: the hash of the file that describes it."""
+        path = self.folder / TRAINING_FILE
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+    def _networks(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("network-*") if path.is_dir() and any(path.iterdir()))
+
     def _begin(self, config: Config, wanted: _Training) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / _CONFIG_FILE, dump_config(config))
@@ -107,6 +116,8 @@ class Checkpoints:
     def _other_training(self, config: Config, wanted: _Training) -> str:
         """Say in what the training that is there differs; an empty text where it is the same."""
         path = self.folder / TRAINING_FILE
+        if not path.exists():
+            return f"{path} is missing, which says what {self._networks()[0].name} is of"
         try:
             content = path.read_bytes()
             there = _Training.model_validate(json.loads(content.decode("utf-8")))
@@ -114,6 +125,10 @@ class Checkpoints:
             return f"{path} is damaged"
         if content != there.text().encode():
             return f"{path} is damaged"
+        for network in self._networks():
+            other = of_other_training(network, hashlib.sha256(content).hexdigest())
+            if other is not None:
+                return f"{other} is of another one than {path}"
         different = self._different_configuration(config, there)
         if different:
             return different
@@ -123,7 +138,7 @@ class Checkpoints:
         for name, version in there.machine.items():
             if wanted.machine.get(name) != version:
                 self.note(
-                    f"the training was begun with {name} {version} and goes on with {wanted.machine.get(name)}: the "
+                    f"the training was begun with {name} {version}, and goes on with {wanted.machine.get(name)}: the "
                     "last bits of its weights may differ from those of one that was never stopped"
                 )
         return ""
@@ -144,6 +159,8 @@ class Checkpoints:
         said = "; ".join(
             f"{row.path} was {row.values[0] or 'not there'} and is {row.values[1] or 'gone'}" for row in rows
         )
+        if not said:
+            said = "; ".join(_other_order(before, config))
         return f"the configuration has changed: {said}" if said else ""
 
 
@@ -169,7 +186,7 @@ class MemberCheckpoints:
 
     def keep(self) -> Keep:
         """Give what a training calls between two steps."""
-        last = time.monotonic()
+        last, training = time.monotonic(), self.run.training()
 
         def keep(progress: Callable[[], Progress], ended: bool) -> None:
             nonlocal last
@@ -177,7 +194,7 @@ class MemberCheckpoints:
             if not (ended or stop or time.monotonic() - last >= self.run.every):
                 return
             now = progress()
-            save_progress(now, self.folder)
+            save_progress(now, self.folder, training)
             last = time.monotonic()
             if stop and not ended:
                 raise StoppedError(
@@ -208,13 +225,18 @@ def remove_checkpoints(folder: Path) -> None:
 
     Raises:
         RequestError: something else lies among them.
+        OSError: a file cannot be removed.
     """
     foreign = foreign_files(folder)
     if foreign:
         raise RequestError(
             f"{folder} holds files that are no checkpoints ({', '.join(foreign[:5])}); move them"
         )
-    shutil.rmtree(folder, ignore_errors=True)
+    # what says of which training they are goes last, so that no checkpoint is ever without it
+    for network in sorted(folder.glob("network-*")):
+        shutil.rmtree(network)
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -231,7 +253,8 @@ def useful_checkpoints(folder: Path) -> Iterator[None]:
     try:
         yield
     except TrainingError:
-        remove_checkpoints(folder)
+        with suppress(OSError):  # the same command would come to the same end from them
+            remove_checkpoints(folder)
         raise
     finally:
         if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
@@ -256,9 +279,19 @@ def _describe(config: Config, prepared: Prepared) -> _Training:
     return _Training(
         events={name: _hash(each) for name, each in arrays.items()},
         files={schema.source.identity: schema.entries for each in prepared.inputs for schema in each.schemas},
-        machine={**packages, "processor": machine["processor"]},
+        machine={**packages, "processor": machine["processor"], "cores": str(cores())},
         config_sha256=hashlib.sha256(dump_config(config).encode()).hexdigest(),
     )
+
+
+def _other_order(before: Config, now: Config) -> Iterator[str]:
+    """Say of which lists the order has changed: that of features and classes is that of inputs and outputs."""
+    for what, was, found in (
+        ("features", [each.name for each in before.features], [each.name for each in now.features]),
+        ("classes", list(before.class_names), list(now.class_names)),
+    ):
+        if was != found:
+            yield f"the order of the {what} was {', '.join(was[:20])} and is {', '.join(found[:20])}"
 
 
 def _hash(arrays: tuple[Any, ...]) -> str:

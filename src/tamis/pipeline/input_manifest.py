@@ -108,19 +108,24 @@ def _text(listed: Mapping[str, Any]) -> str:
     return json.dumps(with_own_hash({**_FORMAT, "files": listed}), indent=2) + "\n"
 
 
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is no text"
+
+
 def _read(path: Path) -> dict[str, _Listed]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(
-            f"{path} cannot be read as a manifest ({error}); write one with `tamis check --write-manifest`"
+            f"{path} cannot be read as a manifest ({_reason(error)}); write one with `tamis check --write-manifest`"
         ) from error
     try:
         said = json.loads(text)
         files = {name: _Listed.model_validate(each) for name, each in said["files"].items()}
     except (ValueError, ValidationError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(
-            f"{path} is no manifest of input files; it is not read and not replaced"
+            f"{path} is no manifest of input files; give one that `tamis check --write-manifest` wrote, or write it to "
+            "another file"
         ) from error
     # one text alone, so that no bit of it may differ
     if _text(said["files"]) != text:

@@ -14,7 +14,7 @@ from tamis.errors import RequestError
 from tamis.evaluation.comparison import PairComparison, RunComparison, compare_runs
 from tamis.evaluation.roc import RocCurve, roc_curves
 from tamis.evaluation.same_events import in_one_mixture, same_events
-from tamis.files import write_text
+from tamis.files import LONGER_WHILE_WRITTEN, write_text
 from tamis.places import obstacle
 from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 COMPARISON = "comparison.html"
 """Name of the page where no other is given."""
-_WHILE_WRITTEN = 32
-"""By how many bytes the name of a file is longer at most while it is written."""
 _OTHER_LOSSES = ("training.loss", "weights.", "split.", "samples")
 """Places of a configuration that change what a validation loss is the mean of."""
 
@@ -80,7 +78,7 @@ def _check_folders(folders: Sequence[Path]) -> None:
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:
-    reason = obstacle(path, longer=_WHILE_WRITTEN)
+    reason = obstacle(path, longer=LONGER_WHILE_WRITTEN)
     if reason:
         raise RequestError(f"{path} cannot be made: {reason}; choose another with --output")
     if path.is_dir():

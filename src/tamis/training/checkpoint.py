@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -75,16 +76,19 @@ class _Document(BaseModel):
     step: int = Field(ge=0)
     seconds: float = Field(ge=0)
     arrays_sha256: str
+    training: str | None = None
     sha256: str = ""
 
     def text(self) -> str:
         """Give the one text that this content is written as; its last key is the hash of the others."""
         said = self.model_dump(exclude={"sha256"})
+        if self.training is None:
+            del said["training"]  # older versions wrote none
         own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
         return json.dumps({**said, "sha256": own}, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def save_progress(progress: Progress, folder: Path) -> Path:
+def save_progress(progress: Progress, folder: Path, training: str | None = None) -> Path:
     """Write a checkpoint, and remove those that are older than the newest two.
 
     The arrays are written first, then the document that makes them a checkpoint; each under another name, synced and
@@ -93,6 +97,7 @@ def save_progress(progress: Progress, folder: Path) -> Path:
     Args:
         progress: of one network.
         folder: for the checkpoints of this network alone.
+        training: names the training that it is of.
 
     Returns:
         The document.
@@ -111,6 +116,7 @@ def save_progress(progress: Progress, folder: Path) -> Path:
         step=progress.step,
         seconds=progress.seconds,
         arrays_sha256=hashed,
+        training=training,
     )
     write_text(document, said.text())
     for name in _names(folder)[KEPT:]:
@@ -138,6 +144,16 @@ def load_progress(folder: Path, damaged: Callable[[str], None] = lambda _: None)
     return None
 
 
+def of_other_training(folder: Path, training: str) -> Path | None:
+    """Find a good checkpoint that says that it is of another training."""
+    for name in _names(folder):
+        document = folder / f"{name}.json"
+        with suppress(InputError):
+            if _read_document(document)[0].training not in (None, training):
+                return document
+    return None
+
+
 def is_checkpoint_file(name: str) -> bool:
     """Say whether a file name is one that checkpoints have."""
     return _NAME.fullmatch(name) is not None
@@ -149,7 +165,7 @@ def _names(folder: Path) -> list[str]:
     return sorted({match.group(1) for match in found if match and match.group(2) == "json"}, reverse=True)
 
 
-def _read(document: Path) -> Progress:
+def _read_document(document: Path) -> tuple[_Document, tuple[Epoch, ...]]:
     with document.open("rb") as file:
         content = file.read(_LARGEST + 1)
     try:
@@ -161,6 +177,11 @@ def _read(document: Path) -> Progress:
     # one text alone: no bit of it may differ
     if content != text:
         raise _damaged(document)
+    return said, epochs
+
+
+def _read(document: Path) -> Progress:
+    said, epochs = _read_document(document)
     arrays = document.with_suffix(".safetensors")
     if not arrays.exists() or sha256(arrays) != said.arrays_sha256:
         raise _damaged(arrays)

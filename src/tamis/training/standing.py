@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import equinox as eqx
@@ -68,6 +68,7 @@ class Standing:
             InputError: it is of another network or optimizer.
         """
         wanted, structure = jax.tree.flatten((self.state, self.kept))
+        begun = self._shared_anew(begun)
         check_arrays(begun, wanted)
         # copies, because the program overwrites what it is given
         restored, self.kept = jax.tree.unflatten(structure, begun.arrays)
@@ -75,6 +76,17 @@ class Standing:
         self.epochs, self.planned, self.best = list(begun.epochs), begun.planned, begun.best
         self.compiling, self.reason = begun.compiling, begun.reason
         self.step, self.seconds = begun.step, begun.seconds
+
+    def _shared_anew(self, begun: Progress) -> Progress:
+        """Give the sums of an epoch to as many devices as there are now: a job may go on with fewer cores."""
+        before = len(jax.tree.leaves((self.state.parameters, self.state.optimizer)))
+        sums = begun.arrays[before] if before < len(begun.arrays) else np.empty(0)
+        wanted = self.state.seen.shape
+        if sums.ndim != 2 or sums.shape == wanted or sums.shape[1:] != wanted[1:]:
+            return begun
+        shared = np.zeros(wanted, sums.dtype)
+        shared[0] = sums.sum(axis=0)
+        return replace(begun, arrays=(*begun.arrays[:before], shared, *begun.arrays[before + 1 :]))
 
     def keep_this(self) -> None:
         """Take the last epoch as the best one."""

@@ -7,16 +7,16 @@ from pathlib import Path, PurePosixPath
 
 from tamis.classifier.manifest import MANIFEST
 from tamis.config import dump_config
-from tamis.deploy.onnx_file import DERIVED
+from tamis.deploy.names import DERIVED
 from tamis.errors import InputError, TamisError
 from tamis.files import sha256
 from tamis.plots.book import BOOK
 from tamis.provenance import describe_machine
 from tamis.report.page import REPORT, report_page
 from tamis.report.rendering import render
-from tamis.run_reading import FINISHED, read_run, read_text
+from tamis.run_reading import FINISHED, own_hash_problem, read_run, read_text
 from tamis.verification.comparison import Comparison, few
-from tamis.verification.record import Provenance, Record, own_hash_problem
+from tamis.verification.record import Provenance, Record
 
 _EXPORTED = frozenset(f"model/{name}" for name in (*DERIVED, MANIFEST))
 """What `tamis export` may have written again; the manifest of the folder `model` says whether it is whole."""

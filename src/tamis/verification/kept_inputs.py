@@ -54,7 +54,8 @@ def _look(each: RecordedInput, data: Path | None) -> tuple[str, str]:
     if data is not None and not Path(each.file).is_absolute():
         place = data / each.file
     if not place.is_file():
-        return "unknown", f"{place} is not there any more; if it has moved, say where with --data"
+        where = "look at --data" if data is not None else "if it has moved, say where with --data"
+        return "unknown", f"{place} is not there any more; {where}"
     size = place.stat().st_size
     if size != each.bytes:
         return "other", f"{place} has {size:,} bytes, and had {each.bytes:,} when the run was made"

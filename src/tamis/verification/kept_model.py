@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tamis.classifier.manifest import files_of
-from tamis.deploy.onnx_file import NAMED, PACKED
+from tamis.deploy.names import NAMED, PACKED
 from tamis.errors import ExportError, InputError
 from tamis.verification.comparison import Comparison, few
 from tamis.verification.record import Record

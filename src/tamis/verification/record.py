@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tamis.config import Config, parse_config
 from tamis.errors import InputError, TamisError
-from tamis.provenance import OWN_HASH, with_own_hash
 from tamis.run_reading import FINISHED, check_run_folder, read_mapping, read_text
 
 
@@ -93,19 +91,3 @@ def read_record(folder: Path) -> Record:
     except TamisError as error:
         unreadable["config.yaml"] = f"is no configuration of this version of tamis: {error}"
     return Record(folder, provenance, config, files, unreadable, text)
-
-
-def own_hash_problem(text: str) -> str | None:
-    """Say what is wrong with the hash that `provenance.json` holds of itself.
-
-    Returns:
-        None where it is right; an empty text where there is none.
-    """
-    said = json.loads(text)
-    if OWN_HASH not in said:
-        return ""
-    try:
-        whole = json.dumps(with_own_hash(said), indent=2, allow_nan=False) + "\n"
-    except ValueError:
-        return "holds a value that is no number"
-    return None if whole == text else "was changed after the run was written: its own hash does not match"

@@ -1,0 +1,69 @@
+"""Files get their names when they are whole, whoever else writes them at the same time."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tamis.files import complete_file, remove_unfinished
+
+
+def hidden(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_two_that_write_one_file_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # in containers every process may have the number 1
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    path = tmp_path / "a.root"
+    with complete_file(path) as first:
+        first.write_text("first")
+        with complete_file(path) as second:
+            assert second != first
+            second.write_text("the second")
+        assert path.read_text() == "the second"
+        assert first.read_text() == "first"
+    assert path.read_text() == "first"
+    assert hidden(tmp_path) == []
+
+
+def test_what_somebody_writes_to_is_no_leftover(tmp_path: Path) -> None:
+    path = tmp_path / "a.root"
+    left = [tmp_path / f".a.root.{name}.part.root" for name in ("00000000", "0123abcd")]
+    others = [
+        tmp_path / name
+        for name in (".a.root.12.part.root", ".b.root.00000000.part.root", ".a.root.part.root")
+    ]
+    for each in (*left, *others):
+        each.write_text("x")
+    with complete_file(path) as temporary:
+        remove_unfinished(path)
+        assert temporary.exists()
+        assert not any(each.exists() for each in left)
+    assert path.exists()
+    assert all(each.exists() for each in others)
+
+
+def test_a_leftover_that_is_no_file_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / ".a.root.00000000.part.root").mkdir()
+    (tmp_path / ".a.root.11111111.part.root").symlink_to("nowhere")
+    remove_unfinished(tmp_path / "a.root")
+    assert len(hidden(tmp_path)) == 2
+
+
+def fail(path: Path) -> None:
+    with complete_file(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_nothing_is_left_where_the_work_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    with pytest.raises(OSError, match=r"No space left on device: .*/a\.txt"):
+        fail(path)
+    assert path.read_text() == "before"
+    assert hidden(tmp_path) == []
