@@ -51,7 +51,7 @@ def feature_rows(config: Config, events: Events, readings: Sequence[SampleReadin
 
 
 def feature_notes(config: Config, events: Events, rows: Sequence[FeatureRow]) -> list[Note]:
-    """Say what is missing as declared, and which features look wrong."""
+    """Say what is missing, and which features look wrong."""
     declared = {feature.name: feature.missing for feature in config.features}
     notes = [_missing(row, len(events)) for row in rows if row.missing and declared[row.name] is not None]
     return notes + (_suspicions(config, events) if len(events) else [])
@@ -61,7 +61,7 @@ def _missing(row: FeatureRow, events: int) -> Note:
     infinite = f", of which {row.infinite:,} are infinite" if row.infinite else ""
     most = max(row.by_class, key=lambda name: row.by_class[name])
     message = (
-        f"is missing in {row.missing:,} of {events:,} events{infinite}, as declared (most in {most}: "
+        f"is missing in {row.missing:,} of {events:,} events{infinite} (most in {most}: "
         f"{row.by_class[most]:,})"
     )
     return Note("missing", f"feature {row.name}", message)

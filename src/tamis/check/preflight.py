@@ -30,6 +30,7 @@ from tamis.pipeline import (
     weigh,
 )
 from tamis.run_reading import FINISHED
+from tamis.training.devices import check_devices
 
 
 @dataclass
@@ -57,6 +58,7 @@ def check_input(config: Config, watch: Watch | None = None, *, folder: Path | No
     watch = watch or Watch()
     watch.stage("files")
     problems = [*_refusals(partial(check_labels, config)), *_refusals(partial(_check_packages, config))]
+    problems += _refusals(partial(check_devices, config.training.devices))
     if folder is not None:
         problems += _refusals(partial(_check_folder, folder))
     found = look_into(config)

@@ -81,7 +81,7 @@ def take_columns(events: Any, names: Sequence[str]) -> dict[str, Any]:
         raise RequestError(
             f"the classifier needs the columns {', '.join(absent)}; found {given or 'none'}{hints}"
         )
-    return {name: _array(events[name]) for name in names}
+    return {name: _column(events, name) for name in names}
 
 
 def column_names(events: Any) -> list[str]:
@@ -104,6 +104,22 @@ def column_names(events: Any) -> list[str]:
             "arrays, an awkward record array, a DataFrame or an Arrow table"
         )
     return list(names)
+
+
+def _column(events: Any, name: str) -> Any:
+    expected = "expected an array with one number, or one list of numbers, for each event"
+    try:
+        found = _array(events[name])
+        length = len(found)
+    except RequestError:
+        raise
+    except (TypeError, ValueError, OverflowError, KeyError, IndexError, AttributeError) as error:
+        # what a library of data frames, or a value in a column, makes of it
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise RequestError(f"column {name!r} cannot be used ({reason}); {expected}") from error
+    if np.ndim(found) == 0 and not length:
+        raise RequestError(f"column {name!r} is one value; {expected}")
+    return found
 
 
 def _array(column: Any) -> Any:

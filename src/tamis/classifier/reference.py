@@ -16,7 +16,7 @@ Float32 = NDArray[np.float32]
 
 TOLERANCE = 1e-5
 """How far a recomputed score may lie from the stored one, for another processor or version."""
-SPREAD = 16
+SPREAD = 20
 """How many events are spread over all of them."""
 INCOMPLETE = 8
 """How many events of the sample with missing values are among them, where there are as many."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -227,6 +228,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the classifier of a run as ONNX or in other forms, and check each against the classifier."""
+    _check_addresses()
     from tamis.deploy import FORMS, export_classifier
     from tamis.run_reading import model_of
 
@@ -298,6 +300,7 @@ def apply(
     ] = None,
 ) -> None:
     """Write the scores of every entry of files, beside the files."""
+    _check_addresses()
     if verify:
         told: dict[str, object] = {
             "--format": form,
@@ -363,6 +366,7 @@ def verify(
     ] = 0.0,
 ) -> None:
     """Recompute what can be recomputed of a run, and name what does not match."""
+    _check_addresses()
     from tamis.cli.progress import watching
     from tamis.cli.verifying import print_verification
     from tamis.verification import verify_run
@@ -400,7 +404,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os._exit(error.exit_status)
     except (TamisError, OSError, MemoryError) as error:
         if debug:
-            raise
+            traceback.print_exc()
         typer.echo(f"tamis: {_visible(_explain(error))}", err=True)
         raise SystemExit(error.exit_status if isinstance(error, TamisError) else 1) from None
     except Exception as error:
@@ -418,6 +422,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _terminate(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise SystemExit(_TERMINATED)
+
+
+def _check_addresses() -> None:
+    from tamis.pipeline.machine import check_address_space
+
+    check_address_space()
 
 
 def _visible(text: str) -> str:

@@ -88,6 +88,9 @@ def _put(values: object, place: Place, value: object, above: Place) -> object:
 
 
 def _as_list(values: object, index: int, place: Place) -> Sequence[object]:
+    if values is None:
+        name = render_place(place)
+        raise _UnusableOverrideError(f"the file has no {name}; give the whole list, --set '{name}=[...]'")
     if not isinstance(values, list | tuple):
         raise _UnusableOverrideError(f"{render_place(place) or 'the top'} is {describe(values)}, not a list")
     if index >= len(values):

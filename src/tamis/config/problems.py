@@ -120,6 +120,10 @@ def _message(detail: ErrorDetails) -> str:
     match kind:
         case "literal_error":
             return expected_one_of(_quoted(context["expected"]), found)
+        case "union_tag_not_found":
+            return (
+                f"the key {context['discriminator'].strip(chr(39))} is needed, which says what kind this is"
+            )
         case "union_tag_invalid":
             return expected_one_of(_quoted(context["expected_tags"]), context["tag"])
         case "too_short":

@@ -207,11 +207,15 @@ def _end(values: NDArray[np.float64], events: int) -> tuple[float, int] | None:
 
 def _stands_apart(value: float, rest: NDArray[np.float64]) -> bool:
     """Tell whether a value is no end of the range of the others: there is a gap, and there are many behind it."""
-    if len(np.unique(rest[:1000])) < 10:
+    if not len(rest):
         return False
     low, high = float(rest.min()), float(rest.max())
     gap = low - value if value < low else value - high
-    if value not in _SENTINELS and gap <= 5 and (rest[:1000] == np.floor(rest[:1000])).all():
+    some = rest[:: max(1, len(rest) // 1000)]  # of all files, not of the first alone
+    if len(np.unique(some)) < 10:
+        # a number of jets: -99 is further from it than it is wide, and -1 may be one of its values
+        return value in _SENTINELS and abs(value) >= 99 and gap > high - low
+    if value not in _SENTINELS and gap <= 5 and (some == np.floor(some)).all():
         return False  # the next whole number
     if value in _SENTINELS and gap > 0.02 * (high - low):
         return True

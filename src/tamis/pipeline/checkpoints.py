@@ -89,8 +89,8 @@ class Checkpoints:
         problem = self._other_training(config, wanted)
         if problem and not self.anew:
             raise RequestError(
-                f"{self.folder.parent} holds the progress of another training: {problem}; go on with what it was begun "
-                "with, choose another folder with --output, or begin anew with --overwrite"
+                f"{self.folder.parent} holds progress that this training cannot go on with: {problem}; go on with what "
+                "it was begun with, choose another folder with --output, or begin anew with --overwrite"
             )
         if problem:
             remove_checkpoints(self.folder)

@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tamis.errors import RequestError
+from tamis.places import size
+
+LEAST_ADDRESSES = 2000 * 2**20
+"""Bytes that a process reserves, at least, before it computes scores."""
 _UNLIMITED = 2**60  # version 1 of control groups writes a number near 2^63 where there is no limit
 
 
@@ -47,6 +52,20 @@ def memory_rooms() -> tuple[Room, ...]:
         if soft != resource.RLIM_INFINITY:
             rooms.append(Room(soft, name, address_space=True))
     return tuple(rooms)
+
+
+def check_address_space() -> None:
+    """Refuse to compute scores where the system library would abort for want of addresses.
+
+    Raises:
+        RequestError: with the limit.
+    """
+    for room in memory_rooms():
+        if room.address_space and room.size < LEAST_ADDRESSES:
+            raise RequestError(
+                f"{room.limit} is {size(room.size)}, and computing scores reserves {size(LEAST_ADDRESSES)}, most of it "
+                "never used; raise that limit, or limit the resident memory instead"
+            )
 
 
 def _numbers(path: Path) -> dict[str, int]:

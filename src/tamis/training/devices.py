@@ -75,6 +75,26 @@ class Placement:
         return int(self.mesh.size)
 
 
+def check_devices(wanted: int | str) -> None:
+    """Refuse a number of devices that this machine does not have.
+
+    Raises:
+        RequestError: with how many there are.
+    """
+    if wanted != "auto":
+        import jax
+
+        start_devices()
+        _check_number(int(wanted), len(jax.devices()), jax.devices()[0].platform)
+
+
+def _check_number(wanted: int, there: int, platform: str) -> None:
+    if wanted > there:
+        raise RequestError(
+            f"training.devices is {wanted}, but there are {there} ({platform}); write auto, or at most {there}"
+        )
+
+
 def devices_that_pay(available: int, batch_size: int, widths: Sequence[int]) -> int:
     """Choose how many devices share a batch: as many as divide it evenly and have enough to do.
 
@@ -108,8 +128,7 @@ def place(
     if only is not None:
         found, devices = [found[only % len(found)]], 1
     number = devices_that_pay(len(found), batch_size, widths) if devices == "auto" else int(devices)
-    if number > len(found):
-        raise RequestError(f"training.devices is {number}, but there are {len(found)} ({found[0].platform})")
+    _check_number(number, len(found), found[0].platform)
     if batch_size % number:
         raise RequestError(f"training.batch_size {batch_size} cannot be divided among {number} devices")
     mesh = jax.make_mesh((number,), ("events",), axis_types=(AxisType.Auto,), devices=found[:number])

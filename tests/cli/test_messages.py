@@ -1,0 +1,187 @@
+"""What a user reads where something is wrong: what it is, where, and what to do."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tamis.cli import main
+
+Make = Callable[..., dict[str, Any]]
+WriteTree = Callable[..., Path]
+Inside = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
+    """Run a command in this process, in an empty folder: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        output = capsys.readouterr()
+        return int(ended.value.code or 0), output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, two_classes: Make, write_tree: WriteTree) -> Path:
+    """A configuration, its files, and some that differ from them."""
+    config = two_classes(100)
+    config.pop("data")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    ones = np.ones(100)
+    write_tree("floats.root", {"x": ones.astype(np.float32)})
+    write_tree("doubles.root", {"x": ones})
+    write_tree("others.root", {"z": ones})
+    write_tree("empty.root", {"x": ones[:0], "y": ones[:0]})
+    write_tree("negative.root", {"x": ones, "y": ones, "w": -ones, "run": ones, "huge": 1e300 * ones})
+    write_tree("fractions.root", {"x": ones, "y": ones, "run": np.where(np.arange(100) == 33, np.nan, 1.0)})
+    (tmp_path / "tab.yaml").write_text("samples:\n\t- x\n")
+    (tmp_path / "colons.yaml").write_text("name: a\nseed: 1: 2\n")
+    (tmp_path / "bytes.yaml").write_bytes(b"name: a\n\xff\n")
+    (tmp_path / "files").mkdir()
+    return tmp_path
+
+
+def changed(*values: str) -> list[str]:
+    """Give the arguments of a training with other values."""
+    return ["train", "small.yaml", *(each for value in values for each in ("--set", value))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "tab.yaml"], "line 2: a tab stands where YAML allows only spaces"),
+        (["check", "colons.yaml"], "line 2: cannot be read as YAML"),
+        (["init", "floats.root", "doubles.root"], "floats.root:tree; convert one of them"),
+        (["init", "floats.root", "others.root"], "floats.root:tree has x; "),
+        (["init", "files", "small.yaml"], "files' is a folder; name its files, such as "),
+        (["init", "bkg.root", "sig.root", "-o", "small.yaml/x"], "small.yaml/x cannot be written: "),
+        (["init", "bkg.root", "sig.root", "-o", "/proc/x.yaml"], "/proc/x.yaml cannot be written: "),
+        (["train", "small.yaml", "--data", "nowhere"], "there is no folder "),
+        (["train", "small.yaml", "--manifest", "absent"], "No such file or directory); write one with"),
+        (
+            ["train", "small.yaml", "--manifest", "small.yaml"],
+            "give one that `tamis check --write-manifest` wrote",
+        ),
+        (["simulate", "d", "--events", "1000000000000"], "and the disk of d has "),
+        (["simulate", "small.yaml/d", "--events", "10"], "cannot make the folder"),
+        (["apply", ".", "bkg.root", "-o", "out"], "is no run"),
+        (changed("samples[0].files=files"), "is a folder; name its files"),
+        (changed("features=[1, y]"), "expected the name of a branch or a mapping"),
+        (changed("features=[X, y]"), "did you mean 'x'?"),
+        (changed("training.epochs=many"), "expected auto or a whole number"),
+        (changed("training.optimizer=3"), "expected the name of an optimizer"),
+        (changed("split={folds: x}"), "expected a number of folds or a mapping"),
+        (changed("network={embedding: {speed: 1}}"), "the key type is needed"),
+        (
+            changed("network=null", "network.layers[0].nodes=3"),
+            "the file has no network.layers; give the whole list",
+        ),
+        (changed("samples[1].files=empty.root"), "its files have no entries, or none"),
+        (
+            changed("samples[1].files=negative.root", "samples[1].weight=w", "weights={negative: drop}"),
+            "`weights: {negative: drop}` leaves ",
+        ),
+        (
+            changed("samples[1].files=negative.root", "split={by: [round(w)]}", "features=[x]"),
+            "value of `split.by`, and events of one value stay together",
+        ),
+        (
+            changed(
+                "samples[1].files=fractions.root", "samples[0].files=fractions.root", "split={by: [run]}"
+            ),
+            "the value that identifies an event is nan at entry 33; expected a number: choose another branch",
+        ),
+        (
+            changed(
+                "samples[1].files=fractions.root",
+                "samples[0].files=fractions.root",
+                "samples[0].selection=x > 0",
+                "split={folds: {number: 2, by: run}}",
+            ),
+            "split.folds.by is nan at entry 33; expected a whole number",
+        ),
+        (
+            changed("samples[1].files=negative.root", "samples[0].files=negative.root", "features=[huge]"),
+            "is not a finite number of 32 bits in 100 events",
+        ),
+    ],
+)
+def test_it_says_what_where_and_what_to_do(
+    inside: Inside, folder: Path, arguments: Sequence[str], message: str
+) -> None:
+    before = sorted(folder.rglob("*"))
+    code, out, error = inside(*arguments)
+    assert code == 2
+    assert message in error + out, error + out
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_check_sees_what_training_would_refuse(inside: Inside, folder: Path) -> None:
+    code, out, _ = inside("check", "small.yaml", "--set", "training.devices=77")
+    assert code == 2
+    assert "training.devices is 77, but there are " in out
+    assert "write auto, or at most " in out
+    for output, words in (("small.yaml", "is a file"), (".", "holds files that are not of a run")):
+        code, out, _ = inside("check", "small.yaml", "-o", output)
+        assert code == 2
+        assert words in out
+    run = folder / "run"
+    run.mkdir()
+    (run / "provenance.json").write_text("{}")
+    code, out, _ = inside("check", "small.yaml", "-o", "run")
+    assert code == 0
+    assert "run holds a run already: train with --overwrite" in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_emptied_class_makes_no_feature_suspicious(inside: Inside) -> None:
+    code, out, _ = inside("check", "small.yaml", "--set", "samples[1].selection=x > 1000")
+    assert code == 2
+    assert "none of them passes the selection" in out
+    assert "nearly identifies" not in out
+
+
+def test_a_simulation_replaces_all_files_or_none(inside: Inside, tmp_path: Path) -> None:
+    assert inside("simulate", "d", "--events", "20")[0] == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "d").iterdir()}
+    (tmp_path / "d" / "sig_Events.root").unlink()
+    (tmp_path / "d" / "sig_Events.root").mkdir()
+    code, _, error = inside("simulate", "d", "--events", "30", "--overwrite")
+    assert code == 2
+    assert "sig_Events.root is a folder; a file of this name is to be written" in error
+    assert (tmp_path / "d" / "bkg1_Events.root").read_bytes() == before["bkg1_Events.root"]
+
+
+def test_debug_keeps_the_exit_status(inside: Inside) -> None:
+    code, _, error = inside("check", "absent.yaml", "--debug")
+    assert code == 2
+    assert "Traceback" in error
+
+
+@pytest.mark.slow  # starts the program
+def test_a_simulation_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tamis", "simulate", "d", "--events", "20000000"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(3000):
+            if any(path.stat().st_size for path in tmp_path.glob("d/.*.part.root")):
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said.strip() == "tamis: stopped by SIGTERM; nothing half-written was left behind"
+    assert list((tmp_path / "d").iterdir()) == []
