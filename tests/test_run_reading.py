@@ -15,12 +15,13 @@ import pytest
 import tamis
 from tamis.config import parse_config
 from tamis.config.difference import configuration_differences
+from tamis.deploy import export_classifier
 from tamis.errors import InputError, RequestError
 from tamis.evaluation.comparison import compare_runs
 from tamis.evaluation.metrics import measure
 from tamis.files import sha256, write_json
 from tamis.provenance import with_own_hash
-from tamis.run_reading import distinct_names, read_run, scored_runs
+from tamis.run_reading import distinct_names, model_of, read_run, scored_runs
 
 Make = Callable[..., dict[str, Any]]
 
@@ -164,3 +165,27 @@ def test_folders_of_one_name_are_told_apart_by_their_path() -> None:
 def test_no_events_are_no_events(copy: Path) -> None:
     rewrite(copy, pq.read_table(copy / "scores.parquet").slice(0, 0))
     assert len(read_run(copy).scores) == 0
+
+
+def test_a_training_that_is_not_finished_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "network-1").mkdir(parents=True)
+    for read in (read_run, model_of):
+        with pytest.raises(
+            InputError, match="holds a training that is not finished; go on with it by the same"
+        ):
+            read(tmp_path)
+
+
+def test_files_of_a_user_inside_a_run_are_never_removed(finished: tuple[tamis.Run, Path], copy: Path) -> None:
+    run, _ = finished
+    for name in ("figures/thesis.png", "model/mine/notes.txt"):
+        path = copy / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        with pytest.raises(RequestError, match=rf"holds files that are not of a run \({name}\)"):
+            tamis.write_run(run, copy, overwrite=True)
+        assert path.read_text() == "mine"
+        path.unlink()
+    # what `tamis export` writes is not a user's
+    export_classifier(copy / "model", ["json"])
+    tamis.write_run(run, copy, overwrite=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -58,6 +58,20 @@ def describe_inputs(schemas: Sequence[FileSchema]) -> list[dict[str, Any]]:
             }
             for (path, schema), content in zip(unique.items(), hashes, strict=True)
         ]
+
+
+def describe_branches(used: Iterable[tuple[Collection[str], Sequence[FileSchema]]]) -> dict[str, list[str]]:
+    """Give the types that the numbers of each branch have in the files.
+
+    Args:
+        used: for each sample the names of the branches that are read, and its files.
+    """
+    found: dict[str, set[str]] = {}
+    for names, schemas in used:
+        for name in names:
+            kinds = {schema.branches[name].number for schema in schemas if name in schema.branches}
+            found.setdefault(name, set()).update(kinds)
+    return {name: sorted(kinds) for name, kinds in sorted(found.items())}
 
 
 def _content(path: str) -> dict[str, Any]:

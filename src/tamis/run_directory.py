@@ -23,7 +23,14 @@ from tamis.pipeline import Run
 from tamis.pipeline.checkpoints import foreign_files
 from tamis.places import obstacle
 from tamis.plots.book import save_figures
-from tamis.provenance import command_line, describe_inputs, describe_machine, now, with_own_hash
+from tamis.provenance import (
+    command_line,
+    describe_branches,
+    describe_inputs,
+    describe_machine,
+    now,
+    with_own_hash,
+)
 from tamis.report.page import write_report
 from tamis.run_reading import CHECKPOINTS, FINISHED
 
@@ -260,16 +267,6 @@ def _labels(names: Sequence[str], index: np.ndarray[Any, Any]) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(index, pa.int32()), pa.array(list(names)))
 
 
-def _types(run: Run) -> dict[str, list[str]]:
-    """Give the types that the numbers of each branch have in the files."""
-    found: dict[str, set[str]] = {}
-    for each in run.prepared.inputs:
-        for name in each.plan.scalars | each.plan.indexed:
-            kinds = {schema.branches[name].number for schema in each.schemas if name in schema.branches}
-            found.setdefault(name, set()).update(kinds)
-    return {name: sorted(kinds) for name, kinds in sorted(found.items())}
-
-
 def _provenance(run: Run, folder: Path, arguments: Sequence[str], started: str) -> dict[str, Any]:
     schemas = [schema for each in run.prepared.inputs for schema in each.schemas]
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -281,7 +278,9 @@ def _provenance(run: Run, folder: Path, arguments: Sequence[str], started: str) 
         "device": run.trained.device,
         **describe_machine(),
         "inputs": describe_inputs(schemas),
-        "branches": _types(run),
+        "branches": describe_branches(
+            (each.plan.scalars | each.plan.indexed, each.schemas) for each in run.prepared.inputs
+        ),
         "parts": {name: len(part.rows) for name, part in run.parts.items()},
         "outputs": {str(path.relative_to(folder)): sha256(path) for path in files},
     }

@@ -15,7 +15,7 @@ from tamis.config import Config, dump_config, parse_config
 from tamis.files import sha256, write_json, write_text
 from tamis.pipeline import fit, prepare
 from tamis.pipeline.preparation import Prepared
-from tamis.provenance import describe_inputs
+from tamis.provenance import describe_branches, describe_inputs, with_own_hash
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
@@ -32,7 +32,11 @@ def write_small_run(
     classifier.save(folder / "model")
     schemas = [schema for each in prepared.inputs for schema in each.schemas]
     written = {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*") if path.is_file()}
-    write_json(folder / "provenance.json", {"inputs": describe_inputs(schemas), "outputs": written})
+    branches = describe_branches(
+        (each.plan.scalars | each.plan.indexed, each.schemas) for each in prepared.inputs
+    )
+    said = {"inputs": describe_inputs(schemas), "branches": branches, "outputs": written}
+    write_json(folder / "provenance.json", with_own_hash(said))
     return folder
 
 

@@ -491,3 +491,40 @@ def test_a_file_without_any_score_is_warned_of(
     (outcome,) = apply_files(small_run, [str(path)], tmp_path / "out", selection="true").outcomes
     assert outcome.counts["scored"] == 0
     assert outcome.warnings[0].startswith("no entry could be scored")
+
+
+def test_a_branch_of_another_type_than_in_training_is_named(
+    small_run: Path, columns: Columns, write_events: Write, tmp_path: Path
+) -> None:
+    changed = {**columns, "x": columns["x"].astype(np.int32), "y": columns["y"].astype(np.float64)}
+    path = write_events(tmp_path / "other.root", changed)
+    (outcome,) = apply_files(small_run, [str(path)], tmp_path / "out").outcomes
+    assert outcome.status == "written"
+    assert (
+        "branch 'x' holds int32 numbers, and held float64 in training: is it filled in the same way?"
+        in outcome.warnings
+    )
+    assert any("branch 'y' holds float64 numbers, and held float32" in each for each in outcome.warnings)
+    assert not any("branch 'w'" in each for each in outcome.warnings)
+
+
+def test_a_selection_that_nothing_passes_is_a_warning(small_run: Path, source: Path, tmp_path: Path) -> None:
+    (outcome,) = apply_files(small_run, [str(source)], tmp_path, selection="w > 1e9").outcomes
+    assert outcome.warnings == ("no entry passes the selection",)
+
+
+@pytest.mark.parametrize("inside", [".", "figures", "model/deep"])
+def test_nothing_is_written_into_a_run(small_run: Path, source: Path, inside: str) -> None:
+    before = sorted(small_run.rglob("*"))
+    with pytest.raises(RequestError, match="is in the directory of a run, "):
+        apply_files(small_run, [str(source)], small_run / inside)
+    assert sorted(small_run.rglob("*")) == before
+
+
+def test_a_tree_of_a_parquet_file_is_refused(small_run: Path, columns: Columns, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(dict(columns)), tmp_path / "a.parquet")
+    (outcome,) = apply_files(small_run, [str(tmp_path / "a.parquet")], tmp_path / "out", tree="tree").outcomes
+    assert "a Parquet file holds one table and no tree 'tree'" in outcome.problem

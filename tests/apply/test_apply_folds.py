@@ -237,3 +237,19 @@ def test_columns_that_identify_an_event_give_the_fold(
     found = scores_of(tmp_path / "skim.scores.root")
     identity = identity_of_columns([shuffled["event"], shuffled["w"]])
     np.testing.assert_array_equal(found["network"], folds_of_identities(identity, 2, 7))
+
+
+def test_rounded_numbers_of_events_give_no_folds(
+    by_number: tuple[Path, Path], columns_of: Callable[..., Any], write_events: Write, tmp_path: Path
+) -> None:
+    run, _ = by_number
+    columns = columns_of(50)
+    for kind, status in ((np.float32, "failed"), (np.float64, "written"), (np.int32, "written")):
+        path = write_events(
+            tmp_path / f"{kind.__name__}.root", {**columns, "event": columns["event"].astype(kind)}
+        )
+        (outcome,) = apply_files(run, [str(path)], tmp_path / kind.__name__).outcomes
+        assert outcome.status == status
+        words = "'event', which the fold of an event follows from, holds float32 numbers, and held int64 in training"
+        assert (words in (outcome.problem or "")) == (status == "failed")
+        assert any("'event' holds" in each for each in outcome.warnings) == (status == "written")

@@ -87,3 +87,23 @@ def test_one_of_three_classes_can_be_told_apart() -> None:
     assert identified_class(values, CLASS, 3) == (1, pytest.approx(1.0))
     assert class_purity(values, CLASS, 3) < PURITY
     assert identified_class(NORMAL, CLASS, 3)[1] < 0.6
+
+
+@pytest.mark.parametrize("sentinel", [-99.0, -999.0])
+def test_sentinels_among_few_whole_numbers_are_found(sentinel: float) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.integers(1, 10, 5000).astype(np.float64)
+    values[rng.random(5000) < 0.01] = sentinel
+    classes = rng.integers(0, 2, 5000).astype(np.int32)
+    (found,) = survey_columns({"njet": values}, classes, ["a", "b"])
+    assert (found.kind, found.value) == ("sentinel", sentinel)
+    values[values == sentinel] = -1.0  # may be what it says
+    assert survey_columns({"njet": values}, classes, ["a", "b"]) == []
+
+
+def test_a_sentinel_is_found_where_the_first_sample_is_constant() -> None:
+    rng = np.random.default_rng(1)
+    values = np.concatenate([np.full(2000, 0.5), rng.normal(size=8000)])
+    values[2000:][rng.random(8000) < 0.05] = -999.0
+    found = survey_columns({"x": values}, np.repeat([0, 1], 5000).astype(np.int32), ["a", "b"])
+    assert ("sentinel", -999.0) in [(each.kind, each.value) for each in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tamis.calibration import Calibration, Scaling
 from tamis.classifier import Classifier
 from tamis.config import Exchange, Reflection, Rotation
 from tamis.config.layers import Activation
@@ -133,35 +135,84 @@ LAYER = st.fixed_dictionaries(
     {
         "nodes": st.sampled_from([1, 8]),
         "activation": st.sampled_from(ACTIVATIONS),
-        "normalisation": st.sampled_from([None, "layer"]),
+        "normalisation": st.sampled_from([None, "layer", "batch"]),
     }
 )
-SPARSE = LAYER.flatmap(lambda layer: st.just({**layer, "type": "sparse", "fan_in": 1}))
+SPARSE = LAYER.map(lambda layer: {**layer, "type": "sparse", "fan_in": 1})
+RESIDUAL = LAYER.map(lambda layer: [{**layer, "nodes": 8}, {**layer, "nodes": 8, "residual": True}])
+FORMAT = {"bits": 10, "integer": 4}
+QUANTIZED = st.lists(
+    st.fixed_dictionaries(
+        {
+            "type": st.just("quantized"),
+            "nodes": st.sampled_from([1, 6]),
+            "activation": st.sampled_from(["relu", "linear"]),
+        }
+    ),
+    min_size=1,
+    max_size=2,
+).map(lambda layers: [{**layers[0], "input": FORMAT}, *layers[1:]])
 EMBEDDING = st.sampled_from(
     [None, {"type": "gains"}, {"type": "periodic", "frequencies": 3}, {"type": "piecewise_linear", "bins": 4}]
 )
+PLAIN = st.one_of(st.lists(st.one_of(LAYER, SPARSE), max_size=3), RESIDUAL)
+COMBINATION = st.fixed_dictionaries(
+    {
+        "stack": st.one_of(
+            st.tuples(PLAIN, EMBEDDING, st.integers(1, 3)),
+            st.tuples(QUANTIZED, st.sampled_from([None, {"type": "gains"}]), st.just(1)),
+        ),
+        "preprocessing": st.sampled_from(["standard", "robust", "quantile", "logarithm"]),
+        "networks": st.sampled_from([(None,), (None, None), (0, 1)]),
+        "draws": st.sampled_from([0, 4]),
+        "outputs": st.sampled_from([(2, None), (2, 1), (3, None), (7, None)]),
+        "calibrated": st.booleans(),
+        "seed": st.integers(0, 1000),
+    }
+)
+# numbers at the ends of what 32 bits hold, where nothing may become something else
+HARD = np.array(
+    [[3e38] * 4, [-3e38] * 4, [1e-40, 1e-44, -1e-42, -0.0], [1e20, -1e20, 1e15, -1e9]], np.float32
+)
+
+
+def check_combination(chosen: dict[str, Any], make: Make, make_scorer: Make, make_events: Make) -> None:
+    layers, embedding, members = chosen["stack"]
+    classes, outputs = chosen["outputs"]
+    draws, seed, networks = chosen["draws"], chosen["seed"], chosen["networks"]
+    classifier = make(
+        layers, embedding=embedding, members=members, networks=networks, draws=draws, outputs=outputs,
+        classes=classes, symmetries=SYMMETRIES if draws else (), seed=seed,
+        **PREPROCESSINGS[chosen["preprocessing"]],
+    )  # fmt: skip
+    if chosen["calibrated"]:
+        rng = np.random.default_rng(seed)
+        of_all, *of_folds = (
+            Scaling(tuple(rng.uniform(0.3, 3, classes)), tuple(rng.uniform(-1, 1, classes))) for _ in range(3)
+        )
+        by_fold = dict(enumerate(of_folds)) if networks == (0, 1) else {}
+        classifier = replace(classifier, calibration=Calibration("vector", of_all, by_fold))
+    events = make_events(seed + 50, 100)
+    events[10:14] = HARD
+    for form in ("packed", "named"):
+        assert largest_difference(classifier, make_scorer(classifier, form), events) <= TOLERANCE
 
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    layers=st.lists(st.one_of(LAYER, SPARSE), max_size=3),
-    embedding=EMBEDDING,
-    members=st.integers(1, 3),
-    preprocessing=st.sampled_from(["standard", "robust", "quantile", "logarithm"]),
-    networks=st.sampled_from([(None,), (None, None), (0, 1)]),
-    draws=st.sampled_from([0, 4]),
-    outputs=st.sampled_from([None, 1]),
-    seed=st.integers(0, 1000),
-)
+@given(chosen=COMBINATION)
 def test_combinations_give_their_scores(
-    layers: list[dict[str, Any]], embedding: Any, members: int, preprocessing: str, networks: Any, draws: int,
-    outputs: int | None, seed: int, make: Make, make_scorer: Make, make_events: Make,
-) -> None:  # fmt: skip
-    classifier = make(
-        layers, embedding=embedding, members=members, networks=networks, draws=draws, outputs=outputs, classes=2,
-        symmetries=SYMMETRIES if draws else (), seed=seed, **PREPROCESSINGS[preprocessing],
-    )  # fmt: skip
-    assert largest_difference(classifier, make_scorer(classifier), make_events(seed + 50, 100)) <= TOLERANCE
+    chosen: dict[str, Any], make: Make, make_scorer: Make, make_events: Make
+) -> None:
+    check_combination(chosen, make, make_scorer, make_events)
+
+
+@pytest.mark.long
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(chosen=COMBINATION)
+def test_many_combinations_give_their_scores(
+    chosen: dict[str, Any], make: Make, make_scorer: Make, make_events: Make
+) -> None:
+    check_combination(chosen, make, make_scorer, make_events)
 
 
 def test_permuting_the_named_inputs_changes_nothing(make: Make, make_events: Make) -> None:
