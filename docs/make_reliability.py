@@ -77,6 +77,14 @@ def tell_runs(found: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
+def tell_exports(found: dict[str, Any]) -> str:
+    """Say at how many points an export was disturbed."""
+    each = found["export"]
+    words = {"full": "disk full", "broken": "EIO", "kill": "killed before", "torn": "killed in the middle"}
+    said = ", ".join(f"{words[name]} {each[name]}" for name in words if name in each)
+    return f"all {each['points']} points ({said}): the classifier loads, and nothing of it has changed"
+
+
 def tell_flips(found: dict[str, Any]) -> str:
     """Say how many bits were flipped."""
     each = found["flips"]
@@ -152,6 +160,13 @@ SPECIFICATION = [
         "one error; the old run or the new one, whole",
         "test_faults_writes.py",
         tell_runs,
+    ),
+    (
+        "export",
+        "every change of `tamis export` fails or is the last",
+        "the classifier stays whole",
+        "test_faults_writes.py",
+        tell_exports,
     ),
     (
         "flips",

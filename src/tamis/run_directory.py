@@ -16,7 +16,7 @@ import numpy as np
 from tamis.classifier.manifest import MANIFEST
 from tamis.config import dump_config
 from tamis.data.split import PARTS, TEST
-from tamis.errors import ExportError, RequestError
+from tamis.errors import ExportError, RequestError, TamisError
 from tamis.figures import draw_run
 from tamis.files import complete_file, sha256, sync_folder, write_json, write_text
 from tamis.pipeline import Run
@@ -64,7 +64,17 @@ def recover(folder: Path) -> None:
         if match and match.group(1) == "before" and not folder.exists():
             found.rename(folder)
         elif match:
-            shutil.rmtree(found)
+            _remove_rest(found)
+
+
+def _remove_rest(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise TamisError(
+            f"{folder}, which a process that was killed has left, cannot be removed ({error.strerror or error}); "
+            "remove it by hand"
+        ) from error
 
 
 def check_place(folder: Path) -> None:

@@ -71,7 +71,7 @@ def changed(*values: str) -> list[str]:
         (["init", "bkg.root", "sig.root", "-o", "small.yaml/x"], "small.yaml/x cannot be written: "),
         (["init", "bkg.root", "sig.root", "-o", "/proc/x.yaml"], "/proc/x.yaml cannot be written: "),
         (["train", "small.yaml", "--data", "nowhere"], "there is no folder "),
-        (["train", "small.yaml", "--manifest", "absent"], "No such file or directory); write one with"),
+        (["train", "small.yaml", "--manifest", "absent"], "No such file or directory); expected a file that"),
         (
             ["train", "small.yaml", "--manifest", "small.yaml"],
             "give one that `tamis check --write-manifest` wrote",

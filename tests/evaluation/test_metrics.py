@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tamis.errors import TamisError
-from tamis.evaluation.metrics import SMALLEST_SCORE, Metrics, measure
+from tamis.evaluation.metrics import SMALLEST_SCORE, Metrics, measure, worse_than_guessing
 from tamis.evaluation.roc import roc_curves
 
 Sample = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
@@ -158,3 +158,14 @@ def test_the_numbers_go_to_json_by_class_name() -> None:
     assert result["confusion"] == [[1.0, 0.0], [0.0, 1.0]]
     with pytest.raises(ValueError, match="zip"):
         measure([[0.9, 0.1]], [0], [1.0]).to_dict(["bkg"])
+
+
+def test_a_network_is_worse_than_guessing_above_the_loss_of_equal_scores() -> None:
+    assert worse_than_guessing(np.log(3) - 1e-9, 3) == ""
+    assert worse_than_guessing(None, 3) == ""
+    assert worse_than_guessing(float("nan"), 3) == ""
+    said = worse_than_guessing(11.2, 3)
+    assert said.startswith(
+        "The network is worse than guessing: its balanced loss in test is 11.2000, and equal scores"
+    )
+    assert "all 3 classes have 1.0986" in said

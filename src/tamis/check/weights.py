@@ -90,8 +90,9 @@ def _notes(events: Events, index: int, row: ClassRow) -> list[Note]:
         )
         notes.append(Note("large_weight", where, message))
     if 0 < everything.effective_number < FEW:
+        verb = "says" if everything.events == 1 else "say"
         message = (
-            f"its {_events(everything.events)} say as much as {everything.effective_number:,.1f} of weight one; "
+            f"its {_events(everything.events)} {verb} as much as {everything.effective_number:,.1f} of weight one; "
             "little can be learned from them"
         )
         notes.append(Note("few_events", where, message))

@@ -15,6 +15,7 @@ from rich.table import Table
 from tamis.apply import Listener, Outcome, Proof, Summary
 from tamis.apply.scoring import MEANINGS
 from tamis.cli.summary import plain_table, results_console
+from tamis.errors import counted
 
 _MOST_ROWS = 30
 
@@ -99,7 +100,7 @@ def _sentence(summary: Summary, output: Path) -> str:
     found = summary.entries
     done = sum(1 for each in summary.outcomes if each.done)
     unknown = sum(1 for each in summary.outcomes if each.entries is None)
-    uncounted = f" (and those of {unknown} files that could not be read)" if unknown else ""
+    uncounted = f" (and those of {counted(unknown, 'file')} that could not be scored)" if unknown else ""
     return (
         f"{done:,} of {len(summary.outcomes):,} files have their scores in {escape(str(output))}: "
         f"{found['in']:,} entries in = {found['out']:,} out + {found['lost']:,} lost{uncounted}."

@@ -12,6 +12,7 @@ from rich.table import Table
 from tamis.data.ledger import Ledger
 from tamis.data.split import PARTS
 from tamis.evaluation.baselines import BaselineResult
+from tamis.evaluation.metrics import worse_than_guessing
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.roc import WorkingPoint
 from tamis.pipeline import Run
@@ -147,6 +148,8 @@ def _rejection(point: WorkingPoint) -> str:
 def verdicts(evaluation: Evaluation) -> list[str]:
     """Say in sentences how far the limit is, whether training and test events look alike, and what to look at."""
     sentences = []
+    if said := worse_than_guessing(evaluation.parts["test"].balanced.loss, len(evaluation.class_names)):
+        sentences.append(said)
     if evaluation.limit is not None:
         auc = max((each for each in evaluation.limit.auc if each is not None), default=0.0)
         sentences.append(

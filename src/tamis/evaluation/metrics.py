@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -116,3 +117,22 @@ def _confusion(
         shares = None if total is None else (weights[of_class] @ chosen[of_class]) / total
         rows.append(None if shares is None else tuple(shares.tolist()))
     return tuple(rows)
+
+
+def worse_than_guessing(balanced_loss: float | None, classes: int) -> str:
+    """Say in a sentence that equal scores for all classes would have a smaller loss; nothing where they would not.
+
+    Args:
+        balanced_loss: of the test events, every class with the same sum of weights.
+        classes: how many there are; equal scores have the loss ln(classes).
+
+    >>> worse_than_guessing(0.5, 2)
+    ''
+    """
+    guess = math.log(classes)
+    if balanced_loss is None or not balanced_loss > guess:
+        return ""
+    return (
+        f"The network is worse than guessing: its balanced loss in test is {balanced_loss:.4f}, and equal scores for "
+        f"all {classes} classes have {guess:.4f}. Lower training.optimizer.learning_rate, or train longer."
+    )

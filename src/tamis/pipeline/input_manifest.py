@@ -117,7 +117,8 @@ def _read(path: Path) -> dict[str, _Listed]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(
-            f"{path} cannot be read as a manifest ({_reason(error)}); write one with `tamis check --write-manifest`"
+            f"{path} cannot be read as a manifest ({_reason(error)}); expected a file that `tamis check "
+            "--write-manifest` wrote"
         ) from error
     try:
         said = json.loads(text)

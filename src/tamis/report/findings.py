@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tamis.evaluation.metrics import worse_than_guessing
 from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
 from tamis.report.numbers import minus, significant, typeset
@@ -24,6 +25,7 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
     """Judge a run by what its files say."""
     metrics = run.metrics
     return (
+        *_guessing(metrics),
         _overtraining(metrics),
         *_calibration(metrics),
         *_limit(metrics),
@@ -48,6 +50,12 @@ def _overtraining(metrics: Numbers) -> Finding:
         )
         return Finding("info", "Overtraining", reason)
     return Finding("bad" if verdict["overtrained"] else "good", "Overtraining", typeset(verdict["sentence"]))
+
+
+def _guessing(metrics: Numbers) -> Iterator[Finding]:
+    said = worse_than_guessing(metrics["test"]["balanced"]["loss"], len(metrics["classes"]))
+    if said:
+        yield Finding("bad", "Loss", said)
 
 
 def _calibration(metrics: Numbers) -> Iterator[Finding]:
