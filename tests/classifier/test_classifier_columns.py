@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import awkward as ak
@@ -137,3 +138,16 @@ def test_a_part_of_a_table_keeps_its_nulls_in_their_rows(form: str) -> None:
     }
     found = feature_values(FEATURES, parts[form]())
     np.testing.assert_array_equal(found[:, 1], np.array(eta[5:14], np.float32))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [1.0, b"x", [2**70], [Decimal("1.5")], pd.Categorical([1.0]), np.float32(3)],
+    ids=["a number", "bytes", "a huge number", "a decimal", "categories", "a number of NumPy"],
+)
+def test_what_is_no_column_of_numbers_is_refused_by_name(column: Any) -> None:
+    events = {"pt": column, "eta": np.ones(1), "n_jets": np.ones(1)}
+    with pytest.raises(
+        RequestError, match=r"column 'pt' cannot be used \(.*\); expected an array with one number"
+    ):
+        feature_values(FEATURES, events)

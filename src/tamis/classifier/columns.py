@@ -110,15 +110,13 @@ def _column(events: Any, name: str) -> Any:
     expected = "expected an array with one number, or one list of numbers, for each event"
     try:
         found = _array(events[name])
-        length = len(found)
+        len(found)
     except RequestError:
         raise
     except (TypeError, ValueError, OverflowError, KeyError, IndexError, AttributeError) as error:
         # what a library of data frames, or a value in a column, makes of it
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise RequestError(f"column {name!r} cannot be used ({reason}); {expected}") from error
-    if np.ndim(found) == 0 and not length:
-        raise RequestError(f"column {name!r} is one value; {expected}")
     return found
 
 
