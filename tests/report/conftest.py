@@ -19,6 +19,7 @@ import yaml
 import tamis
 from tamis.config.dump import dump_config
 from tamis.files import sha256, write_json
+from tamis.provenance import with_own_hash
 from tamis.run_directory import write_run
 from tamis.run_reading import FINISHED
 
@@ -111,7 +112,7 @@ def altered_copy(
     provenance = json.loads((folder / FINISHED).read_text())
     for name in ("scores.parquet", "config.yaml"):
         provenance["outputs"][name] = sha256(folder / name)
-    write_json(folder / FINISHED, provenance)
+    write_json(folder / FINISHED, with_own_hash(provenance))
     return folder
 
 
