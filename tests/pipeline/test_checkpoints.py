@@ -129,7 +129,7 @@ def test_checkpoints_that_cannot_be_removed_stop_the_work(
         patch.setattr("tamis.pipeline.checkpoints.shutil.rmtree", refuse)
         with pytest.raises(OSError, match="Input/output error"):
             tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", anew=True))
-    with pytest.raises(RequestError, match="another training"):
+    with pytest.raises(RequestError, match="cannot go on with: the configuration has changed"):
         tamis.train(other, checkpoints=Checkpoints(tmp_path / "c"))
 
 
