@@ -12,8 +12,9 @@ _Result = TypeVar("_Result")
 
 
 def _unreadable(source: SourceFile, error: Exception, entries: str = "") -> InputError:
-    if isinstance(error, FileNotFoundError) and "://" not in source.path:
-        return InputError("input files", [Problem(source.path, "there is no such file; check the path")])
+    if isinstance(error, FileNotFoundError):
+        what = "address" if "://" in source.path else "path"
+        return InputError("input files", [Problem(source.path, f"there is no such file; check the {what}")])
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     # the name stands before it; without it, files that are broken alike have the same message
     reason = reason.replace(source.path, "the file")
