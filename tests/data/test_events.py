@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tamis.config import parse_config
-from tamis.data.events import Events
+from tamis.data.events import Events, usable_weight
 from tamis.data.ledger import exact_float
 from tamis.data.split import PARTS, TRAINING
 from tamis.errors import InputError
@@ -218,3 +218,12 @@ def test_the_ledger_adds_up(two_classes: Make, cut: float, shift: float, negativ
         used = prepared.events.weight[prepared.events.sample_index == (0 if account.sample == "bkg" else 1)]
         assert found["used"]["sum_of_weights"] == pytest.approx(used.sum(), rel=1e-12)
         assert found["used"]["sum_of_weights"] == exact_float(account.used.weights)
+
+
+def test_fourth_powers_of_weights_that_are_taken_are_numbers() -> None:
+    limits = np.array([1e-70, -1e-70, 1e70, -1e70])
+    assert usable_weight(limits).all()
+    assert not usable_weight(np.array([1e-71, 1e71, -1e77, 1e99, np.inf, np.nan])).any()
+    powers = limits**4
+    assert (powers > np.finfo(np.float64).tiny).all()
+    assert np.isfinite(powers * 1e12).all()  # the sum over any number of events

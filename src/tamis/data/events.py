@@ -267,13 +267,13 @@ def _selected(plan: SamplePlan, chunk: Chunk) -> NDArray[np.bool_]:
 
 
 def usable_weight(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which weights are numbers whose sums and squares are numbers as well.
+    """Tell which weights are numbers whose sums and fourth powers, of which errors are made, are numbers as well.
 
     >>> usable_weight(np.array([0.0, -2.5, np.nan, 1e200]))
     array([ True,  True, False, False])
     """
     size = np.abs(weight)
-    return np.asarray((weight == 0) | ((size >= 1e-100) & (size <= 1e100)))
+    return np.asarray((weight == 0) | ((size >= 1e-70) & (size <= 1e70)))
 
 
 def _count_weights(
@@ -289,7 +289,7 @@ def _count_weights(
         entry = chunk.first_entry + int(bad[0])
         message = (
             f"the weight {plan.weight.text!r} of sample {plan.sample} is {weight[bad[0]]} at entry {entry}; "
-            "expected zero or a number of a size from 1e-100 to 1e100: mend the branch, or leave such events out "
+            "expected zero or a number of a size from 1e-70 to 1e70: mend the branch, or leave such events out "
             "with `selection`"
         )
         count.first_bad_weight = Problem(chunk.source.path, message)
