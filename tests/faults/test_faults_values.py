@@ -139,6 +139,6 @@ def test_no_value_leads_to_a_result_that_is_no_number_in_many_trainings(
         counts[became] = counts.get(became, 0) + 1
 
     run()
-    assert counts.get("trained", 0) > 20
-    assert counts.get("refused before", 0) > 20
+    assert counts.get("trained", 0) > cases_tried / 20
+    assert counts.get("refused before", 0) > cases_tried / 20
     record("values", counts)
