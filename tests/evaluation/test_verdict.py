@@ -178,3 +178,13 @@ def test_events_of_one_identity_are_exchanged_together() -> None:
         fired.append(judged(*parts, toy, permutations=99, bootstraps=0).overtrained)
     # single events would fire in most of the toys
     assert np.mean(fired) <= 0.14
+
+
+def test_weights_that_are_lost_beside_others_give_no_verdict() -> None:
+    rng = np.random.default_rng(3)
+    training, test = part(rng, 300, "unit"), part(rng, 200, "unit")
+    weight = training.weight.copy()
+    weight[np.flatnonzero(training.class_index == 1)[:2]] = 1e30
+    heavy = ScoredEvents(training.scores, training.class_index, weight, training.factor)
+    own = np.random.default_rng(1)
+    assert judge_overtraining(heavy, test, NAMES, generator=own, permutations=19, bootstraps=0) is None

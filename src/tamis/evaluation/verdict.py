@@ -206,6 +206,9 @@ def judge_overtraining(
         return deviations(permuted_labels(is_training, groups, number, own, units))
 
     observed = deviations(is_training[None])
+    compared = sum(len(scores) for _, scores in distributions)
+    if not np.isfinite(observed[0, -compared:]).all():
+        return None  # the weights of one part are lost by rounding beside those of the other
     drawn = in_blocks(permute, permutations, len(pool), generator)
     single, corrected = corrected_p_values(observed[0], drawn)
     parts = [_bootstrapped(part, bootstraps, generator) for part in (training, test)]
