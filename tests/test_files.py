@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tamis.files import complete_file, remove_unfinished
+from tamis.files import complete_file
 
 
 def hidden(folder: Path) -> list[str]:
@@ -40,9 +40,9 @@ def test_what_somebody_writes_to_is_no_leftover(tmp_path: Path) -> None:
     for each in (*left, *others):
         each.write_text("x")
     with complete_file(path) as temporary:
-        remove_unfinished(path)
-        assert temporary.exists()
         assert not any(each.exists() for each in left)
+        with complete_file(path):
+            assert temporary.exists()
     assert path.exists()
     assert all(each.exists() for each in others)
 
@@ -50,8 +50,18 @@ def test_what_somebody_writes_to_is_no_leftover(tmp_path: Path) -> None:
 def test_a_leftover_that_is_no_file_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / ".a.root.00000000.part.root").mkdir()
     (tmp_path / ".a.root.11111111.part.root").symlink_to("nowhere")
-    remove_unfinished(tmp_path / "a.root")
+    with complete_file(tmp_path / "a.root"):
+        pass
     assert len(hidden(tmp_path)) == 2
+
+
+def test_a_file_that_cannot_be_made_is_called_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("")
+    with (
+        pytest.raises(OSError, match=r"Not a directory: .*/a\.txt/b\.root'"),
+        complete_file(tmp_path / "a.txt" / "b.root"),
+    ):
+        pass
 
 
 def fail(path: Path) -> None:

@@ -27,15 +27,6 @@ class ExpressionError(RequestError):
     """An expression cannot be read, or names what does not exist."""
 
 
-def counted(number: int, thing: str) -> str:
-    """Write a number of things.
-
-    >>> counted(1, "event"), counted(1200, "event")
-    ('1 event', '1,200 events')
-    """
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong, and where.

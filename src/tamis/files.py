@@ -32,6 +32,8 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 def complete_file(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; when all went well it is synced and renamed to the final one.
 
+    What a process that was killed has left of the same file is removed first.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with complete_file(Path(folder) / "a.txt") as temporary:
@@ -39,6 +41,7 @@ def complete_file(path: Path) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'whole'
     """
+    _remove_unfinished(path)
     temporary, opened = _open_temporary(path)
     try:
         yield temporary
@@ -68,6 +71,8 @@ def _open_temporary(path: Path) -> tuple[Path, int]:
             opened = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
+        except OSError as error:  # of the file that is wanted, not of a hidden one
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
         with suppress(OSError):  # some shared disks know no locks: there nothing is ever removed
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_same_file(opened, temporary):
@@ -91,7 +96,7 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def remove_unfinished(path: Path) -> None:
+def _remove_unfinished(path: Path) -> None:
     """Remove what a process that was killed left behind when it wrote this file: what nobody holds the lock of."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
     for found in path.parent.iterdir() if path.parent.is_dir() else ():

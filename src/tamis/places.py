@@ -51,18 +51,6 @@ def disk_left(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def size(number: float) -> str:
-    """Write a number of bytes.
-
-    >>> size(3 * 2**30), size(1.5e6)
-    ('3.0 GiB', '1.4 MiB')
-    """
-    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB")):
-        if number >= unit:
-            return f"{number / unit:.{1 if number < 10 * unit else 0}f} {name}"
-    return f"{number / 2**10:.0f} KiB"
-
-
 def _is_there(path: Path) -> bool:
     return len(os.fsencode(path.name)) <= _longest_name(Path(path.anchor)) and path.exists()
 

@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "tamis"
 # rooms from left to right; a room may import itself and what stands before it
 ROOMS = [
     "errors",
+    "wording",
     "files",
     "places",
     "notebook",

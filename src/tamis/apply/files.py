@@ -35,7 +35,7 @@ from tamis.apply.summary import Outcome, Status, Summary
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
-from tamis.files import complete_file, remove_unfinished, write_json
+from tamis.files import complete_file, write_json
 from tamis.places import obstacle
 from tamis.run_reading import FINISHED
 
@@ -307,7 +307,6 @@ def _score(work: _Work, task: _Task, pair: Pair) -> Outcome:
     ends, tally = Ends(scoring.branches), _Tally(no_extent(len(scoring.model.features)))
     before = pair.belongs(ends)["input"]
     task.output.parent.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(task.output)
     chunks = ends.watch(read_chunks(schema, read, work.chunk.rows_of(schema, read)))
     types = {**copied, **scoring.types}
     with (

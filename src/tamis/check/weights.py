@@ -11,6 +11,7 @@ from tamis.check.result import ClassRow, Group, Note
 from tamis.data.events import Events
 from tamis.data.ledger import Tally, tally
 from tamis.data.weights import divisions
+from tamis.wording import counted
 
 LARGE_WEIGHT = 0.01
 """A single event with more than this fraction of the weight of its class is worth a look."""
@@ -82,7 +83,9 @@ def _notes(events: Events, index: int, row: ClassRow) -> list[Note]:
     if row.heavy and everything.events > 1 / LARGE_WEIGHT:
         of_class = np.flatnonzero(events.class_index == index)
         heaviest = of_class[np.abs(events.weight[of_class]).argmax()]
-        several = f"{_events(row.heavy)} carry more than 1% of its absolute weight each; the heaviest"
+        several = (
+            f"{counted(row.heavy, 'event')} carry more than 1% of its absolute weight each; the heaviest"
+        )
         message = (
             f"{several if row.heavy > 1 else 'one event'} carries "
             f"{100 * row.largest_share:.1f}% of its absolute weight (entry {events.entry[heaviest]} of "
@@ -90,17 +93,12 @@ def _notes(events: Events, index: int, row: ClassRow) -> list[Note]:
         )
         notes.append(Note("large_weight", where, message))
     if 0 < everything.effective_number < FEW:
-        verb = "says" if everything.events == 1 else "say"
         message = (
-            f"its {_events(everything.events)} {verb} as much as {everything.effective_number:,.1f} of weight one; "
-            "little can be learned from them"
+            f"its {counted(everything.events, 'event')} have an effective number of {everything.effective_number:,.1f}: "
+            "little can be learned from so few"
         )
         notes.append(Note("few_events", where, message))
     if everything.negative_fraction > MANY_NEGATIVE:
         message = f"{100 * everything.negative_fraction:.0f}% of its events have a negative weight"
         notes.append(Note("negative_weights", where, message))
     return notes
-
-
-def _events(number: int) -> str:
-    return "1 event" if number == 1 else f"{number:,} events"

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tamis.config import Feature
 from tamis.config.wording import suggest
 from tamis.data.arrow import from_arrow
-from tamis.errors import ExpressionError, RequestError, counted
+from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import evaluate, parse
+from tamis.wording import counted
 
 Float32 = NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from tamis.apply import Listener, Outcome, Proof, Summary
 from tamis.apply.scoring import MEANINGS
 from tamis.cli.summary import plain_table, results_console
-from tamis.errors import counted
+from tamis.wording import counted
 
 _MOST_ROWS = 30
 

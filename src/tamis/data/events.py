@@ -22,8 +22,9 @@ from tamis.data.split import (
     identity_of_columns,
     identity_of_entries,
 )
-from tamis.errors import InputError, Problem, counted
+from tamis.errors import InputError, Problem
 from tamis.expressions import Expression, Values, truth
+from tamis.wording import counted
 
 Progress = Callable[[int], None]
 Damaged = Callable[[str, Sequence[Problem]], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from functools import lru_cache
 from typing import Literal
 
 from tamis.errors import Problem
+from tamis.wording import close_names
 
 Kind = Literal["scalar", "jagged", "array", "other"]
 
@@ -117,11 +117,7 @@ def nearest(name: str, known: Iterable[str], prefix: str = "; did you mean ") ->
     >>> nearest("mas", ["pt", "mass"]), nearest("PT", ["pt", "mass"])
     ("; did you mean 'mass'?", "; did you mean 'pt'?")
     """
-    spellings: dict[str, list[str]] = {}
-    for each in known:
-        spellings.setdefault(each.lower(), []).append(each)
-    close = difflib.get_close_matches(name.lower(), list(spellings), n=3, cutoff=0.6)
-    matches = [each for spelling in close for each in spellings[spelling]][:3]
+    matches = close_names(name, known)
     return prefix + " or ".join(repr(match) for match in matches) + "?" if matches else ""
 
 

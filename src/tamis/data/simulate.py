@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import RequestError, TamisError
-from tamis.files import complete_file, remove_unfinished
-from tamis.places import disk_left, size
+from tamis.files import complete_file
+from tamis.places import disk_left
+from tamis.wording import size
 
 FloatArray = NDArray[np.float64]
 
@@ -169,7 +170,6 @@ def write_sample(folder: Path, *, events: int, seed: int, overwrite: bool = Fals
     try:
         with ExitStack() as complete:
             for process, child, path in zip(PROCESSES, children, final, strict=True):
-                remove_unfinished(path)
                 partial = complete.enter_context(complete_file(path))
                 _write_file(partial, _blocks(process, events, np.random.default_rng(child)))
     except OSError as error:

@@ -17,7 +17,8 @@ from tamis.config import Flatten
 from tamis.data.events import Events
 from tamis.data.flatten import Flattened, flatten_weights
 from tamis.data.split import PARTS, TEST, TRAINING
-from tamis.errors import InputError, Problem, counted
+from tamis.errors import InputError, Problem
+from tamis.wording import counted
 
 NegativePolicy = Literal["keep", "drop", "absolute", "refuse"]
 Balance = Literal["classes", "none"] | Mapping[str, float]

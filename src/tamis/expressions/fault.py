@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 
 from tamis.errors import ExpressionError
+from tamis.wording import close_names
 
 _WINDOW = 76
 _BEFORE = 50
@@ -48,10 +48,7 @@ def nearest(name: str, candidates: Collection[str]) -> str:
         >>> nearest("q", ["pt", "eta"])
         'there are eta, pt'
     """
-    spellings: dict[str, list[str]] = {}
-    for candidate in candidates:
-        spellings.setdefault(candidate.lower(), []).append(candidate)
-    close = [known for key in get_close_matches(name.lower(), spellings) for known in spellings[key]]
+    close = close_names(name, candidates)
     if close:
         return f"did you mean {' or '.join(close)}?"
     listed = sorted(candidates)[:_LISTED]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tamis.errors import RequestError
-from tamis.places import size
+from tamis.wording import size
 
 LEAST_ADDRESSES = 2000 * 2**20
 """Bytes that a process reserves, at least, before it computes scores."""

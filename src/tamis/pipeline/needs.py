@@ -17,8 +17,9 @@ from tamis.data.chunks import rows_per_chunk
 from tamis.errors import InputError, Problem
 from tamis.pipeline.inputs import Input
 from tamis.pipeline.machine import Room, memory_rooms
-from tamis.places import disk_left, size
+from tamis.places import disk_left
 from tamis.training.devices import MOST_CORES, cores
+from tamis.wording import size
 
 MARGIN = 1.5
 """Factor within which the estimate of the memory was right."""
