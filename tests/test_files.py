@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tamis.files import complete_file
+from tamis.files import complete_file, locked
 
 
 def hidden(folder: Path) -> list[str]:
@@ -62,6 +62,19 @@ def test_a_file_that_cannot_be_made_is_called_by_its_name(tmp_path: Path) -> Non
         complete_file(tmp_path / "a.txt" / "b.root"),
     ):
         pass
+
+
+def test_a_lock_on_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", full)
+    with (
+        pytest.raises(OSError, match=r"No space left on device: .*/run\.lock'"),
+        locked(tmp_path / "run.lock", busy=""),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def fail(path: Path) -> None:

@@ -8,6 +8,8 @@ from tamis.config import Config, parse_config
 from tamis.data.simulate import PROCESSES, write_sample
 from tamis.run_directory import check_output
 
+LEAST_EVENTS = 100
+"""Events of each class with which no part of the split is without a class."""
 LABELS = {"bkg1": "Background 1", "bkg2": "Background 2", "sig": "Signal"}
 
 

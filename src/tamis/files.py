@@ -68,11 +68,10 @@ def _open_temporary(path: Path) -> tuple[Path, int]:
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part{path.suffix}")
         try:
-            opened = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            with _about(path):  # not a hidden file
+                opened = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        except OSError as error:  # of the file that is wanted, not of a hidden one
-            raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
         with suppress(OSError):  # some shared disks know no locks: there nothing is ever removed
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_same_file(opened, temporary):
@@ -159,7 +158,8 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
     while True:
         opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 & ~_umask())
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with _about(path):
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(opened, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(opened)
@@ -168,12 +168,22 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
             break
         os.close(opened)  # its holder has just removed it
     try:
-        os.truncate(opened, 0)
-        os.write(opened, f"process {os.getpid()} on {platform.node()}\n".encode())
+        with _about(path):
+            os.truncate(opened, 0)
+            os.write(opened, f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(opened)
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Name the file in an error of the system, which knows the number of an opened file at most."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
 
 
 def _is_same_file(opened: int, path: Path) -> bool:

@@ -22,6 +22,7 @@ from tamis.errors import ExpressionError, InputError, Problem, RequestError
 from tamis.expressions import parse
 from tamis.files import LONGER_WHILE_WRITTEN, write_text
 from tamis.places import obstacle
+from tamis.wording import is_clean
 
 LOOKED_AT = 100_000
 """Entries of each file that the suspicions rest on."""
@@ -50,6 +51,14 @@ def initial_configuration(files: Sequence[str], *, tree: str | None = None, fold
     if len(sources) < 2:
         raise RequestError(
             f"a classifier needs at least two classes, one file each; found {len(sources)} file"
+        )
+    unwritable = [
+        each for each in (str(folder.resolve()), *(source.path for source in sources)) if not is_clean(each)
+    ]
+    if unwritable:
+        raise RequestError(
+            f"the name {unwritable[0]!r} has a control character or half a character in it, which a configuration "
+            "cannot hold; rename it"
         )
     schemas = scan_files(sources, tree, naming="--tree NAME")
     names = class_names([schema.source for schema in schemas])
@@ -189,7 +198,10 @@ def _text(
     refused = {each.column: each.reason for each in suspicions if each.kind not in ("sentinel", "spike")}
     if len(refused) == len(columns):
         listing = "; ".join(f"{name} {reason}" for name, reason in refused.items())
-        raise RequestError(f"no branch looks like a feature: {listing}")
+        raise RequestError(
+            f"no branch looks like a feature: {listing}; nothing was written: give files of other or more events, or "
+            "write a configuration with the features that you want"
+        )
     sentinels = {
         name: [each for each in suspicions if each.column == name and each.kind == "sentinel"]
         for name in columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -39,6 +40,37 @@ def obstacle(path: Path, *, longer: int = 0) -> str:
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, and a zero in the name
         return error.strerror or str(error) if isinstance(error, OSError) else str(error)
     return ""
+
+
+def failure(error: OSError, place: str = "") -> str:
+    """Say what kept something from being written or read, where, and what to do.
+
+    Args:
+        error: of the system.
+        place: what it is about; by default the file that the error names.
+
+    >>> failure(OSError(errno.ENOSPC, "No space left on device", "a.root"))
+    'a.root: No space left on device; make room there, or choose another place; nothing half-written was left behind'
+    """
+    remedies = {
+        errno.ENOSPC: "make room there, or choose another place",
+        errno.EDQUOT: "make room there, or choose another place",
+        errno.EFBIG: "write smaller files, or choose another place",
+        errno.EIO: "look whether this disk works, or choose another place",
+        errno.EROFS: "choose another place",
+        errno.EACCES: "ask for the right to it, or choose another place",
+        errno.EPERM: "ask for the right to it, or choose another place",
+        errno.EISDIR: "move this folder, or choose another name",
+        errno.ENOTDIR: "one of the folders above it is a file; choose another place",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }
+    named = place or error.filename
+    parts = [
+        error.strerror or str(error),
+        remedies.get(error.errno or 0),
+        "nothing half-written was left behind",
+    ]
+    return (f"{os.fsdecode(named)}: " if named else "") + "; ".join(part for part in parts if part)
 
 
 def disk_left(folder: Path) -> int:

@@ -159,7 +159,7 @@ def write_run(
         started: when the run began, for the provenance.
 
     Returns:
-        What the user should know of: why there are no ONNX files.
+        What the user should know of: why there are no ONNX files, or where the rest of the run before still is.
 
     Raises:
         RequestError: as `check_output`.
@@ -175,7 +175,7 @@ def write_run(
         provenance = _provenance(run, unfinished, arguments, started or now())
         write_json(unfinished / FINISHED, with_own_hash({**provenance, "onnx": onnx}))
         write_report(unfinished)
-        _replace(folder, unfinished)
+        left = _replace(folder, unfinished)
     except OSError as error:
         if error.errno is None or not str(error.filename).startswith(str(unfinished)):
             raise
@@ -184,7 +184,7 @@ def write_run(
         raise OSError(error.errno, error.strerror, named) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return (onnx["error"],) if "error" in onnx else ()
+    return (*((onnx["error"],) if "error" in onnx else ()), *left)
 
 
 def _write_files(run: Run, folder: Path) -> None:
@@ -213,8 +213,12 @@ def _hand_over(run: Run, model: Path) -> dict[str, Any]:
     return {"compared_events": found.events, "largest_difference": found.difference}
 
 
-def _replace(folder: Path, finished: Path) -> None:
-    """Put the finished directory in place of what was there; until the last rename that can be put back."""
+def _replace(folder: Path, finished: Path) -> tuple[str, ...]:
+    """Put the finished directory in place of what was there; until the last rename that can be put back.
+
+    Returns:
+        What is left of what was there, if it cannot be removed.
+    """
     before = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.before")
     if folder.exists():
         folder.rename(before)
@@ -225,7 +229,15 @@ def _replace(folder: Path, finished: Path) -> None:
         if before.exists() and not folder.exists():
             before.rename(folder)
     sync_folder(folder.parent)
-    shutil.rmtree(before, ignore_errors=True)
+    try:
+        if before.exists():
+            shutil.rmtree(before)
+    except OSError as error:
+        reason = error.strerror or error
+        return (
+            f"the run before, now {before}, could not be removed ({reason}); the next training removes it",
+        )
+    return ()
 
 
 def write_scores(run: Run, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -25,6 +26,15 @@ def size(number: float) -> str:
         if number >= unit:
             return f"{number / unit:.{1 if number < 10 * unit else 0}f} {name}"
     return f"{number / 2**10:.0f} KiB"
+
+
+def is_clean(text: str) -> bool:
+    r"""Say whether text can be written and read again: without control characters and halves of characters.
+
+    >>> is_clean("two words"), is_clean("two\nlines")
+    (True, False)
+    """
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
 def close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:

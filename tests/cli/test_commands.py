@@ -16,7 +16,6 @@ import uproot
 import yaml
 
 import tamis
-from tamis.cli import main
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
@@ -28,22 +27,6 @@ def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, capture_output=True, text=True, cwd=cwd, check=False, stdin=subprocess.DEVNULL
     )
-
-
-@pytest.fixture
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a command in this process, in an empty folder: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        output = capsys.readouterr()
-        code = ended.value.code
-        assert "Traceback" not in output.err
-        return (0 if code is None else int(code)), output.out, output.err
-
-    return run
 
 
 def write_config(folder: Path, config: dict[str, Any], name: str = "small.yaml") -> Path:

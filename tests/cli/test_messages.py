@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,28 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 import yaml
-
-from tamis.cli import main
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
 Inside = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
-    """Run a command in this process, in an empty folder: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        output = capsys.readouterr()
-        return int(ended.value.code or 0), output.out, output.err
-
-    return run
 
 
 @pytest.fixture
@@ -52,6 +41,9 @@ def folder(tmp_path: Path, two_classes: Make, write_tree: WriteTree) -> Path:
     (tmp_path / "colons.yaml").write_text("name: a\nseed: 1: 2\n")
     (tmp_path / "bytes.yaml").write_bytes(b"name: a\n\xff\n")
     (tmp_path / "files").mkdir()
+    shutil.copy(tmp_path / "bkg.root", tmp_path / "two\nlines.root")
+    kinds = {"x": ones, "y": ones, "decimal": [decimal.Decimal("1.25")] * 100, "list": [[1.0, 2.0]] * 100}
+    parquet.write_table(pa.table(kinds), tmp_path / "kinds.parquet")
     return tmp_path
 
 
@@ -77,7 +69,7 @@ def changed(*values: str) -> list[str]:
             "give one that `tamis check --write-manifest` wrote",
         ),
         (["simulate", "d", "--events", "1000000000000"], "and the disk of d has "),
-        (["simulate", "small.yaml/d", "--events", "10"], "cannot make the folder"),
+        (["simulate", "small.yaml/d", "--events", "10"], "small.yaml is a file; choose another folder"),
         (["apply", ".", "bkg.root", "-o", "out"], "is no run"),
         (changed("samples[0].files=files"), "is a folder; name its files"),
         (changed("features=[1, y]"), "expected the name of a branch or a mapping"),
@@ -118,6 +110,28 @@ def changed(*values: str) -> list[str]:
             changed("samples[1].files=negative.root", "samples[0].files=negative.root", "features=[huge]"),
             "is not a finite number of 32 bits in 100 events",
         ),
+        (
+            changed("network.layers=[64]"),
+            "network.layers[0] (from --set): expected a mapping (nodes: 64), found 64",
+        ),
+        (
+            changed("training.seeds=300", "network={layers: [{nodes: 9000}, {nodes: 9000}]}"),
+            "weights in each of 300 networks are",
+        ),
+        (
+            changed(r"classes.sig.label='$\foo$'"),
+            r"label of class 'sig': '$\foo$' is not mathtext that matplotlib can draw (Unknown symbol",
+        ),
+        (
+            changed("samples[1].files=kinds.parquet", "features=[decimal]"),
+            "branch 'decimal' has type decimal128(3, 2); expected whole numbers, floats or true and false; choose",
+        ),
+        (
+            changed("samples[1].files=kinds.parquet", "samples[1].weight=list"),
+            "branch 'list' has several values per event (list<element: double>); expected one: write list[0]",
+        ),
+        (["demo", "--events", "99"], "--events is 99; the demonstration needs at least 100 of each class"),
+        (["init", "bkg.root", "two\nlines.root"], "has a control character or half a character in it"),
     ],
 )
 def test_it_says_what_where_and_what_to_do(
@@ -170,6 +184,55 @@ def test_debug_keeps_the_exit_status(inside: Inside) -> None:
     code, _, error = inside("check", "absent.yaml", "--debug")
     assert code == 2
     assert "Traceback" in error
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_wrong_with_a_file_of_two_samples_is_said_once(inside: Inside) -> None:
+    code, out, _ = inside("check", *changed("samples[1].files=bkg.root", "features=[nope]")[1:])
+    assert code == 2
+    assert out.count("branch 'nope' is missing") == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_equal_events_are_named_with_their_samples(inside: Inside) -> None:
+    _, out, _ = inside("check", *changed("samples[1].files=bkg.root")[1:])
+    assert " of bkg.root (sample bkg) and entry " in out
+    assert " of bkg.root (sample sig)" in out
+
+
+def test_a_folder_that_is_gone_is_no_riddle(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, _, error = inside("check", "small.yaml")
+    assert (code, error) == (2, "tamis: the current folder is not there any more; go to another one\n")
+
+
+def run_program(
+    *arguments: str, folder: Path, before: str = "", after: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the real program in a shell."""
+    line = f"{before} exec {shlex.join([sys.executable, '-m', 'tamis', *arguments])} {after}"
+    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow  # starts the program
+def test_it_is_the_output_that_cannot_be_written(folder: Path) -> None:
+    done = run_program("check", "small.yaml", folder=folder, after="> /dev/full")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert (
+        last == "tamis: what is printed cannot be written (No space left on device); look at where it is sent"
+    )
+
+
+@pytest.mark.slow  # starts the program
+def test_it_is_a_limit_that_is_not_enough(folder: Path) -> None:
+    done = run_program("check", "small.yaml", folder=folder, before="ulimit -v 400000;")
+    assert done.returncode == 1
+    assert "tamis: the address space of 391 MiB that `ulimit -v` allows is not enough; " in done.stderr
 
 
 @pytest.mark.slow  # starts the program

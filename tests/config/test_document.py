@@ -153,11 +153,11 @@ def test_the_deepest_nesting_is_read() -> None:
         (f"a: {'1' * 5000}", Problem("a", "a number of 5000 digits is too long to be read", 1)),
         (
             "a:\n  1: b",
-            Problem('a["1"]', "the key 1 is read as 1, but keys are text; put it in quotes", 2),
+            Problem('a["1"]', "the key 1 is no text; put it in quotes: '1'", 2),
         ),
         (
             "true: b",
-            Problem("true", "the key true is read as true, but keys are text; put it in quotes", 1),
+            Problem("true", "the key true is no text; put it in quotes: 'true'", 1),
         ),
         ("a:\n  ? [b]\n  : c", Problem("a", "expected a name before the colon, found something else", 2)),
         ("a: {? : c}", Problem("a", "expected a name before the colon, found something else", 1)),

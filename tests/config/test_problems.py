@@ -136,7 +136,7 @@ REFUSED = [
         "expected median; found the text 'mean'; did you mean 'median'?",
     ),
     ("network: {layers: 3}", "network.layers", "expected a list, found 3"),
-    ("network: {layers: [64]}", "network.layers[0]", "expected a mapping (key: value), found 64"),
+    ("network: {layers: [64]}", "network.layers[0]", "expected a mapping (nodes: 64), found 64"),
     ("network: {layers: [{}]}", "network.layers[0].nodes", "this key is needed, but not there"),
     (
         "network: {layers: [{nodes: 1, type: spares}]}",

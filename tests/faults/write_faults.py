@@ -134,7 +134,7 @@ def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
             arm(point, kind)
             said = ""
             try:
-                tamis.write_run(run, place, overwrite=True)
+                said = "; ".join(tamis.write_run(run, place, overwrite=True))
             except (OSError, TamisError) as error:
                 said = f"{type(error).__name__}: {error}"
             count = disarm()

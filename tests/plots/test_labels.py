@@ -81,7 +81,7 @@ def test_a_valid_label_stays(label: str) -> None:
 def test_an_invalid_label_is_named(label: str, reason: str) -> None:
     with pytest.raises(RequestError) as error:
         class_styles(["bkg", "sig"], ["BKG", label])
-    assert str(error.value).startswith(f"label of class 'sig': {label!r}")
+    assert str(error.value).startswith(f"label of class 'sig': '{label}'")
     assert reason in str(error.value)
     with pytest.raises(RequestError, match="label of feature 'mass'"):
         axis_label("mass", label, "GeV")

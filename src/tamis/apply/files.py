@@ -36,7 +36,7 @@ from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, write_json
-from tamis.places import obstacle
+from tamis.places import failure, obstacle
 from tamis.run_reading import FINISHED
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -271,8 +271,8 @@ def _explain(error: Exception, output: Path) -> str:
     match error:
         case InputError():
             return "; ".join(map(str, error.problems))
-        case OSError(strerror=str(reason)):
-            return f"{output}: {reason}; nothing half-written was left behind"
+        case OSError():
+            return failure(error, str(output))
         case MemoryError():
             return "the memory of this machine is not enough; use a smaller --chunk"
         case _:

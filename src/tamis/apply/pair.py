@@ -149,7 +149,7 @@ def bind(model: Model, schema: FileSchema, wish: Wish) -> Pair:
     """Check that all that is computed can be computed in a file that was looked into."""
     scoring = Scoring(model, _folds(model, schema, wish), wish.sentinel)
     problems = [
-        *schema_problems([schema], scoring.scalars, scoring.indexed, trained=True),
+        *schema_problems([schema], scoring.scalars, scoring.indexed, trained=scoring.trained),
         *_rounded_folds(scoring, schema),
     ]
     if problems:

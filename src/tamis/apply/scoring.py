@@ -107,9 +107,17 @@ class Scoring:
     @property
     def expressions(self) -> tuple[Expression, ...]:
         """Everything that is computed from branches."""
-        selection = () if self.model.selection is None else (self.model.selection,)
+        return (*(() if self.model.selection is None else (self.model.selection,)), *self._own)
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """Branches that the classifier uses itself, whatever the selection."""
+        return frozenset().union(*(expression.branches for expression in self._own))
+
+    @property
+    def _own(self) -> tuple[Expression, ...]:
         folds = () if self.folds is None else fold_expressions(self.folds)
-        return (*selection, *folds, *(each.expression for each in self.model.features))
+        return (*folds, *(each.expression for each in self.model.features))
 
     @property
     def scalars(self) -> frozenset[str]:

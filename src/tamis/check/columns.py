@@ -110,7 +110,9 @@ def equal_notes(events: Events, equal: EqualEvents) -> list[Note]:
     if not equal.suspicious or equal.example is None:
         return []
     first, second = (
-        f"entry {events.entry[row]} of {events.files[events.file_index[row]]}" for row in equal.example
+        f"entry {events.entry[row]} of {events.files[events.file_index[row]]} (sample "
+        f"{events.samples[events.sample_index[row]]})"
+        for row in equal.example
     )
     counts = (
         ("in the same file", equal.within_files),

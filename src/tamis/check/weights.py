@@ -94,7 +94,7 @@ def _notes(events: Events, index: int, row: ClassRow) -> list[Note]:
         notes.append(Note("large_weight", where, message))
     if 0 < everything.effective_number < FEW:
         message = (
-            f"its {counted(everything.events, 'event')} have an effective number of {everything.effective_number:,.1f}: "
+            f"the effective number of its {counted(everything.events, 'event')} is {everything.effective_number:,.1f}: "
             "little can be learned from so few"
         )
         notes.append(Note("few_events", where, message))

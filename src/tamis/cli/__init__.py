@@ -1,5 +1,12 @@
 """The command `tamis`: each command loads, validates, calls and writes."""
 
-from tamis.cli.commands import main
+from collections.abc import Sequence
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, as `tamis.cli.commands.main`; an interruption while that is loaded shows no traceback."""
+    try:
+        from tamis.cli.commands import main as run
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    run(arguments)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import sys
 import threading
@@ -18,6 +20,8 @@ import typer
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_what_outputs_say
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
+from tamis.places import failure
+from tamis.wording import size
 
 app = typer.Typer(
     name="tamis",
@@ -208,9 +212,13 @@ def demo(
 ) -> None:
     """Simulate the workshop's sample, train, evaluate and draw: the whole way in one command."""
     from tamis.cli.progress import train_and_write
-    from tamis.demo import demo_configuration
+    from tamis.demo import LEAST_EVENTS, demo_configuration
 
     folder = output or Path("runs") / "demo"
+    if events < LEAST_EVENTS:
+        raise RequestError(
+            f"--events is {events}; the demonstration needs at least {LEAST_EVENTS} of each class"
+        )
     config = demo_configuration(folder, events=events, seed=seed, overwrite=overwrite)
     train_and_write(config, folder, overwrite=overwrite)
 
@@ -390,6 +398,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # a batch system ends a job so: what is half-written is removed first
         signal.signal(signal.SIGTERM, _terminate)
     try:
+        _check_folder()
         app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
     except SystemExit as ended:
         if ended.code in (_INTERRUPTED, _TERMINATED):
@@ -419,6 +428,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
 
 
+def _check_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise RequestError("the current folder is not there any more; go to another one") from None
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise SystemExit(_TERMINATED)
@@ -435,17 +451,26 @@ def _visible(text: str) -> str:
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
+def _memory() -> str:
+    """Name the memory that was not enough."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return (
+        "the memory of this machine"
+        if limit == resource.RLIM_INFINITY
+        else f"the address space of {size(limit)} that `ulimit -v` allows"
+    )
+
+
 def _explain(error: Exception) -> str:
     match error:
         case TamisError():
             return str(error)
-        case OSError(strerror=str(reason)):
-            where = f"{error.filename}: " if error.filename else ""
-            return f"{where}{reason}; nothing half-written was left behind"
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO, filename=None):
+            # every file that is written has a name
+            return f"what is printed cannot be written ({error.strerror}); look at where it is sent"
+        case OSError():
+            return failure(error)
         case MemoryError():
-            return (
-                "the memory of this machine is not enough; use fewer events (with `tamis apply` a smaller --chunk), or "
-                "a machine with more"
-            )
+            return f"{_memory()} is not enough; use fewer events (with `tamis apply` a smaller --chunk), or allow more"
         case _:
             return str(error)

@@ -31,7 +31,8 @@ def plain_table(title: str, columns: Sequence[str]) -> Table:
         title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )
     for number, column in enumerate(columns):
-        table.add_column(escape(column), justify="left" if number == 0 else "right")
+        # what is too long goes on in the next line: the end of a path says which file it is
+        table.add_column(escape(column), justify="left" if number == 0 else "right", overflow="fold")
     return table
 
 

@@ -226,10 +226,10 @@ class _Reading:
         if isinstance(node, yaml.ScalarNode) and node.tag == f"{_STANDARD}str":
             return str(node.value)
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS and node.value:
-            found = f"the key {node.value} is read as {describe(self._scalar(node, place))}"
-            self._note(
-                (*place, str(node.value)), f"{found}, but keys are text; put it in quotes", _line(node)
-            )
+            found = describe(self._scalar(node, place))
+            read = f", which YAML reads as {found}," if found != node.value else ""
+            message = f"the key {node.value}{read} is no text; put it in quotes: '{node.value}'"
+            self._note((*place, str(node.value)), message, _line(node))
             # it is plain enough to go on with, so that what stands below is still checked
             return str(node.value)
         self._note(place, "expected a name before the colon, found something else", _line(node))

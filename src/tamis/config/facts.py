@@ -19,6 +19,7 @@ from tamis.config.size import LARGEST, MOST_PASSES, count_weights, whole
 from tamis.config.wording import suggest
 from tamis.errors import ExpressionError
 from tamis.expressions import Node, parse
+from tamis.wording import counted
 
 MOST = 100
 """Findings of one kind that are told at once."""
@@ -241,7 +242,8 @@ def _check_size(values: Mapping[str, object]) -> Iterator[Finding]:
     of_folds = whole(_mapping(folds).get("number", folds), 1)
     networks = whole(training.get("seeds"), 1) * of_folds
     if each * networks > LARGEST:
-        message = f"{each:,} weights in each of {networks:,} networks are more than the {LARGEST:,} that are allowed"
+        weights = f"{each:,} weights in each of {counted(networks, 'network')}"
+        message = f"{weights} are more than the {LARGEST:,} that are allowed"
         place = ("split", "folds") if of_folds > 1 and each <= LARGEST else ("network",)
         yield Finding(place, f"{message}; take fewer {'networks' if networks > 1 else 'layers or nodes'}")
     draws = whole(training.get("average_symmetries"), 0)

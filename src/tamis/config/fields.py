@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -12,11 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from tamis.config.wording import describe
+from tamis.wording import is_clean
 
 _FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
 _TIME = re.compile(r"(\d+(?:\.\d*)?) *(s|min|h)")
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_CONTROL_CATEGORIES = ("Cc", "Cs")
 # fsspec knows more, and some of them run what a file says: its `reference` renders templates
 _SCHEMES = frozenset({
     "http", "https", "root", "roots", "xroot", "xroots", "dav", "davs", "s3", "gs", "gcs", "abfs", "az", "file",
@@ -41,7 +40,7 @@ class Section(BaseModel):
 def _checked_text(text: str) -> str:
     if not text.strip():
         raise ValueError("expected some text, found none")
-    if any(unicodedata.category(character) in _CONTROL_CATEGORIES for character in text):
+    if not is_clean(text):
         raise ValueError(f"{describe(text)} has a control character or half a character in it; remove it")
     return text
 

@@ -36,6 +36,7 @@ _SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
 _SHORT: Mapping[Place, str] = {
     ("features", 0): "the name of a branch or a mapping (name: NAME, expression: ...)",
     ("spectators", 0): "the name of a branch or a mapping (name: NAME, expression: ...)",
+    ("network", "layers", 0): "a mapping (nodes: 64)",
     ("split", "folds"): "a number of folds or a mapping (number: 5)",
     ("training", "epochs"): "auto or a whole number",
     ("training", "batch_size"): "auto or a whole number",

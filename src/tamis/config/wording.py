@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+
+from tamis.wording import close_names
 
 _LONGEST = 60
 _MOST_CHOICES = 1000
@@ -62,9 +63,8 @@ def suggest(found: str, choices: Iterable[str]) -> str:
         >>> suggest("colour", ["balance", "negative"])
         ''
     """
-    spellings = {choice.casefold(): choice for choice in islice(choices, _MOST_CHOICES)}
-    near = difflib.get_close_matches(found.casefold()[:_LONGEST], spellings, n=1)
-    return f"; did you mean {spellings[near[0]]!r}?" if near else ""
+    near = close_names(found[:_LONGEST], islice(choices, _MOST_CHOICES), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def expected_one_of(choices: Sequence[str], found: object) -> str:

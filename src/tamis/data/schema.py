@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -122,7 +122,11 @@ def nearest(name: str, known: Iterable[str], prefix: str = "; did you mean ") ->
 
 
 def schema_problems(
-    schemas: Sequence[FileSchema], scalars: Iterable[str], indexed: Iterable[str], *, trained: bool = False
+    schemas: Sequence[FileSchema],
+    scalars: Iterable[str],
+    indexed: Iterable[str],
+    *,
+    trained: Collection[str] | None = None,
 ) -> list[Problem]:
     """Compare the files of one sample with the branches that its expressions use.
 
@@ -130,17 +134,21 @@ def schema_problems(
         schemas: the files of one sample.
         scalars: branches that are used as one number per event.
         indexed: branches that are used with an index, `jet_pt[0]`.
-        trained: whether the expressions are those of a classifier, so that nobody can write other ones.
+        trained: where a classifier is applied, the branches that it uses itself, so that nobody can write another
+            expression; the others belong to the selection.
 
     Returns:
         Every missing branch, wrong kind and difference between files; a file without entries needs no branches.
     """
     filled = [schema for schema in schemas if schema.entries]
-    remedy = (
-        "that is how it was in training; write such a branch, or give files of the kind that was trained on"
-        if trained
-        else "write {name}[0] (a feature also declares what stands for no such value, with `missing`)"
-    )
+
+    def remedy(name: str) -> str:
+        if trained is None:
+            return f"write {name}[0] (a feature also declares what stands for no such value, with `missing`)"
+        if name in trained:
+            return "that is how it was in training; write such a branch, or give files of the kind that was trained on"
+        return f"write {name}[0] in --selection"
+
     problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed), remedy)]
     told = {problem.where for problem in problems}
     for name in sorted({*scalars, *indexed}):
@@ -148,7 +156,9 @@ def schema_problems(
     return problems
 
 
-def _file_problems(schema: FileSchema, scalars: set[str], indexed: set[str], remedy: str) -> list[Problem]:
+def _file_problems(
+    schema: FileSchema, scalars: set[str], indexed: set[str], remedy: Callable[[str], str]
+) -> list[Problem]:
     problems = []
     for name in sorted(scalars | indexed):
         found = schema.branches.get(name)
@@ -156,11 +166,10 @@ def _file_problems(schema: FileSchema, scalars: set[str], indexed: set[str], rem
             hint = nearest(name, schema.branches)
             message = f"branch {name!r} is missing{hint or f'; there are {_listing(schema.branches)}'}"
         elif found.kind == "other":
-            message = f"branch {name!r} has type {found.found}; expected numbers"
+            message = f"branch {name!r} has type {found.found}; expected {_READ}"
         elif name in scalars and found.kind != "scalar":
             message = (
-                f"branch {name!r} has several values per event ({found.found}); expected one: "
-                + remedy.format(name=name)
+                f"branch {name!r} has several values per event ({found.found}); expected one: {remedy(name)}"
             )
         elif name in indexed and found.kind == "scalar":
             message = f"branch {name!r} has one value per event ({found.found}) and takes no index"
@@ -168,6 +177,9 @@ def _file_problems(schema: FileSchema, scalars: set[str], indexed: set[str], rem
             continue
         problems.append(Problem(schema.where, message))
     return problems
+
+
+_READ = "whole numbers, floats or true and false; choose another branch, or write it as one of these"
 
 
 def _listing(names: Iterable[str], limit: int = 12) -> str:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import RequestError, TamisError
 from tamis.files import complete_file
-from tamis.places import disk_left
+from tamis.places import disk_left, obstacle
 from tamis.wording import size
 
 FloatArray = NDArray[np.float64]
@@ -237,6 +237,9 @@ def _write_file(path: Path, blocks: Iterator[dict[str, FloatArray]]) -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    reason = obstacle(folder / TREE)
+    if reason:
+        raise RequestError(f"cannot write to the folder {folder}: {reason}; choose another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -60,7 +60,9 @@ def look_into(config: Config) -> Found:
         unusable[sample.name] = len(wrong) + len(sources) - len(usable)
         inputs.append(Input(plan, usable))
     problems += copied_files([schema for each in inputs for schema in each.schemas])
-    return Found(tuple(sorted(inputs, key=lambda each: each.plan.sample)), tuple(problems), unusable)
+    return Found(
+        tuple(sorted(inputs, key=lambda each: each.plan.sample)), tuple(dict.fromkeys(problems)), unusable
+    )
 
 
 def plan_samples(config: Config) -> list[SamplePlan]:

@@ -5,6 +5,7 @@ Text that these functions return is safe to draw and to join. Plots take such te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -116,7 +117,7 @@ def checked_label(label: str, where: str) -> str:
     dollars = label.count("$") - label.count(r"\$")
     if dollars % 2:
         raise RequestError(
-            f"{where}: {label!r} opens mathtext with '$' and does not close it; "
+            f"{where}: '{label}' opens mathtext with '$' and does not close it; "
             r"write '\$' for a dollar sign, or close it with '$'"
         )
     if not dollars:
@@ -126,9 +127,9 @@ def checked_label(label: str, where: str) -> str:
             MathTextParser("path").parse(label)
     except (ValueError, RecursionError) as error:
         # The parser's message quotes the text, points at the place and names what it expected.
-        reason = str(error).strip().splitlines()[-1]
+        reason = re.sub(r"^Parse\w*Exception: ", "", str(error).strip().splitlines()[-1])
         raise RequestError(
-            f"{where}: {label!r} is not mathtext that matplotlib can draw ({reason}); "
+            f"{where}: '{label}' is not mathtext that matplotlib can draw ({reason}); "
             "see https://matplotlib.org/stable/users/explain/text/mathtext.html"
         ) from error
     return label
