@@ -74,7 +74,7 @@ def tell_runs(found: dict[str, Any]) -> str:
             f"{words[name.removeprefix('run-')]} at {each['points']} points ({every}): the run before is intact "
             f"{each.get('intact', 0)} times, the new one whole {each.get('whole', 0)} times"
         )
-    return "; ".join(said)
+    return f"{'; '.join(said)} (figures were left empty)"
 
 
 def tell_exports(found: dict[str, Any]) -> str:
@@ -131,6 +131,15 @@ def tell_agreement(found: dict[str, Any]) -> str:
     )
 
 
+def tell_memory(found: dict[str, Any]) -> str:
+    """Say what was done with little memory, and what was refused."""
+    each = found["memory"]
+    return (
+        f"training of 12,000,000 events: refused before it begins, with the {each['needed_gibibytes']:.1f} GiB that it "
+        f"needs; training of {each['trained']:,} events, and scores of {each['applied']:,}: done"
+    )
+
+
 def tell_repeats(found: dict[str, Any]) -> str:
     """Say how many trainings were the same."""
     each = found["repeats"]
@@ -140,6 +149,13 @@ def tell_repeats(found: dict[str, Any]) -> str:
 
 
 SPECIFICATION = [
+    (
+        "memory",
+        "a control group gives 2 GiB of memory",
+        "works in chunks, or says beforehand how much it needs",
+        "test_faults_memory.py",
+        tell_memory,
+    ),
     (
         "kills",
         "kill -9 at random times of a training",

@@ -178,6 +178,8 @@ HARD = np.array(
 
 def check_combination(chosen: dict[str, Any], make: Make, make_scorer: Make, make_events: Make) -> None:
     layers, embedding, members = chosen["stack"]
+    if any(layer.get("normalisation") == "batch" for layer in layers):
+        members = 1  # it would mix them, which the configuration refuses
     classes, outputs = chosen["outputs"]
     draws, seed, networks = chosen["draws"], chosen["seed"], chosen["networks"]
     classifier = make(

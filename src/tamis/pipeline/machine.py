@@ -42,7 +42,8 @@ def memory_rooms() -> tuple[Room, ...]:
     free = _numbers(Path("/proc/meminfo")).get("MemAvailable")
     if free is not None:
         rooms.append(Room(own + free, "the free memory of this machine"))
-    rooms += [Room(own + left, "the memory limit of this job (its control group)") for left in _groups()]
+    for limit, left in _groups():
+        rooms.append(Room(min(limit, own + left), "the memory limit of this job (its control group)"))
     limits = (
         (resource.RLIMIT_AS, "the limit on address space (`ulimit -v`)"),
         (resource.RLIMIT_DATA, "the limit on data (`ulimit -d`)"),
@@ -79,8 +80,11 @@ def _numbers(path: Path) -> dict[str, int]:
     return found
 
 
-def _groups() -> Iterator[int]:
-    """Give what each control group that this process is in has left; files that the system keeps in memory can go."""
+def _groups() -> Iterator[tuple[int, int]]:
+    """Give the limit of each control group that this process is in, and what is left of it.
+
+    Files that the system keeps in memory can go.
+    """
     for line in _text(Path("/proc/self/cgroup")).splitlines():
         _, kinds, path = line.split(":", 2)
         if kinds and "memory" not in kinds.split(","):
@@ -91,7 +95,7 @@ def _groups() -> Iterator[int]:
         for folder in (inside, *(each for each in inside.parents if each.is_relative_to(root))):
             limit, used = (_number(folder / f"memory.{name}") for name in names)
             if limit is not None and used is not None and limit < _UNLIMITED:
-                yield max(limit - used + _reclaimable(folder), 0)
+                yield limit, max(limit - used + _reclaimable(folder), 0)
 
 
 def _number(path: Path) -> int | None:
