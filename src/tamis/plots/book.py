@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tamis.files import write_bytes, write_text
 from tamis.plots.style import figure_style
 
 BOOK = "figures.pdf"
+_DPI = 150
 # Neither the time nor the version of matplotlib goes into a file: the same figures give the same bytes.
 _PDF_METADATA = {"CreationDate": None, "Creator": "tamis", "Producer": None}
 _PNG_METADATA = {"Software": None}
@@ -61,13 +63,17 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> tuple[Path, ...
 def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]:
     paths = [folder / f"{name}.{ending}" for ending in ("png", "svg")]
     png, svg = paths
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=150, metadata=_PNG_METADATA)
-    write_bytes(png, drawn.getvalue())
-    # The layout is found now; to find it again for each file would take half of the time.
+    # The layout is found once; to find it for each file, each time with a drawing for nothing, would take half of the
+    # time.
     layout = figure.get_layout_engine()
+    if layout is not None:
+        with _resolution(figure, _DPI):
+            layout.execute(figure)
     figure.set_layout_engine(None)
     try:
+        drawn = BytesIO()
+        figure.savefig(drawn, format="png", dpi=_DPI, metadata=_PNG_METADATA)
+        write_bytes(png, drawn.getvalue())
         text = StringIO()
         figure.savefig(text, format="svg", metadata=_SVG_METADATA)
         write_text(svg, text.getvalue())
@@ -75,6 +81,16 @@ def _save(figure: Figure, folder: Path, name: str, book: PdfPages) -> list[Path]
     finally:
         figure.set_layout_engine(layout)
     return paths
+
+
+@contextmanager
+def _resolution(figure: Figure, dpi: float) -> Iterator[None]:
+    before = figure.dpi
+    figure.dpi = dpi
+    try:
+        yield
+    finally:
+        figure.dpi = before
 
 
 def _save_page(page: PageObject, path: Path) -> Path:
