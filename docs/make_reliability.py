@@ -74,7 +74,8 @@ def tell_runs(found: dict[str, Any]) -> str:
             f"{words[name.removeprefix('run-')]} at {each['points']} points ({every}): the run before is intact "
             f"{each.get('intact', 0)} times, the new one whole {each.get('whole', 0)} times"
         )
-    return f"{'; '.join(said)} (figures were left empty)"
+    empty = all(each.get("figures") == "empty" for each in found.values())
+    return "; ".join(said) + (" (figures were left empty)" if empty else "")
 
 
 def tell_exports(found: dict[str, Any]) -> str:

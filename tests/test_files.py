@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
+from tamis.errors import RequestError
 from tamis.files import complete_file, locked
 
 
@@ -75,6 +77,54 @@ def test_a_lock_on_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", unknown)
+    with complete_file(tmp_path / "a.txt"):
+        pass  # names are random: nobody is met there
+    with (
+        pytest.raises(RequestError, match=r"knows no locks .*choose a folder on another disk"),
+        locked(tmp_path / "run.lock", busy=""),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_is_locked_before_its_writer_could_is_left_to_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, taken = fcntl.flock, []
+
+    def late(opened: int, how: int) -> None:
+        if not taken:  # another process takes the new file for a leftover
+            taken.append(os.open(next(tmp_path.glob(".a.txt.*")), os.O_RDWR))
+            lock(taken[0], fcntl.LOCK_EX)
+        lock(opened, how)
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with complete_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    os.close(taken[0])
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_a_failure_that_cannot_be_cleaned_up_is_still_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    def read_only(path: Path, **_: bool) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr("os.fsync", broken)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(OSError, match=r"Input/output error: '.*/a\.txt'"), complete_file(tmp_path / "a.txt"):
+        pass
 
 
 def fail(path: Path) -> None:

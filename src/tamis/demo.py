@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tamis.config import Config, parse_config
 from tamis.data.simulate import PROCESSES, write_sample
+from tamis.errors import RequestError
 from tamis.run_directory import check_output
 
 LEAST_EVENTS = 100
@@ -23,8 +24,12 @@ def demo_configuration(folder: Path, *, events: int, seed: int, overwrite: bool)
         overwrite: whether what is there may be replaced.
 
     Raises:
-        RequestError: something is there already.
+        RequestError: something is there already, or the events are too few.
     """
+    if events < LEAST_EVENTS:
+        raise RequestError(
+            f"--events is {events}; the demonstration needs at least {LEAST_EVENTS} of each class"
+        )
     folder = folder.resolve()
     check_output(folder, overwrite=overwrite)
     data = folder.with_name(f"{folder.name}-data")

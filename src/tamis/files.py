@@ -51,13 +51,16 @@ def complete_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        if error.errno in _DISK and error.filename in (None, str(temporary), os.fsencode(temporary)):
-            # a write that fails does not say where
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        hidden = error.filename in (str(temporary), os.fsencode(temporary))
+        if hidden or (
+            error.filename is None and error.errno in _DISK
+        ):  # a write that fails does not say where
+            raise _of(error, path) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
         os.close(opened)
+        with suppress(OSError):  # what went wrong before says more
+            temporary.unlink(missing_ok=True)
 
 
 def _open_temporary(path: Path) -> tuple[Path, int]:
@@ -72,11 +75,16 @@ def _open_temporary(path: Path) -> tuple[Path, int]:
                 opened = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        with suppress(OSError):  # some shared disks know no locks: there nothing is ever removed
+        try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # taken for a leftover before it was locked
+            os.close(opened)
+            continue
+        except OSError:  # some shared disks know no locks: there nothing is ever removed
+            return temporary, opened
         if _is_same_file(opened, temporary):
             return temporary, opened
-        os.close(opened)  # taken for a leftover before it was locked
+        os.close(opened)  # taken for a leftover, and removed already
 
 
 def _umask() -> int:
@@ -90,7 +98,8 @@ def sync_folder(folder: Path) -> None:
     """Let the new name survive a loss of power as the content does."""
     opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        with _about(folder):
+            os.fsync(opened)
     finally:
         os.close(opened)
 
@@ -106,7 +115,7 @@ def _remove_unfinished(path: Path) -> None:
 def _remove_unlocked(path: Path) -> None:
     try:
         opened = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except OSError:  # it is gone, or somebody else's
         return
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,17 +162,23 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
         busy: what to say where another process holds it; `{}` is replaced by who that is.
 
     Raises:
-        RequestError: another process holds it.
+        RequestError: another process holds it, or the disk knows no locks.
     """
     while True:
         opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 & ~_umask())
         try:
-            with _about(path):
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(opened, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(opened)
             raise RequestError(busy.format(holder)) from None
+        except OSError as error:
+            os.close(opened)
+            path.unlink(missing_ok=True)
+            raise RequestError(
+                f"the disk of {path.parent} knows no locks ({error.strerror}), which keep two processes from writing "
+                "to one place; choose a folder on another disk"
+            ) from error
         if _is_same_file(opened, path):
             break
         os.close(opened)  # its holder has just removed it
@@ -179,11 +194,15 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
 
 @contextmanager
 def _about(path: Path) -> Iterator[None]:
-    """Name the file in an error of the system, which knows the number of an opened file at most."""
+    """Name the file or folder in an error of the system, which knows the number of an opened one at most."""
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
+        raise _of(error, path) from error
+
+
+def _of(error: OSError, path: Path) -> OSError:
+    return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def _is_same_file(opened: int, path: Path) -> bool:
@@ -228,5 +247,5 @@ def _plain(value: Any) -> Any:
 
 def sha256(path: Path) -> str:
     """Hash the content of a file."""
-    with path.open("rb") as file:
+    with path.open("rb") as file, _about(path):
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Whether something can be written at a place and has room there, found out before the work that makes it."""
+"""Whether something can be written at a place and has room there, before the work for it; and why it could not."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def obstacle(path: Path, *, longer: int = 0) -> str:
 
 
 def failure(error: OSError, place: str = "") -> str:
-    """Say what kept something from being written or read, where, and what to do.
+    """Say what kept something from being read or written, where, and what to do.
 
     Args:
         error: of the system.
@@ -52,25 +52,30 @@ def failure(error: OSError, place: str = "") -> str:
     >>> failure(OSError(errno.ENOSPC, "No space left on device", "a.root"))
     'a.root: No space left on device; make room there, or choose another place; nothing half-written was left behind'
     """
-    remedies = {
-        errno.ENOSPC: "make room there, or choose another place",
-        errno.EDQUOT: "make room there, or choose another place",
-        errno.EFBIG: "write smaller files, or choose another place",
-        errno.EIO: "look whether this disk works, or choose another place",
-        errno.EROFS: "choose another place",
-        errno.EACCES: "ask for the right to it, or choose another place",
-        errno.EPERM: "ask for the right to it, or choose another place",
-        errno.EISDIR: "move this folder, or choose another name",
-        errno.ENOTDIR: "one of the folders above it is a file; choose another place",
-        errno.ENAMETOOLONG: "choose a shorter name",
-    }
-    named = place or error.filename
-    parts = [
-        error.strerror or str(error),
-        remedies.get(error.errno or 0),
-        "nothing half-written was left behind",
-    ]
-    return (f"{os.fsdecode(named)}: " if named else "") + "; ".join(part for part in parts if part)
+    named = place or (error.filename if isinstance(error.filename, str | bytes | os.PathLike) else "")
+    parts = [str(error.strerror or error) or type(error).__name__]
+    if error.errno in _REMEDIES:
+        parts.append(_REMEDIES[error.errno])
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        parts.append("nothing half-written was left behind")
+    return (f"{os.fsdecode(named)}: " if named else "") + "; ".join(parts)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room there, or choose another place",
+    errno.EDQUOT: "make room there, or choose another place",
+    errno.EFBIG: "allow larger files (`ulimit -f`), or choose another place",
+    errno.EIO: "look whether this disk works, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EACCES: "ask for the right to it, or choose another place",
+    errno.EPERM: "ask for the right to it, or choose another place",
+    errno.EISDIR: "give or choose a file that is no folder",
+    errno.ENOTDIR: "one of the folders above it is a file; choose another place",
+    errno.ENOENT: "look whether something moved or removed it",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "allow more open files (`ulimit -n`)",
+    errno.ESTALE: "look whether this disk is still there",
+}
 
 
 def disk_left(folder: Path) -> int:

@@ -228,15 +228,17 @@ def _replace(folder: Path, finished: Path) -> tuple[str, ...]:
         # also where a signal ends the work
         if before.exists() and not folder.exists():
             before.rename(folder)
-    sync_folder(folder.parent)
+    rest = before.with_suffix(".part")  # which nobody takes for a run
     try:
+        sync_folder(folder.parent)
         if before.exists():
-            shutil.rmtree(before)
+            before.rename(rest)
+            shutil.rmtree(rest)
     except OSError as error:
+        left = next((each for each in (before, rest) if each.exists()), None)
+        advice = "" if left is None else f", and remove {left}, what is left of the run before"
         reason = error.strerror or error
-        return (
-            f"the run before, now {before}, could not be removed ({reason}); the next training removes it",
-        )
+        return (f"{folder} is complete, but its disk failed then ({reason}): look whether it works{advice}",)
     return ()
 
 

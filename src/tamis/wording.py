@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
+
+_LONGEST = 60
+_MOST_CHOICES = 1000
 
 
 def counted(number: int, thing: str) -> str:
@@ -48,3 +52,24 @@ def close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
         spellings.setdefault(each.lower(), []).append(each)
     close = difflib.get_close_matches(name.lower(), list(spellings), n=most)
     return [each for spelling in close for each in spellings[spelling]][:most]
+
+
+def suggest(found: str, known: Iterable[str], most: int = 1) -> str:
+    """Name the nearest valid spellings, if any are near.
+
+    Args:
+        found: the word that is not valid.
+        known: the words that are.
+        most: how many are named.
+
+    Returns:
+        `; did you mean 'x'?`, or nothing.
+
+    Example:
+        >>> suggest("balnce", ["balance", "negative"])
+        "; did you mean 'balance'?"
+        >>> suggest("colour", ["balance", "negative"])
+        ''
+    """
+    near = close_names(found[:_LONGEST], islice(known, _MOST_CHOICES), most)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

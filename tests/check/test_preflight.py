@@ -18,8 +18,8 @@ from tamis.cli import main
 from tamis.config import parse_config
 from tamis.data.events import Events
 from tamis.errors import InputError
+from tamis.machine import Room
 from tamis.pipeline import preparation, prepare
-from tamis.pipeline.machine import Room
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]

@@ -19,6 +19,8 @@ import pyarrow.parquet as parquet
 import pytest
 import yaml
 
+from tamis.machine import Room
+
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
 Inside = Callable[..., tuple[int, str, str]]
@@ -124,7 +126,7 @@ def changed(*values: str) -> list[str]:
         ),
         (
             changed("samples[1].files=kinds.parquet", "features=[decimal]"),
-            "branch 'decimal' has type decimal128(3, 2); expected whole numbers, floats or true and false; choose",
+            "branch 'decimal' has type decimal128(3, 2); expected whole numbers, floats or true and false: write",
         ),
         (
             changed("samples[1].files=kinds.parquet", "samples[1].weight=list"),
@@ -223,16 +225,29 @@ def test_it_is_the_output_that_cannot_be_written(folder: Path) -> None:
     done = run_program("check", "small.yaml", folder=folder, after="> /dev/full")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert (
-        last == "tamis: what is printed cannot be written (No space left on device); look at where it is sent"
-    )
+    assert last.startswith("tamis: standard output: No space left on device; make room there, or ")
 
 
 @pytest.mark.slow  # starts the program
-def test_it_is_a_limit_that_is_not_enough(folder: Path) -> None:
-    done = run_program("check", "small.yaml", folder=folder, before="ulimit -v 400000;")
-    assert done.returncode == 1
-    assert "tamis: the address space of 391 MiB that `ulimit -v` allows is not enough; " in done.stderr
+@pytest.mark.parametrize("limit", ["-v 250000", "-v 400000", "-v 1500000", "-d 300000"])
+def test_a_limit_is_named_before_libraries_meet_it(folder: Path, limit: str) -> None:
+    done = run_program("check", "small.yaml", folder=folder, before=f"ulimit {limit};")
+    assert done.returncode == 2
+    assert f"(`ulimit {limit[:2]}`) is " in done.stderr
+    assert "and tamis reserves 2.0 GiB, most of it never used; raise that limit" in done.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_it_says_which_memory_was_not_enough(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(
+        "tamis.machine.memory_rooms", lambda: (Room(5 * 2**30, "a job"), Room(9 * 2**30, "it"))
+    )
+    monkeypatch.setattr("tamis.check.check_input", full)
+    code, _, error = inside("check", "small.yaml")
+    assert (code, error.split(";")[0]) == (1, "tamis: the memory is not enough: a job allows 5.0 GiB")
 
 
 @pytest.mark.slow  # starts the program

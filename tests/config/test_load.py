@@ -92,13 +92,17 @@ def test_the_run_is_called_like_the_file(minimal: str, tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("absent.yaml", "No such file or directory"), (".", "Is a directory")]
+    ("name", "reason"),
+    [
+        ("absent.yaml", "(No such file or directory): look at its name; `tamis init FILES` writes a new one"),
+        (".", "(Is a directory): give the YAML file, not its folder"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_config(tmp_path / name)
     assert caught.value.title == str(tmp_path / name)
-    assert caught.value.problems == (Problem("", f"the file cannot be read: {reason}"),)
+    assert caught.value.problems == (Problem("", f"the file cannot be read {reason}"),)
 
 
 def test_problems_name_the_file_and_the_line(minimal: str, tmp_path: Path) -> None:

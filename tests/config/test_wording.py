@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tamis.config.wording import describe, expected_one_of, suggest
+from tamis.config.wording import describe, expected_one_of
+from tamis.wording import suggest
 
 
 @pytest.mark.parametrize(

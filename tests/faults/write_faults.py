@@ -125,7 +125,7 @@ def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
 
     leave_figures_empty()
     run = tamis.train(tamis.load_config(folder / "config.yaml"))
-    place = folder / MARK
+    place = folder / MARK / MARK  # so that what happens to the folder above counts
     tamis.write_run(run, place)
     names = set(content(place))
     for kind in kinds:
@@ -142,9 +142,9 @@ def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
                 break
             after = content(place)
             whole = set(after) == names and bool(tamis.Classifier.load(place / "model"))
-            left = [path.name for path in folder.iterdir() if path.name.startswith(f".{MARK}")]
+            left = [path.name for path in place.parent.iterdir() if path != place]
             for name in left:
-                shutil.rmtree(folder / name)
+                shutil.rmtree(place.parent / name)
             report(kind, point, said=said, intact=after == before, whole=whole, left=left)
 
 

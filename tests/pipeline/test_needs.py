@@ -15,8 +15,8 @@ import yaml
 
 from tamis.config import parse_config
 from tamis.errors import InputError
+from tamis.machine import Room, memory_rooms
 from tamis.pipeline import check_needs, estimate_needs, look_into
-from tamis.pipeline.machine import Room, memory_rooms
 from tamis.pipeline.needs import MARGIN, disk_of, memory_of
 
 Make = Callable[..., dict[str, Any]]
@@ -157,7 +157,7 @@ def test_the_limit_of_a_control_group_is_found_in_it_or_above(
         f"{root}/jobs/one/memory.{names[1]}": "max\n" if not names[0] else f"{2**63 - 4096}\n",
         f"{root}/jobs/one/memory.{names[2]}": "5\n",
     }
-    monkeypatch.setattr("tamis.pipeline.machine._text", lambda path: texts.get(str(path), ""))
+    monkeypatch.setattr("tamis.machine._text", lambda path: texts.get(str(path), ""))
     assert [(room.size, room.address_space) for room in memory_rooms() if "control group" in room.limit] == [
         (2 * GIB, False)
     ]

@@ -17,6 +17,7 @@ ROOMS = [
     "wording",
     "files",
     "places",
+    "machine",
     "notebook",
     "expressions",
     "config",

@@ -36,6 +36,7 @@ from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, write_json
+from tamis.machine import too_little_memory
 from tamis.places import failure, obstacle
 from tamis.run_reading import FINISHED
 
@@ -272,9 +273,9 @@ def _explain(error: Exception, output: Path) -> str:
         case InputError():
             return "; ".join(map(str, error.problems))
         case OSError():
-            return failure(error, str(output))
+            return failure(error, "" if error.filename else str(output))
         case MemoryError():
-            return "the memory of this machine is not enough; use a smaller --chunk"
+            return f"{too_little_memory()}; use a smaller --chunk"
         case _:
             return str(error)
 

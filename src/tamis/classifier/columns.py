@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Feature
-from tamis.config.wording import suggest
 from tamis.data.arrow import from_arrow
 from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import evaluate, parse
-from tamis.wording import counted
+from tamis.wording import counted, suggest
 
 Float32 = NDArray[np.float32]
 

@@ -1,5 +1,6 @@
 """The command `tamis`: each command loads, validates, calls and writes."""
 
+import sys
 from collections.abc import Sequence
 
 
@@ -8,5 +9,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         from tamis.cli.commands import main as run
     except KeyboardInterrupt:
+        sys.stderr.write("tamis: interrupted\n")
         raise SystemExit(130) from None
     run(arguments)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_what_outputs_say
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
+from tamis.machine import check_address_space, too_little_memory
 from tamis.places import failure
-from tamis.wording import size
 
 app = typer.Typer(
     name="tamis",
@@ -212,13 +211,9 @@ def demo(
 ) -> None:
     """Simulate the workshop's sample, train, evaluate and draw: the whole way in one command."""
     from tamis.cli.progress import train_and_write
-    from tamis.demo import LEAST_EVENTS, demo_configuration
+    from tamis.demo import demo_configuration
 
     folder = output or Path("runs") / "demo"
-    if events < LEAST_EVENTS:
-        raise RequestError(
-            f"--events is {events}; the demonstration needs at least {LEAST_EVENTS} of each class"
-        )
     config = demo_configuration(folder, events=events, seed=seed, overwrite=overwrite)
     train_and_write(config, folder, overwrite=overwrite)
 
@@ -236,7 +231,6 @@ def export(
     ] = None,
 ) -> None:
     """Write the classifier of a run as ONNX or in other forms, and check each against the classifier."""
-    _check_addresses()
     from tamis.deploy import FORMS, export_classifier
     from tamis.run_reading import model_of
 
@@ -308,7 +302,6 @@ def apply(
     ] = None,
 ) -> None:
     """Write the scores of every entry of files, beside the files."""
-    _check_addresses()
     if verify:
         told: dict[str, object] = {
             "--format": form,
@@ -374,7 +367,6 @@ def verify(
     ] = 0.0,
 ) -> None:
     """Recompute what can be recomputed of a run, and name what does not match."""
-    _check_addresses()
     from tamis.cli.progress import watching
     from tamis.cli.verifying import print_verification
     from tamis.verification import verify_run
@@ -398,8 +390,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # a batch system ends a job so: what is half-written is removed first
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        _check_folder()
-        app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
+        if not {"--help", "--version"} & set(given):
+            _check_folder()
+            check_address_space()  # libraries hang or abort where they cannot reserve memory
+        with redirect_stdout(cast("TextIO", _Named(sys.stdout))):
+            app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
     except SystemExit as ended:
         if ended.code in (_INTERRUPTED, _TERMINATED):
             how = "interrupted" if ended.code == _INTERRUPTED else "stopped by SIGTERM"
@@ -428,6 +423,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
 
 
+class _Named:
+    """The standard output, whose errors say that it is that."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _about_output():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _about_output():
+            self._stream.flush()
+
+
+@contextmanager
+def _about_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), "standard output") from error
+
+
 def _check_folder() -> None:
     try:
         Path.cwd()
@@ -440,37 +461,18 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(_TERMINATED)
 
 
-def _check_addresses() -> None:
-    from tamis.pipeline.machine import check_address_space
-
-    check_address_space()
-
-
 def _visible(text: str) -> str:
     """Spell out what would command the terminal: names in files from others may hold anything."""
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
-
-
-def _memory() -> str:
-    """Name the memory that was not enough."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return (
-        "the memory of this machine"
-        if limit == resource.RLIM_INFINITY
-        else f"the address space of {size(limit)} that `ulimit -v` allows"
-    )
 
 
 def _explain(error: Exception) -> str:
     match error:
         case TamisError():
             return str(error)
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO, filename=None):
-            # every file that is written has a name
-            return f"what is printed cannot be written ({error.strerror}); look at where it is sent"
         case OSError():
             return failure(error)
         case MemoryError():
-            return f"{_memory()} is not enough; use fewer events (with `tamis apply` a smaller --chunk), or allow more"
+            return f"{too_little_memory()}; use fewer events (with `tamis apply` a smaller --chunk), or allow more"
         case _:
             return str(error)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from tamis.config.fields import ExpressionText, Fraction, Name, Positive, Section
-from tamis.config.wording import describe, suggest
+from tamis.config.wording import describe
+from tamis.wording import suggest
 
 
 class LogDensity(Section):

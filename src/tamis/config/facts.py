@@ -16,10 +16,9 @@ from pydantic import ValidationError
 from tamis.config.layers import Network, Quantized, Sparse
 from tamis.config.place import Finding, Place, render_place
 from tamis.config.size import LARGEST, MOST_PASSES, count_weights, whole
-from tamis.config.wording import suggest
 from tamis.errors import ExpressionError
 from tamis.expressions import Node, parse
-from tamis.wording import counted
+from tamis.wording import counted, suggest
 
 MOST = 100
 """Findings of one kind that are told at once."""

@@ -102,7 +102,11 @@ def _read_file(path: Path, title: str) -> bytes:
         with path.open("rb") as file:
             return file.read(LARGEST + 1)
     except OSError as error:
-        problem = Problem("", f"the file cannot be read: {error.strerror or error}")
+        advice = {
+            FileNotFoundError: "look at its name; `tamis init FILES` writes a new one",
+            IsADirectoryError: "give the YAML file, not its folder",
+        }.get(type(error), "look at it, and at your right to read it")
+        problem = Problem("", f"the file cannot be read ({error.strerror or error}): {advice}")
         raise ConfigurationError(title, [problem]) from error
 
 

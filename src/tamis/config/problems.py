@@ -16,7 +16,8 @@ from pydantic_core import ErrorDetails
 from tamis.config.configuration import Config
 from tamis.config.facts import FACTS, MOST
 from tamis.config.place import Finding, Place, existing_place
-from tamis.config.wording import describe, expected_one_of, suggest
+from tamis.config.wording import describe, expected_one_of
+from tamis.wording import suggest
 
 _KINDS = {
     "int_type": "a whole number",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 
-from tamis.wording import close_names
+from tamis.wording import suggest
 
 _LONGEST = 60
-_MOST_CHOICES = 1000
 
 
 def describe(value: object) -> str:
@@ -45,26 +43,6 @@ def _number(value: float) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-
-
-def suggest(found: str, choices: Iterable[str]) -> str:
-    """Name the nearest valid spelling, if one is near.
-
-    Args:
-        found: the word that is not valid.
-        choices: all words that are.
-
-    Returns:
-        `; did you mean 'x'?`, or nothing.
-
-    Example:
-        >>> suggest("balnce", ["balance", "negative"])
-        "; did you mean 'balance'?"
-        >>> suggest("colour", ["balance", "negative"])
-        ''
-    """
-    near = close_names(found[:_LONGEST], islice(choices, _MOST_CHOICES), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def expected_one_of(choices: Sequence[str], found: object) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 from tamis.errors import Problem
-from tamis.wording import close_names
+from tamis.wording import suggest
 
 Kind = Literal["scalar", "jagged", "array", "other"]
 
@@ -111,16 +111,6 @@ class FileSchema:
         return f"{self.source.path}:{self.tree}" if self.tree else self.source.path
 
 
-def nearest(name: str, known: Iterable[str], prefix: str = "; did you mean ") -> str:
-    """Suggest the names that are most like the given one, or nothing.
-
-    >>> nearest("mas", ["pt", "mass"]), nearest("PT", ["pt", "mass"])
-    ("; did you mean 'mass'?", "; did you mean 'pt'?")
-    """
-    matches = close_names(name, known)
-    return prefix + " or ".join(repr(match) for match in matches) + "?" if matches else ""
-
-
 def schema_problems(
     schemas: Sequence[FileSchema],
     scalars: Iterable[str],
@@ -142,7 +132,9 @@ def schema_problems(
     """
     filled = [schema for schema in schemas if schema.entries]
 
-    def remedy(name: str) -> str:
+    def remedy(name: str, *, several: bool) -> str:
+        if not several:
+            return f"write it as one of these{', or choose another branch' if trained is None else ''}"
         if trained is None:
             return f"write {name}[0] (a feature also declares what stands for no such value, with `missing`)"
         if name in trained:
@@ -156,20 +148,28 @@ def schema_problems(
     return problems
 
 
+class _Remedy(Protocol):
+    def __call__(self, name: str, *, several: bool) -> str: ...
+
+
 def _file_problems(
-    schema: FileSchema, scalars: set[str], indexed: set[str], remedy: Callable[[str], str]
+    schema: FileSchema, scalars: set[str], indexed: set[str], remedy: _Remedy
 ) -> list[Problem]:
     problems = []
     for name in sorted(scalars | indexed):
         found = schema.branches.get(name)
         if found is None:
-            hint = nearest(name, schema.branches)
+            hint = suggest(name, schema.branches, 3)
             message = f"branch {name!r} is missing{hint or f'; there are {_listing(schema.branches)}'}"
         elif found.kind == "other":
-            message = f"branch {name!r} has type {found.found}; expected {_READ}"
+            message = (
+                f"branch {name!r} has type {found.found}; expected whole numbers, floats or true and false: "
+                f"{remedy(name, several=False)}"
+            )
         elif name in scalars and found.kind != "scalar":
             message = (
-                f"branch {name!r} has several values per event ({found.found}); expected one: {remedy(name)}"
+                f"branch {name!r} has several values per event ({found.found}); expected one: "
+                f"{remedy(name, several=True)}"
             )
         elif name in indexed and found.kind == "scalar":
             message = f"branch {name!r} has one value per event ({found.found}) and takes no index"
@@ -177,9 +177,6 @@ def _file_problems(
             continue
         problems.append(Problem(schema.where, message))
     return problems
-
-
-_READ = "whole numbers, floats or true and false; choose another branch, or write it as one of these"
 
 
 def _listing(names: Iterable[str], limit: int = 12) -> str:

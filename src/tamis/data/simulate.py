@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import RequestError, TamisError
-from tamis.files import complete_file
-from tamis.places import disk_left, obstacle
+from tamis.files import LONGER_WHILE_WRITTEN, complete_file
+from tamis.places import disk_left, failure, obstacle
 from tamis.wording import size
 
 FloatArray = NDArray[np.float64]
@@ -173,7 +173,7 @@ def write_sample(folder: Path, *, events: int, seed: int, overwrite: bool = Fals
                 partial = complete.enter_context(complete_file(path))
                 _write_file(partial, _blocks(process, events, np.random.default_rng(child)))
     except OSError as error:
-        raise TamisError(f"cannot write the simulated sample to {folder}: {error}") from error
+        raise TamisError(failure(error, "" if error.filename else str(folder))) from error
     return final
 
 
@@ -237,7 +237,7 @@ def _write_file(path: Path, blocks: Iterator[dict[str, FloatArray]]) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    reason = obstacle(folder / TREE)
+    reason = obstacle(folder / f"{PROCESSES[0].name}_Events.root", longer=LONGER_WHILE_WRITTEN)
     if reason:
         raise RequestError(f"cannot write to the folder {folder}: {reason}; choose another folder")
     try:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tamis.config import Exchange, Reflection, Rotation
 from tamis.config import Symmetry as SymmetrySection
-from tamis.config.wording import suggest
 from tamis.errors import RequestError
+from tamis.wording import suggest
 
 Float32 = NDArray[np.float32]
 Columns = tuple[int, ...]

@@ -15,8 +15,8 @@ from typing import Any
 from tamis.config import Config
 from tamis.data.chunks import rows_per_chunk
 from tamis.errors import InputError, Problem
+from tamis.machine import Room, memory_rooms
 from tamis.pipeline.inputs import Input
-from tamis.pipeline.machine import Room, memory_rooms
 from tamis.places import disk_left
 from tamis.training.devices import MOST_CORES, cores
 from tamis.wording import size

@@ -11,7 +11,7 @@ from tamis.errors import RequestError
 from tamis.wording import size
 
 LEAST_ADDRESSES = 2000 * 2**20
-"""Bytes that a process reserves, at least, before it computes scores."""
+"""Bytes that a process reserves, at least, when it computes scores."""
 _UNLIMITED = 2**60  # version 1 of control groups writes a number near 2^63 where there is no limit
 
 
@@ -56,7 +56,7 @@ def memory_rooms() -> tuple[Room, ...]:
 
 
 def check_address_space() -> None:
-    """Refuse to compute scores where the system library would abort for want of addresses.
+    """Refuse to work where libraries would hang or abort for want of addresses.
 
     Raises:
         RequestError: with the limit.
@@ -64,9 +64,18 @@ def check_address_space() -> None:
     for room in memory_rooms():
         if room.address_space and room.size < LEAST_ADDRESSES:
             raise RequestError(
-                f"{room.limit} is {size(room.size)}, and computing scores reserves {size(LEAST_ADDRESSES)}, most of it "
+                f"{room.limit} is {size(room.size)}, and tamis reserves {size(LEAST_ADDRESSES)}, most of it "
                 "never used; raise that limit, or limit the resident memory instead"
             )
+
+
+def too_little_memory() -> str:
+    """Say which memory was not enough: the smallest of all bounds."""
+    rooms = memory_rooms()
+    smallest = min(rooms, key=lambda room: room.size, default=None)
+    if smallest is None:
+        return "the memory of this machine is not enough"
+    return f"the memory is not enough: {smallest.limit} allows {size(smallest.size)}"
 
 
 def _numbers(path: Path) -> dict[str, int]:
