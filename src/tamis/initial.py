@@ -47,7 +47,7 @@ def initial_configuration(files: Sequence[str], *, tree: str | None = None, fold
         RequestError: there are fewer than two files, or no branch that all of them share.
         InputError: a file cannot be read.
     """
-    sources = expand_files("files", files, Path.cwd())
+    sources = expand_files("", files, Path.cwd())
     if len(sources) < 2:
         raise RequestError(
             f"a classifier needs at least two classes, one file each; found {len(sources)} file"

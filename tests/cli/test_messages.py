@@ -61,6 +61,8 @@ def changed(*values: str) -> list[str]:
         (["check", "colons.yaml"], "line 2: cannot be read as YAML"),
         (["init", "floats.root", "doubles.root"], "floats.root:tree; convert one of them"),
         (["init", "floats.root", "others.root"], "floats.root:tree has x; "),
+        (["init", "absent.root", "files", "files"], "tamis: input files: 2 problems\n  no file matches '"),
+        (["init", "bkg.root", "bkg.root"], "bkg.root' is named twice"),
         (["init", "files", "small.yaml"], "files' is a folder; name its files, such as "),
         (["init", "bkg.root", "sig.root", "-o", "small.yaml/x"], "small.yaml/x cannot be written: "),
         (["init", "bkg.root", "sig.root", "-o", "/proc/x.yaml"], "/proc/x.yaml cannot be written: "),

@@ -62,6 +62,14 @@ def test_files_that_came_or_went_are_named(config: Config, manifest: Path, tmp_p
     assert "sig.root: is listed in the manifest, but the configuration does not find it" in said
 
 
+def test_a_file_that_is_gone_hides_no_other_change(config: Config, manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "sig.root").unlink()
+    (tmp_path / "bkg.root").write_bytes(b"other")
+    said = refusal(config, manifest)
+    assert f"sample sig: no file matches '{tmp_path / 'sig.root'}'" in said
+    assert f"{tmp_path / 'bkg.root'}: has 5 bytes" in said
+
+
 def test_a_manifest_that_was_changed_is_refused(config: Config, manifest: Path) -> None:
     content = manifest.read_bytes()
     for place in range(0, len(content), 7):

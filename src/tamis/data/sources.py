@@ -30,7 +30,7 @@ def find_files(
     """Find the files of a sample, in an order that does not depend on the list, and what is wrong with the names.
 
     Args:
-        sample: name of the sample.
+        sample: name of the sample; empty where the files are of none.
         patterns: paths, globs or URLs.
         folder: where relative paths are looked up; may be a URL.
 
@@ -39,6 +39,7 @@ def find_files(
     """
     found: list[SourceFile] = []
     problems = []
+    where = f"sample {sample}" if sample else ""
     root = _absolute(Path(folder))
     for pattern in patterns:
         try:
@@ -48,19 +49,19 @@ def find_files(
             message = (
                 f"{pattern!r} cannot be looked up ({error}); check the path, its permissions and the pattern"
             )
-            problems.append(Problem(f"sample {sample}", message))
+            problems.append(Problem(where, message))
             continue
         if not paths:
-            problems.append(Problem(f"sample {sample}", _nothing_found(_below(pattern, folder), folder)))
+            problems.append(Problem(where, _nothing_found(_below(pattern, folder), folder)))
         found += [SourceFile(sample, path, _identity(path, folder, root)) for path in paths]
     places: dict[str, SourceFile] = {}
     for source in sorted(found, key=lambda source: source.identity):
         place = _place(source.path)
         if place in places:
             message = f"file {source.path!r} is named twice; its events would count twice"
-            problems.append(Problem(f"sample {sample}", message))
+            problems.append(Problem(where, message))
         places.setdefault(place, source)
-    return list(places.values()), problems
+    return list(places.values()), list(dict.fromkeys(problems))
 
 
 def _nothing_found(place: str, folder: Path | str) -> str:

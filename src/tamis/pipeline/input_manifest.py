@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tamis.config import Config
 from tamis.data.schema import SourceFile
-from tamis.data.sources import expand_files
+from tamis.data.sources import find_files
 from tamis.errors import InputError, Problem, RequestError
 from tamis.files import sha256, write_text
 from tamis.pipeline.preparation import find_input
@@ -68,8 +68,13 @@ def check_input_manifest(config: Config, path: Path) -> tuple[str, ...]:
         RequestError: the manifest cannot be read, was changed, or is none.
     """
     listed = _read(path)
-    sources = {each.identity: each for each in _sources(config)}
-    problems, notes = [], []
+    sources: dict[str, SourceFile] = {}
+    problems: list[Problem] = []
+    for sample in config.samples:
+        found, wrong = find_files(sample.name, sample.files, config.data or ".")
+        sources |= {each.identity: each for each in found}
+        problems += wrong
+    notes = []
     for name in sorted({*listed, *sources}):
         source, wanted = sources.get(name), listed.get(name)
         if source is None:
@@ -85,14 +90,6 @@ def check_input_manifest(config: Config, path: Path) -> tuple[str, ...]:
     if problems:
         raise InputError(f"input files against {path}", problems)
     return tuple(notes)
-
-
-def _sources(config: Config) -> list[SourceFile]:
-    return [
-        source
-        for sample in config.samples
-        for source in expand_files(sample.name, sample.files, config.data or ".")
-    ]
 
 
 def _difference(place: Path, wanted: _Listed) -> str:
