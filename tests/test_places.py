@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from tamis.places import obstacle
+from tamis.places import failure, obstacle
 
 
 def test_where_something_can_be_made_nothing_is_in_the_way(tmp_path: Path) -> None:
@@ -49,3 +50,28 @@ def test_what_the_system_refuses_is_said_in_its_words(
 
     monkeypatch.setattr("tamis.places.tempfile.mkdtemp", refuse)
     assert obstacle(tmp_path / "run") == "Read-only file system"
+
+
+def test_what_was_made_to_try_a_place_is_named_if_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "rmdir", broken)
+    said = obstacle(tmp_path / "run")
+    (trial,) = tmp_path.iterdir()
+    assert said == f"{trial}, made to try it, cannot be removed (Input/output error)"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, "broken", 3), "broken; look whether this disk works, or choose another place"),
+        (OSError(errno.EMFILE, "full", b"a.root"), "a.root: full; allow more open files (`ulimit -n`)"),
+        (OSError("a library's words"), "a library's words"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_a_failure_is_told_whatever_the_error_knows(error: OSError, said: str) -> None:
+    assert failure(error) == said

@@ -36,7 +36,11 @@ def obstacle(path: Path, *, longer: int = 0) -> str:
         too_long = _too_long(path, there, longer)
         if too_long:
             return too_long
-        Path(tempfile.mkdtemp(prefix=".tamis-", dir=there)).rmdir()
+        trial = Path(tempfile.mkdtemp(prefix=".tamis-", dir=there))
+        try:
+            trial.rmdir()
+        except OSError as error:
+            return f"{trial}, made to try it, cannot be removed ({error.strerror or error})"
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, and a zero in the name
         return error.strerror or str(error) if isinstance(error, OSError) else str(error)
     return ""
