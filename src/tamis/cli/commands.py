@@ -16,6 +16,7 @@ from typing import Annotated, Any, TextIO, cast
 
 import typer
 
+from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_what_outputs_say
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
@@ -69,6 +70,10 @@ Manifest = Annotated[
         metavar="FILE",
         help="Refuse input files that are not as `check --write-manifest` saw them.",
     ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(parser=whole_number(), metavar="NUMBER", help="Another number gives other events."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
 
@@ -174,7 +179,9 @@ def init(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here; else to the terminal.")
     ] = None,
-    tree: Annotated[str | None, typer.Option(help="The tree, where files hold several.")] = None,
+    tree: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The tree, where files hold several.")
+    ] = None,
 ) -> None:
     """Look into files and write a configuration to start from."""
     from tamis.initial import initial_configuration, write_configuration
@@ -191,8 +198,10 @@ def init(
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")],
-    events: Annotated[int, typer.Option(help="Events of each class.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Another number gives other events.")] = 1,
+    events: Annotated[
+        int, typer.Option(parser=whole_number(), metavar="NUMBER", help="Events of each class.")
+    ] = 100_000,
+    seed: Seed = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write the workshop's sample, simulated with known densities, as ROOT files."""
@@ -205,8 +214,10 @@ def simulate(
 @app.command()
 def demo(
     output: OutputFolder = None,
-    events: Annotated[int, typer.Option(help="Simulated events of each class.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Another number gives other events.")] = 1,
+    events: Annotated[
+        int, typer.Option(parser=whole_number(), metavar="NUMBER", help="Simulated events of each class.")
+    ] = 100_000,
+    seed: Seed = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate the workshop's sample, train, evaluate and draw: the whole way in one command."""
@@ -223,7 +234,12 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
     form: Annotated[
         ExportFormat,
-        typer.Option("--format", help="Which form; all writes those that can express it, but not fpga."),
+        typer.Option(
+            "--format",
+            parser=one_of(ExportFormat),
+            metavar="FORMAT",
+            help="onnx (the default), json, lwtnn, cpp, fpga, or all: those that can express it, but not fpga.",
+        ),
     ] = ExportFormat.ONNX,
     output: Annotated[
         Path | None,
@@ -268,28 +284,41 @@ def apply(
         bool, typer.Option("--copy", help="Copy the branches of the input beside the scores.")
     ] = False,
     tree: Annotated[
-        str | None, typer.Option(help="The tree to read; else that of the training, or the only one.")
+        str | None,
+        typer.Option(metavar="NAME", help="The tree to read; else that of the training, or the only one."),
     ] = None,
     selection: Annotated[
-        str | None, typer.Option(help="Score the entries for which this is true, whatever the run says.")
+        str | None,
+        typer.Option(
+            metavar="EXPRESSION", help="Score the entries for which this is true, whatever the run says."
+        ),
     ] = None,
     sample: Annotated[
-        str | None, typer.Option(help="Take selection and tree of this sample of the run.")
+        str | None, typer.Option(metavar="NAME", help="Take selection and tree of this sample of the run.")
     ] = None,
     sentinel: Annotated[
-        float | None, typer.Option(help="The score of entries that cannot be scored; -1 by default.")
+        float | None,
+        typer.Option(
+            parser=decimal,
+            metavar="NUMBER",
+            help="The score of entries that cannot be scored; -1 by default.",
+        ),
     ] = None,
     unseen: Annotated[
         bool, typer.Option("--unseen", help="No event was in the training: take the average of all folds.")
     ] = False,
     chunk: Annotated[
-        str | None, typer.Option(help="Entries, or bytes such as 16MB, that are read at a time.")
+        str | None,
+        typer.Option(metavar="SIZE", help="Entries, or bytes such as 16MB, that are read at a time."),
     ] = None,
     shard: Annotated[
         str | None, typer.Option(metavar="i/N", help="Score one of N shares of the files; i counts from 0.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Threads that score; else one for each core.")
+        int | None,
+        typer.Option(
+            parser=whole_number(1), metavar="NUMBER", help="Threads that score; else one for each core."
+        ),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Write nothing; prove that the scores belong to RUN and FILES.")
@@ -297,7 +326,9 @@ def apply(
     tolerance: Annotated[
         float | None,
         typer.Option(
-            min=0, help="With --verify: by how much scores may differ; by default not by a single bit."
+            parser=read_tolerance,
+            metavar="NUMBER",
+            help="With --verify: by how much scores may differ; by default not by a single bit.",
         ),
     ] = None,
 ) -> None:
@@ -363,7 +394,12 @@ def verify(
         typer.Option("--data", metavar="DIR", help="Where the input files are now, if they have moved."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="By how much scores may differ; 0 wants the same bits.")
+        float,
+        typer.Option(
+            parser=read_tolerance,
+            metavar="NUMBER",
+            help="By how much scores may differ; 0 wants the same bits.",
+        ),
     ] = 0.0,
 ) -> None:
     """Recompute what can be recomputed of a run, and name what does not match."""
