@@ -83,7 +83,8 @@ def fit_tamis(
     import jax
 
     from tamis.config import Network, Preprocessing, Training
-    from tamis.network.network import build_network, predict_scores
+    from tamis.network.network import build_network
+    from tamis.network.prediction import predict_scores
     from tamis.network.preprocessing import fit_preprocessing
     from tamis.training.batches import WeightedInputs
     from tamis.training.loop import train

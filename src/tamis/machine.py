@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,6 +54,15 @@ def memory_rooms() -> tuple[Room, ...]:
         if soft != resource.RLIM_INFINITY:
             rooms.append(Room(soft, name, address_space=True))
     return tuple(rooms)
+
+
+def cores() -> int:
+    """Count the processor cores that this process may use.
+
+    >>> cores() >= 1
+    True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_address_space() -> None:

@@ -11,7 +11,8 @@ import pytest
 from tamis.config import Adam, Dense, Training
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.verdict import LEVEL, Verdict, corrected_p_values, judge_overtraining
-from tamis.network.network import build_network, predict_scores
+from tamis.network.network import build_network
+from tamis.network.prediction import predict_scores
 from tamis.training.batches import WeightedInputs
 from tamis.training.loop import follow, train
 

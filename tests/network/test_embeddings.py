@@ -12,7 +12,8 @@ from tamis.network.embeddings import Periodic as PeriodicLayer
 from tamis.network.embeddings import PiecewiseLinear as PiecewiseLinearLayer
 from tamis.network.embeddings import build_embedding
 from tamis.network.layers import Buffer
-from tamis.network.network import build_network, map_events, predict_scores
+from tamis.network.network import build_network, map_events
+from tamis.network.prediction import predict_scores
 from tamis.training.batches import WeightedInputs
 from tamis.training.loop import follow, train
 from tamis.training.parameters import flatten

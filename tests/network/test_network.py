@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tamis.config import Dense
 from tamis.config import Network as NetworkSection
 from tamis.network.activations import ActivationName, activation, initial_weight
-from tamis.network.network import Network, build_network, map_events, predict_scores
+from tamis.network.network import Network, build_network, map_events, scores_of_logits
+from tamis.network.prediction import predict_gradients, predict_scores
 
 NAMES = get_args(ActivationName)
 X = np.array([-3.0, -1.0, -0.1, 0.2, 1.0, 4.0])
@@ -111,6 +112,21 @@ def test_an_event_has_the_same_score_wherever_it_stands(nodes: tuple[int, ...]) 
     np.testing.assert_array_equal(
         predict_scores(network, inputs[order]), predict_scores(network, inputs)[order]
     )
+
+
+@pytest.mark.parametrize("members", [1, 3, 40])
+def test_blocks_and_their_parts_change_nothing(members: int) -> None:
+    section = NetworkSection(layers=(Dense(nodes=7),), members=members, embedding=None, output="random")
+    network = build_network(4, 3, section, key=jax.random.key(2))
+    inputs = np.random.default_rng(0).normal(size=(2**15 + 700, 4)).astype(np.float32)
+    expected = np.asarray(scores_of_logits(map_events(network, jnp.asarray(inputs.T)))).T
+    np.testing.assert_allclose(predict_scores(network, inputs), expected, atol=1e-6)
+    log_scores, gradients = predict_gradients(network, inputs)
+    np.testing.assert_allclose(log_scores, np.log(expected), atol=1e-5)
+    for rows in (slice(0, 1), slice(511, 514), slice(4095, 4098), slice(len(inputs) - 1, len(inputs))):
+        alone = predict_gradients(network, inputs[rows])
+        assert alone[0].tobytes() == log_scores[rows].tobytes()
+        assert alone[1].tobytes() == gradients[rows].tobytes()
 
 
 def test_one_member_is_the_plain_network() -> None:

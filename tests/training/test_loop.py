@@ -29,7 +29,8 @@ from tamis.config import (
     Training,
 )
 from tamis.errors import RequestError, TrainingError
-from tamis.network.network import build_network, predict_scores
+from tamis.network.network import build_network
+from tamis.network.prediction import predict_scores
 from tamis.training.batches import DEALT_FOR, GROUP, WeightedInputs, fixed_block, shuffled_blocks
 from tamis.training.devices import Placement, devices_that_pay, place, work_of_batch
 from tamis.training.history import Epoch

@@ -36,7 +36,7 @@ from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, write_json
-from tamis.machine import too_little_memory
+from tamis.machine import cores, too_little_memory
 from tamis.places import failure, obstacle
 from tamis.run_reading import FINISHED
 
@@ -150,7 +150,7 @@ def apply_files(
     suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
     place = Path(output) / f"summary{suffix}.json"
     _check_summary(place)
-    threads = jobs or _cores()
+    threads = jobs or cores()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         work = _Work(model, wish, chunk or ChunkSize(), pool, threads, listener or Listener())
         outcomes = _run(work, tasks, min(threads, max(len(tasks), 1)))
@@ -174,10 +174,6 @@ def _check_summary(path: Path) -> None:
         found = None
     if not (isinstance(found, dict) and {"model", "entries", "files"} <= found.keys()):
         raise RequestError(f"{path} is no summary of tamis and would be replaced; choose another --output")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def plan_tasks(

@@ -33,7 +33,7 @@ class Member:
 
     def scores(self, features: Float32) -> Float32:
         """Compute scores, [n, n_classes], from features, [n, n_features], NaN where missing."""
-        from tamis.network.network import predict_scores
+        from tamis.network.prediction import predict_scores
 
         return predict_scores(self.network, self.preprocessing.apply(features, order="F"))
 

@@ -261,7 +261,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         Args:
             X: features, NaN where missing, [n, n_features].
         """
-        from tamis.network.network import predict_scores
+        from tamis.network.prediction import predict_scores
 
         check_is_fitted(self)
         with np.errstate(over="ignore"):

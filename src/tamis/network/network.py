@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
@@ -23,9 +22,6 @@ from tamis.network.layers import Buffer, Dense, Mode
 from tamis.network.quantized import Quantized
 from tamis.network.sparse import Sparse
 
-_BLOCK = 4096  # more took up to twice as long for each: they leave the cache
-_LARGEST_BLOCK = 2**14
-_NODES_IN_CACHE = 2**20
 BATCH_AXIS = "batch"
 """Name of the axis along which the events of a batch lie, for sums over the batch."""
 
@@ -293,75 +289,3 @@ def scores_of_logits(logits: jax.Array) -> jax.Array:
     """Give the scores, [classes, n]: the softmax, averaged over the members where there are several."""
     scores = jax.nn.softmax(class_logits(logits), axis=-2)
     return scores if scores.ndim == 2 else scores.mean(axis=0)
-
-
-@eqx.filter_jit
-def _scores(network: Network, inputs: jax.Array) -> jax.Array:
-    # some GPUs would round to fewer bits: the scores are to be the same on every machine
-    with jax.default_matmul_precision("float32"):
-        return scores_of_logits(map_events(network, inputs))
-
-
-def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the scores of many events.
-
-    Args:
-        network: the trained network.
-        inputs: preprocessed inputs, [n, inputs].
-
-    Returns:
-        Scores, [n, classes]; each row sums to one.
-    """
-    scores = np.empty((len(inputs), network.classes), np.float32)
-    # always the same shape: one compilation, and an event's scores do not depend on how many come with it
-    size = _block_size(network)
-    block = np.zeros((network.inputs, size), np.float32)
-    for start in range(0, len(inputs), size):
-        rows = inputs[start : start + size]
-        block[:, : len(rows)] = rows.T
-        scores[start : start + size] = np.asarray(_scores(network, jnp.asarray(block))).T[: len(rows)]
-    return scores
-
-
-def _block_size(network: Network) -> int:
-    """Give the number of events that are scored together: many for a narrow network, for which each call costs."""
-    widest: int = network.members * max(layer.section.nodes for layer in network.layers)
-    return max(_BLOCK, min(_LARGEST_BLOCK, _NODES_IN_CACHE // widest))
-
-
-@eqx.filter_jit
-def _gradients(network: Network, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
-    def log_scores(inputs: jax.Array) -> jax.Array:
-        found = jax.nn.log_softmax(class_logits(map_events(network, inputs)), axis=-2)
-        mean = found if found.ndim == 2 else jax.nn.logsumexp(found, axis=0) - math.log(network.members)
-        return jnp.asarray(mean)
-
-    with jax.default_matmul_precision("float32"):
-        found, backwards = jax.vjp(log_scores, inputs)
-        # an event's scores depend on its own inputs alone, so that one walk back is enough for all events of a class
-        starts = jnp.broadcast_to(jnp.eye(network.classes)[:, :, None], (network.classes, *found.shape))
-        return found, jax.vmap(lambda start: backwards(start)[0])(starts)
-
-
-def predict_gradients(
-    network: Network, inputs: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the logarithms of the scores of many events, and their derivatives.
-
-    Args:
-        network: the trained network.
-        inputs: preprocessed inputs, [n, inputs].
-
-    Returns:
-        log(score), [n, classes], and d log(score) / d input, [n, classes, inputs].
-    """
-    found = np.empty((len(inputs), network.classes))
-    gradients = np.empty((len(inputs), network.classes, network.inputs))
-    block = np.zeros((network.inputs, _BLOCK), np.float32)
-    for start in range(0, len(inputs), _BLOCK):
-        rows = inputs[start : start + _BLOCK]
-        block[:, : len(rows)] = rows.T
-        scores, changes = _gradients(network, jnp.asarray(block))
-        found[start : start + _BLOCK] = np.asarray(scores).T[: len(rows)]
-        gradients[start : start + _BLOCK] = np.asarray(changes).transpose(2, 0, 1)[: len(rows)]
-    return found, gradients

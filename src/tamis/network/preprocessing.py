@@ -182,7 +182,8 @@ class Preprocessing:
     def _fill_rows(self, features: Float32, inputs: Float32) -> None:
         missing = np.isnan(features)
         scaled = inputs[:, : len(self.fill)]
-        np.copyto(scaled, np.where(missing, self.fill, features))
+        np.copyto(scaled, features)
+        np.copyto(scaled, self.fill, where=missing)
         if self.logarithm is not None:
             self.logarithm.apply(scaled)
         self._scale(scaled)

@@ -71,7 +71,7 @@ def network_sensitivity(network: Network, preprocessing: Preprocessing, features
         preprocessing: what happens to the features before it.
         features: [n, n_features], NaN where missing.
     """
-    from tamis.network.network import predict_gradients
+    from tamis.network.prediction import predict_gradients
 
     log_scores, gradients = predict_gradients(network, preprocessing.apply(features))
     count = features.shape[1]

@@ -101,7 +101,7 @@ def _train(name: Baseline, config: Config, weighed: WeighedEvents) -> TrainedBas
 
 
 def _train_model(name: Baseline, config: Config, weighed: WeighedEvents, fold: int | None) -> Model:
-    from tamis.training.devices import cores
+    from tamis.machine import cores
 
     training = labelled_events(weighed, TRAINING, fold)
     classes = len(config.class_names)

@@ -20,10 +20,10 @@ from tamis.config import Config, dump_config, load_config
 from tamis.config.difference import configuration_differences
 from tamis.errors import RequestError, StoppedError, TamisError, TrainingError
 from tamis.files import remove_empty, write_text
+from tamis.machine import cores
 from tamis.pipeline.preparation import Prepared
 from tamis.provenance import describe_machine
 from tamis.training.checkpoint import is_checkpoint_file, load_progress, of_other_training, save_progress
-from tamis.training.devices import cores
 
 if TYPE_CHECKING:
     from tamis.training.checkpoint import Keep, Progress

@@ -15,10 +15,10 @@ from typing import Any
 from tamis.config import Config
 from tamis.data.chunks import rows_per_chunk
 from tamis.errors import InputError, Problem
-from tamis.machine import Room, memory_rooms
+from tamis.machine import Room, cores, memory_rooms
 from tamis.pipeline.inputs import Input
 from tamis.places import disk_left
-from tamis.training.devices import MOST_CORES, cores
+from tamis.training.devices import MOST_CORES
 from tamis.wording import size
 
 MARGIN = 1.5

@@ -6,13 +6,13 @@ that is worth it is divided among them; the same code divides it among several G
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tamis.errors import RequestError
+from tamis.machine import cores
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -34,11 +34,6 @@ def work_of_batch(batch_size: int, widths: Sequence[int]) -> int:
     14499840
     """
     return batch_size * sum(before * after for before, after in pairwise(widths))
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def start_devices(wanted: int | None = None) -> None:
