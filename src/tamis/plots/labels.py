@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
@@ -142,9 +142,15 @@ def text_width(text: str, size: float) -> float:
         text: safe to draw.
         size: of the font, in points.
     """
+    return _relative_width(text) * size / 72
+
+
+@lru_cache(4096)  # figures share their names, and mathtext takes milliseconds
+def _relative_width(text: str) -> float:
+    """Return the width of text by the size of its font."""
     if not text.strip():
         return 0.0
-    return float(TextPath((0, 0), text, size=size, prop=FontProperties(family=FONT)).get_extents().width) / 72
+    return float(TextPath((0, 0), text, size=1, prop=FontProperties(family=FONT)).get_extents().width)
 
 
 def fitting_size(text: str, width: float, size: float) -> float:
