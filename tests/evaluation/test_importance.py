@@ -9,7 +9,7 @@ from sklearn.inspection import permutation_importance as of_scikit_learn
 from sklearn.linear_model import LogisticRegression
 
 from tamis.errors import TamisError
-from tamis.evaluation.importance import correlated_groups, paired_change, permutation_importance
+from tamis.evaluation.importance import BootstrappedEvents, correlated_groups, permutation_importance
 from tamis.evaluation.resampling import Resampler
 
 NAMES = ("strong", "weak", "useless", "echo")
@@ -102,9 +102,7 @@ def test_events_that_vary_together_widen_the_intervals() -> None:
         Resampler(np.stack([1 - each, each], axis=1), class_index, np.ones(8000)) for each in chances
     )
     widths = [
-        np.diff(
-            paired_change(before, after, np.random.default_rng(2), bootstraps=1000, units=given).loss_interval
-        )
+        np.diff(BootstrappedEvents(before, 1000, np.random.default_rng(2), given).change(after).loss_interval)
         for given in (np.repeat(np.arange(2000), 4), None)
     ]
     # 1000 bootstrap samples know a width to 3%

@@ -19,6 +19,7 @@ from tamis.evaluation.resampling import (
     interval,
     permuted_labels,
     poisson_counts,
+    random_subsets,
 )
 from tamis.evaluation.roc import background_rejection, roc_curves
 
@@ -39,11 +40,11 @@ def events(seed: int, number: int, classes: int = 3, *, ties: bool = False, sign
 @given(st.integers(0, 1000), st.integers(30, 80), st.booleans())
 def test_each_choice_is_measured_as_if_it_were_alone(seed: int, number: int, ties: bool) -> None:
     scores, class_index, weight = events(seed, number, ties=ties)
-    times = poisson_counts(5, number, np.random.default_rng(seed))
-    times[:, :6] += 1
+    drawn = poisson_counts(5, number, np.random.default_rng(seed))
+    drawn[:6] += 1
     points = (0.3, 0.9)
-    found = Resampler(scores, class_index, weight, points).measure(times)
-    for number_of_choice, counts in enumerate(times):
+    found = Resampler(scores, class_index, weight, points).measure(drawn)
+    for number_of_choice, counts in enumerate(drawn.T):
         repeated = np.repeat(np.arange(number), counts)
         alone = measure(scores[repeated], class_index[repeated], weight[repeated])
         assert found.loss[number_of_choice] == pytest.approx(alone.loss, rel=1e-9)
@@ -51,14 +52,14 @@ def test_each_choice_is_measured_as_if_it_were_alone(seed: int, number: int, tie
         areas = [np.nan if area is None else area for area in alone.auc]
         np.testing.assert_allclose(found.auc[number_of_choice], areas, rtol=1e-9)
         curves = roc_curves(scores[repeated], class_index[repeated], weight[repeated])
-        for curve, kept in zip(curves, found.kept[number_of_choice], strict=True):
+        for curve, kept in zip(curves, found.background_efficiency[number_of_choice], strict=True):
             if curve is not None:
                 expected = [point.background_efficiency for point in background_rejection(curve, points)]
                 np.testing.assert_allclose(kept, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_an_area_without_events_is_not_defined() -> None:
-    found = Resampler([[0.9, 0.1], [0.2, 0.8]], [0, 1], [1.0, 1.0]).measure(np.array([[1, 0], [1, 1]]))
+    found = Resampler([[0.9, 0.1], [0.2, 0.8]], [0, 1], [1.0, 1.0]).measure(np.array([[1, 1], [0, 1]]))
     assert np.isnan(found.auc[0]).all()
     assert found.auc[1].tolist() == [1.0, 1.0]
 
@@ -92,9 +93,52 @@ def test_labels_stay_within_their_groups() -> None:
     labels = np.array([True, True, False, False, True, False])
     groups = [np.array([0, 2, 4]), np.array([1, 3, 5])]
     shuffled = permuted_labels(labels, groups, 300, np.random.default_rng(1))
-    assert (shuffled[:, groups[0]].sum(axis=1) == 2).all()
-    assert (shuffled[:, groups[1]].sum(axis=1) == 1).all()
-    np.testing.assert_allclose(shuffled[:, 1].mean(), 1 / 3, atol=0.1)
+    assert (shuffled[groups[0]].sum(axis=0) == 2).all()
+    assert (shuffled[groups[1]].sum(axis=0) == 1).all()
+
+
+@pytest.mark.parametrize(("size", "members"), [(5, 2), (4, 4), (4, 0), (6, 1)])
+def test_all_subsets_of_a_size_are_equally_probable(size: int, members: int) -> None:
+    """A subset that is more probable by a fifth is found with 99% probability."""
+    subsets = random_subsets(size, members, 8000, np.random.default_rng(3))
+    assert (subsets.sum(axis=0) == members).all()
+    counts = np.bincount(2 ** np.arange(size) @ subsets, minlength=2**size)
+    counts = counts[[bin(number).count("1") == members for number in range(2**size)]]
+    assert len(counts) == 1 or stats.chisquare(counts).pvalue > 1e-5
+
+
+def test_events_of_one_unit_have_one_label_and_are_drawn_together() -> None:
+    units = np.array([0, 0, 1, 2, 2, 2, 3])
+    labels = np.array([True, True, False, True, True, True, False])
+    shuffled = permuted_labels(labels, [np.arange(7)], 50, np.random.default_rng(1), units)
+    counts = poisson_counts(50, 7, np.random.default_rng(1), units)
+    for drawn in (shuffled, counts):
+        assert (drawn == drawn[[0, 0, 2, 3, 3, 3, 6]]).all()
+    assert (shuffled[[0, 2, 3, 6]].sum(axis=0) == 2).all()
+
+
+def test_scores_of_more_values_than_cells_give_nearly_the_same_numbers() -> None:
+    """Where a cell holds several scores its numbers differ by far less than chance moves them."""
+    scores, class_index, weight = events(3, 60_000)
+    points = (0.01, 0.3, 0.99)
+    resampler = Resampler(scores, class_index, weight, points)
+    drawn = poisson_counts(8, 60_000, np.random.default_rng(1))
+    measured = resampler.measure(drawn)
+    deviation = bootstrap(resampler, 50, np.random.default_rng(2))
+    for choice, counts in enumerate(drawn.T):
+        alone = roc_curves(scores, class_index, weight * counts)
+        for index, curve in enumerate(alone):
+            expected = [point.background_efficiency for point in background_rejection(curve, points)]
+            error = abs(measured.auc[choice, index] - curve.auc)
+            assert error < 1e-3 * deviation.auc[:, index].std()
+            errors = np.abs(measured.background_efficiency[choice, index] - expected)
+            assert (errors < 0.05 * deviation.background_efficiency[:, index].std(axis=0)).all()
+
+
+def test_the_values_are_those_of_every_event_once() -> None:
+    resampler = Resampler(*events(4, 300, ties=True))
+    once = resampler.measure(np.ones((300, 1), np.uint8)).stacked()[0]
+    np.testing.assert_allclose(resampler.values(), once[:5], rtol=1e-12)
 
 
 def gaussian(rng: np.random.Generator, number: int, weights: str):
@@ -119,7 +163,7 @@ def test_intervals_cover_the_truth(weights: str, toys: Any) -> None:
         2,
         5,
     )  # loss, accuracy, the first area, and what the signal score keeps of the background
-    truth = many.measure(np.ones((1, len(many)), np.uint8)).stacked()[0]
+    truth = many.measure(np.ones((len(many), 1), np.uint8)).stacked()[0]
     assert truth[2] == pytest.approx(stats.norm.cdf(1.5 / np.sqrt(2)), abs=1e-3)
     assert truth[5] == pytest.approx(stats.norm.sf(1.5 + stats.norm.isf(0.6)), abs=1e-3)
     covered = np.zeros(4)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import RequestError
 from tamis.evaluation.arrays import real_numbers, signal_score
-from tamis.evaluation.resampling import Resampler, in_blocks, interval, poisson_counts
+from tamis.evaluation.resampling import Counts, Resampler, interval, resample
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.verdict import BOOTSTRAPS
@@ -263,17 +263,14 @@ def _paired(
     classifiers: Sequence[Resampler], units: NDArray[np.intp] | None, generator: Generator, bootstraps: int
 ) -> _Replicas:
     """Measure several classifiers with the same events, and with the same bootstrap samples of them."""
-    events = len(classifiers[0])
+    first = classifiers[0]
 
-    def work(number: int, own: Generator) -> Float64:
-        drawn = events if units is None else int(units.max()) + 1
-        counts = poisson_counts(number, drawn, own)
-        times = counts if units is None else counts[:, units]
-        return np.stack([each.measure(times).stacked() for each in classifiers], axis=1)
+    def measure(counts: Counts) -> Float64:
+        return np.stack([each.measure(counts).stacked() for each in classifiers], axis=1)
 
-    once = np.ones((1, events), np.uint8)
-    whole = np.concatenate([each.measure(once).stacked() for each in classifiers])
-    return _Replicas(whole, in_blocks(work, bootstraps, events, generator))
+    values = np.array([each.values() for each in classifiers])
+    drawn = resample(measure, len(first), bootstraps, generator, units, sums=first.sums_of_choice)
+    return _Replicas(values, drawn)
 
 
 def _mixtures(

@@ -105,7 +105,7 @@ def reliability(score: ArrayLike, is_class: ArrayLike, weight: ArrayLike, *, bin
     of_class = classes_of(np.asarray(is_class).astype(np.int64), len(values), 2, "is_class")
     total = needed_sum(weights, "reliability: the weights")
     sizes = tuple(_size(weights[of_class == side]) for side in (0, 1))
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     pieces = _pieces_of_equals(values[order], bins)
     found = [
         each

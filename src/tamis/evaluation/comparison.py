@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import RequestError
 from tamis.evaluation.metrics import Metrics, measure
-from tamis.evaluation.resampling import Resampler, in_blocks, interval, poisson_counts
+from tamis.evaluation.resampling import Counts, Resampler, interval, resample
 from tamis.evaluation.same_events import ScoredRun, in_one_mixture, same_events
 
 Float64 = NDArray[np.float64]
@@ -256,8 +256,7 @@ def compare_runs(
         [Resampler(run.events.scores, run.events.class_index, weights[mixture]) for mixture in MIXTURES]
         for run in same
     ]
-    once = np.ones((1, len(first.events)), np.uint8)
-    values = _measured(resamplers, once)[0]
+    values = np.array([[each.values() for each in of_run] for of_run in resamplers])
     drawn = _drawn(resamplers, first.events.units, bootstraps, generator)
     numbers = tuple(
         RunNumbers(
@@ -281,14 +280,6 @@ def _check_names(runs: Sequence[ScoredRun]) -> None:
         raise RequestError(f"the runs to compare need different names, found {', '.join(names)}")
 
 
-def _measured(resamplers: Sequence[Sequence[Resampler]], times: NDArray[np.uint8]) -> Float64:
-    """Measure all runs with the same choices of events, [choices, runs, mixtures, quantities]."""
-    return np.stack(
-        [np.stack([each.measure(times).stacked() for each in of_run], axis=1) for of_run in resamplers],
-        axis=1,
-    )
-
-
 def _drawn(
     resamplers: Sequence[Sequence[Resampler]],
     units: NDArray[np.intp] | None,
@@ -296,14 +287,15 @@ def _drawn(
     generator: Generator,
 ) -> Float64:
     """Measure all runs with the same bootstrap samples, [bootstraps, runs, mixtures, quantities]."""
-    events = len(resamplers[0][0])
+    events = resamplers[0][0]
 
-    def work(number: int, own: Generator) -> Float64:
-        if units is None:
-            return _measured(resamplers, poisson_counts(number, events, own))
-        return _measured(resamplers, poisson_counts(number, int(units.max()) + 1, own)[:, units])
+    def measure(counts: Counts) -> Float64:
+        of_runs = [
+            np.stack([each.measure(counts).stacked() for each in of_run], axis=1) for of_run in resamplers
+        ]
+        return np.stack(of_runs, axis=1)
 
-    return in_blocks(work, bootstraps, events, generator)
+    return resample(measure, len(events), bootstraps, generator, units, sums=events.sums_of_choice)
 
 
 def _pairs(runs: Sequence[ScoredRun], values: Float64, drawn: Float64) -> tuple[PairComparison, ...]:

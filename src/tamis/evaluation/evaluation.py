@@ -12,8 +12,6 @@ from tamis.evaluation.arrays import positive_sum, signal_score
 from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.calibration import judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
-from tamis.evaluation.importance import Importance
-from tamis.evaluation.inputs import Inputs
 from tamis.evaluation.limit import (
     DistanceToLimit,
     DistanceToReference,
@@ -25,6 +23,7 @@ from tamis.evaluation.negative_weights import Counted, judge_negative_weights, w
 from tamis.evaluation.overtraining import overtraining_tests
 from tamis.evaluation.pairs import measure_pairs, pair_curves
 from tamis.evaluation.parts import Intervals, bootstrap_intervals, first_order_intervals, measure_part
+from tamis.evaluation.resampling import in_two_threads
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.roc import (
     RocCurve,
@@ -39,6 +38,7 @@ from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
 from tamis.evaluation.stability import Unseen, judge_stability
 from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
+from tamis.random_streams import random_stream
 
 Float64 = NDArray[np.float64]
 
@@ -65,13 +65,11 @@ def evaluate_classifier(
     working_points: Sequence[float],
     densities: bool = False,
     plan: SearchPlan = SearchPlan(),
-    importance: tuple[Importance, ...] = (),
-    inputs: Inputs | None = None,
     alone: Sequence[Unseen] = (),
     left_out: Float64 | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """Compute all results.
+    """Compute all results that follow from scores alone.
 
     Args:
         parts: the scored events of `training`, `validation` and `test`.
@@ -79,65 +77,84 @@ def evaluate_classifier(
         working_points: signal efficiencies that tables quote.
         densities: whether `reference` holds the log-density of every class, not discriminants.
         plan: what a search with the signal score would look like.
-        importance: what each feature is worth, from `permutation_importance`.
-        inputs: what the features look like, from `survey_inputs`.
         alone: the test events with the scores of each network alone.
         left_out: for each class the sum of weights of the events that were left out of the training, whose test events
             are then of another kind; None where none was.
         seed: of the permutations and bootstrap samples.
     """
-    generator = np.random.default_rng((seed, 4))
     test = parts["test"]
     learned, unseen = (parts[name].to_compare() for name in ("training", "test"))
-    curves = roc_curves(test.scores, test.class_index, test.weight)
-    limit = _limit(test, class_names) if densities else None
-    cuts, sculpting = _sculpting(test, plan, class_names, working_points, generator)
-    references = {} if densities else _references(test, class_names)
-    physics = bootstrap_intervals(test, test.weight, generator, working_points)
-    points = _working_points(test, curves, working_points, physics)
     nothing = np.zeros(len(class_names))
     expected = {
         name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
         for name in ("validation", "test")
     }
-    search = _search(expected, plan, len(class_names))
+
+    def random(purpose: str) -> np.random.Generator:
+        return random_stream(seed, "evaluation", purpose)
+
+    # what takes long and needs nothing of the rest begins first
+    with in_two_threads() as submit:
+        verdict = submit(
+            lambda: (
+                None
+                if left_out is not None
+                else judge_overtraining(learned, unseen, class_names, generator=random("overtraining"))
+            )
+        )
+        physics = submit(bootstrap_intervals, test, test.weight, random("physics mixture"), working_points)
+        balanced = submit(bootstrap_intervals, test, test.learned_weight, random("balanced mixture"))
+        pairs = submit(measure_pairs, test, BOOTSTRAPS, random("pairs"))
+        calibration = submit(judge_calibration, parts["validation"], test)
+        tests = submit(
+            overtraining_tests,
+            *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight)),
+        )
+        measured = {name: submit(measure_part, events) for name, events in parts.items()}
+        first_order = {name: submit(first_order_intervals, parts[name]) for name in parts if name != "test"}
+        stability = submit(judge_stability, alone, class_names)
+        of_pairs = submit(pair_curves, test, plan.signal)
+        sculpting = submit(_sculpting, test, plan, class_names, working_points, random("sculpting"))
+        search = submit(_search, expected, plan, len(class_names))
+        curves = roc_curves(test.scores, test.class_index, test.weight)
+        limit = _limit(test, class_names) if densities else None
+        references = {} if densities else _references(test, class_names)
+        points = _working_points(test, curves, working_points, physics.result())
+        negative = submit(
+            judge_negative_weights,
+            test,
+            class_names,
+            working_points,
+            _counted(expected, search.result(), plan),
+        )
+        cut_tables = _cut_tables(expected["test"], plan, search.result(), points)
+    cuts, sculpted = sculpting.result()
     return Evaluation(
         class_names=tuple(class_names),
-        parts={name: measure_part(events) for name, events in parts.items()},
+        parts={name: part.result() for name, part in measured.items()},
         curves=curves,
         working_points=points,
-        # random numbers of their own: what is computed before and after stays as it is
-        pairs=measure_pairs(test, BOOTSTRAPS, np.random.default_rng((seed, 6))),
-        pair_curves=pair_curves(test, plan.signal),
-        overtraining=overtraining_tests(
-            *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight))
-        ),
+        pairs=pairs.result(),
+        pair_curves=of_pairs.result(),
+        overtraining=tests.result(),
         limit=limit,
         limit_curves=_limit_curves(test, class_names)
         if densities
         else _reference_curves(references, class_names),
         references=references,
-        verdict=None
-        if left_out is not None
-        else judge_overtraining(learned, unseen, class_names, generator=generator),
+        verdict=verdict.result(),
         intervals={
-            **{name: first_order_intervals(parts[name]) for name in parts if name != "test"},
-            "test": {
-                "physics": physics,
-                "balanced": bootstrap_intervals(test, test.learned_weight, generator),
-            },
+            **{name: intervals.result() for name, intervals in first_order.items()},
+            "test": {"physics": physics.result(), "balanced": balanced.result()},
         },
-        calibration=judge_calibration(parts["validation"], test),
-        search=search,
-        importance=importance,
-        sculpting=sculpting,
+        calibration=calibration.result(),
+        search=search.result(),
+        importance=(),
+        sculpting=sculpted,
         sculpting_cuts=cuts,
-        cut_tables=_cut_tables(expected["test"], plan, search, points),
-        inputs=inputs,
-        negative_weights=judge_negative_weights(
-            test, class_names, working_points, _counted(expected, search, plan)
-        ),
-        stability=judge_stability(alone, class_names),
+        cut_tables=cut_tables,
+        negative_weights=negative.result(),
+        stability=stability.result(),
     )
 
 

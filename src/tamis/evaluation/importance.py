@@ -16,7 +16,7 @@ from scipy.spatial import distance
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import none_where_undefined, weights_of
 from tamis.evaluation.reaction import Reaction
-from tamis.evaluation.resampling import Resampler, Times, interval, resample
+from tamis.evaluation.resampling import Resampler, interval, poisson_counts
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -163,48 +163,59 @@ def permutation_importance(
     """
     weights = weights_of(weight, len(features))
     groups = groups or correlated_groups(features, names)
-    before = Resampler(predict(features), class_index, weights)
     size = np.abs(weights) / np.abs(weights).sum()
-    found = []
+    before = Resampler(predict(features), class_index, weights)
+    baseline = BootstrappedEvents(before, bootstraps, generator, units)
+    importance = []
     for group, own in zip(groups, generator.spawn(len(groups)), strict=True):
         columns = [list(names).index(name) for name in group]
         changed = features.copy()
         donors = own.choice(len(features), len(features), p=size)
         changed[:, columns] = features[donors][:, columns]
         after = Resampler(predict(changed), class_index, weights)
-        found.append(
-            Importance(tuple(group), paired_change(before, after, own, bootstraps=bootstraps, units=units))
-        )
-    return tuple(sorted(found, key=lambda each: -each.loss))
+        importance.append(Importance(tuple(group), baseline.change(after)))
+    return tuple(sorted(importance, key=lambda each: -each.loss))
 
 
-def paired_change(
-    before: Resampler,
-    after: Resampler,
-    generator: Generator,
-    *,
-    bootstraps: int = BOOTSTRAPS,
-    units: NDArray[np.intp] | None = None,
-) -> Change:
-    """Measure how much worse some scores are than others of the same events.
+class BootstrappedEvents:
+    """Events with some scores, and bootstrap samples of them with which other scores are compared.
+
+    The samples are drawn once, so that what is luck for both scores falls out of their difference.
 
     Args:
         before: the events with their scores.
-        after: the same events in the same order, with the other scores.
+        bootstraps: number of bootstrap samples.
         generator: where the random numbers come from.
-        bootstraps: number of bootstrap samples, the same for both, so that what is luck for both falls out.
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
 
-    def differences(times: Times) -> Float64:
-        changes = after.measure(times).stacked() - before.measure(times).stacked()
-        return np.column_stack([changes[:, 0], -changes[:, 2:]])  # a loss grows, an area falls
+    def __init__(
+        self,
+        before: Resampler,
+        bootstraps: int,
+        generator: Generator,
+        units: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Draw the bootstrap samples and measure the scores in each of them."""
+        self._counts = poisson_counts(bootstraps, len(before), generator, units)
+        self._values, self._drawn = before.values(), before.measure_many(self._counts)
 
-    whole = differences(np.ones((1, len(before)), np.uint8))[0]
-    drawn = resample(differences, len(before), bootstraps, generator, units)
-    return Change(
-        loss=float(whole[0]),
-        loss_interval=interval(drawn[:, 0]),
-        auc=tuple(whole[1:].tolist()),
-        auc_interval=tuple(interval(column) for column in drawn[:, 1:].T),
-    )
+    def change(self, after: Resampler) -> Change:
+        """Measure how much worse other scores of the same events are.
+
+        Args:
+            after: the same events in the same order, with the other scores.
+        """
+        whole = _worse((after.values() - self._values)[None])[0]
+        drawn = _worse(after.measure_many(self._counts) - self._drawn)
+        return Change(
+            loss=float(whole[0]),
+            loss_interval=interval(drawn[:, 0]),
+            auc=tuple(whole[1:].tolist()),
+            auc_interval=tuple(interval(column) for column in drawn[:, 1:].T),
+        )
+
+
+def _worse(changes: Float64) -> Float64:
+    """Turn changes of loss, accuracy and areas, [choices, quantities], into losses: a loss grows, an area falls."""
+    return np.column_stack([changes[:, 0], -changes[:, 2:]])

@@ -133,7 +133,7 @@ def kept_influences(
     kept = float(weight[passes & ~signal].sum()) / sums[1]
     reached = float(weight[passes & signal].sum()) / sums[0]
     reach = min(0.02, (1 - target) / 10, target / 2)
-    order = np.argsort(-score[signal], kind="stable")
+    order = np.argsort(-score[signal])
     rising = np.cumsum(weight[signal][order]) / sums[0]
     tight, loose = (score[signal][order][int(np.argmax(rising >= target + way * reach))] for way in (-1, 1))
     inside = (score >= loose) & (score < tight)

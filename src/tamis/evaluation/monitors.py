@@ -52,7 +52,7 @@ def best_significance(
     weights = weights_of(weight, len(probabilities))
     of_signal = np.isin(classes_of(class_index, *probabilities.shape), list(signal))
     score = signal_score(probabilities, signal)
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     # a cut lies only between different scores
     ends = np.flatnonzero(np.diff(score[order], append=-np.inf) != 0)
     s = np.cumsum(np.where(of_signal, weights, 0)[order])[ends]

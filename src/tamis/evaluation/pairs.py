@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.evaluation.arrays import classes_of, positive_sum, probabilities_of, weights_of
-from tamis.evaluation.resampling import Times, area_under, interval, resample, sorted_curve
+from tamis.evaluation.resampling import CellSums, Column, Counts, area_of_sums, interval, resample
 from tamis.evaluation.roc import RocCurve, roc_curve
 from tamis.evaluation.scored import ScoredEvents
 
@@ -86,26 +86,24 @@ def measure_pairs(events: ScoredEvents, choices: int, generator: Generator) -> P
     count = scores.shape[1]
     defined = [positive_sum(weight[classes == index]) is not None for index in range(count)]
     pairs = [pair for pair in combinations(range(count), 2) if defined[pair[0]] and defined[pair[1]]]
-    rows = [np.flatnonzero((classes == first) | (classes == second)) for first, second in pairs]
-    curves = [
-        sorted_curve(score_ratio(scores[own], *pair), classes[own] == pair[0], weight[own])
-        for pair, own in zip(pairs, rows, strict=True)
+    ratios = [score_ratio(scores, *pair) for pair in pairs]
+    # group 0 is the first class, group 1 the second; all others have no part
+    groups = [np.where(classes == first, 0, np.where(classes == second, 1, -1)) for first, second in pairs]
+    cells = CellSums([Column(*each) for each in zip(ratios, groups, strict=True)], weight)
+
+    def measure(counts: Counts) -> Float64:
+        areas = [area_of_sums(sums[:, 0], sums[:, 1]) for sums in cells.sums(counts)]
+        return np.stack(areas, axis=1) if areas else np.empty((counts.shape[1], 0))
+
+    once = [
+        roc_curve(ratio[group >= 0], group[group >= 0] == 0, weight[group >= 0]).auc
+        for ratio, group in zip(ratios, groups, strict=True)
     ]
-
-    def measure(times: Times) -> Float64:
-        return np.array(
-            [
-                [area_under(each[own], curve) for curve, own in zip(curves, rows, strict=True)]
-                for each in times
-            ]
-        ).reshape(len(times), len(curves))
-
-    once = measure(np.ones((1, len(scores)), np.uint8))[0]
-    drawn = resample(measure, len(scores), choices, generator, events.units)
+    drawn = resample(measure, len(scores), choices, generator, events.units, sums=cells.size)
     auc: list[list[float | None]] = [[None] * count for _ in range(count)]
     intervals: list[list[Interval]] = [[None] * count for _ in range(count)]
     for number, (first, second) in enumerate(pairs):
-        auc[first][second] = auc[second][first] = float(once[number])
+        auc[first][second] = auc[second][first] = once[number]
         found = interval(drawn[:, number]) if choices else None
         intervals[first][second] = intervals[second][first] = found
     return Pairs(tuple(map(tuple, auc)), tuple(map(tuple, intervals)))

@@ -84,7 +84,10 @@ def bootstrap_intervals(
         interval(found.loss),
         interval(found.accuracy),
         tuple(interval(area) for area in found.auc.T),
-        tuple(tuple(interval(point) for point in of_class.T) for of_class in found.kept.swapaxes(0, 1)),
+        tuple(
+            tuple(interval(point) for point in of_class.T)
+            for of_class in found.background_efficiency.swapaxes(0, 1)
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, needed_sum, weights_of
-from tamis.evaluation.resampling import Times, interval, resample
+from tamis.evaluation.resampling import Counts, interval, linear_sums, resample
 
 if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
@@ -108,11 +108,11 @@ def measure_reaction(
     for group in groups:
         sizes = _sizes(sensitivity, values, np.abs(weights), list(group))
         columns += [sizes[rows][:, None], sizes * sensitivity.scores]
-    measured = np.concatenate([np.ones((events, 1)), *columns], axis=1) * weights[:, None]
-    found = _means(measured.sum(axis=0, keepdims=True))
+    measured = (np.concatenate([np.ones((events, 1)), *columns], axis=1) * weights[:, None]).T
+    found = _means(measured.sum(axis=1)[None])
 
-    def means(times: Times) -> Float64:
-        return _means(times.astype(np.float64) @ measured)
+    def means(counts: Counts) -> Float64:
+        return _means(linear_sums(measured, counts).T)
 
     drawn = resample(means, events, bootstraps, generator, units)
     step = 1 + classes

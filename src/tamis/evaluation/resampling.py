@@ -1,93 +1,241 @@
-"""The numbers of a set of events for many choices of these events at once: bootstrap and permutations."""
+"""The numbers of a set of events for many choices of these events at once: bootstrap and permutations.
+
+A choice says how many times each event counts. What is measured of a choice (loss, accuracy, areas under the curve,
+background efficiencies, distances of distributions) follows from sums of weights in cells of the scores, and the sums
+of many choices are one product of a sparse and a dense matrix.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from tamis.evaluation.arrays import classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares
+from tamis.evaluation.roc import roc_curves
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 Float64 = NDArray[np.float64]
-Times = NDArray[np.bool_] | NDArray[np.integer[Any]]
-"""How many times each event counts; or whether it counts."""
+Counts = NDArray[np.bool_] | NDArray[np.integer[Any]]
+"""How many times each event counts in each choice, or whether it counts, [n_events, choices]."""
 
-_NUMBERS_AT_ONCE = 2**21
-"""Choices times events that are worked on together: an array of 16 MiB."""
+MOST_CELLS = 4096
+"""Cells of one score: a score with no more different values has one cell for each of them, and nothing is lost."""
+_CHOICES_AT_ONCE = 16
+_COUNTS_AT_ONCE = 2**25
+"""Counts of a block of choices: 32 MiB."""
+_EVENTS_AT_ONCE = 2**18
+"""Events whose counts are 64-bit numbers at a time: 32 MiB for 16 choices."""
+_SUMS_AT_ONCE = 2**22
+"""Sums of cells of a block of choices: 32 MiB."""
 
 
 @dataclass(frozen=True)
 class Quantities:
-    """Loss, accuracy and areas under the curve, for each of many choices of events.
+    """Loss, accuracy, areas under the curve and background efficiencies for each of many choices of events.
 
     Args:
         loss: weighted mean of -log(score of the true class), [choices].
         accuracy: [choices].
         auc: of each class against the others, [choices, n_classes]; NaN where it is not defined.
-        kept: fraction of the other classes that is kept at the signal efficiencies of the resampler,
-            [choices, n_classes, points].
+        background_efficiency: of the cut on the score of each class that reaches each signal efficiency of the
+            resampler, [choices, n_classes, points]; NaN where it is not defined.
     """
 
     loss: Float64
     accuracy: Float64
     auc: Float64
-    kept: Float64
+    background_efficiency: Float64
 
     def stacked(self) -> Float64:
-        """Give everything in one array, [choices, 2 + n_classes (1 + points)]: loss, accuracy, areas, what is kept."""
-        kept = self.kept.reshape(len(self.kept), -1)
-        return np.column_stack([self.loss, self.accuracy, self.auc, kept])
+        """Return one array, [choices, 2 + n_classes (1 + points)]: loss, accuracy, areas, background efficiencies."""
+        efficiencies = self.background_efficiency.reshape(len(self.background_efficiency), -1)
+        return np.column_stack([self.loss, self.accuracy, self.auc, efficiencies])
 
 
 @dataclass(frozen=True)
-class SortedCurve:
-    """Signal and background of one score, each by rising score.
+class Column:
+    """One score of the events, and the groups of events that are summed apart.
 
     Args:
-        signal: rows of the signal, [n_signal].
-        signal_weight: their weights, [n_signal].
-        background: rows of the background, [n_background].
-        background_weight: their weights, [n_background].
-        below: for each signal event the number of background events with a lower score, [n_signal].
-        equals: places in the signal of those that share their score with background, [n_equals].
-        up_to: for these the number of background events with a lower or the same score, [n_equals].
-        cuts: places in the signal where a cut can lie: the first of each score, falling, [n_cuts].
+        score: [n_events].
+        group: number of the group of each event, -1 for an event that has no part in it, [n_events].
+        groups: number of groups.
+        signal: the group whose score it is: it gets half of the cells.
     """
 
-    signal: NDArray[np.intp]
-    signal_weight: Float64
-    background: NDArray[np.intp]
-    background_weight: Float64
-    below: NDArray[np.intp]
-    equals: NDArray[np.intp]
-    up_to: NDArray[np.intp]
-    cuts: NDArray[np.intp]
+    score: Float64
+    group: NDArray[np.integer[Any]]
+    groups: int = 2
+    signal: int = 0
+
+
+class CellSums:
+    """Sums of weights in cells of scores, for many choices of events.
+
+    The cells of a score are its different values where they are at most `MOST_CELLS`. Otherwise their edges are
+    quantiles of the groups, half of them of the signal: a cell then holds a few of the events of each group.
+
+    Args:
+        columns: the scores.
+        weight: signed weight, [n_events].
+
+    Example:
+        >>> column = Column(np.array([0.1, 0.4, 0.4, 0.8]), np.array([1, 1, 0, 0]))
+        >>> (sums,) = CellSums([column], np.ones(4)).sums(np.ones((4, 1), np.uint8))
+        >>> sums[:, :, 0].tolist()
+        [[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
+    """
+
+    def __init__(self, columns: Sequence[Column], weight: Float64) -> None:
+        """Sort the events into the cells of each score."""
+        rows, events, shapes, exact = [], [], [], []
+        begin = 0
+        for column in columns:
+            inside = np.flatnonzero(column.group >= 0)
+            order = np.argsort(column.score[inside])
+            inside = inside[order]
+            edges, is_exact = _cell_edges(column, inside)
+            first = np.searchsorted(column.score[inside], edges)
+            cell = np.repeat(np.arange(len(edges)), np.diff(first, append=len(inside)))
+            rows.append(begin + cell * column.groups + column.group[inside])
+            events.append(inside)
+            shapes.append((len(edges), column.groups))
+            exact.append(is_exact)
+            begin += len(edges) * column.groups
+        row, event = (np.concatenate([np.empty(0, np.int64), *each]) for each in (rows, events))
+        # compressed by events, so that counts are read one after the other and the sums stay in the cache
+        self._matrix = sparse.csc_array((weight[event], (row, event)), shape=(begin, len(weight)))
+        self._shapes = tuple(shapes)
+        self.exact = tuple(exact)
+
+    @property
+    def size(self) -> int:
+        """Number of sums of a choice."""
+        cells: int = self._matrix.shape[0]
+        return cells
+
+    def sums(self, counts: Counts) -> list[Float64]:
+        """Sum the weights of each choice, one array [cells, groups, choices] for each score, by rising score."""
+        total = np.zeros((self.size, counts.shape[1]))
+        for first in range(0, len(counts), _EVENTS_AT_ONCE):
+            block = slice(first, first + _EVENTS_AT_ONCE)
+            part = self._matrix if len(counts) <= _EVENTS_AT_ONCE else self._matrix[:, block]
+            total += part @ counts[block].astype(np.float64)
+        ends = np.cumsum([cells * groups for cells, groups in self._shapes])[:-1]
+        parts = np.split(total, ends) if self._shapes else []
+        return [part.reshape(*shape, -1) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+def _cell_edges(column: Column, order: NDArray[np.intp]) -> tuple[Float64, bool]:
+    """Return the lowest score of each cell, and whether each cell has one score alone.
+
+    Args:
+        column: the score.
+        order: the events that have a part in it, by rising score.
+    """
+    values, group = column.score[order], column.group[order]
+    distinct = values[np.flatnonzero(np.diff(values, prepend=-np.inf))]
+    if len(distinct) <= MOST_CELLS:
+        return distinct, True
+    others = max(column.groups - 1, 1)
+    edges = [values[:1]]
+    for number in range(column.groups):
+        of_group = values[group == number]
+        cells = MOST_CELLS // 2 if number == column.signal else MOST_CELLS // 2 // others
+        edges.append(of_group[np.arange(cells) * len(of_group) // cells] if len(of_group) else of_group)
+    return np.unique(np.concatenate(edges)), False
+
+
+def area_of_sums(signal: Float64, background: Float64) -> Float64:
+    """Compute areas under the curve from sums of weights by rising score, equal scores counting one half.
+
+    Args:
+        signal: [cells, choices].
+        background: [cells, choices].
+
+    Returns:
+        NaN where signal or background have no positive sum, [choices].
+
+    >>> area_of_sums(np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]]))
+    array([0.875])
+    """
+    below = np.cumsum(background, axis=0)
+    totals = signal.sum(axis=0), below[-1].copy()
+    below -= background / 2
+    area = (signal * below).sum(axis=0)
+    defined = (totals[0] > 0) & (totals[1] > 0)
+    return np.where(defined, area, np.nan) / np.where(defined, totals[0] * totals[1], 1.0)
+
+
+def efficiency_of_sums(
+    signal: Float64, background: Float64, working_points: Sequence[float], *, exact: bool
+) -> Float64:
+    """Compute background efficiencies at signal efficiencies from sums of weights by rising score.
+
+    The cut is the highest at which the signal efficiency is reached. It lies at a cell where each cell has one score
+    alone, and is interpolated inside a cell of several scores.
+
+    Args:
+        signal: [cells, choices].
+        background: [cells, choices].
+        working_points: signal efficiencies.
+        exact: whether each cell has one score alone.
+
+    Returns:
+        NaN where signal or background have no positive sum, [choices, points].
+
+    >>> sums = np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]])
+    >>> efficiency_of_sums(*sums, [0.5, 1.0], exact=True).tolist()
+    [[0.0, 0.5]]
+    """
+    passed = [np.cumsum(sums[::-1], axis=0) for sums in (signal, background)]
+    totals = passed[0][-1], passed[1][-1]
+    defined = (totals[0] > 0) & (totals[1] > 0)
+    reached, left = (
+        np.divide(sums, total, out=np.full(sums.shape, np.nan), where=defined)
+        for sums, total in zip(passed, totals, strict=True)
+    )
+    choices = np.arange(signal.shape[1])
+    efficiencies = np.empty((len(choices), len(working_points)))
+    for number, point in enumerate(working_points):
+        # efficiencies are sums: rounding must not move the cut
+        cell = np.argmax(reached >= point - 1e-12, axis=0)
+        efficiency = left[cell, choices]
+        if not exact:
+            before = np.maximum(cell - 1, 0)
+            below, at_edge = (np.where(cell > 0, values[before, choices], 0.0) for values in (reached, left))
+            share = (point - below) / (reached[cell, choices] - below)
+            efficiency = at_edge + np.clip(share, 0, 1) * (efficiency - at_edge)
+        efficiencies[:, number] = efficiency
+    return efficiencies
 
 
 class Resampler:
-    """Events, sorted once, whose numbers are then computed for many choices of them.
-
-    A choice says how many times each event counts: 0, 1 or more times its weight.
+    """Events, sorted into cells once, whose numbers are then computed for many choices of them.
 
     Args:
         scores: [n_events, n_classes].
         class_index: the true class, [n_events].
         weight: signed weight, [n_events].
-        working_points: signal efficiencies at which is measured what each score keeps of the other classes.
+        working_points: signal efficiencies at which the background efficiency of each score is measured.
 
     Raises:
         TamisError: the arrays do not fit together, or the weights have no positive sum.
 
     Example:
         >>> events = Resampler([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], [0, 1, 1], [1.0, 1.0, 2.0])
-        >>> events.measure(np.array([[1, 1, 1], [1, 0, 2]])).accuracy.tolist()
+        >>> events.measure(np.array([[1, 1], [1, 0], [1, 2]])).accuracy.tolist()
         [0.75, 1.0]
     """
 
@@ -98,146 +246,193 @@ class Resampler:
         weight: ArrayLike,
         working_points: Sequence[float] = (),
     ) -> None:
-        """Sort the events by each score."""
+        """Sort the events into the cells of each score."""
         probabilities = probabilities_of(scores)
         weights = weights_of(weight, len(probabilities))
         classes = classes_of(class_index, *probabilities.shape)
         needed_sum(weights, "resampling: the weights")
-        rows = np.arange(len(weights))
-        loss = -np.log(np.maximum(probabilities[rows, classes], SMALLEST_SCORE))
-        right = chosen_shares(probabilities)[rows, classes]
         self.working_points = tuple(working_points)
-        self._sums = np.column_stack([weights, weights * loss, weights * right])
-        self._curves = tuple(
-            sorted_curve(column, classes == index, weights) for index, column in enumerate(probabilities.T)
+        self._sums = loss_and_accuracy_sums(probabilities, classes, weights)
+        self._events = probabilities, classes, weights
+        self._cells = CellSums(
+            [
+                Column(score, (classes != index).astype(np.int8))
+                for index, score in enumerate(probabilities.T)
+            ],
+            weights,
         )
 
     def __len__(self) -> int:
-        """Give the number of events."""
-        return len(self._sums)
+        """Return the number of events."""
+        return len(self._sums[0])
 
     @property
     def classes(self) -> int:
         """Number of classes."""
-        return len(self._curves)
+        return len(self._cells.exact)
 
-    def measure(self, times: Times) -> Quantities:
+    def measure_many(self, counts: Counts) -> Float64:
+        """Compute the numbers of any number of choices on two threads, [choices, quantities], as `stacked` has them.
+
+        Args:
+            counts: how many times each event counts, [n_events, choices].
+        """
+        sizes = blocks(counts.shape[1], len(self), self.sums_of_choice)
+        ends = np.cumsum(sizes).tolist()
+        parts = [counts[:, end - size : end] for size, end in zip(sizes, ends, strict=True)]
+        with in_two_threads() as submit:
+            blocks_of_choices = [submit(self.measure, part) for part in parts]
+        return np.concatenate([block.result().stacked() for block in blocks_of_choices])
+
+    @property
+    def sums_of_choice(self) -> int:
+        """Number of sums that a choice takes in memory."""
+        return self._cells.size
+
+    def values(self) -> Float64:
+        """Compute loss, accuracy and the areas of the events as they are, without cells, [2 + n_classes]."""
+        total, loss, right = self._sums.sum(axis=1).tolist()
+        probabilities, classes, weights = self._events
+        curves = roc_curves(probabilities, classes, weights)
+        areas = [np.nan if curve is None else curve.auc for curve in curves]
+        return np.array([loss / total, right / total, *areas])
+
+    def measure(self, counts: Counts) -> Quantities:
         """Compute the numbers of some choices, which should be few enough to be in memory.
 
         Args:
-            times: how many times each event counts, [choices, n_events].
+            counts: how many times each event counts, [n_events, choices].
         """
-        total, loss, right = (times.astype(np.float64) @ self._sums).T
+        total, loss, right = linear_sums(self._sums, counts)
         total = np.where(total > 0, total, np.nan)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            curves = np.array(
-                [
-                    [_area_and_kept(each, curve, self.working_points) for curve in self._curves]
-                    for each in times
-                ]
-            )
-            return Quantities(loss / total, right / total, curves[:, :, 0], curves[:, :, 1:])
+        areas, efficiencies = [], []
+        for sums, exact in zip(self._cells.sums(counts), self._cells.exact, strict=True):
+            signal, background = sums[:, 0], sums[:, 1]
+            areas.append(area_of_sums(signal, background))
+            efficiencies.append(efficiency_of_sums(signal, background, self.working_points, exact=exact))
+        return Quantities(
+            loss / total, right / total, np.stack(areas, axis=1), np.stack(efficiencies, axis=1)
+        )
 
 
-def sorted_curve(score: Float64, signal: NDArray[np.bool_], weight: Float64) -> SortedCurve:
-    """Sort signal and background by their score, once for many choices of them.
+class Submit(Protocol):
+    """Begins some work, and returns what will hold its result."""
+
+    def __call__(
+        self, work: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Future[Result]:
+        """Begin to do some work on one of the threads."""
+
+
+@contextmanager
+def in_two_threads() -> Iterator[Submit]:
+    """Give independent work to two threads; all of it is done when the block ends.
+
+    Example:
+        >>> with in_two_threads() as submit:
+        ...     total = submit(sum, [1, 2])
+        >>> total.result()
+        3
+    """
+    # threads of the linear algebra would wait for work on the cores that these two need
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
+        yield pool.submit
+
+
+def loss_and_accuracy_sums(
+    probabilities: Float64, class_index: NDArray[np.integer[Any]], weight: Float64
+) -> Float64:
+    """Compute what each event adds to the sums of weights, of losses and of right decisions, [3, n_events].
 
     Args:
-        score: [n_events].
-        signal: whether the event is signal, [n_events].
+        probabilities: [n_events, n_classes].
+        class_index: the true class, [n_events].
         weight: signed weight, [n_events].
     """
-    rows = [np.flatnonzero(part) for part in (signal, ~signal)]
-    first, second = (part[np.argsort(score[part], kind="stable")] for part in rows)
-    below = np.searchsorted(score[second], score[first], side="left")
-    up_to = np.searchsorted(score[second], score[first], side="right")
-    equals = np.flatnonzero(up_to != below)
-    cuts = np.flatnonzero(np.diff(score[first], prepend=-np.inf))[::-1]
-    return SortedCurve(first, weight[first], second, weight[second], below, equals, up_to[equals], cuts)
+    rows = np.arange(len(weight))
+    loss = -np.log(np.maximum(probabilities[rows, class_index], SMALLEST_SCORE))
+    right = chosen_shares(probabilities)[rows, class_index]
+    return np.stack([weight, weight * loss, weight * right])
 
 
-def area_under(times: Times, curve: SortedCurve) -> float:
-    """Give the weighted share of pairs in which the signal has the higher score; equal scores count one half.
+def linear_sums(values: Float64, counts: Counts) -> Float64:
+    """Sum values of the events of each choice, [quantities, choices].
 
     Args:
-        times: how many times each event counts, [n_events].
-        curve: of these events.
+        values: [quantities, n_events].
+        counts: how many times each event counts, [n_events, choices].
 
-    Returns:
-        NaN where signal or background have no positive sum of weights.
-
-    >>> curve = sorted_curve(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True]), np.ones(4))
-    >>> area_under(np.array([1, 1, 1, 1]), curve)
-    0.875
+    >>> linear_sums(np.array([[1.0, 10.0]]), np.array([[2, 0], [1, 3]])).tolist()
+    [[12.0, 30.0]]
     """
-    return _area_and_kept(times, curve, ())[0]
+    total = np.zeros((len(values), counts.shape[1]))
+    for first in range(0, len(counts), _EVENTS_AT_ONCE):
+        block = slice(first, first + _EVENTS_AT_ONCE)
+        total += values[:, block] @ counts[block].astype(np.float64)
+    return total
 
 
-def _area_and_kept(times: Times, curve: SortedCurve, working_points: Sequence[float]) -> list[float]:
-    """Give the weighted share of pairs in which the signal has the higher score, and what is kept at the points."""
-    # `take` gathers two or three times as fast as an index in brackets
-    background = np.zeros(len(curve.background) + 1)
-    np.multiply(times.take(curve.background), curve.background_weight, out=background[1:])
-    np.cumsum(background, out=background)
-    below = background.take(curve.below)
-    # equal scores count one half
-    below[curve.equals] += (background[curve.up_to] - below[curve.equals]) / 2
-    signal = times.take(curve.signal) * curve.signal_weight
-    sums = float(signal.sum()), float(background[-1])
-    if min(sums) <= 0:
-        return [np.nan] * (1 + len(working_points))
-    area = float(signal @ below) / (sums[0] * sums[1])
-    if not working_points:
-        return [area]
-    passed = np.cumsum(signal[::-1])[len(signal) - 1 - curve.cuts] / sums[0]
-    chosen = [curve.cuts[np.argmax(passed >= point - 1e-12)] for point in working_points]
-    return [area, *(float(1 - background[curve.below[cut]] / sums[1]) for cut in chosen)]
-
-
-def blocks(choices: int, events: int) -> list[int]:
+def blocks(choices: int, events: int, sums: int = 1) -> list[int]:
     """Divide a number of choices into blocks that fit into memory.
 
-    >>> blocks(5, 1_000_000)
-    [2, 2, 1]
+    Args:
+        choices: number of them.
+        events: of each choice.
+        sums: of each choice.
+
+    >>> blocks(40, 1000)
+    [16, 16, 8]
     """
-    size = max(_NUMBERS_AT_ONCE // max(events, 1), 1)
+    size = min(_CHOICES_AT_ONCE, _COUNTS_AT_ONCE // max(events, 1), _SUMS_AT_ONCE // max(sums, 1))
+    size = max(size, 1)
     return [min(size, choices - first) for first in range(0, choices, size)]
 
 
 def in_blocks(
-    work: Callable[[int, Generator], Float64], choices: int, events: int, generator: Generator
+    work: Callable[[int, Generator], Float64],
+    choices: int,
+    events: int,
+    generator: Generator,
+    *,
+    sums: int = 1,
 ) -> Float64:
     """Do some work for blocks of choices on two threads; the result depends on the generator alone.
 
     Args:
-        work: of a number of choices and a generator: gives one row for each.
+        work: of a number of choices and a generator: returns one row for each.
         choices: number of them.
         events: of each choice.
         generator: where the random numbers come from.
+        sums: of each choice.
     """
     if not choices:
         return np.empty((0, 0))
-    sizes = blocks(choices, events)
-    # threads of the linear algebra would wait for work on the cores that these two need
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
-        found: Iterator[Float64] = pool.map(work, sizes, generator.spawn(len(sizes)))
-        return np.concatenate(list(found))
+    sizes = blocks(choices, events, sums)
+    generators = generator.spawn(len(sizes))
+    with in_two_threads() as submit:
+        results = [submit(work, size, own) for size, own in zip(sizes, generators, strict=True)]
+    return np.concatenate([result.result() for result in results])
 
 
-def poisson_counts(choices: int, events: int, generator: Generator) -> NDArray[np.uint8]:
-    """Draw how many times each event counts in each bootstrap sample: Poisson numbers of mean one.
+def poisson_counts(
+    choices: int, events: int, generator: Generator, units: NDArray[np.intp] | None = None
+) -> NDArray[np.uint8]:
+    """Draw how many times each event counts in each bootstrap sample, [n_events, choices]: Poisson numbers of mean one.
 
-    Every event varies on its own, and so does their number, as in an experiment that is repeated (N. Chamandy et
-    al., "Estimating uncertainty for massive data streams", Google 2012).
+    Every event (or every unit of events) varies on its own, and so does their number, as in an experiment that is
+    repeated (N. Chamandy et al., "Estimating uncertainty for massive data streams", Google 2012).
 
     Args:
         choices: number of bootstrap samples.
         events: number of events.
         generator: where the random numbers come from.
+        units: number of what each event belongs to, where several events vary together, [n_events].
     """
+    drawn = events if units is None else int(units.max()) + 1
     # of 16 random bits: far quicker than true Poisson numbers, and exact to 2^-16
-    counts: NDArray[np.uint8] = _POISSON[generator.integers(0, 2**16, (choices, events), dtype=np.uint16)]
-    return counts
+    bits = generator.integers(0, 2**16, (drawn, choices), dtype=np.uint16)
+    counts: NDArray[np.uint8] = _POISSON.take(bits)
+    return counts if units is None else counts[units]
 
 
 def _poisson_table() -> NDArray[np.uint8]:
@@ -260,42 +455,44 @@ def bootstrap(
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
 
-    def measure(times: Times) -> Float64:
-        return resampler.measure(times).stacked()
+    def measure(counts: Counts) -> Float64:
+        return resampler.measure(counts).stacked()
 
-    found = resample(measure, len(resampler), choices, generator, units)
+    rows = resample(measure, len(resampler), choices, generator, units, sums=resampler.sums_of_choice)
     classes = resampler.classes
-    kept = found[:, 2 + classes :].reshape(len(found), classes, len(resampler.working_points))
-    return Quantities(found[:, 0], found[:, 1], found[:, 2 : 2 + classes], kept)
+    efficiency = rows[:, 2 + classes :].reshape(len(rows), classes, len(resampler.working_points))
+    return Quantities(rows[:, 0], rows[:, 1], rows[:, 2 : 2 + classes], efficiency)
 
 
 def resample(
-    measure: Callable[[Times], Float64],
+    measure: Callable[[Counts], Float64],
     events: int,
     choices: int,
     generator: Generator,
     units: NDArray[np.intp] | None = None,
+    *,
+    sums: int = 1,
 ) -> Float64:
     """Compute anything of bootstrap samples of some events, [choices, quantities].
 
     Args:
-        measure: gives the quantities, [choices, quantities], of how many times each event counts, [choices, n_events].
+        measure: returns the quantities, [choices, quantities], of how many times each event counts,
+            [n_events, choices].
         events: number of events.
         choices: number of bootstrap samples.
         generator: where the random numbers come from.
         units: number of what each event belongs to, where several events vary together, [n_events].
+        sums: numbers that `measure` keeps of each choice.
     """
 
     def work(number: int, own: Generator) -> Float64:
-        if units is None:
-            return measure(poisson_counts(number, events, own))
-        return measure(poisson_counts(number, int(units.max()) + 1, own)[:, units])
+        return measure(poisson_counts(number, events, own, units))
 
-    return in_blocks(work, choices, events, generator)
+    return in_blocks(work, choices, events, generator, sums=sums)
 
 
 def interval(replicas: ArrayLike, coverage: float = 0.683) -> tuple[float, float] | None:
-    """Give the central interval of bootstrap replicas; None where one of them is not defined.
+    """Return the central interval of bootstrap replicas; None where one of them is not defined.
 
     >>> interval(np.arange(1001), 0.5)
     (250.0, 750.0)
@@ -314,7 +511,7 @@ def permuted_labels(
     generator: Generator,
     units: NDArray[np.intp] | None = None,
 ) -> NDArray[np.bool_]:
-    """Shuffle labels among the events of each group, [choices, n_events].
+    """Shuffle labels among the events of each group, [n_events, choices].
 
     Args:
         labels: of the events, [n_events].
@@ -323,10 +520,36 @@ def permuted_labels(
         generator: where the random numbers come from.
         units: number of what each event belongs to, where several have one label, [n_events].
     """
-    shuffled = np.empty((choices, len(labels)), np.bool_)
+    shuffled = np.empty((len(labels), choices), np.bool_)
     for rows in groups:
-        of_rows = np.arange(len(rows)) if units is None else units[rows]
-        _, first, back = np.unique(of_rows, return_index=True, return_inverse=True)
-        repeated = np.broadcast_to(labels[rows][first], (choices, len(first)))
-        shuffled[:, rows] = generator.permuted(repeated, axis=1)[:, back]
+        if units is None:
+            shuffled[rows] = random_subsets(len(rows), int(labels[rows].sum()), choices, generator)
+            continue
+        _, first, unit = np.unique(units[rows], return_index=True, return_inverse=True)
+        subsets = random_subsets(len(first), int(labels[rows][first].sum()), choices, generator)
+        shuffled[rows] = subsets[unit]
     return shuffled
+
+
+def random_subsets(size: int, members: int, choices: int, generator: Generator) -> NDArray[np.bool_]:
+    """Draw subsets with a given number of members, all of them with the same probability, [size, choices].
+
+    Every element is first a member or not on its own, which gives all subsets of one size the same probability. Then
+    members that are too many, chosen at random, leave, or others join. This takes a tenth of the time of a shuffle.
+
+    Args:
+        size: number of elements.
+        members: number of members of each subset.
+        choices: number of subsets.
+        generator: where the random numbers come from.
+
+    >>> random_subsets(5, 2, 3, np.random.default_rng(1)).sum(axis=0)
+    array([2, 2, 2])
+    """
+    bits = generator.integers(0, 2**16, (size, choices), dtype=np.uint16)
+    subsets: NDArray[np.bool_] = bits < round(2**16 * members / max(size, 1))
+    for column, surplus in zip(subsets.T, (subsets.sum(axis=0) - members).tolist(), strict=True):
+        if surplus:
+            candidates = np.flatnonzero(column == (surplus > 0))
+            column[generator.choice(candidates, abs(surplus), replace=False, shuffle=False)] = surplus < 0
+    return subsets

@@ -125,7 +125,9 @@ def roc_curve(
     for name, part in (("signal", weights[signal]), ("background", weights[~signal])):
         where = "" if class_index is None else f" for class {class_index}"
         needed_sum(part, f"ROC curve{where}: the weights of the {name}")
-    order = np.argsort(-values, kind="stable")
+    order = np.argsort(
+        -values
+    )  # equal scores in any order: they are cut together, and a stable sort is slower
     falling = values[order]
     last_of_equals = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
     signal_efficiency = _efficiency(np.where(signal, weights, 0.0)[order], last_of_equals)

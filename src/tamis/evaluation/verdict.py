@@ -11,14 +11,18 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import positive_sum
-from tamis.evaluation.overtraining import Distribution
+from tamis.evaluation.arrays import ROUNDING, classes_of, positive_sum, probabilities_of
 from tamis.evaluation.resampling import (
-    Quantities,
+    CellSums,
+    Column,
+    Counts,
     Resampler,
+    area_of_sums,
     bootstrap,
     in_blocks,
     interval,
+    linear_sums,
+    loss_and_accuracy_sums,
     permuted_labels,
 )
 from tamis.evaluation.scored import ScoredEvents, join
@@ -182,37 +186,87 @@ def judge_overtraining(
             return None
     pool = join(training, test)
     is_training = np.arange(len(pool)) < len(training)
-    together = Resampler(pool.scores, pool.class_index, pool.learned_weight)
+    deviations = _Deviations(pool)
+    observed = deviations.of(is_training[:, None])
+    if not np.isfinite(observed[0, 2 + len(classes) :]).all():
+        return None  # the weights of one part are lost by rounding beside those of the other
     units = pool.units
     groups = [np.flatnonzero(pool.class_index == index) for index in classes]
-    distributions = [
-        (rows, [Distribution(pool.scores[rows, index], pool.weight[rows]) for index in classes])
-        for rows in groups
-    ]
-
-    def distances(labels: NDArray[np.bool_]) -> list[float]:
-        found: list[float] = []
-        for rows, scores in distributions:
-            of_class = labels[rows]
-            found += [each.distance(of_class) for each in scores]
-        return found
-
-    def deviations(labels: NDArray[np.bool_]) -> Float64:
-        gaps = together.measure(labels).stacked() - together.measure(~labels).stacked()
-        gaps[:, 0] *= -1  # a smaller loss is better
-        return np.column_stack([gaps, [distances(each) for each in labels]])
 
     def permute(number: int, own: Generator) -> Float64:
-        return deviations(permuted_labels(is_training, groups, number, own, units))
+        return deviations.of(permuted_labels(is_training, groups, number, own, units))
 
-    observed = deviations(is_training[None])
-    compared = sum(len(scores) for _, scores in distributions)
-    if not np.isfinite(observed[0, -compared:]).all():
-        return None  # the weights of one part are lost by rounding beside those of the other
-    drawn = in_blocks(permute, permutations, len(pool), generator)
+    drawn = in_blocks(permute, permutations, len(pool), generator, sums=deviations.size)
     single, corrected = corrected_p_values(observed[0], drawn)
     parts = [_bootstrapped(part, bootstraps, generator) for part in (training, test)]
     return Verdict(tuple(_comparisons(class_names, observed[0], single, corrected, parts)), permutations)
+
+
+class _Deviations:
+    """How much events with a label differ from those without it, in everything that is compared."""
+
+    def __init__(self, pool: ScoredEvents) -> None:
+        weight, classes = pool.learned_weight, pool.class_index
+        scores = probabilities_of(pool.scores)
+        columns = [Column(score, classes, scores.shape[1], index) for index, score in enumerate(scores.T)]
+        self._linear = loss_and_accuracy_sums(scores, classes_of(classes, *scores.shape), weight)
+        self._cells = CellSums(columns, weight)
+        self._linear_of_all = self._linear.sum(axis=1, keepdims=True)
+        self._resolved = ROUNDING * np.bincount(classes, np.abs(weight), scores.shape[1])[:, None]
+        self._cells_of_all = self._cells.sums(np.ones((len(pool), 1), np.bool_))
+
+    @property
+    def size(self) -> int:
+        """Number of sums that a labelling takes in memory."""
+        return self._cells.size
+
+    def of(self, labels: Counts) -> Float64:
+        """Compute the deviations of some labellings, [labellings, quantities]; a larger one is more overtraining."""
+        sums = linear_sums(self._linear, labels)
+        gaps = _means(sums) - _means(self._linear_of_all - sums)
+        areas, distances = [], []
+        for index, (of_all, labelled) in enumerate(
+            zip(self._cells_of_all, self._cells.sums(labels), strict=True)
+        ):
+            others = of_all - labelled
+            areas.append(_area_of_class(labelled, index) - _area_of_class(others, index))
+            distances.append(_distances(labelled, others))
+        # a smaller loss is better; distances by true class, then by score
+        deviations = np.stack(
+            [-gaps[0], gaps[1], *areas, *np.concatenate(np.stack(distances, axis=1))], axis=1
+        )
+        # the sums of the others are differences: of a part that is lost beside the other nothing is known
+        lost = np.minimum(*(np.abs(part.sum(axis=0)) for part in (labelled, others))) <= self._resolved
+        deviations[lost.any(axis=0)] = np.nan
+        return deviations
+
+
+def _means(sums: Float64) -> Float64:
+    """Divide sums by the sum of weights, which stands first; NaN where that is not positive."""
+    means: Float64 = sums[1:] / np.where(sums[0] > 0, sums[0], np.nan)
+    return means
+
+
+def _area_of_class(sums: Float64, index: int) -> Float64:
+    """Compute the area under the curve of a class against all others, [labellings]."""
+    signal = sums[:, index]
+    return area_of_sums(signal, sums.sum(axis=1) - signal)
+
+
+def _distances(first: Float64, second: Float64) -> Float64:
+    """Compute the largest distances of cumulative distributions, [classes, labellings]; NaN where one is not defined.
+
+    Args:
+        first: sums of weights by rising score, [cells, classes, labellings].
+        second: likewise.
+    """
+    cumulative = []
+    for sums in (first, second):
+        summed = np.cumsum(sums, axis=0)
+        total = summed[-1]
+        cumulative.append(summed / np.where(total > 0, total, np.nan))
+    distance: Float64 = np.abs(cumulative[0] - cumulative[1]).max(axis=0)
+    return distance
 
 
 def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Float64]:
@@ -243,12 +297,12 @@ def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Floa
 
 
 def _bootstrapped(part: ScoredEvents, choices: int, generator: Generator) -> tuple[Float64, Float64]:
-    """Give the numbers of a part and those of its bootstrap samples."""
+    """Compute the numbers of a part and those of its bootstrap samples."""
     events = Resampler(part.scores, part.class_index, part.learned_weight)
-    once: Quantities = events.measure(np.ones((1, len(events)), np.uint8))
+    values = events.values()
     if not choices:
-        return once.stacked()[0], np.empty((0, once.stacked().shape[1]))
-    return once.stacked()[0], bootstrap(events, choices, generator, part.units).stacked()
+        return values, np.empty((0, len(values)))
+    return values, bootstrap(events, choices, generator, part.units).stacked()
 
 
 def _comparisons(

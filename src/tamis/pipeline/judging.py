@@ -27,10 +27,12 @@ from tamis.evaluation.importance import Importance, permutation_importance
 from tamis.evaluation.inputs import Inputs, Samples, survey_inputs
 from tamis.evaluation.reaction import EVENTS as REACTION_EVENTS
 from tamis.evaluation.reaction import measure_reaction
+from tamis.evaluation.resampling import in_two_threads
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.scored import ScoredEvents, units_of
 from tamis.evaluation.stability import Unseen
 from tamis.pipeline.preparation import Prepared, signal_indices
+from tamis.random_streams import random_stream
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def weigh_features(
     config: Config, classifier: Classifier, prepared: Prepared, test: ScoredPart
 ) -> tuple[Importance, ...]:
     """Measure what each feature is worth, on test events in the mixture that the network learned."""
-    generator = np.random.default_rng((config.seed, 5))
+    generator = random_stream(config.seed, "evaluation", "importance")
     rows = enough_rows(test.rows, generator)
     events = prepared.events.take(rows)
     weight = events.weight * prepared.weighed.factors[events.class_index]
@@ -142,29 +144,28 @@ def score_alone(classifier: Classifier, events: Events, test: ScoredPart) -> tup
 
 
 def evaluate(
-    config: Config,
-    prepared: Prepared,
-    scored: Mapping[str, ScoredPart],
-    importance: tuple[Importance, ...] = (),
-    alone: tuple[Unseen, ...] = (),
+    config: Config, prepared: Prepared, classifier: Classifier, scored: Mapping[str, ScoredPart]
 ) -> Evaluation:
-    """Compute all results from the scores of all used events.
+    """Compute all results of a classifier from the events and their scores.
 
     With cross-training an event is training for one network and test for another. Training and test are compared
     as independent samples, so the training's events are of the even folds there, and the test's of the odd.
     """
-    return evaluate_classifier(
-        {name: scored_events(config, prepared, name, part) for name, part in scored.items()},
-        config.class_names,
-        working_points=config.evaluation.working_points,
-        densities=isinstance(config.evaluation.reference, LogDensity),
-        plan=search_plan(config),
-        importance=importance,
-        inputs=look_at_inputs(config, prepared),
-        alone=alone,
-        left_out=left_out(config, prepared.ledger),
-        seed=config.seed,
-    )
+    test = scored[PARTS[TEST]]
+    with in_two_threads() as submit:
+        importance = submit(weigh_features, config, classifier, prepared, test)
+        inputs = submit(look_at_inputs, config, prepared)
+        evaluation = evaluate_classifier(
+            {name: scored_events(config, prepared, name, part) for name, part in scored.items()},
+            config.class_names,
+            working_points=config.evaluation.working_points,
+            densities=isinstance(config.evaluation.reference, LogDensity),
+            plan=search_plan(config),
+            alone=score_alone(classifier, prepared.events, test),
+            left_out=left_out(config, prepared.ledger),
+            seed=config.seed,
+        )
+    return replace(evaluation, importance=importance.result(), inputs=inputs.result())
 
 
 def samples(config: Config, prepared: Prepared) -> Samples:

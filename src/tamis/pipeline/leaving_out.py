@@ -15,13 +15,14 @@ from tamis.config import Config, Exchange, Reflection, Rotation, Symmetry
 from tamis.data.weights import WeighedEvents
 from tamis.errors import RequestError, TrainingError
 from tamis.evaluation.arrays import positive_sum
-from tamis.evaluation.importance import Change, Importance, paired_change
+from tamis.evaluation.importance import BOOTSTRAPS, BootstrappedEvents, Change, Importance
 from tamis.evaluation.resampling import Resampler
 from tamis.evaluation.scored import units_of
 from tamis.pipeline.fitting import begin_member, calibrate, seed_of
 from tamis.pipeline.judging import ScoredPart, enough_rows
 from tamis.pipeline.preparation import Prepared
 from tamis.pipeline.watch import Watch
+from tamis.random_streams import random_stream
 
 if TYPE_CHECKING:
     from tamis.training.history import Epoch
@@ -75,7 +76,7 @@ def leave_out(
     Raises:
         TrainingError: a training diverged; it says without which features.
     """
-    generator = np.random.default_rng((config.seed, 8))
+    generator = random_stream(config.seed, "ablation", "events")
     places = enough_rows(np.arange(len(test.rows)), generator)
     events = prepared.events.take(test.rows[places])
     weight = events.weight * prepared.weighed.factors[events.class_index]
@@ -83,14 +84,17 @@ def leave_out(
         return None
     chosen = [(), *(group for group in groups if _fits(config, classifier, group))]
     trained = _train(config, prepared.weighed, classifier, chosen, watch or Watch(), choices)
-    before = Resampler(test.scores[places], events.class_index, weight)
+    before = BootstrappedEvents(
+        Resampler(test.scores[places], events.class_index, weight),
+        BOOTSTRAPS,
+        random_stream(config.seed, "ablation", "bootstrap"),
+        units_of(events.class_index, events.identity),
+    )
     fold = None if classifier.folds is None else events.fold
-    units = units_of(events.class_index, events.identity)
     changes = []
-    for group, each, own in zip(chosen, trained, generator.spawn(len(chosen)), strict=True):
+    for group, each in zip(chosen, trained, strict=True):
         scores = each.scores(events.features[:, _kept(classifier, group)], fold)
-        after = Resampler(scores, events.class_index, weight)
-        changes.append(paired_change(before, after, own, units=units))
+        changes.append(before.change(Resampler(scores, events.class_index, weight)))
     return LeftOut(dict(zip(chosen[1:], changes[1:], strict=True)), changes[0])
 
 

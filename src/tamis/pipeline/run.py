@@ -20,7 +20,7 @@ from tamis.notebook import run_summary
 from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
 from tamis.pipeline.checkpoints import Checkpoints
 from tamis.pipeline.fitting import fit
-from tamis.pipeline.judging import ScoredPart, evaluate, score, score_alone, weigh_features
+from tamis.pipeline.judging import ScoredPart, evaluate, score
 from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, with_left_out
 from tamis.pipeline.preparation import Prepared, prepare
 from tamis.pipeline.watch import Watch
@@ -208,9 +208,7 @@ def train(
         classifier, members = fit(config, prepared, watch, choices, checkpoints)
     with clock("evaluation"):
         parts = score(classifier, prepared.events)
-        importance = weigh_features(config, classifier, prepared, parts[PARTS[TEST]])
-        alone = score_alone(classifier, prepared.events, parts[PARTS[TEST]])
-        evaluation = evaluate(config, prepared, parts, importance, alone)
+        evaluation = evaluate(config, prepared, classifier, parts)
         baselines = judge_baselines(config, prepared, trained, parts[PARTS[TEST]])
     evaluation = _leave_out(config, prepared, classifier, parts[PARTS[TEST]], evaluation, clock, choices)
     return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds, baselines)

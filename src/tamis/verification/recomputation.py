@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Config
-from tamis.data.split import PARTS, TEST
 from tamis.errors import ProblemsError, TamisError
 from tamis.pipeline import Prepared, Run, ScoredPart, Watch, evaluate, prepare, score
-from tamis.pipeline.judging import score_alone, weigh_features
 from tamis.run_directory import score_table
 from tamis.verification.comparison import Comparison, compare_values, few
 from tamis.verification.kept_numbers import SCORES
@@ -74,10 +72,7 @@ class Recomputation:
         return Comparison(LEDGER, number, few(differences, "events.json"))
 
     def _run(self, classifier: Classifier, prepared: Prepared, parts: Mapping[str, ScoredPart]) -> Run:
-        test = parts[PARTS[TEST]]
-        importance = weigh_features(self.config, classifier, prepared, test)
-        alone = score_alone(classifier, prepared.events, test)
-        evaluation = evaluate(self.config, prepared, parts, importance, alone)
+        evaluation = evaluate(self.config, prepared, classifier, parts)
         return Run(self.config, classifier, (), prepared, parts, evaluation, {})
 
     def _scores(self, run: Run) -> Comparison:
