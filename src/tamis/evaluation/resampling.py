@@ -90,6 +90,10 @@ class CellSums:
         columns: the scores.
         weight: signed weight, [n_events].
 
+    Attributes:
+        size: number of sums of a choice.
+        exact: for each score, whether each of its cells has one value alone.
+
     Example:
         >>> column = Column(np.array([0.1, 0.4, 0.4, 0.8]), np.array([1, 1, 0, 0]))
         >>> (sums,) = CellSums([column], np.ones(4)).sums(np.ones((4, 1), np.uint8))
@@ -99,42 +103,56 @@ class CellSums:
 
     def __init__(self, columns: Sequence[Column], weight: Float64) -> None:
         """Sort the events into the cells of each score."""
-        rows, events, shapes, exact = [], [], [], []
+        # of each event the sum that it belongs to in each score, -1 for none
+        place = np.full((len(weight), len(columns)), -1, np.int32)
+        shapes, exact = [], []
         begin = 0
-        for column in columns:
-            inside = np.flatnonzero(column.group >= 0)
-            order = np.argsort(column.score[inside])
-            inside = inside[order]
+        for number, column in enumerate(columns):
+            order = np.argsort(column.score)
+            inside = order[column.group[order] >= 0]
             edges, is_exact = _cell_edges(column, inside)
             first = np.searchsorted(column.score[inside], edges)
             cell = np.repeat(np.arange(len(edges)), np.diff(first, append=len(inside)))
-            rows.append(begin + cell * column.groups + column.group[inside])
-            events.append(inside)
+            place[inside, number] = begin + cell * column.groups + column.group[inside]
             shapes.append((len(edges), column.groups))
             exact.append(is_exact)
             begin += len(edges) * column.groups
-        row, event = (np.concatenate([np.empty(0, np.int64), *each]) for each in (rows, events))
-        # compressed by events, so that counts are read one after the other and the sums stay in the cache
-        self._matrix = sparse.csc_array((weight[event], (row, event)), shape=(begin, len(weight)))
+        blocks = range(0, len(weight), _EVENTS_AT_ONCE)
+        self._matrices = [
+            _sum_matrix(place[block], weight[block], begin)
+            for block in (slice(first, first + _EVENTS_AT_ONCE) for first in blocks)
+        ]
         self._shapes = tuple(shapes)
+        self.size = begin
         self.exact = tuple(exact)
-
-    @property
-    def size(self) -> int:
-        """Number of sums of a choice."""
-        cells: int = self._matrix.shape[0]
-        return cells
 
     def sums(self, counts: Counts) -> list[Float64]:
         """Sum the weights of each choice, one array [cells, groups, choices] for each score, by rising score."""
         total = np.zeros((self.size, counts.shape[1]))
-        for first in range(0, len(counts), _EVENTS_AT_ONCE):
-            block = slice(first, first + _EVENTS_AT_ONCE)
-            part = self._matrix if len(counts) <= _EVENTS_AT_ONCE else self._matrix[:, block]
-            total += part @ counts[block].astype(np.float64)
+        for number, matrix in enumerate(self._matrices):
+            block = counts[number * _EVENTS_AT_ONCE : (number + 1) * _EVENTS_AT_ONCE]
+            total += matrix @ block.astype(np.float64)
         ends = np.cumsum([cells * groups for cells, groups in self._shapes])[:-1]
         parts = np.split(total, ends) if self._shapes else []
         return [part.reshape(*shape, -1) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+def _sum_matrix(place: NDArray[np.int32], weight: Float64, sums: int) -> Any:
+    """Return the matrix [sums, events] that holds the weight of each event at the sums that it belongs to.
+
+    It is compressed by events, so that counts are read one after the other and the sums stay in the cache.
+
+    Args:
+        place: the sums of each event, -1 for none, [events, scores].
+        weight: [events].
+        sums: number of them.
+    """
+    belongs = place >= 0
+    ends = np.cumsum(belongs.sum(axis=1, dtype=np.int32), dtype=np.int32)
+    weights = np.broadcast_to(weight[:, None], place.shape)[belongs]
+    return sparse.csc_array(
+        (weights, place[belongs], np.append(np.int32(0), ends)), shape=(sums, len(weight))
+    )
 
 
 def _cell_edges(column: Column, order: NDArray[np.intp]) -> tuple[Float64, bool]:
