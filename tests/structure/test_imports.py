@@ -18,6 +18,7 @@ ROOMS = [
     "files",
     "places",
     "machine",
+    "random_streams",
     "notebook",
     "expressions",
     "config",
