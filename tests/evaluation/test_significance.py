@@ -235,16 +235,16 @@ def simulated(expected: tuple[float, float], negative: float, rng: np.random.Gen
 
 @pytest.mark.parametrize("relative", [0.0, 0.1])
 @pytest.mark.parametrize("negative", [0.0, 0.1])
-def test_intervals_of_significances_cover_the_truth(relative: float, negative: float, toys: Any) -> None:
+def test_intervals_of_significances_cover_the_truth(relative: float, negative: float, rates: Any) -> None:
     """Finite simulations of bins of 60, 40, 12 background and 6, 10, 8 signal events."""
     expected = ((6.0, 60.0), (10.0, 40.0), (8.0, 12.0))
     truth = together([simulated(each, negative, None) for each in expected], relative)
-    covered = 0
-    for toy in range(toys.number):
+    covered, toys = 0, rates.toys(200)
+    for toy in range(toys):
         rng = np.random.default_rng((toy, 11))
         low, high = significance_interval([simulated(each, negative, rng) for each in expected], relative)
         covered += low <= truth <= high
-    toys.assert_covered(covered)
+    rates.check(covered, toys, 0.683, finds=(0.43, 0.9), what="significance of three bins")
 
 
 def test_without_background_there_is_no_interval() -> None:
