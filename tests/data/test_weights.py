@@ -53,6 +53,26 @@ def test_balanced_classes_have_equal_sums_and_the_same_total(weights: list[float
     assert weighed.events.weight.tolist() == weight.tolist()  # the physics weight is left alone
 
 
+def test_factors_are_those_of_the_training_events_alone() -> None:
+    # sums by part and class: training 6 and 2, validation 1 and 9, test 5 and 4
+    parts = np.repeat([TRAINING, VALIDATION, TEST], 4)
+    made = events([4, 2, 1.5, 0.5, 0.5, 0.5, 4, 5, 2, 3, 1, 3], np.tile([0, 0, 1, 1], 3), parts)
+    assert weigh_events(made, CLASSES).factors.tolist() == [pytest.approx(8 / 2 / 6), pytest.approx(8 / 2 / 2)]
+    for part in (VALIDATION, TEST):
+        weight = np.where((made.part == part) & (made.class_index == 0), 7 * made.weight, made.weight)
+        other = weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES)
+        assert other.factors.tolist() == weigh_events(made, CLASSES).factors.tolist()
+
+
+def test_an_event_of_weight_zero_is_not_negative() -> None:
+    made = in_all_parts([3.0, 0.0, -0.0])
+    assert weigh_events(made, CLASSES, negative="refuse").dropped.tolist() == []
+    for policy in ("drop", "absolute"):
+        weighed = weigh_events(made, CLASSES, negative=policy)
+        assert len(weighed.events) == 18
+        assert weighed.dropped.tolist() == weighed.changed.tolist() == []
+
+
 def test_factors_can_be_given_or_left_out() -> None:
     made = in_all_parts([1.0])
     assert weigh_events(made, CLASSES, balance={"bkg": 10.0}).factors.tolist() == [10, 1]
