@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hypothesis
@@ -188,6 +190,34 @@ class Rates:
         assert all(fewest <= count <= most for count in counts), (
             f"{counts} of {trials}, expected {fewest} to {most} for a rate of {rate}"
         )
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[tuple[Path, Callable[[], AbstractContextManager[None]]]]:
+    """Give a folder, and a context in which the process may not write where permissions forbid it, also as root.
+
+    The folder belongs to the user of the context, and lies where that user can go, as `tmp_path` of root does not.
+    """
+
+    @contextmanager
+    def lowered() -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        os.setresuid(NOBODY, NOBODY, 0)  # the saved one leads back
+        try:
+            yield
+        finally:
+            os.setresuid(0, 0, 0)
+
+    with TemporaryDirectory() as name:
+        if os.geteuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+        yield Path(name), lowered
+        Path(name).chmod(0o700)
 
 
 @pytest.fixture
