@@ -151,6 +151,26 @@ def test_no_event_is_scored_by_a_baseline_that_trained_on_it(module_classes: Mak
         assert first[1] != second[1]
 
 
+def test_a_class_factor_is_a_weight_of_what_is_learned(module_classes: Make) -> None:
+    config = configured(module_classes, events=300)
+    for sample in config["samples"]:
+        sample["weight"] = "w"
+    balances = ({"bkg": 1.0, "sig": 8.0}, "none")
+    found = []
+    for balance, weight in zip(balances, ("w", "8 * w"), strict=True):
+        config["samples"][1]["weight"] = weight
+        parsed = parse_config({**config, "weights": {"balance": balance}})
+        prepared = prepare(parsed)
+        found.append(predictions(train_baselines(parsed, prepared.weighed), prepared.events.features))
+    config["samples"][1]["weight"] = "w"
+    parsed = parse_config({**config, "weights": {"balance": "none"}})
+    prepared = prepare(parsed)
+    plain = predictions(train_baselines(parsed, prepared.weighed), prepared.events.features)
+    assert found[0] == found[1]
+    # boosted trees and the logistic regression are others without the factor; cuts look at efficiencies alone
+    assert all(first != second for first, second in zip(found[0][:2], plain[:2], strict=True))
+
+
 def test_dropped_events_are_not_learned_from(module_classes: Make) -> None:
     config = configured(module_classes, weights={"negative": "drop"})
     for sample in config["samples"]:

@@ -57,7 +57,10 @@ def test_factors_are_those_of_the_training_events_alone() -> None:
     # sums by part and class: training 6 and 2, validation 1 and 9, test 5 and 4
     parts = np.repeat([TRAINING, VALIDATION, TEST], 4)
     made = events([4, 2, 1.5, 0.5, 0.5, 0.5, 4, 5, 2, 3, 1, 3], np.tile([0, 0, 1, 1], 3), parts)
-    assert weigh_events(made, CLASSES).factors.tolist() == [pytest.approx(8 / 2 / 6), pytest.approx(8 / 2 / 2)]
+    assert weigh_events(made, CLASSES).factors.tolist() == [
+        pytest.approx(8 / 2 / 6),
+        pytest.approx(8 / 2 / 2),
+    ]
     for part in (VALIDATION, TEST):
         weight = np.where((made.part == part) & (made.class_index == 0), 7 * made.weight, made.weight)
         other = weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES)

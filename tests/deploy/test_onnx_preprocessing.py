@@ -70,7 +70,9 @@ def test_the_inputs_are_the_same_bits(scaling: Any, make_events: Make) -> None:
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
-@pytest.mark.parametrize("logarithm", [(False, True, True, False), (True, False, True, True), (False, False, True, True)])
+@pytest.mark.parametrize(
+    "logarithm", [(False, True, True, False), (True, False, True, True), (False, False, True, True)]
+)
 def test_each_feature_keeps_its_place_behind_a_logarithm(
     scaling: Any, logarithm: tuple[bool, ...], make_events: Make
 ) -> None:

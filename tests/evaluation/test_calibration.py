@@ -196,9 +196,7 @@ def test_the_error_of_a_temperature_is_that_of_the_jackknife(scale: float) -> No
 
     without = [temperature(np.arange(300) != event) for event in range(300)]
     jackknife = np.sqrt(np.square(np.array(without) - np.mean(without)).sum())
-    found = temperature_error(
-        temperature_scaling(scores, class_index, weight), scores, class_index, weight
-    )
+    found = temperature_error(temperature_scaling(scores, class_index, weight), scores, class_index, weight)
     # both are right to first order in one over 300 events
     assert found == pytest.approx(jackknife, rel=0.03)
 

@@ -316,7 +316,9 @@ def test_the_error_of_a_significance_is_the_sum_over_its_events(relative: float)
         signal, background = weight_of_events[is_signal].sum(), weight_of_events[~is_signal].sum()
         # an event that counts twice also has twice its square
         squares = (weight_of_events * weight)[~is_signal].sum()
-        return float(asimov_significance(signal, background, np.hypot(np.sqrt(squares), relative * background)))
+        return float(
+            asimov_significance(signal, background, np.hypot(np.sqrt(squares), relative * background))
+        )
 
     slopes = []
     for event in range(60):

@@ -53,7 +53,9 @@ def test_it_fires_at_the_nominal_rate(weights: str, rates: Any) -> None:
         if verdict is not None:  # few heavy negative events can make the sum of a class negative
             fired.append(verdict.overtrained)
     assert len(fired) >= 0.995 * toys
-    rates.check(sum(fired), toys, 0.05, finds=(0.0, 0.14), what="a network that is not overtrained is called so")
+    rates.check(
+        sum(fired), toys, 0.05, finds=(0.0, 0.14), what="a network that is not overtrained is called so"
+    )
 
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])

@@ -89,7 +89,8 @@ def test_training_events_alone_teach(outcomes: dict[str, Outcome], part: str) ->
 def test_validation_events_choose_and_test_events_do_not(outcomes: dict[str, Outcome]) -> None:
     assert chosen(outcomes["test"]) == chosen(outcomes["same"])
     assert all(
-        one != other for one, other in zip(chosen(outcomes["validation"]), chosen(outcomes["same"]), strict=True)
+        one != other
+        for one, other in zip(chosen(outcomes["validation"]), chosen(outcomes["same"]), strict=True)
     )
 
 
