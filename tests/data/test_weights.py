@@ -141,6 +141,20 @@ def test_a_class_without_events_is_refused_with_counts() -> None:
         weigh_events(made.take(made.class_index == 0), CLASSES)
 
 
+def test_a_class_is_needed_in_the_folds_that_a_network_learns_from() -> None:
+    made = in_all_parts([1.0, 1.0])
+    # the signal's training events are all in the first fold, which its network never sees
+    fold = np.where((made.part == TRAINING) & (made.class_index == 1), 0, np.arange(len(made)) % 2)
+    parts = Events(**{**vars(made), "fold": fold.astype(np.int32)})
+    with pytest.raises(InputError) as caught:
+        weigh_events(parts, CLASSES, folds=2)
+    assert "class sig, fold 0: no events in the training set" in str(caught.value)
+    assert "fold 1" not in str(caught.value)
+    weigh_events(
+        Events(**{**vars(made), "fold": (np.arange(len(made)) % 2).astype(np.int32)}), CLASSES, folds=2
+    )
+
+
 def test_dropping_may_leave_a_class_empty() -> None:
     made = in_all_parts([1.0])
     weight = np.where((made.part == TRAINING) & (made.class_index == 1), -1.0, 1.0)

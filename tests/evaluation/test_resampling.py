@@ -179,6 +179,10 @@ def test_intervals_cover_the_truth(weights: str, rates: Any) -> None:
     rates.check(covered, toys, 0.683, finds=(0.43, 0.9), what="loss, accuracy, AUC, background efficiency")
 
 
+def test_an_interval_leaves_out_as_much_on_both_sides() -> None:
+    assert interval(np.arange(1001)) == pytest.approx((158.5, 841.5))
+
+
 def test_an_interval_of_what_is_not_defined_is_none() -> None:
     assert interval([1.0, np.nan]) is None
     assert interval([]) is None

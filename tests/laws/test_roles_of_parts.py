@@ -51,7 +51,11 @@ def outcomes(module_classes: Make) -> dict[str, Outcome]:
         weighed = weigh(config, replace(events, features=features, spectators=spectators))
         prepared = replace(original, weighed=weighed)
         classifier, _ = fit(config, prepared)
-        found[name] = prepared, classifier, evaluate(config, prepared, score(classifier, prepared.events))
+        found[name] = (
+            prepared,
+            classifier,
+            evaluate(config, prepared, classifier, score(classifier, prepared.events)),
+        )
     return found
 
 
