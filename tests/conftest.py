@@ -1,4 +1,4 @@
-"""What all tests share: strict JAX, small ROOT files, a small configuration, a browser."""
+"""What all tests share: strict JAX, small ROOT files, a small configuration, rates of toys, a browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hypothesis
@@ -14,6 +18,7 @@ import jax
 import numpy as np
 import pytest
 import uproot
+from scipy import stats
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("tamis", deadline=None, derandomize=True)
@@ -112,6 +117,129 @@ def equal_runs() -> Callable[[Path, Path], None]:
             assert one == other
 
     return check
+
+
+CHANCE = 1e-6
+"""Probability that correct code fails one comparison of a rate: a hundred comparisons fail once in 10^4 suites."""
+POWER = 0.99
+"""Probability with which the defects that a test states are found."""
+
+
+@cache
+def accepted_counts(trials: int, low: float, high: float) -> tuple[int, int]:
+    """Give the fewest and the most successes that a rate between `low` and `high` has but for `CHANCE`."""
+    fewest = int(stats.binom.ppf(CHANCE / 2, trials, low))
+    return fewest, int(stats.binom.isf(CHANCE / 2, trials, high))
+
+
+@cache
+def rates_found(trials: int, low: float, high: float) -> tuple[float | None, float | None]:
+    """Give the rates below and above the accepted ones that fail with probability `POWER`, to the next per cent."""
+    fewest, most = accepted_counts(trials, low, high)
+    rates = np.arange(101) / 100
+    below = rates[(stats.binom.cdf(fewest - 1, trials, rates) >= POWER) & (rates < low)]
+    above = rates[(stats.binom.sf(most, trials, rates) >= POWER) & (rates > high)]
+    return (float(below.max()) if len(below) else None), (float(above.min()) if len(above) else None)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Compares how often something happens in toys with how often it should, by exact binomial bounds.
+
+    The seeds of the toys are fixed, so that a test gives the same answer each time; the bounds say how likely it is
+    that a change of the random numbers alone makes it fail. `benchmarks/coverage.py` runs the same tests with many more
+    toys and writes the rates down instead of comparing them.
+    """
+
+    test: str
+    factor: int
+    record: Path | None
+
+    def toys(self, number: int) -> int:
+        """Give the number of toys: this one, or a multiple of it where the rates are measured."""
+        return number * self.factor
+
+    def check(
+        self,
+        successes: Any,
+        trials: int,
+        rate: float | tuple[float, float],
+        *,
+        finds: tuple[float | None, float | None],
+        what: str = "",
+    ) -> None:
+        """Compare counts of successes with a rate, or with any rate between two.
+
+        Args:
+            successes: a count, or several of the same number of trials.
+            trials: how many there were.
+            rate: what is expected.
+            finds: the nearest rates below and above, in per cent steps, that this test finds with a probability of
+                99%; None where it finds none. They are a statement for readers, and are compared with what is true.
+            what: is counted, for the record.
+        """
+        low, high = rate if isinstance(rate, tuple) else (rate, rate)
+        counts = [int(count) for count in np.atleast_1d(successes)]
+        if self.record is not None:
+            line = {
+                "test": self.test,
+                "what": what,
+                "expected": [low, high],
+                "trials": trials,
+                "counts": counts,
+            }
+            with self.record.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            return
+        assert finds == rates_found(trials, low, high)
+        fewest, most = accepted_counts(trials, low, high)
+        assert all(fewest <= count <= most for count in counts), (
+            f"{counts} of {trials}, expected {fewest} to {most} for a rate of {rate}"
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where rates are measured, run what measures rates and nothing else."""
+    if "TAMIS_RATES" in os.environ:
+        left_out = [item for item in items if "rates" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[tuple[Path, Callable[[], AbstractContextManager[None]]]]:
+    """Give a folder, and a context in which the process may not write where permissions forbid it, also as root.
+
+    The folder belongs to the user of the context, and lies where that user can go, as `tmp_path` of root does not.
+    """
+
+    @contextmanager
+    def lowered() -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        os.setresuid(NOBODY, NOBODY, 0)  # the saved one leads back
+        try:
+            yield
+        finally:
+            os.setresuid(0, 0, 0)
+
+    with TemporaryDirectory() as name:
+        if os.geteuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+        yield Path(name), lowered
+        Path(name).chmod(0o700)
+
+
+@pytest.fixture
+def rates(request: pytest.FixtureRequest) -> Rates:
+    """Give what compares rates of toys with expected ones."""
+    record = os.environ.get("TAMIS_RATES")
+    factor = int(os.environ.get("TAMIS_TOYS", "1")) if record else 1
+    return Rates(request.node.nodeid, factor, Path(record) if record else None)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,10 +35,14 @@ def test_every_obstacle_has_a_name(tmp_path: Path) -> None:
     assert obstacle(Path("/proc/self/run")) != ""
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    assert obstacle(tmp_path / "a" / "run") == f"{tmp_path} may not be written to"
+def test_a_folder_that_may_not_be_written_to_is_named(unprivileged: Any) -> None:
+    folder, lowered = unprivileged
+    with lowered():
+        assert obstacle(folder / "a" / "run") == ""
+    folder.chmod(0o500)
+    with lowered():
+        assert obstacle(folder / "a" / "run") == f"{folder} may not be written to"
+    assert list(folder.iterdir()) == []
 
 
 def test_what_the_system_refuses_is_said_in_its_words(

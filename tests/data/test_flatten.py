@@ -73,6 +73,39 @@ def test_a_class_keeps_its_sum_of_weights(seed: int, bins: int) -> None:
         assert weight[rows].sum() == pytest.approx(kept)
 
 
+def test_only_training_events_decide_how_weights_are_changed() -> None:
+    events = falling_and_peaking(2000, 4)
+    flatten = Flatten(spectators=("mass", "pt"), bins=4)
+    expected, report = flatten_weights(events, events.weight, CLASSES, flatten)
+    training = events.part == TRAINING
+    rng = np.random.default_rng(5)
+    spectators = {
+        name: np.where(training, values, rng.exponential(100, 2000))
+        for name, values in events.spectators.items()
+    }
+    # other weights, other values, and other shares of the classes among the events that are not trained on
+    weight = np.where(training, events.weight, np.where(events.class_index == 1, 50.0, 0.1))
+    other = Events(**{**vars(events), "spectators": spectators, "weight": weight})
+    found, again = flatten_weights(other, weight, CLASSES, flatten)
+    np.testing.assert_array_equal(found[training], expected[training])
+    assert again == report
+
+
+def test_each_class_counts_alike_in_the_edges() -> None:
+    # the signal has a hundredth of the weight: its half of the events still decides on the edge
+    mass = np.r_[np.arange(100.0), 1000 + np.arange(100.0)]
+    class_index = np.repeat([0, 1], 100).astype(np.int32)
+    weight = np.where(class_index == 1, 0.01, 1.0)
+    events = falling_and_peaking(
+        200, 1, class_index=class_index, spectators={"mass": mass}, weight=weight,
+        part=np.full(200, TRAINING, np.uint8),
+    )  # fmt: skip
+    found, report = flatten_weights(events, weight, CLASSES, Flatten(spectators=("mass",), bins=2))
+    # the edge lies between the classes: each fills one of the two bins, with half of its sum of weights
+    np.testing.assert_allclose(found, weight / 2)
+    assert {name: each.empty for name, each in report.items()} == {"bkg": 0.5, "sig": 0.5}
+
+
 def test_a_flat_spectator_costs_nothing() -> None:
     spectator = np.repeat(np.arange(500), 2).astype(float)
     part = np.zeros(1000, np.uint8)

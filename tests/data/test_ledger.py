@@ -42,6 +42,12 @@ def test_a_tally_knows_its_statistics() -> None:
     assert found["negative_fraction"] == pytest.approx(1 / 3)
 
 
+def test_a_weight_of_zero_is_not_negative() -> None:
+    found = tally(np.array([0.0, -0.0, 1.0, -1.0]))
+    assert (found.events, found.negative) == (4, 1)
+    assert found.to_dict()["negative_fraction"] == 0.25
+
+
 def account(**changes: object) -> SampleAccount:
     weights = {name: tally(np.full(n, 0.1)) for name, n in (("training", 3), ("validation", 2), ("test", 4))}
     dropped = {"negative_weight": tally(np.full(1, -0.1))}

@@ -90,6 +90,18 @@ def test_a_whole_number_is_the_same_event_in_every_type(kind: type) -> None:
     assert identity_of_columns([numbers.astype(kind)]).tolist() == identity_of_columns([numbers]).tolist()
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_minus_zero_is_zero(kind: type) -> None:
+    found = identity_of_columns([np.array([0.0, -0.0], kind)])
+    assert found[0] == found[1] == identity_of_columns([np.array([0])])[0]
+
+
+@pytest.mark.parametrize("number", [-1, -7, 2**31, -(2**40), 2**53 - 1, 1 - 2**53])
+def test_a_large_or_negative_whole_number_is_the_same_event_as_a_float(number: int) -> None:
+    found = [identity_of_columns([np.array([number], kind)])[0] for kind in (np.int64, np.float64)]
+    assert found[0] == found[1]
+
+
 @given(st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(0, 2**31)), unique=True, min_size=2))
 def test_different_columns_are_different_events(rows: list[tuple[int, int]]) -> None:
     columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)]

@@ -53,6 +53,29 @@ def test_balanced_classes_have_equal_sums_and_the_same_total(weights: list[float
     assert weighed.events.weight.tolist() == weight.tolist()  # the physics weight is left alone
 
 
+def test_factors_are_those_of_the_training_events_alone() -> None:
+    # sums by part and class: training 6 and 2, validation 1 and 9, test 5 and 4
+    parts = np.repeat([TRAINING, VALIDATION, TEST], 4)
+    made = events([4, 2, 1.5, 0.5, 0.5, 0.5, 4, 5, 2, 3, 1, 3], np.tile([0, 0, 1, 1], 3), parts)
+    assert weigh_events(made, CLASSES).factors.tolist() == [
+        pytest.approx(8 / 2 / 6),
+        pytest.approx(8 / 2 / 2),
+    ]
+    for part in (VALIDATION, TEST):
+        weight = np.where((made.part == part) & (made.class_index == 0), 7 * made.weight, made.weight)
+        other = weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES)
+        assert other.factors.tolist() == weigh_events(made, CLASSES).factors.tolist()
+
+
+def test_an_event_of_weight_zero_is_not_negative() -> None:
+    made = in_all_parts([3.0, 0.0, -0.0])
+    assert weigh_events(made, CLASSES, negative="refuse").dropped.tolist() == []
+    for policy in ("drop", "absolute"):
+        weighed = weigh_events(made, CLASSES, negative=policy)
+        assert len(weighed.events) == 18
+        assert weighed.dropped.tolist() == weighed.changed.tolist() == []
+
+
 def test_factors_can_be_given_or_left_out() -> None:
     made = in_all_parts([1.0])
     assert weigh_events(made, CLASSES, balance={"bkg": 10.0}).factors.tolist() == [10, 1]
@@ -116,6 +139,20 @@ def test_a_class_without_events_is_refused_with_counts() -> None:
         match="class sig: no events in the training set; its files have no entries, or none of them",
     ):
         weigh_events(made.take(made.class_index == 0), CLASSES)
+
+
+def test_a_class_is_needed_in_the_folds_that_a_network_learns_from() -> None:
+    made = in_all_parts([1.0, 1.0])
+    # the signal's training events are all in the first fold, which its network never sees
+    fold = np.where((made.part == TRAINING) & (made.class_index == 1), 0, np.arange(len(made)) % 2)
+    parts = Events(**{**vars(made), "fold": fold.astype(np.int32)})
+    with pytest.raises(InputError) as caught:
+        weigh_events(parts, CLASSES, folds=2)
+    assert "class sig, fold 0: no events in the training set" in str(caught.value)
+    assert "fold 1" not in str(caught.value)
+    weigh_events(
+        Events(**{**vars(made), "fold": (np.arange(len(made)) % 2).astype(np.int32)}), CLASSES, folds=2
+    )
 
 
 def test_dropping_may_leave_a_class_empty() -> None:

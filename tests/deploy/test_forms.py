@@ -53,6 +53,7 @@ def quantized(rounding: str, overflow: str, bits: int = 10) -> list[dict[str, An
 ROUNDINGS = ["TRN", "TRN_ZERO", "RND", "RND_MIN_INF", "RND_ZERO", "RND_INF", "RND_CONV"]
 OVERFLOWS = ["SAT", "SAT_SYM", "SAT_ZERO", "WRAP"]
 TWO = {"classes": 2, "outputs": 1}
+THREE = (Exchange(objects=(("pt",), ("mass",), ("eta",))),)
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "logistic": {"layers": [], "embedding": None},
     "relu": {"layers": [{"nodes": 16}] * 2},
@@ -79,10 +80,12 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "folds and seeds": {"layers": [{"nodes": 16}], "folds": (0, 0, 1, 1)},
     "symmetries": {"layers": [{"nodes": 16}], "symmetries": SYMMETRIES, "draws": 8},
     "symmetries and folds": {"layers": [{"nodes": 16}], "symmetries": SYMMETRIES[:2], "draws": 3, "folds": (0, 1)},
+    # two copies: the second shifts three objects by a place, which is not its own inverse
+    "exchange of three": {"layers": [{"nodes": 16}], "symmetries": THREE, "draws": 2},
     **{f"scaling {name}": {"layers": [{"nodes": 16, "activation": "tanh"}], "scaling": name}
        for name in ("none", "standard", "robust", "quantile")},
     "logarithm": {"layers": [{"nodes": 16, "activation": "tanh"}], "scaling": "standard",
-                  "logarithm": (True, True, False, False)},
+                  "logarithm": (False, True, True, False)},  # an order that is not its own inverse
     "logarithms": {"layers": [{"nodes": 16}], "scaling": "quantile", "logarithm": (True,) * 4},
 }  # fmt: skip
 

@@ -45,6 +45,7 @@ SYMMETRIES = (
     Exchange(objects=(("mass",), ("eta",))),
 )
 
+THREE = (Exchange(objects=(("pt",), ("mass",), ("eta",))),)
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "logistic": {"layers": [], "embedding": None},
     **{name: {"layers": [{"nodes": 16, "activation": name}] * 2} for name in ACTIVATIONS},
@@ -72,13 +73,16 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "folds and seeds": {"layers": [{"nodes": 16}], "networks": (0, 0, 1, 1)},
     "symmetries": {"layers": [{"nodes": 16}], "symmetries": SYMMETRIES, "draws": 8},
     "symmetries and folds": {"layers": [{"nodes": 16}], "symmetries": SYMMETRIES[:2], "draws": 3, "networks": (0, 1)},
+    # two copies: the second shifts three objects by a place, which is not its own inverse
+    "exchange of three": {"layers": [{"nodes": 16}], "symmetries": THREE, "draws": 2},
 }  # fmt: skip
 PREPROCESSINGS: dict[str, dict[str, Any]] = {
     "none": {"scaling": "none"},
     "standard": {"scaling": "standard"},
     "robust": {"scaling": "robust"},
     "quantile": {"scaling": "quantile"},
-    "logarithm": {"scaling": "standard", "logarithm": (True, True, False, False)},
+    # an order that is not its own inverse
+    "logarithm": {"scaling": "standard", "logarithm": (False, True, True, False)},
     "logarithms": {"scaling": "quantile", "logarithm": (True, True, True, True)},
 }
 

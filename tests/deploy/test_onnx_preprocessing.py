@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,42 @@ def test_the_inputs_are_the_same_bits(scaling: Any, make_events: Make) -> None:
     assert found[:, without_logarithm].tobytes() == expected[:, without_logarithm].tobytes()
     assert (found[:, 1] == expected[:, 1]).mean() > 0.9999
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize(
+    "logarithm", [(False, True, True, False), (True, False, True, True), (False, False, True, True)]
+)
+def test_each_feature_keeps_its_place_behind_a_logarithm(
+    scaling: Any, logarithm: tuple[bool, ...], make_events: Make
+) -> None:
+    # none of these orders is its own inverse
+    preprocessing = fit_preprocessing(
+        make_events(1, 3000), np.ones(3000), scaling, missing_allowed=[True] * 4, logarithm=logarithm
+    )
+    events, graph = make_events(2, 2000), Graph()
+    found = run(graph, [preprocess(graph, find_missing(graph, "x", FEATURES), preprocessing)], events)[0]
+    expected = preprocessing.apply(events)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * max(1, np.abs(expected).max()))
+    # no two columns are alike
+    assert all(np.abs(np.subtract(*expected[:, pair].T)).max() > 0.1 for pair in combinations(range(4), 2))
+
+
+@pytest.mark.parametrize("number", [3, 6])
+def test_three_objects_move_the_same_way(number: int) -> None:
+    # a shift of three places is not its own inverse
+    names = [f"{kind}_{place}" for place in range(3) for kind in ("pt", "eta")]
+    exchange = Exchange(objects=tuple((f"pt_{place}", f"eta_{place}") for place in range(3)))
+    copies = build_symmetries([exchange], names).descriptions(number)
+    assert any((each.source[each.source] != np.arange(6)).any() for each in copies)
+    events = np.random.default_rng(4).normal(size=(50, 6)).astype(np.float32)
+    events[::7, 3] = np.nan
+    graph, features = Graph(), [Feature(name=name, missing=(float("nan"),)) for name in names]
+    copied = copy_events(graph, find_missing(graph, "x", features), copies)
+    values, missing = run(graph, [copied.values, copied.missing], events)
+    expected = np.concatenate([each.apply(events) for each in copies])
+    np.testing.assert_array_equal(missing == 1, np.isnan(expected))
+    np.testing.assert_array_equal(values[missing == 0], expected[missing == 0])
 
 
 @settings(max_examples=20)

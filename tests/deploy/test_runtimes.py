@@ -55,7 +55,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "dense": {"layers": [{"nodes": 16, "normalisation": "batch"}, {"nodes": 16, "normalisation": "layer"}]},
     "activations": {
         "layers": [{"nodes": 16, "activation": name, "residual": name == "linear"} for name in Activation.__args__],
-        "logarithm": (True, True, False, False),
+        "logarithm": (False, True, True, False),
     },
     "sparse": {"layers": [{"type": "sparse", "nodes": 16, "density": 0.3, "activation": "relu"}] * 2},
     "quantized": {"layers": [quantized(number) for number in range(len(Rounding.__args__))], "embedding": None,

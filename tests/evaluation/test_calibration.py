@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,17 +44,73 @@ def test_exact_posteriors_are_calibrated_and_distorted_ones_are_not() -> None:
     exact = posterior(log_density, EQUAL)
     good = reliability(exact[:, 1], class_index == 1, np.ones(20_000))
     assert good.p_value > 0.01
-    assert good.error == pytest.approx(good.by_chance, rel=0.6)
+    assert good.error == pytest.approx(good.by_chance, rel=0.6)  # one sample; the next test has the number
     sharp = special.softmax(2 * np.log(exact), axis=1)
     bad = reliability(sharp[:, 1], class_index == 1, np.ones(20_000))
     assert bad.p_value < 1e-6
     assert bad.error > 5 * bad.by_chance
 
 
+def test_the_error_by_chance_is_the_mean_size_of_normal_numbers() -> None:
+    # unit weights: the deviation of a bin is that of independent throws, and the mean of |normal| is sqrt(2 / pi)
+    class_index, log_density = gaussians(1200, EQUAL)
+    score = posterior(log_density, EQUAL)[:, 0]
+    found = reliability(score, class_index == 0, np.ones(1200), bins=6)
+    rising = np.sort(score).reshape(6, 200)
+    deviations = np.sqrt((rising * (1 - rising)).sum(axis=1)) / 200
+    assert [each.error for each in found.bins] == pytest.approx(deviations.tolist(), rel=1e-9)
+    assert found.by_chance == pytest.approx(deviations.mean() * np.sqrt(2 / np.pi), rel=1e-9)
+    # the mean over toys is what it says: 3000 deviations know it to 1.4%
+    toys = []
+    for seed in range(500):
+        rng = np.random.default_rng((seed, 3))
+        each = reliability(score, rng.random(1200) < score, np.ones(1200), bins=6)
+        toys.append(each.error / each.by_chance)
+    assert np.mean(toys) == pytest.approx(1.0, abs=5 * 0.0138)
+
+
+def test_the_error_is_the_mean_distance_by_shares() -> None:
+    # distances of 0.1, with three quarters of the weight, and 0.3
+    score = np.repeat([0.4, 0.6], 10)
+    is_class = np.r_[np.arange(10) < 5, np.arange(10) < 9]
+    found = reliability(score, is_class, np.repeat([3.0, 1.0], 10), bins=2)
+    assert found.error == pytest.approx(0.75 * 0.1 + 0.25 * 0.3)
+
+
+def test_the_error_of_a_bin_takes_each_class_with_its_own_weights() -> None:
+    # weights of 4 in the class and of 1 in the rest, and a score of 0.2
+    is_class = np.arange(60) < 12
+    weight = np.where(is_class, 4.0, 1.0)
+    found = reliability(np.full(60, 0.2), is_class, weight, bins=1).bins[0]
+    # the sum of w (p (1-p)^2 4 + (1-p) p^2 1) over the sum of w
+    total = 12 * 4 + 48
+    assert found.error == pytest.approx(np.sqrt(total * 0.16 * (0.8 * 4 + 0.2 * 1)) / total)
+
+
+@pytest.mark.parametrize(("events", "p_value"), [(20, special.chdtrc(1, 5)), (18, 1.0)])
+def test_a_bin_counts_from_ten_promised_events_of_each_side(events: int, p_value: float) -> None:
+    # 3 of 4 belong to the class, half is promised: with 20 events a deviation of 0.25 with an error of 0.1118
+    is_class = np.arange(events) < 0.75 * events
+    found = reliability(np.full(events, 0.5), is_class, np.ones(events), bins=1)
+    assert found.bins[0].fewest == events / 2
+    assert found.p_value == pytest.approx(p_value)
+
+
+def test_a_bin_with_too_few_events_of_the_class_is_not_tested() -> None:
+    # 3 events of the class where 0.1 are promised: seven deviations of a normal distribution, and no rarity
+    score = np.repeat([0.001, 0.5], [100, 1000])
+    is_class = np.r_[np.arange(100) < 3, np.arange(1000) < 500]
+    found = reliability(score, is_class, np.ones(1100), bins=11)
+    rare, common = found.bins
+    assert (rare.fraction - rare.score) / rare.error > 7
+    assert common.fraction == common.score
+    assert found.p_value == 1.0
+
+
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
-def test_p_values_of_exact_posteriors_are_uniform(weights: str) -> None:
-    found = []
-    for seed in range(400):
+def test_p_values_of_exact_posteriors_are_uniform(weights: str, rates: Any) -> None:
+    found, toys = [], rates.toys(400)
+    for seed in range(toys):
         rng = np.random.default_rng((seed, 1))
         class_index, log_density = gaussians(1500, EQUAL, seed)
         weight = np.ones(1500) if weights == "unit" else rng.lognormal(0, 0.5, 1500)
@@ -59,17 +118,19 @@ def test_p_values_of_exact_posteriors_are_uniform(weights: str) -> None:
             weight *= np.where(rng.random(1500) < 0.1, -1, 1)
         exact = posterior(log_density, EQUAL)
         found.append(reliability(exact[:, 0], class_index == 0, weight, bins=8).p_value)
-    assert np.mean(np.array(found) < 0.1) == pytest.approx(0.1, abs=0.05)
-    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
+    fired, above = (int(np.sum(each)) for each in (np.array(found) < 0.1, np.array(found) > 0.5))
+    rates.check(fired, toys, 0.1, finds=(0.01, 0.23), what="p below 0.1 for exact scores")
+    rates.check(above, toys, 0.5, finds=(0.32, 0.68), what="p above 0.5 for exact scores")
 
 
-def test_bars_cover() -> None:
-    pulls = []
-    for seed in range(200):
+def test_bars_cover(rates: Any) -> None:
+    pulls, toys = [], rates.toys(200)
+    for seed in range(toys):
         class_index, log_density = gaussians(1000, EQUAL, seed)
         found = reliability(posterior(log_density, EQUAL)[:, 2], class_index == 2, np.ones(1000), bins=5)
         pulls += [(each.fraction - each.score) / each.error for each in found.bins]
-    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.044)
+    inside = np.sum(np.abs(pulls) < 1)
+    rates.check(inside, 5 * toys, 0.683, finds=(0.57, 0.79), what="bars of the reliability")
 
 
 def test_bins_are_those_of_scikit_learn() -> None:
@@ -109,9 +170,9 @@ def test_temperature_scaling_undoes_a_temperature() -> None:
 
 
 @pytest.mark.parametrize("weights", ["unit", "signed"])
-def test_the_error_of_a_temperature_covers_it(weights: str) -> None:
-    """400 toys of 1000 events whose scores have a temperature of 1.5."""
-    covered, toys = 0, 400
+def test_the_error_of_a_temperature_covers_it(weights: str, rates: Any) -> None:
+    """Toys of 1000 events whose scores have a temperature of 1.5."""
+    covered, toys = 0, rates.toys(400)
     for toy in range(toys):
         class_index, log_density = gaussians(1000, (0.5, 0.3, 0.2), seed=toy)
         log_posterior = log_density + np.log((0.5, 0.3, 0.2))
@@ -121,7 +182,23 @@ def test_the_error_of_a_temperature_covers_it(weights: str) -> None:
         scaling = temperature_scaling(scores, class_index, weight)
         error = temperature_error(scaling, scores, class_index, weight)
         covered += abs(1 / scaling.scale[0] - 1.5) <= error
-    assert abs(covered / toys - 0.683) < 0.07, covered / toys
+    rates.check(covered, toys, 0.683, finds=(0.50, 0.84), what="temperature")
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_the_error_of_a_temperature_is_that_of_the_jackknife(scale: float) -> None:
+    class_index, log_density = gaussians(300, EQUAL, seed=4)
+    weight = np.random.default_rng(4).uniform(0.5, 2.0, 300)
+    scores = special.softmax(scale * log_density, axis=1)
+
+    def temperature(rows: np.ndarray) -> float:
+        return 1 / temperature_scaling(scores[rows], class_index[rows], weight[rows]).scale[0]
+
+    without = [temperature(np.arange(300) != event) for event in range(300)]
+    jackknife = np.sqrt(np.square(np.array(without) - np.mean(without)).sum())
+    found = temperature_error(temperature_scaling(scores, class_index, weight), scores, class_index, weight)
+    # both are right to first order in one over 300 events
+    assert found == pytest.approx(jackknife, rel=0.03)
 
 
 def test_vector_scaling_undoes_scales_and_offsets() -> None:
@@ -183,9 +260,9 @@ def test_weights_without_a_positive_sum_are_refused(fit) -> None:
 
 
 @pytest.mark.parametrize("signal_share", [0.5, 0.04])
-def test_classes_of_other_sizes_and_weights_do_not_look_uncalibrated(signal_share: float) -> None:
-    p_values = []
-    for seed in range(200):
+def test_classes_of_other_sizes_and_weights_do_not_look_uncalibrated(signal_share: float, rates: Any) -> None:
+    p_values, toys = [], rates.toys(200)
+    for seed in range(toys):
         rng = np.random.default_rng((seed, 2))
         is_class = rng.random(6000) < signal_share
         x = rng.normal(np.where(is_class, 1.0, 0.0))
@@ -194,8 +271,9 @@ def test_classes_of_other_sizes_and_weights_do_not_look_uncalibrated(signal_shar
         sign = np.where(is_class & (rng.random(6000) < 0.1), -1, 1)
         weight = weight * sign * np.where(is_class, 1 / 0.8, 1)
         p_values.append(reliability(special.expit(x - 0.5), is_class, weight).p_value)
-    assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=0.05)
-    assert np.mean(np.array(p_values) > 0.5) == pytest.approx(0.5, abs=0.12)
+    fired, above = (int(np.sum(each)) for each in (np.array(p_values) <= 0.05, np.array(p_values) > 0.5))
+    rates.check(fired, toys, (0.0, 0.1), finds=(None, 0.30), what="p up to 0.05, classes of other sizes")
+    rates.check(above, toys, 0.5, finds=(0.25, 0.75), what="p above 0.5, classes of other sizes")
 
 
 def test_temperature_scaling_is_judged_on_test_events() -> None:
@@ -214,3 +292,45 @@ def test_temperature_scaling_is_judged_on_test_events() -> None:
     expected = reliability(corrected[:, 1], parts[1].class_index == 1, np.ones(5000))
     assert found.with_temperature[1] == expected
     assert found.to_dict(["a", "b", "c"])["with_temperature"]["b"]["error"] == expected.error
+
+
+def weighted_part(number: int, seed: int, sharpness: float) -> ScoredEvents:
+    """Scores that no temperature mends, so that what is fitted depends on the weights of the classes."""
+    rng = np.random.default_rng((seed, 9))
+    class_index, log_density = gaussians(number, (0.6, 0.3, 0.1), seed)
+    scores = special.softmax(log_density * [sharpness, 1.0, 0.3], axis=1)
+    factor = np.array([0.5, 1.0, 6.0])[class_index]
+    return ScoredEvents(scores, class_index, rng.uniform(0.5, 2.0, number), factor)
+
+
+def test_what_is_fitted_is_fitted_on_validation_events_with_the_weights_that_were_learned() -> None:
+    validation, test = weighted_part(2000, 1, 2.0), weighted_part(1500, 2, 0.5)
+    found = judge_calibration(validation, test)
+    arguments = validation.scores, validation.class_index, validation.weight * validation.factor
+    assert found.temperature == temperature_scaling(*arguments)
+    assert found.vector == vector_scaling(*arguments)
+    assert found.temperature_error == temperature_error(found.temperature, *arguments)
+    # other test events, and other labels of them, change nothing of it
+    turned = replace(weighted_part(900, 3, 3.0), class_index=np.arange(900) % 3)
+    other = judge_calibration(validation, turned)
+    assert other.temperature == found.temperature
+    assert other.vector == found.vector
+    assert other.temperature_error == found.temperature_error
+
+
+def test_what_is_quoted_is_quoted_of_test_events_in_both_mixtures() -> None:
+    validation, test = weighted_part(2000, 1, 2.0), weighted_part(1500, 2, 0.5)
+    found, learned = judge_calibration(validation, test), test.weight * test.factor
+    rows = np.arange(1500), test.class_index
+    for value, scores in (
+        (found.loss, test.scores),
+        (found.loss_with_temperature, found.temperature(test.scores)),
+        (found.loss_with_vector, found.vector(test.scores)),
+    ):
+        assert value == pytest.approx(np.average(-np.log(scores[rows]), weights=learned), rel=1e-9)
+    before, after = (np.bincount(test.class_index, weight) for weight in (learned, test.weight))
+    physical = in_mixture(test.scores, before, after)
+    for index in range(3):
+        of_class = test.class_index == index
+        assert found.balanced[index] == reliability(test.scores[:, index], of_class, learned)
+        assert found.physics[index] == reliability(physical[:, index], of_class, test.weight)

@@ -207,21 +207,20 @@ def test_p_values_are_those_of_a_normal_distribution_for_normal_replicas() -> No
 
 @pytest.mark.slow  # toys of two runs, each with 200 bootstrap samples of both
 @pytest.mark.parametrize("signed", [False, True])
-def test_intervals_cover_and_equal_runs_are_hardly_ever_told_apart(signed: bool, toys: Any) -> None:
-    inside, better = np.zeros(8), 0
-    for toy in range(toys.number):
+def test_intervals_cover_and_equal_runs_are_hardly_ever_told_apart(signed: bool, rates: Any) -> None:
+    inside, better, toys = np.zeros(8), 0, rates.toys(200)
+    for toy in range(toys):
         given = runs({"a": 0.7, "b": 0.7}, number=800, seed=toy, signed=signed)
         found = compared(*given, seed=toy, bootstraps=200).pairs[0]
         # both are equally good, so that the true differences are zero
         inside += [each.interval[0] <= 0 <= each.interval[1] for each in found.differences]
         better += found.better is not None
-    toys.assert_covered(inside)
-    # the rate is 5% at most, to three standard deviations
-    assert better / toys.number < 0.05 + 3 * np.sqrt(0.05 * 0.95 / toys.number)
+    rates.check(inside, toys, 0.683, finds=(0.43, 0.9), what="differences of two equal runs")
+    rates.check(better, toys, (0.0, 0.05), finds=(None, 0.21), what="one of two equal runs is called better")
 
 
 @pytest.mark.slow  # toys of two runs, each with 200 bootstrap samples of both
-def test_intervals_cover_a_difference_that_is_there(toys: Any) -> None:
+def test_intervals_cover_a_difference_that_is_there(rates: Any) -> None:
     many = runs({"a": 0.8, "b": 0.2}, number=2_000_000, seed=10**6)
     truth = []
     for mixture in ("weight", "learned_weight"):
@@ -230,12 +229,12 @@ def test_intervals_cover_a_difference_that_is_there(toys: Any) -> None:
         )
         truth += [second.loss - first.loss, second.accuracy - first.accuracy]
         truth += list(np.subtract(second.auc, first.auc))
-    inside = np.zeros(8)
-    for toy in range(toys.number):
+    inside, toys = np.zeros(8), rates.toys(200)
+    for toy in range(toys):
         given = runs({"a": 0.8, "b": 0.2}, number=800, seed=toy)
         found = compared(*given, seed=toy, bootstraps=200).pairs[0]
         inside += [
             each.interval[0] <= true <= each.interval[1]
             for each, true in zip(found.differences, truth, strict=True)
         ]
-    toys.assert_covered(inside)
+    rates.check(inside, toys, 0.683, finds=(0.43, 0.9), what="differences of two different runs")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import special
@@ -84,6 +86,26 @@ def test_scikit_learn_finds_the_same() -> None:
     )  # fmt: skip
     by_name = {each.features[0]: each.exchanged.auc[1] for each in ours}
     np.testing.assert_allclose([by_name[name] for name in NAMES[:3]], theirs.importances_mean, atol=0.01)
+
+
+def test_values_come_from_events_in_proportion_to_the_size_of_their_weights(rates: Any) -> None:
+    rng, number = np.random.default_rng(5), 6000
+    class_index = rng.integers(0, 2, number).astype(np.int32)
+    kind = np.arange(number) % 3
+    # a third of the events each has a weight of 1, of 3 (one in ten of -3) and of nothing
+    weight = np.array([1.0, 3.0, 0.0])[kind] * np.where(np.arange(number) % 30 == 1, -1, 1)
+    seen: list[np.ndarray] = []
+
+    def remember(features: np.ndarray) -> np.ndarray:
+        seen.append(features.copy())
+        return np.full((len(features), 2), 0.5)
+
+    permutation_importance(
+        remember, kind[:, None].astype(np.float32), class_index, weight, ["kind"], np.random.default_rng(1)
+    )
+    counts = np.bincount(seen[1][:, 0].astype(int), minlength=3)
+    assert counts[2] == 0
+    rates.check(counts[0], number, 0.25, finds=(0.21, 0.30), what="donors with a quarter of the weight")
 
 
 def test_an_event_of_weight_zero_changes_nothing() -> None:

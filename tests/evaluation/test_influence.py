@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,9 +54,9 @@ def test_the_error_is_that_of_the_bootstrap() -> None:
         np.testing.assert_allclose(errors, drawn.stacked().std(axis=0), rtol=0.1)
 
 
-def test_the_error_of_a_difference_knows_what_both_have_in_common() -> None:
-    differences, errors = [], []
-    for seed in range(400):
+def test_the_error_of_a_difference_knows_what_both_have_in_common(rates: Any) -> None:
+    differences, errors, toys = [], [], rates.toys(400)
+    for seed in range(toys):
         scores, class_index, weight = events(400, seed)
         softer = np.sqrt(scores) / np.sqrt(scores).sum(axis=1, keepdims=True)
         first, second = (find_influences(each, class_index, weight) for each in (scores, softer))
@@ -67,7 +69,8 @@ def test_the_error_of_a_difference_knows_what_both_have_in_common() -> None:
     pull = (np.array(differences) - np.mean(differences, axis=0))[:, [0, 2, 3, 4]] / np.array(errors)[
         :, [0, 2, 3, 4]
     ]
-    assert pull.std(axis=0) == pytest.approx(np.ones(4), abs=0.15)
+    inside = (np.abs(pull) < 1).sum(axis=0)
+    rates.check(inside, toys, 0.683, finds=(0.50, 0.84), what="difference of two scores: loss and areas")
     assert np.all(np.array(errors)[-1][[0, 2, 3, 4]] < 0.6 * alone[[0, 2, 3, 4]])
 
 
@@ -88,6 +91,22 @@ def test_a_class_that_keeps_its_sum_has_the_derivative_of_the_whole() -> None:
             scores, class_index, scaled(weight - step)
         )
         np.testing.assert_allclose(found[event], slope / 2e-6, rtol=1e-4, atol=1e-7)
+
+
+def test_the_error_is_the_root_of_the_sum_of_squares_of_independent_units() -> None:
+    found = find_influences(*events(200, 4))
+    np.testing.assert_allclose(
+        standard_errors(found.of_event) ** 2, (found.of_event**2).sum(axis=0), rtol=1e-12
+    )
+    pairs = found.of_event.reshape(100, 2, -1).sum(axis=1)
+    np.testing.assert_allclose(
+        standard_errors(found.of_event, np.arange(200) // 2) ** 2, (pairs**2).sum(axis=0), rtol=1e-12
+    )
+    # of an accuracy without weights it is the binomial one
+    scores = np.random.default_rng(6).dirichlet([1, 1, 1], 500)
+    right = find_influences(scores, np.arange(500) % 3, np.ones(500))
+    share = right.value[1]
+    assert standard_errors(right.of_event)[1] == pytest.approx(np.sqrt(share * (1 - share) / 500))
 
 
 def test_what_is_not_defined_has_no_influence() -> None:

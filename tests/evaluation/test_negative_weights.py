@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,14 @@ def scored(number: int = 3000, seed: int = 1, negative: float = 0.2, *, shaped: 
 
 def test_nothing_is_said_where_there_are_none() -> None:
     assert judge_negative_weights(scored(negative=0.0), CLASSES, [0.5]) is None
+
+
+def test_a_weight_of_zero_is_not_negative() -> None:
+    events = scored(8)
+    weight = np.array([2.0, 1.0, 0.0, 1.0, -0.0, 1.0, 1.0, 1.0])
+    assert judge_negative_weights(replace(events, weight=weight), CLASSES, [0.5]) is None
+    found = judge_negative_weights(replace(events, weight=np.append(weight[:7], -0.5)), CLASSES, [])
+    assert (found.classes["bkg"].events, found.classes["sig"].events) == (0, 1)
 
 
 def test_shares_are_those_that_are_counted() -> None:
@@ -68,14 +77,14 @@ def test_numbers_are_those_of_the_events_without_them() -> None:
     assert changes["background_efficiency", "sig", 0.5].change > 0
 
 
-def test_negative_weights_that_know_nothing_of_the_score_change_nothing_but_by_chance() -> None:
-    pulls = []
-    for seed in range(400):
+def test_negative_weights_that_know_nothing_of_the_score_change_nothing_but_by_chance(rates: Any) -> None:
+    pulls, toys = [], rates.toys(400)
+    for seed in range(toys):
         found = judge_negative_weights(scored(600, seed), CLASSES, [])
         pulls.append([each.change / each.error for each in found.changes])
-    # 400 toys know a mean to 0.05 and a width to 3.5%
-    np.testing.assert_allclose(np.mean(pulls, axis=0), 0.0, atol=0.2)
-    np.testing.assert_allclose(np.std(pulls, axis=0), 1.0, atol=0.12)
+    inside, above = (np.abs(pulls) < 1).sum(axis=0), (np.array(pulls) > 0).sum(axis=0)
+    rates.check(inside, toys, 0.683, finds=(0.50, 0.84), what="change without negative weights")
+    rates.check(above, toys, 0.5, finds=(0.32, 0.68), what="change without negative weights above zero")
 
 
 def test_significances_are_compared_where_there_is_a_search() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,27 +54,50 @@ independent = [unit, varying, signed, signed_and_varying]
 dependent = [negative_at_high_values, heavy_process_at_one_side]
 
 
-def firing_rate(null: Callable[..., Events], sizes: tuple[int, int] = (1000, 1000)) -> float:
+def fired(null: Callable[..., Events], toys: int, sizes: tuple[int, int] = (1000, 1000)) -> int:
     random = np.random.default_rng(2024)
     p_values = [
-        kolmogorov_smirnov(*null(random, sizes[0]), *null(random, sizes[1])).p_value for _ in range(1000)
+        kolmogorov_smirnov(*null(random, sizes[0]), *null(random, sizes[1])).p_value for _ in range(toys)
     ]
-    return float(np.mean(np.array(p_values) < 0.05))
+    return int(np.sum(np.array(p_values) < 0.05))
 
 
 @pytest.mark.parametrize("null", independent)
-def test_it_fires_at_the_nominal_rate(null: Callable[..., Events]) -> None:
-    assert 0.035 <= firing_rate(null) <= 0.065
+def test_it_fires_at_the_nominal_rate(null: Callable[..., Events], rates: Any) -> None:
+    toys = rates.toys(1000)
+    rates.check(fired(null, toys), toys, 0.05, finds=(0.01, 0.11), what="p < 0.05")
 
 
-def test_it_fires_at_the_nominal_rate_for_unequal_samples() -> None:
-    assert 0.035 <= firing_rate(signed_and_varying, (1200, 400)) <= 0.065
+def test_it_fires_at_the_nominal_rate_for_unequal_samples(rates: Any) -> None:
+    toys = rates.toys(1000)
+    number = fired(signed_and_varying, toys, (1200, 400))
+    rates.check(number, toys, 0.05, finds=(0.01, 0.11), what="p < 0.05, unequal samples")
 
 
 @pytest.mark.parametrize("null", dependent)
-def test_weights_that_depend_on_the_value_do_not_make_it_fire_more(null: Callable[..., Events]) -> None:
+def test_weights_that_depend_on_the_value_do_not_make_it_fire_more(
+    null: Callable[..., Events], rates: Any
+) -> None:
+    toys = rates.toys(1000)
     # The effective numbers alone would let the heavy process fire at 11%.
-    assert 0.02 <= firing_rate(null) <= 0.065
+    rates.check(fired(null, toys), toys, (0.02, 0.05), finds=(0.0, 0.11), what="p < 0.05, dependent weights")
+
+
+def test_the_scale_of_a_heavy_process_is_the_largest_deviation_of_its_limit() -> None:
+    # by hand: shares 1/3, 1/3, 1/3 of events with weights 1, 1, 2 at 0, 1, 2 in both samples
+    values, weights = np.repeat([0.0, 1.0, 2.0], [200, 200, 100]), np.repeat([1.0, 1.0, 2.0], [200, 200, 100])
+    moved = np.where(np.arange(500) < 20, 1.0, values)
+    found = kolmogorov_smirnov(values, weights, moved, weights)
+    assert found.distance == pytest.approx(20 / 600)
+    squares, share = np.array([200, 400, 800]) / 800, np.array([200, 400, 600]) / 600
+    # the second sample has 20 of the 200 lightest at 1
+    pooled = [(squares + np.array([180, 400, 800]) / 800) / 2, (share + np.array([180, 400, 600]) / 600) / 2]
+    variance = pooled[0] * (1 - pooled[0]) + (pooled[0] - pooled[1]) ** 2
+    scale = 2 * np.sqrt(max(0.25, variance.max()))
+    root = np.sqrt(600**2 / 800 / 2)
+    expected = stats.kstwobign.sf((root + 0.12 + 0.11 / root) * found.distance / scale)
+    assert scale > 1
+    assert found.p_value == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("null", independent + dependent)

@@ -158,7 +158,7 @@ def gaussian(rng: np.random.Generator, number: int, weights: str):
 
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
-def test_intervals_cover_the_truth(weights: str, toys: Any) -> None:
+def test_intervals_cover_the_truth(weights: str, rates: Any) -> None:
     many = Resampler(*gaussian(np.random.default_rng(0), 2_000_000, "unit"), (0.6,))
     quantities = (
         0,
@@ -169,14 +169,18 @@ def test_intervals_cover_the_truth(weights: str, toys: Any) -> None:
     truth = many.measure(np.ones((len(many), 1), np.uint8)).stacked()[0]
     assert truth[2] == pytest.approx(stats.norm.cdf(1.5 / np.sqrt(2)), abs=1e-3)
     assert truth[5] == pytest.approx(stats.norm.sf(1.5 + stats.norm.isf(0.6)), abs=1e-3)
-    covered = np.zeros(4)
-    for toy in range(toys.number):
+    covered, toys = np.zeros(4), rates.toys(200)
+    for toy in range(toys):
         rng = np.random.default_rng((toy, 7))
         replicas = bootstrap(Resampler(*gaussian(rng, 500, weights), (0.6,)), 100, rng).stacked()
         for place, number in enumerate(quantities):
             low, high = interval(replicas[:, number])
             covered[place] += low <= truth[number] <= high
-    toys.assert_covered(covered)
+    rates.check(covered, toys, 0.683, finds=(0.43, 0.9), what="loss, accuracy, AUC, background efficiency")
+
+
+def test_an_interval_leaves_out_as_much_on_both_sides() -> None:
+    assert interval(np.arange(1001)) == pytest.approx((158.5, 841.5))
 
 
 def test_an_interval_of_what_is_not_defined_is_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from tamis.errors import TamisError
 from tamis.evaluation.sculpting import (
+    LARGE,
+    Dependence,
     Slice,
     dependence,
     mean_shift,
@@ -46,9 +49,9 @@ def test_a_monotonous_copy_depends_wholly() -> None:
 
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
-def test_an_independent_spectator_is_found_as_often_as_chance_has_it(weights: str) -> None:
-    p_values = []
-    for seed in range(100):
+def test_an_independent_spectator_is_found_as_often_as_chance_has_it(weights: str, rates: Any) -> None:
+    p_values, toys = [], rates.toys(100)
+    for seed in range(toys):
         rng = generator(seed)
         weight = np.ones(300) if weights == "unit" else rng.lognormal(0, 0.7, 300)
         if weights == "signed":
@@ -57,8 +60,9 @@ def test_an_independent_spectator_is_found_as_often_as_chance_has_it(weights: st
         assert found is not None
         assert not (found.large and found.p_value > 0.01)
         p_values.append(found.p_value)
-    assert np.mean(p_values) == pytest.approx(0.5, abs=0.09)
-    assert np.mean(np.array(p_values) <= 0.1) <= 0.19
+    fired, above = (int(np.sum(each)) for each in (np.array(p_values) <= 0.1, np.array(p_values) > 0.5))
+    rates.check(fired, toys, 0.1, finds=(None, 0.39), what="p up to 0.1, independent spectator")
+    rates.check(above, toys, 0.5, finds=(0.16, 0.84), what="p above 0.5, independent spectator")
 
 
 def test_weights_decide_which_events_matter() -> None:
@@ -90,14 +94,29 @@ def test_slices_hold_every_event_once(seed: int, events: int, number: int) -> No
     assert np.dot(sums, [each.mean for each in found]) == pytest.approx(weight @ spectator, abs=1e-9)
 
 
-def test_the_error_of_a_mean_covers() -> None:
-    pulls = []
-    for seed in range(300):
+def test_the_error_of_a_mean_covers(rates: Any) -> None:
+    pulls, toys = [], rates.toys(300)
+    for seed in range(toys):
         rng = generator(seed)
         weight = rng.lognormal(0, 0.5, 500) * np.where(rng.random(500) < 0.1, -1, 1)
         found = slices(rng.normal(7, 2, 500), rng.random(500), weight, number=3)
         pulls += [(each.mean - 7) / each.error for each in found]
-    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.044)
+    inside = np.sum(np.abs(pulls) < 1)
+    rates.check(inside, 3 * toys, 0.683, finds=(0.56, 0.79), what="mean of a spectator in a slice")
+
+
+def test_the_error_of_a_mean_is_the_root_of_the_weighted_squares() -> None:
+    values, weight = np.array([1.0, 2.0, 6.0, 3.0]), np.array([1.0, 2.0, 1.0, -0.5])
+    (found,) = slices(values, np.array([0.1, 0.2, 0.3, 0.4]), weight, number=1)
+    assert found.mean == pytest.approx(9.5 / 3.5)
+    assert found.error == pytest.approx(np.sqrt(np.sum((weight * (values - 9.5 / 3.5)) ** 2)) / 3.5)
+
+
+@pytest.mark.parametrize(("p_value", "correlation", "large"), [
+    (0.01, 1.0, True), (0.02, 1.0, False), (0.01, LARGE, True), (0.01, LARGE * 0.999, False),
+])  # fmt: skip
+def test_a_dependence_is_large_from_the_bounds_on(p_value: float, correlation: float, large: bool) -> None:
+    assert Dependence(correlation, p_value, 100).large == large
 
 
 def test_means_that_move_with_the_score_are_seen() -> None:

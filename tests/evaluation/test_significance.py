@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -235,16 +236,97 @@ def simulated(expected: tuple[float, float], negative: float, rng: np.random.Gen
 
 @pytest.mark.parametrize("relative", [0.0, 0.1])
 @pytest.mark.parametrize("negative", [0.0, 0.1])
-def test_intervals_of_significances_cover_the_truth(relative: float, negative: float, toys: Any) -> None:
+def test_intervals_of_significances_cover_the_truth(relative: float, negative: float, rates: Any) -> None:
     """Finite simulations of bins of 60, 40, 12 background and 6, 10, 8 signal events."""
     expected = ((6.0, 60.0), (10.0, 40.0), (8.0, 12.0))
     truth = together([simulated(each, negative, None) for each in expected], relative)
-    covered = 0
-    for toy in range(toys.number):
+    covered, toys = 0, rates.toys(200)
+    for toy in range(toys):
         rng = np.random.default_rng((toy, 11))
         low, high = significance_interval([simulated(each, negative, rng) for each in expected], relative)
         covered += low <= truth <= high
-    toys.assert_covered(covered)
+    rates.check(covered, toys, 0.683, finds=(0.43, 0.9), what="significance of three bins")
+
+
+def two_class_events(is_signal: np.ndarray, score: np.ndarray, weight: np.ndarray) -> ScoredEvents:
+    return ScoredEvents(
+        np.stack([1 - score, score], axis=1), is_signal.astype(np.int32), weight, np.ones(len(weight))
+    )
+
+
+def chosen_and_counted() -> tuple[ScoredEvents, ScoredEvents]:
+    """Validation events whose background falls faster than that of the test events: other cuts and bins are best."""
+    parts = []
+    for seed, power in ((1, 6.0), (2, 1.5)):
+        rng = np.random.default_rng(seed)
+        is_signal = rng.random(4000) < 0.5
+        score = np.where(is_signal, rng.beta(3, 1, 4000), rng.beta(1, power, 4000))
+        parts.append(two_class_events(is_signal, score, np.where(is_signal, 0.02, 0.4)))
+    return parts[0], parts[1]
+
+
+def test_cut_and_bins_are_chosen_on_validation_events_and_counted_on_test_events() -> None:
+    validation, test = chosen_and_counted()
+    arguments = [(part.scores[:, 1], part.class_index == 1, part.weight) for part in (validation, test)]
+    best = [scan_cuts(*each).best for each in arguments]
+    edges = [choose_bins(*each) for each in arguments]
+    assert best[0] != best[1]
+    assert edges[0] != edges[1]
+    found = judge_search(validation, test, [1])
+    assert found.cut == best[0]
+    assert found.binning.edges == edges[0]
+    assert found.behind_cut == count_above(best[0], *arguments[1])
+    assert found.binning == fill_bins(edges[0], *arguments[1])
+    np.testing.assert_array_equal(found.scan.significance, scan_cuts(*arguments[1]).significance)
+    # no test event has a say in what is chosen
+    other = judge_search(validation, replace(test, scores=test.scores[::-1]), [1])
+    assert other.cut == found.cut
+    assert other.binning.edges == found.binning.edges
+    assert other.behind_cut != found.behind_cut
+
+
+def test_whether_there_is_background_enough_for_bins_is_seen_on_validation_events() -> None:
+    validation, test = chosen_and_counted()
+    little = replace(validation, weight=validation.weight * np.where(validation.class_index == 1, 1, 1e-4))
+    assert judge_search(little, test, [1]).binning is None
+    less = replace(test, weight=test.weight * np.where(test.class_index == 1, 1, 1e-4))
+    assert judge_search(validation, less, [1]).binning is not None
+
+
+def test_an_event_at_the_cut_passes_it() -> None:
+    score, is_signal, weight = [0.2, 0.5, 0.5, 0.5, 0.9], [0, 0, 0, 1, 1], [1.0, 2.0, 4.0, 8.0, 16.0]
+    found = count_above(0.5, score, is_signal, weight)
+    assert (found.background, found.signal) == (6.0, 24.0)
+    scan = scan_cuts(score, is_signal, weight)
+    place = scan.thresholds.tolist().index(0.5)
+    assert (scan.background[place], scan.signal[place]) == (6.0, 24.0)
+    assert scan.signal_error[place] == pytest.approx(np.hypot(8.0, 16.0))
+    assert scan.background_error[place] == pytest.approx(np.hypot(2.0, 4.0))
+
+
+@pytest.mark.parametrize("relative", [0.0, 0.1])
+def test_the_error_of_a_significance_is_the_sum_over_its_events(relative: float) -> None:
+    """By the definition: what each event contributes, found by counting it a little more."""
+    rng = np.random.default_rng(8)
+    is_signal = np.arange(60) % 3 == 0
+    weight = rng.uniform(0.2, 1.5, 60)
+    requirements = Requirements(relative=relative)
+
+    def significance(weight_of_events: np.ndarray) -> float:
+        signal, background = weight_of_events[is_signal].sum(), weight_of_events[~is_signal].sum()
+        # an event that counts twice also has twice its square
+        squares = (weight_of_events * weight)[~is_signal].sum()
+        return float(
+            asimov_significance(signal, background, np.hypot(np.sqrt(squares), relative * background))
+        )
+
+    slopes = []
+    for event in range(60):
+        step = 1e-4 * weight * (np.arange(60) == event)
+        slopes.append((significance(weight + step) - significance(weight - step)) / 2e-4)
+    found = count_above(0.0, np.zeros(60), is_signal, weight, requirements)
+    assert found.significance == pytest.approx(significance(weight), rel=1e-9)
+    assert found.significance_error == pytest.approx(np.sqrt(np.sum(np.square(slopes))), rel=1e-4)
 
 
 def test_without_background_there_is_no_interval() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,18 +120,17 @@ def test_missing_values_are_counted_by_class() -> None:
         assert abs(found.fraction - (0.0, 0.2, 0.5)[index]) < 4 * found.error + 1e-12
 
 
-def test_the_error_of_a_missing_fraction_is_the_spread_of_toys() -> None:
-    rng, toys = np.random.default_rng(6), []
+def test_the_error_of_a_missing_fraction_is_the_spread_of_toys(rates: Any) -> None:
+    rng, pulls, toys = np.random.default_rng(6), [], rates.toys(300)
     training = np.arange(400) % 2 == 0
-    for _ in range(300):
+    for _ in range(toys):
         values = np.where(rng.random(400) < 0.3, np.nan, 1.0 + np.arange(400)).astype(np.float32)
         weight = np.where(rng.random(400) < 0.15, -1.0, 1.5)
         found = survey_inputs(
             values[:, None], np.zeros(400, np.int32), weight, divided(training), names=["a"], class_names=["only"]
         ).features[0].missing["only"]  # fmt: skip
-        toys.append((found.fraction - 0.3) / found.error)
-    assert np.mean(toys) == pytest.approx(0.0, abs=0.2)
-    assert np.std(toys) == pytest.approx(1.0, abs=0.13)
+        pulls.append((found.fraction - 0.3) / found.error)
+    rates.check(np.sum(np.abs(pulls) < 1), toys, 0.683, finds=(0.47, 0.86), what="missing fraction")
 
 
 def test_purity_and_suspicions_are_those_of_the_check() -> None:
@@ -181,13 +181,13 @@ def test_a_difference_in_missing_values_is_seen() -> None:
     assert set(alone.features[0].compared.values()) == {None}
 
 
-def test_a_random_division_is_rarely_warned_of() -> None:
-    warned = 0
-    for seed in range(60):
+def test_a_random_division_is_rarely_warned_of(rates: Any) -> None:
+    warned, toys = 0, rates.toys(60)
+    for seed in range(toys):
         found = survey(*events(400, seed))
         warned += bool(found.warnings)
-    # two lists of tests, at 1% each: more than 6 of 60 has a probability of 0.0002
-    assert warned <= 6
+    # two lists of tests, at 1% each
+    rates.check(warned, toys, (0.0, 0.02), finds=(None, 0.29), what="warning of a random division")
 
 
 def test_correlations_are_those_of_the_training_events_of_each_class() -> None:

@@ -78,7 +78,7 @@ def _bins(
 ) -> NDArray[np.int64]:
     """Number the bin of each event; the second spectator is divided anew in each bin of the first."""
     bins = np.zeros(len(events), np.int64)
-    share = _shares(events, weight)
+    share = _shares(events, weight, training)
     for name in flatten.spectators:
         values = events.spectators[name]
         if not np.isfinite(values).all():
@@ -97,10 +97,10 @@ def _bins(
     return bins
 
 
-def _shares(events: Events, weight: Float64) -> Float64:
-    """Let every class count alike; signs do not move edges."""
+def _shares(events: Events, weight: Float64, training: NDArray[np.bool_]) -> Float64:
+    """Let every class count alike among the training events; signs do not move edges."""
     size = np.abs(weight)
-    sums = np.bincount(events.class_index, weights=size)
+    sums = np.bincount(events.class_index, weights=np.where(training, size, 0.0))
     return np.asarray(size / sums[events.class_index])
 
 
