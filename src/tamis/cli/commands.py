@@ -7,18 +7,19 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated
 
 import typer
 
 from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_what_outputs_say
+from tamis.cli.streams import ClosedPipeError, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
 from tamis.machine import check_address_space, too_little_memory
 from tamis.places import failure
@@ -34,6 +35,7 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
+_CLOSED_PIPE = 128 + signal.SIGPIPE
 
 
 class ExportFormat(StrEnum):
@@ -421,25 +423,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: without the program's name; by default those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
     if threading.current_thread() is threading.main_thread():
         # a batch system ends a job so: what is half-written is removed first
         signal.signal(signal.SIGTERM, _terminate)
+    with standard_streams():
+        _run(given, debug="--debug" in given)
+
+
+def _run(given: list[str], *, debug: bool) -> None:
     try:
         if not {"--help", "--version"} & set(given):
             _check_folder()
             check_address_space()  # libraries hang or abort where they cannot reserve memory
-        with redirect_stdout(cast("TextIO", _Named(sys.stdout))):
+        try:
             app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
+        except SystemExit:
+            # a full disk shows here at the latest, and not when the interpreter ends
+            sys.stdout.flush()
+            raise
     except SystemExit as ended:
         if ended.code in (_INTERRUPTED, _TERMINATED):
             how = "interrupted" if ended.code == _INTERRUPTED else "stopped by SIGTERM"
             typer.echo(f"tamis: {how}; nothing half-written was left behind", err=True)
         raise
+    except ClosedPipeError:
+        raise SystemExit(_CLOSED_PIPE) from None
     except StoppedError as error:
         typer.echo(f"tamis: {error}", err=True)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError, ClosedPipeError):
+            sys.stdout.flush()
         # what was being compiled must not be waited for, and may not be torn down
         os._exit(error.exit_status)
     except (TamisError, OSError, MemoryError) as error:
@@ -457,32 +469,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             err=True,
         )
         raise SystemExit(1) from None
-
-
-class _Named:
-    """The standard output, whose errors say that it is that."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with _about_output():
-            return self._stream.write(text)
-
-    def flush(self) -> None:
-        with _about_output():
-            self._stream.flush()
-
-
-@contextmanager
-def _about_output() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), "standard output") from error
 
 
 def _check_folder() -> None:
