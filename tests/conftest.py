@@ -29,6 +29,12 @@ hypothesis.settings.load_profile("tamis")
 WriteTree = Callable[..., Path]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the programs that commands compile out of the user's cache; commands of one session share them."""
+    os.environ["TAMIS_CACHE"] = str(tmp_path_factory.mktemp("compiled"))
+
+
 def tree_writer(folder: Path) -> WriteTree:
     """Give a function that writes ROOT files with one TTree; columns may be NumPy or awkward arrays."""
 
