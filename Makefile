@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures bench node runtimes fpga faults clean help
+.PHONY: demo test lint figures bench node runtimes fpga lowest pythons faults clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,8 @@ help:
 	@echo "make figures  accept the figures as they are drawn now as the reference figures"
 	@echo "make runtimes score the same events in Node, in a browser and in old versions of ONNX Runtime"
 	@echo "make fpga     translate quantized networks for FPGAs and simulate them"
+	@echo "make lowest   run the demo and a short suite with the lowest versions that pyproject.toml allows"
+	@echo "make pythons  run the demo and a short suite with other versions of Python, where they are installed"
 	@echo "make faults   kill, fill, cut and flip: the long form of the tests of faults"
 	@echo "make bench    measure against other tools, in an environment of its own"
 
@@ -57,6 +59,13 @@ runtimes: .venv/made node
 
 fpga: .venv/made
 	$(BIN)/nox --session fpga
+
+lowest: .venv/made
+	$(BIN)/nox --session lowest
+
+# a session whose Python is not installed is left out
+pythons: .venv/made
+	$(BIN)/nox --session python --no-error-on-missing-interpreters
 
 # hours: what each fault did goes to build/faults, from where docs/reliability.md takes it
 faults: .venv/made

@@ -1,6 +1,6 @@
 """Sessions in environments of their own: versions that this project does not install itself.
 
-`make runtimes` runs them; `nox --list` shows them.
+`make runtimes`, `make fpga`, `make lowest` and `make pythons` run them; `nox --list` shows them.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import nox
+from uv import find_uv_bin
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["runtime", "fpga"]
+nox.options.sessions = ["runtime", "fpga", "lowest", "python"]
 
 CASES = Path("build/cases")
 # the Python that each version of ONNX Runtime has packages for
@@ -21,6 +22,26 @@ RUNTIMES = [
     ("3.11", "1.17.1"),
     ("3.11", "1.20.1"),
     ("3.11", "newest"),
+]
+# tests that together touch every dependency: ROOT, Parquet, ONNX, figures, report, configuration, commands, estimator
+SHORT_SUITE = [
+    "tests/baselines/test_trees.py",
+    "tests/classifier/test_classifier.py",
+    "tests/cli/test_compilation_cache.py",
+    "tests/cli/test_messages.py",
+    "tests/cli/test_summary.py",
+    "tests/config/test_json_schema.py",
+    "tests/config/test_load.py",
+    "tests/data/test_events.py",
+    "tests/data/test_sources.py",
+    "tests/deploy/test_onnx_classifier.py::test_combinations_give_their_scores",
+    "tests/deploy/test_onnx_file.py",
+    "tests/expressions/test_columns.py",
+    "tests/plots/test_book.py",
+    "tests/plots/test_labels.py",
+    "tests/report/test_vector.py",
+    "tests/test_estimator.py::test_it_works_in_a_pipeline_and_in_a_search",
+    "tests/training/test_optimizer.py",
 ]
 
 
@@ -42,3 +63,27 @@ def fpga(session: nox.Session) -> None:
     """Translate quantized networks for FPGAs, have g++ compile the C++, and compare it with tamis bit by bit."""
     session.install("--editable", ".[fpga]", "pytest", "hypothesis")
     session.run("pytest", "-q", "-m", "fpga", "tests/deploy/test_fpga.py", env={"TAMIS_NEEDS_FPGA": "1"})
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """Run the demo and a short suite with the lowest versions that pyproject.toml allows."""
+    install = (find_uv_bin(), "pip", "install", "--quiet", "--python", session.virtualenv.location)
+    session.run(
+        *install, "--resolution", "lowest-direct", "--editable", ".", "--group", "test", external=True
+    )
+    run_short_suite(session)
+
+
+@nox.session(python=["3.12", "3.13"])
+def python(session: nox.Session) -> None:
+    """Run the demo and a short suite with another version of Python."""
+    session.install("--editable", ".", "--group", "test")
+    run_short_suite(session)
+
+
+def run_short_suite(session: nox.Session) -> None:
+    """Run the demo with few events, and the short suite."""
+    command = ("python", "-W", "error", "-m", "tamis", "demo", "--events", "2000")
+    session.run(*command, "--output", f"{session.create_tmp()}/demo", "--overwrite", silent=True)
+    session.run("pytest", "-q", *SHORT_SUITE)

@@ -20,8 +20,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from machine import describe_machine, markdown_table, write_result
 from samples import six_classes
 
@@ -66,7 +64,9 @@ def time_command(command: list[str], run: Path, cache: Path, folder: Path) -> di
     environment.pop("PYTHONUNBUFFERED", None)
     with log.open("w") as output:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=environment)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=environment
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
     if status:

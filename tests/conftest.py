@@ -20,11 +20,24 @@ import pytest
 import uproot
 from scipy import stats
 
+# Commands that tests start get the environment of a user. Variables of a developer's shell change what Python and
+# terminals do: with PYTHONUNBUFFERED=1, for example, output is never lost in a buffer.
+for name in [name for name in os.environ if name.startswith("PYTHON") and name != "PYTHONPATH"]:
+    del os.environ[name]
+for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TAMIS_CACHE", "XDG_CACHE_HOME"):
+    os.environ.pop(name, None)
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("tamis", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tamis")
 
 WriteTree = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the programs that commands compile out of the user's cache; commands of one session share them."""
+    os.environ["TAMIS_CACHE"] = str(tmp_path_factory.mktemp("compiled"))
 
 
 def tree_writer(folder: Path) -> WriteTree:

@@ -223,14 +223,6 @@ def run_program(
 
 
 @pytest.mark.slow  # starts the program
-def test_it_is_the_output_that_cannot_be_written(folder: Path) -> None:
-    done = run_program("check", "small.yaml", folder=folder, after="> /dev/full")
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("tamis: standard output: No space left on device; make room there, or ")
-
-
-@pytest.mark.slow  # starts the program
 @pytest.mark.parametrize("limit", ["-v 250000", "-v 400000", "-v 1500000", "-d 300000"])
 def test_a_limit_is_named_before_libraries_meet_it(folder: Path, limit: str) -> None:
     done = run_program("check", "small.yaml", folder=folder, before=f"ulimit {limit};")

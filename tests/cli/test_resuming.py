@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -28,12 +29,17 @@ def folder_with_run(
     process = begin(folder, "whole")
     _, said = process.communicate()
     assert process.returncode == 0, said
+    assert list((folder / "cache").glob("*/*.program"))
     return folder
 
 
 def begin(folder: Path, output: str, *more: str) -> subprocess.Popen[str]:
+    """Begin a training; the first one compiles its programs, the others load them."""
     command = [sys.executable, "-m", "tamis", "train", "config.yaml", "--output", output, *more]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TAMIS_CACHE": str(folder / "cache")}
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def wait_for_progress(process: subprocess.Popen[str], folder: Path, seen: set[str]) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated
 
 import typer
 
 from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
+from tamis.cli.compilation_cache import compilation_cache
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_what_outputs_say
+from tamis.cli.streams import ClosedPipeError, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
 from tamis.machine import check_address_space, too_little_memory
 from tamis.places import failure
@@ -34,6 +37,7 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
+_CLOSED_PIPE = 128 + signal.SIGPIPE
 
 
 class ExportFormat(StrEnum):
@@ -101,7 +105,8 @@ def train(
 
     loaded = load_config(config, data=data, overrides=overrides or ())
     compare_with_manifest(loaded, manifest)
-    train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
+    with compilation_cache(_say):
+        train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
 
 
 @app.command()
@@ -160,7 +165,7 @@ def check(
         if as_json:
             print_json(CheckResult(problems=error.problems))
         raise
-    with watching() as watch:
+    with compilation_cache(_say), watching() as watch:
         result = check_input(loaded, watch, folder=output or Path("runs") / loaded.name)
     if as_json:
         print_json(result)
@@ -225,8 +230,9 @@ def demo(
     from tamis.demo import demo_configuration
 
     folder = output or Path("runs") / "demo"
-    config = demo_configuration(folder, events=events, seed=seed, overwrite=overwrite)
-    train_and_write(config, folder, overwrite=overwrite)
+    with compilation_cache(_say):
+        config = demo_configuration(folder, events=events, seed=seed, overwrite=overwrite)
+        train_and_write(config, folder, overwrite=overwrite)
 
 
 @app.command()
@@ -252,11 +258,13 @@ def export(
 
     folder = model_of(run)
     if form is ExportFormat.FPGA:
-        print_fpga(folder, output)
+        with compilation_cache(_say):
+            print_fpga(folder, output)
         return
     everything = form is ExportFormat.ALL
     forms = [each for each in FORMS if everything or each == form.value]
-    found = export_classifier(folder, forms, output, skip_untranslatable=everything)
+    with compilation_cache(_say):
+        found = export_classifier(folder, forms, output, skip_untranslatable=everything)
     for path in found.files:
         typer.echo(f"wrote {path}")
     for name, each in found.comparisons.items():
@@ -354,7 +362,7 @@ def apply(
         None if form is None else parse_format(form), -1.0 if sentinel is None else sentinel, unseen, copy
     )
     parts = None if chunk is None else parse_chunk(chunk), None if shard is None else parse_shard(shard)
-    with applying() as listener:
+    with compilation_cache(_say), applying() as listener:
         summary = apply_files(
             run,
             files,
@@ -380,7 +388,8 @@ def _verify(
     from tamis.cli.application import print_proofs
 
     share = None if shard is None else parse_shard(shard)
-    proofs = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
+    with compilation_cache(_say):
+        proofs = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
     print_proofs(proofs)
     if not all(proof.holds for proof in proofs):
         raise TamisError("not all scores belong to these files and this run: see the table above")
@@ -407,11 +416,15 @@ def verify(
     from tamis.cli.verifying import print_verification
     from tamis.verification import verify_run
 
-    with watching() as watch:
+    with compilation_cache(_say), watching() as watch:
         found = verify_run(run, data=data, tolerance=tolerance, watch=watch)
     print_verification(found)
     if not found.holds:
         raise TamisError("this run is not as it was written: see the table above")
+
+
+def _say(sentence: str) -> None:
+    typer.echo(f"tamis: {sentence}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -421,25 +434,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: without the program's name; by default those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
     if threading.current_thread() is threading.main_thread():
         # a batch system ends a job so: what is half-written is removed first
         signal.signal(signal.SIGTERM, _terminate)
+    thresholds = gc.get_threshold()
+    # imports and JAX create millions of objects that live to the end: Python's defaults walk over them all the time,
+    # which took 7% of the processor time of `tamis demo`
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        with standard_streams():
+            _run(given, debug="--debug" in given)
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _run(given: list[str], *, debug: bool) -> None:
     try:
         if not {"--help", "--version"} & set(given):
             _check_folder()
             check_address_space()  # libraries hang or abort where they cannot reserve memory
-        with redirect_stdout(cast("TextIO", _Named(sys.stdout))):
+        try:
             app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
+        except SystemExit:
+            # a full disk shows here at the latest, and not when the interpreter ends
+            sys.stdout.flush()
+            raise
     except SystemExit as ended:
         if ended.code in (_INTERRUPTED, _TERMINATED):
             how = "interrupted" if ended.code == _INTERRUPTED else "stopped by SIGTERM"
             typer.echo(f"tamis: {how}; nothing half-written was left behind", err=True)
         raise
+    except ClosedPipeError:
+        raise SystemExit(_CLOSED_PIPE) from None
     except StoppedError as error:
         typer.echo(f"tamis: {error}", err=True)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError, ClosedPipeError):
+            sys.stdout.flush()
         # what was being compiled must not be waited for, and may not be torn down
         os._exit(error.exit_status)
     except (TamisError, OSError, MemoryError) as error:
@@ -457,32 +487,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             err=True,
         )
         raise SystemExit(1) from None
-
-
-class _Named:
-    """The standard output, whose errors say that it is that."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with _about_output():
-            return self._stream.write(text)
-
-    def flush(self) -> None:
-        with _about_output():
-            self._stream.flush()
-
-
-@contextmanager
-def _about_output() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), "standard output") from error
 
 
 def _check_folder() -> None:

@@ -1,0 +1,125 @@
+"""The standard streams of a command: closed, full, or a pipe that nobody reads any more."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, TextIO, cast
+
+_CLOSED = "it is closed; redirect it to a file, or to /dev/null"
+
+
+class ClosedPipeError(Exception):
+    """The reader of the standard output has gone, as in `tamis check analysis.yaml | head -1`.
+
+    It is not an `OSError`: rich and typer catch a `BrokenPipeError` and end the process with statuses of their own.
+    """
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Make the standard output name itself in its errors, and let the standard error lose what it cannot take.
+
+    Results go to the standard output: if it cannot be written, the command fails. Progress and messages go to the
+    standard error: if that cannot be written, the work continues.
+
+    Raises:
+        ClosedPipeError: the standard output is a pipe without a reader.
+        OSError: the standard output cannot be written; its file name is `standard output`.
+
+    >>> with standard_streams():
+    ...     print("result")
+    result
+    """
+    _open_closed_descriptors()
+    output, messages = sys.stdout, sys.stderr
+    try:
+        with (
+            redirect_stdout(cast("TextIO", _Results(output))),
+            redirect_stderr(cast("TextIO", _Messages(messages))),
+        ):
+            yield
+    finally:
+        # the interpreter flushes once more when it ends, and would exit with status 120
+        for stream in (output, messages):
+            _discard_unwritten(stream)
+
+
+class _Results:
+    """The standard output: an error names it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _explained():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _explained():
+            self._stream.flush()
+
+
+class _Messages:
+    """The standard error: what it cannot take is lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ClosedPipeError from error
+    except OSError as error:
+        reason = _CLOSED if error.errno == errno.EBADF else error.strerror or str(error)
+        raise OSError(error.errno, reason, "standard output") from error
+
+
+def _open_closed_descriptors() -> None:
+    """Open standard streams that the caller has closed (`>&-`), such that writing to them fails.
+
+    Otherwise the next file that is opened gets their number, and libraries that print would write into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            # the lowest free number is this one; opened for the wrong direction, as coreutils do
+            os.open(os.devnull, os.O_WRONLY if number == 0 else os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def _discard_unwritten(stream: TextIO) -> None:
+    """Flush a stream; what it cannot take goes to /dev/null."""
+    try:
+        stream.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
