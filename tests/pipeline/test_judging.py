@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 
 import tamis
 from tamis.config import parse_config
-from tamis.data.split import TEST, TRAINING
+from tamis.data.split import TEST, TRAINING, VALIDATION
 from tamis.evaluation.correlations import correlate
 from tamis.evaluation.metrics import measure
+from tamis.evaluation.monitors import best_significance
 from tamis.figures import draw_run
 from tamis.files import write_json
 from tamis.pipeline import prepare
+from tamis.pipeline.fitting import monitored
 from tamis.pipeline.judging import look_at_inputs, samples
 
 Make = Callable[..., dict[str, Any]]
@@ -60,6 +63,39 @@ def test_events_that_were_dropped_from_the_training_make_the_test_another_kind(t
     found = look_at_inputs(parsed, prepared)
     assert all(each.outside.p_value is None for each in found.features if each.outside is not None)
     assert all(test is None for each in found.features for test in each.compared.values())
+
+
+def test_the_inputs_know_which_events_vary_together(two_classes: Make) -> None:
+    config = parse_config(two_classes(400))
+    prepared = prepare(config)
+    events = prepared.events
+    # as with a column in `split.by` that four events share, of the two classes too
+    identity = (np.arange(len(events)) // 4 % 40).astype(np.uint64)
+    shared = replace(prepared, weighed=replace(prepared.weighed, events=replace(events, identity=identity)))
+    rows = np.flatnonzero((events.part == TRAINING) & (events.class_index == 1))
+    expected = correlate(events.features, events.weight, rows, units=identity.astype(np.intp))
+    found = look_at_inputs(config, shared).correlations["sig"].error[0, 1]
+    assert found == expected.error[0, 1]
+    assert found != look_at_inputs(config, prepared).correlations["sig"].error[0, 1]
+
+
+def test_early_stopping_knows_which_events_vary_together(two_classes: Make) -> None:
+    stopping = {"monitor": "validation_significance", "patience": 5}
+    config = parse_config(two_classes(400, training={"early_stopping": stopping}))
+    events = prepare(config).events
+    identity = (np.arange(len(events)) // 40).astype(np.uint64)
+    rows = events.part == VALIDATION
+    score = np.random.default_rng(1).random(np.count_nonzero(rows))
+    scores = np.stack([1 - score, score], axis=1)
+    arguments = scores, events.class_index[rows], events.weight[rows], [1]
+    measured = [
+        monitored(config, replace(events, identity=each), rows)(scores)
+        for each in (events.identity, identity)
+    ]
+    assert measured[0] == best_significance(*arguments)
+    units = (identity[rows] * 2 + arguments[1].astype(np.uint64)).astype(np.intp)
+    assert measured[1] == pytest.approx(best_significance(*arguments, units=units))
+    assert measured[1] != measured[0]
 
 
 @pytest.mark.parametrize("split", [{}, {"folds": 2}])

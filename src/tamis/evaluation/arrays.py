@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
+from tamis.evaluation.units import Units, squared_sum
 
 # A sum of signed weights below this share of the sum of their sizes is zero up to rounding.
 ROUNDING = 1e-12
@@ -128,13 +129,18 @@ def needed_sum(weight: NDArray[np.float64], what: str) -> float:
     return total
 
 
-def effective_number(weight: NDArray[np.float64]) -> float:
+def effective_number(weight: NDArray[np.float64], units: Units | None = None) -> float:
     """Return (sum of weights)^2 / (sum of squared weights): how many unit weights tell as much.
 
-    >>> effective_number(np.array([1.0, 1.0, 1.0, -1.0]))
-    1.0
+    Args:
+        weight: signed, [n_events].
+        units: number of what each event belongs to, where several events vary together, [n_events]; the squares are
+            then those of their sums.
+
+    >>> effective_number(np.array([1.0, 1.0, 1.0, -1.0])), effective_number(np.ones(4), np.array([0, 0, 1, 1]))
+    (1.0, 2.0)
     """
-    squares = float(np.square(weight).sum())
+    squares = squared_sum(weight, units)
     return float(weight.sum()) ** 2 / squares if squares else 0.0
 
 

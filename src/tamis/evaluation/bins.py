@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, finite_numbers, weights_of
 from tamis.evaluation.asimov import USUAL, Requirements, asimov_significance, is_enough, significance_with
 from tamis.evaluation.counts import Counts, count_inside, signal_of
 from tamis.evaluation.cuts import CANDIDATES, candidate_cuts, sums_above
+from tamis.evaluation.influence import standard_errors
+from tamis.evaluation.units import Units, merge_in_cells, share_with_unit, units_of_rows
 
 Float64 = NDArray[np.float64]
 WORTHWHILE = 0.01
@@ -41,6 +44,7 @@ def choose_bins(
     requirements: Requirements = USUAL,
     *,
     most: int = 10,
+    units: Units | None = None,
 ) -> tuple[float, ...]:
     """Choose the bins of a score with the largest significance together, by dynamic programming over their edges.
 
@@ -53,6 +57,8 @@ def choose_bins(
         weight: expected number of events that this one stands for, [n_events].
         requirements: what a bin has to keep.
         most: number of bins at most.
+        units: number of what each event belongs to, where several events vary together, [n_events]; events of one unit
+            are all signal or all background.
 
     Returns:
         Rising edges from 0 to 1.
@@ -68,6 +74,8 @@ def choose_bins(
     above = np.concatenate([above, np.zeros((3, 1))], axis=1)  # nothing lies above the last edge
     # gain[i, j]: squared significance of the bin from edge i to edge j
     s, b, squares = above[:, :, None] - above[:, None, :]
+    if units is not None:
+        squares = _squares_between(edges, values[~signal], weights[~signal], units[~signal])
     enough = is_enough(b, squares, requirements) & (np.arange(s.shape[0])[:, None] < np.arange(s.shape[0]))
     gain = np.full(s.shape, -np.inf)
     gain[enough] = significance_with(s[enough], b[enough], squares[enough], requirements) ** 2
@@ -95,12 +103,38 @@ def choose_bins(
     return (*found, 1.0)
 
 
+def _squares_between(edges: Float64, values: Float64, weight: Float64, units: Units) -> Float64:
+    """Sum the squares of the sums of the weights that each unit has from one edge up to another one.
+
+    Args:
+        edges: rising, [edges].
+        values: of the events, [n_events].
+        weight: signed, [n_events].
+        units: number of what each event belongs to, [n_events].
+
+    Returns:
+        By the lower edge, then by the upper one, the last of which lies above everything, [edges + 1, edges + 1].
+    """
+    cell = np.searchsorted(edges, values, side="right") - 1
+    inside = cell >= 0
+    shape = (int(units.max(initial=-1)) + 1, len(edges))
+    of_unit = sparse.csr_array((weight[inside], (units[inside], cell[inside])), shape=shape)
+    # products of what a unit has in two cells: a bin holds those whose cells it holds both
+    below = np.zeros((len(edges) + 1, len(edges) + 1))
+    below[1:, 1:] = (of_unit.T @ of_unit).toarray().cumsum(axis=0).cumsum(axis=1)
+    whole = np.diag(below)
+    squares: Float64 = whole[None, :] + whole[:, None] - below - below.T
+    return np.maximum(squares, 0)
+
+
 def fill_bins(
     edges: Sequence[float],
     score: ArrayLike,
     is_signal: ArrayLike,
     weight: ArrayLike,
     requirements: Requirements = USUAL,
+    *,
+    units: Units | None = None,
 ) -> Binning:
     """Fill bins with events; a bin holds its lower edge, the last one its upper edge too.
 
@@ -110,11 +144,13 @@ def fill_bins(
         is_signal: [n_events].
         weight: [n_events].
         requirements: how well the background is known.
+        units: number of what each event belongs to, where several events vary together, [n_events].
     """
     values, signal, weights = signal_of(score, is_signal, weight)
     place = bin_of(values, edges)
     bins = tuple(
-        count_inside(place == number, signal, weights, requirements) for number in range(len(edges) - 1)
+        count_inside(place == number, signal, weights, requirements, units)
+        for number in range(len(edges) - 1)
     )
     return Binning(tuple(edges), bins, together(bins, requirements.relative))
 
@@ -127,7 +163,7 @@ def together(bins: Sequence[Counts], relative: float = 0.0) -> float:
     B = sum of s b / v, C = sum of b^2 / v, and v = b + the variance of b from the finite simulation. The power k is the
     one with which all bins filled into a single one have their exact significance (`asimov_significance`). So one bin
     is worth what the cut is worth that keeps the same events, and a score that tells nothing gains nothing from more
-    bins.
+    bins. The variances of the bins count as independent, also where events of one unit lie in several bins.
 
     Args:
         bins: those without background count nothing.
@@ -145,7 +181,8 @@ def significance_interval(bins: Sequence[Counts], relative: float = 0.0) -> tupl
     """Give the 68.3% interval of the significance of several bins, from the finite simulation.
 
     An event of weight w adds w to the yield of its bin and w^2 to its variance, which both count in the significance.
-    Their variances are propagated to first order.
+    Their variances are propagated to first order. Each event stands for itself: where several vary together, one of
+    them may be in another bin, and the interval is `SignificanceInfluence.interval`.
 
     Args:
         bins: bins or categories; those without background count nothing.
@@ -174,13 +211,22 @@ class SignificanceInfluence:
 
     Args:
         significance: of several bins.
-        of_event: the change if the event counted twice; the sum of their squares is the variance, [n_events].
+        of_event: the change if the event counted twice; the sum of their squares (of the sums of events that vary
+            together) is the variance, [n_events].
         of_weight: the relative change if its weight grew, [n_events].
+        units: number of what each event belongs to, where several events vary together, [n_events].
     """
 
     significance: float
     of_event: Float64
     of_weight: Float64
+    units: Units | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 68.3% interval of the significance, from the finite simulation."""
+        width = float(standard_errors(self.of_event[:, None], self.units)[0])
+        return max(self.significance - width, 0.0), self.significance + width
 
 
 def significance_influence(
@@ -189,8 +235,13 @@ def significance_influence(
     is_signal: NDArray[np.bool_],
     weight: Float64,
     relative: float = 0.0,
+    *,
+    units: Units | None = None,
 ) -> SignificanceInfluence:
     """Give what each event contributes to the significance of several bins, to first order.
+
+    Events that vary together add the square of the sum of their weights in a bin to its variance, of which each of them
+    has the part that its weight has of the sum.
 
     Args:
         bins: what the bins hold of these events.
@@ -198,6 +249,7 @@ def significance_influence(
         is_signal: [n_events].
         weight: expected number of events that this one stands for, [n_events].
         relative: the common relative uncertainty of the background.
+        units: number of what each event belongs to, where several events vary together, [n_events].
     """
     s, b, error, *_ = _yields(bins)
     filled = [number for number, each in enumerate(bins) if each.background > 0]
@@ -206,8 +258,14 @@ def significance_influence(
     slopes[:, filled] = _slopes(s, b, error, relative)
     inside = (place >= 0) & (place < len(bins))
     by_signal, f, g = slopes[:, np.where(inside, place, len(bins))]
-    first, second = np.where(is_signal, by_signal, f) * weight, np.where(is_signal, 0.0, g) * weight**2
-    return SignificanceInfluence(together(bins, relative), first + second, first + 2 * second)
+    first = np.where(is_signal, by_signal, f) * weight
+    if units is None:
+        second = np.where(is_signal, 0.0, g) * weight**2
+    else:
+        # one number for the events of a unit in one bin
+        cell = units * (len(bins) + 1) + np.where(inside, place, len(bins))
+        second = np.where(is_signal, 0.0, g) * weight * share_with_unit(weight, cell)
+    return SignificanceInfluence(together(bins, relative), first + second, first + 2 * second, units)
 
 
 def _slopes(s: Float64, b: Float64, error: Float64, relative: float) -> Float64:
@@ -270,7 +328,8 @@ class Yields:
 
     Args:
         numbers: sums of weights, [n_classes, bins].
-        errors: their standard deviations from the finite simulation, roots of sums of squared weights, likewise.
+        errors: their standard deviations from the finite simulation, roots of sums of squared weights, likewise;
+            where several events vary together, of the squared sums of their weights in a bin.
     """
 
     numbers: tuple[tuple[float, ...], ...]
@@ -278,7 +337,13 @@ class Yields:
 
 
 def bin_yields(
-    edges: Sequence[float], score: ArrayLike, class_index: ArrayLike, weight: ArrayLike, n_classes: int
+    edges: Sequence[float],
+    score: ArrayLike,
+    class_index: ArrayLike,
+    weight: ArrayLike,
+    n_classes: int,
+    *,
+    units: Units | None = None,
 ) -> Yields:
     """Count the events of each class in bins of a score; a bin holds its lower edge, the last one its upper edge too.
 
@@ -288,6 +353,7 @@ def bin_yields(
         class_index: the true class, [n_events].
         weight: expected number of events that this one stands for, [n_events].
         n_classes: number of classes.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     >>> bin_yields([0.0, 0.5, 1.0], [0.1, 0.9, 1.0], [0, 1, 1], [2.0, 3.0, 4.0], 2).numbers
     ((2.0, 0.0), (0.0, 7.0))
@@ -299,9 +365,11 @@ def bin_yields(
     place = bin_of(values, edges)
     inside = (place >= 0) & (place < bins)
     cell = classes[inside] * bins + place[inside]
+    of_cell = weights[inside]
+    merged, of_unit = merge_in_cells(cell, of_cell, units_of_rows(units, inside))
     sums = [
-        np.bincount(cell, each[inside], n_classes * bins).reshape(n_classes, bins)
-        for each in (weights, weights**2)
+        np.bincount(numbers, values, n_classes * bins).reshape(n_classes, bins)
+        for numbers, values in ((cell, of_cell), (merged, of_unit**2))
     ]
     numbers, errors = (tuple(map(tuple, each.tolist())) for each in (sums[0], np.sqrt(sums[1])))
     return Yields(numbers, errors)

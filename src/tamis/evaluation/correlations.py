@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import ROUNDING, none_where_undefined, same_length
+from tamis.evaluation.units import Units
 
 Float64 = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
@@ -61,12 +62,19 @@ class Difference:
     error: float
 
 
-def correlate(features: NDArray[np.floating[Any]], weight: Float64, rows: Rows | None = None) -> Correlations:
+def correlate(
+    features: NDArray[np.floating[Any]],
+    weight: Float64,
+    rows: Rows | None = None,
+    *,
+    units: Units | None = None,
+) -> Correlations:
     r"""Compute the correlations of all pairs of features, each from the events in which both have a value.
 
     With z the distances from the weighted means in weighted standard deviations, r = sum w z_x z_y / sum w. Its
     variance is sum w^2 (z_x z_y - r (z_x^2 + z_y^2) / 2)^2 / (sum w)^2: what each event contributes, squared (the
-    linearisation of r; for Gaussian features of weight one it is (1 - r^2)^2 / n).
+    linearisation of r; for Gaussian features of weight one it is (1 - r^2)^2 / n). Where several events vary together,
+    what they contribute is summed before it is squared.
 
     With weights of both signs r may lie beyond one, where the positive weights alone would not. It is not defined
     where a sum of weights or a variance is not positive, nor for fewer than three effective events.
@@ -75,6 +83,7 @@ def correlate(features: NDArray[np.floating[Any]], weight: Float64, rows: Rows |
         features: missing values are NaN, [n_events, n_features].
         weight: signed physics weight, [n_events].
         rows: which events, as indices; all by default.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -91,9 +100,14 @@ def correlate(features: NDArray[np.floating[Any]], weight: Float64, rows: Rows |
     chosen = np.arange(len(features)) if rows is None else rows
     centre, scale = _frame(features, chosen)
     once = _moments(features, weight, chosen, centre, scale, order=2, power=1)
-    twice = _moments(features, weight, chosen, centre, scale, order=4, power=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _coefficients(once, twice)
+        pairs = _pairs(once)
+        if units is None:
+            twice = _moments(features, weight, chosen, centre, scale, order=4, power=2)
+            squares = _squares(pairs, twice)
+        else:
+            squares = _squares_by_unit(pairs, features, weight, chosen, units, centre, scale)
+        return _with_errors(pairs, *squares)
 
 
 def largest_differences(
@@ -180,27 +194,89 @@ def _products(first: Float64, second: Float64) -> Float64:
     return summed
 
 
-def _coefficients(
-    once: Mapping[tuple[int, int], Float64], twice: Mapping[tuple[int, int], Float64]
-) -> Correlations:
-    total, squares = once[0, 0], twice[0, 0]
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """What is known of each pair of features, [n_features, n_features] each; NaN where it is not defined.
+
+    Args:
+        total: sum of the weights of the events that have both.
+        means: of the first feature and of the second.
+        deviations: standard deviations of the first feature and of the second.
+        matrix: correlation coefficients.
+    """
+
+    total: Float64
+    means: tuple[Float64, Float64]
+    deviations: tuple[Float64, Float64]
+    matrix: Float64
+
+
+def _pairs(once: Mapping[tuple[int, int], Float64]) -> _Pairs:
+    total = once[0, 0]
     means = once[1, 0] / total, once[0, 1] / total
     variance = _central(once, *means, 2, 0) / total
     # cancellation leaves no digits of a variance below this
     variance = np.where((total > 0) & (variance > 10 * ROUNDING), variance, np.nan)
     deviations = np.sqrt(variance), np.sqrt(variance.T)
-    product = deviations[0] * deviations[1]
-    matrix = _central(once, *means, 1, 1) / total / product
+    matrix = _central(once, *means, 1, 1) / total / (deviations[0] * deviations[1])
+    return _Pairs(total, means, deviations, matrix)
+
+
+def _squares(pairs: _Pairs, twice: Mapping[tuple[int, int], Float64]) -> tuple[Float64, Float64]:
+    """Sum the squares of the weights, and of what each event contributes to the coefficient."""
 
     def spread(i: int, j: int) -> Float64:
-        unit: Float64 = deviations[0] ** i * deviations[1] ** j
-        return _central(twice, *means, i, j) / unit
+        unit: Float64 = pairs.deviations[0] ** i * pairs.deviations[1] ** j
+        return _central(twice, *pairs.means, i, j) / unit
 
     quartic = spread(4, 0) + 2 * spread(2, 2) + spread(0, 4)
-    square = spread(2, 2) - matrix * (spread(3, 1) + spread(1, 3)) + np.square(matrix) / 4 * quartic
+    matrix = pairs.matrix
+    of_event = spread(2, 2) - matrix * (spread(3, 1) + spread(1, 3)) + np.square(matrix) / 4 * quartic
+    return twice[0, 0], of_event
+
+
+def _squares_by_unit(
+    pairs: _Pairs,
+    features: NDArray[np.floating[Any]],
+    weight: Float64,
+    rows: Rows,
+    units: Units,
+    centre: Float64,
+    scale: Float64,
+) -> tuple[Float64, Float64]:
+    """Sum the squares of the weights of each unit, and of what each unit contributes to the coefficient."""
+    rows = rows[np.argsort(units[rows], kind="stable")]
+    begins = np.flatnonzero(np.diff(units[rows], prepend=-1))
+    squares, of_unit = np.zeros((2, *pairs.matrix.shape))
+    for first, last in _whole_units(begins, len(rows)):
+        block = rows[first:last]
+        z = (features[block] - centre) / scale
+        starts = begins[(begins >= first) & (begins < last)] - first
+        for feature in range(len(centre)):
+            x = (z[:, [feature]] - pairs.means[0][feature]) / pairs.deviations[0][feature]
+            y = (z - pairs.means[1][feature]) / pairs.deviations[1][feature]
+            contribution = weight[block, None] * (x * y - pairs.matrix[feature] / 2 * (x**2 + y**2))
+            contribution[~np.isfinite(contribution)] = 0.0
+            both = np.isfinite(z) & np.isfinite(z[:, [feature]])
+            of_unit[feature] += np.square(np.add.reduceat(contribution, starts)).sum(axis=0)
+            squares[feature] += np.square(np.add.reduceat(weight[block, None] * both, starts)).sum(axis=0)
+    return squares, of_unit
+
+
+def _whole_units(begins: NDArray[np.intp], rows: int) -> list[tuple[int, int]]:
+    """Divide rows, sorted by unit, into blocks of about `_ROWS_AT_ONCE` that hold whole units."""
+    if not rows:
+        return []
+    wanted = np.arange(0, rows, _ROWS_AT_ONCE)
+    edges = np.unique(begins[np.searchsorted(begins, wanted, side="right") - 1])
+    return list(zip(edges.tolist(), [*edges[1:].tolist(), rows], strict=True))
+
+
+def _with_errors(pairs: _Pairs, squares: Float64, of_event: Float64) -> Correlations:
+    total, matrix = pairs.total, pairs.matrix
     undefined = ~np.isfinite(matrix) | (np.square(total) < LEAST_EFFECTIVE * squares * (1 - ROUNDING))
     matrix = np.where(undefined, np.nan, matrix)
-    error = np.where(undefined, np.nan, np.sqrt(np.maximum(square, 0)) / total)
+    error = np.where(undefined, np.nan, np.sqrt(np.maximum(of_event, 0)) / total)
     same = np.arange(len(matrix))
     matrix[same, same], error[same, same] = (np.diag(each) for each in (np.sign(matrix), 0 * error))
     return Correlations(matrix, error)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis.evaluation.arrays import classes_of, finite_numbers, probabilities_of, same_length, weights_of
 from tamis.evaluation.asimov import USUAL, Requirements, significance_error, significance_with
+from tamis.evaluation.units import Units, sum_by_unit, units_of_rows
 
 Float64 = NDArray[np.float64]
 
@@ -17,6 +18,8 @@ Float64 = NDArray[np.float64]
 @dataclass(frozen=True)
 class Counts:
     """Expected events behind a cut or in a bin.
+
+    Where several events vary together, powers are those of the sums of their weights.
 
     Args:
         signal: sum of the signal's weights.
@@ -47,6 +50,8 @@ def count_above(
     is_signal: ArrayLike,
     weight: ArrayLike,
     requirements: Requirements = USUAL,
+    *,
+    units: Units | None = None,
 ) -> Counts:
     """Count what a cut keeps of other events than those on which it was chosen.
 
@@ -56,16 +61,21 @@ def count_above(
         is_signal: [n_events].
         weight: [n_events].
         requirements: how well the background is known.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     >>> count_above(0.5, [0.9, 0.8, 0.1], [1, 0, 0], [2.0, 100.0, 5.0]).background
     100.0
     """
     values, signal, weights = signal_of(score, is_signal, weight)
-    return count_inside(values >= threshold, signal, weights, requirements)
+    return count_inside(values >= threshold, signal, weights, requirements, units)
 
 
 def count_inside(
-    inside: NDArray[np.bool_], signal: NDArray[np.bool_], weights: Float64, requirements: Requirements
+    inside: NDArray[np.bool_],
+    signal: NDArray[np.bool_],
+    weights: Float64,
+    requirements: Requirements,
+    units: Units | None = None,
 ) -> Counts:
     """Count the events inside a cut, a bin or a category.
 
@@ -74,9 +84,13 @@ def count_inside(
         signal: which of all events are signal, [n_events].
         weights: expected number of events that each one stands for, [n_events].
         requirements: how well the background is known.
+        units: number of what each event belongs to, where several events vary together, [n_events]; events of one unit
+            are all signal or all background.
     """
-    own, background = weights[inside & signal], weights[inside & ~signal]
-    s, signal_squares = own.sum(), np.square(own).sum()
+    of_signal, background = (
+        sum_by_unit(weights[rows], units_of_rows(units, rows)) for rows in (inside & signal, inside & ~signal)
+    )
+    s, signal_squares = of_signal.sum(), np.square(of_signal).sum()
     powers = tuple((background**power).sum() for power in (1, 2, 3, 4))
     b, squares, cubes, fourths = powers
     value = error = None
@@ -129,6 +143,8 @@ def fill_categories(
     weight: ArrayLike,
     signal: Sequence[int],
     requirements: Requirements = USUAL,
+    *,
+    units: Units | None = None,
 ) -> tuple[Category, ...]:
     """Put each event into the category of its highest score.
 
@@ -138,6 +154,7 @@ def fill_categories(
         weight: expected number of events that this one stands for, [n_events].
         signal: indices of the classes that are signal.
         requirements: how well the background is known.
+        units: number of what each event belongs to, where several events vary together, [n_events].
     """
     probabilities = probabilities_of(scores)
     weights = weights_of(weight, len(probabilities))
@@ -147,7 +164,7 @@ def fill_categories(
     return tuple(
         Category(
             tuple(np.bincount(classes[inside], weights[inside], count).tolist()),
-            count_inside(inside, of_signal, weights, requirements),
+            count_inside(inside, of_signal, weights, requirements, units),
         )
         for inside in (chosen == number for number in range(count))
     )

@@ -13,6 +13,7 @@ from tamis.evaluation.arrays import none_where_undefined, positive_sum, probabil
 from tamis.evaluation.asimov import Requirements, significance_behind_cuts
 from tamis.evaluation.cuts import sums_above
 from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.units import raised_powers
 
 Float64 = NDArray[np.float64]
 
@@ -127,7 +128,7 @@ def follow_cuts(
     at = np.linspace(0, 1, _STEPS + 1)
     quantiles = np.quantile(score[of_signal], at, method="inverted_cdf")
     thresholds = np.unique(np.concatenate([at[:-1], quantiles, np.asarray(also, np.float64)]))
-    squares = np.where(of_signal, 0, weights**2)
+    (squares,) = raised_powers(score, np.where(of_signal, 0, weights), events.units)
     *by_class, squares = sums_above(
         thresholds, score, [*(np.where(classes == index, weights, 0) for index in range(count)), squares]
     )
@@ -135,7 +136,7 @@ def follow_cuts(
     signal_events = passed[list(signal)].sum(axis=0)
     background = np.delete(passed, list(signal), axis=0).sum(axis=0)
     significance = significance_behind_cuts(signal_events, background, squares, requirements)
-    return CutTable(tuple(signal), thresholds, passed, np.sqrt(squares), significance)
+    return CutTable(tuple(signal), thresholds, passed, np.sqrt(np.maximum(squares, 0)), significance)
 
 
 def _ratio(numerator: Float64, denominator: Float64) -> Float64:

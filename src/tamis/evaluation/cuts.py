@@ -18,6 +18,7 @@ from tamis.evaluation.asimov import (
     significance_error,
 )
 from tamis.evaluation.counts import signal_of
+from tamis.evaluation.units import Units, raised_powers, units_of_rows
 
 Float64 = NDArray[np.float64]
 CANDIDATES = 200
@@ -68,6 +69,7 @@ def scan_cuts(
     requirements: Requirements = USUAL,
     *,
     cuts: int = CANDIDATES,
+    units: Units | None = None,
 ) -> Scan:
     """Follow yields and significance through the cuts on a score.
 
@@ -77,14 +79,16 @@ def scan_cuts(
         weight: expected number of events that this one stands for, [n_events].
         requirements: what a cut has to keep.
         cuts: number of cuts at most, spread evenly over the events that count as signal.
+        units: number of what each event belongs to, where several events vary together, [n_events]; events of one unit
+            are all signal or all background.
 
     Raises:
         TamisError: the arrays do not fit together.
     """
     values, signal, weights = signal_of(score, is_signal, weight)
     edges = candidate_cuts(values, signal, cuts)
-    s, signal_squares = sums_above(edges, values[signal], [weights[signal], weights[signal] ** 2])
-    powers = sums_above(edges, values[~signal], [weights[~signal] ** power for power in (1, 2, 3, 4)])
+    s, signal_squares = _powers_above(edges, signal, values, weights, units, (1, 2))
+    powers = _powers_above(edges, ~signal, values, weights, units, (1, 2, 3, 4))
     b, squares = powers[0], powers[1]
     enough = is_enough(b, squares, requirements)
     found = np.full((3, len(edges)), np.nan)
@@ -94,6 +98,19 @@ def scan_cuts(
     )
     found[2, enough] = asimov_significance(s[enough], b[enough])
     return Scan(edges, s, b, np.sqrt(np.maximum(signal_squares, 0)), np.sqrt(np.maximum(squares, 0)), *found)
+
+
+def _powers_above(
+    edges: Float64,
+    rows: NDArray[np.bool_],
+    values: Float64,
+    weights: Float64,
+    units: Units | None,
+    powers: Sequence[int],
+) -> Float64:
+    """Sum powers of the weights of some events (of their units) at or above each edge, [powers, edges]."""
+    score = values[rows]
+    return sums_above(edges, score, raised_powers(score, weights[rows], units_of_rows(units, rows), powers))
 
 
 def candidate_cuts(values: Float64, signal: NDArray[np.bool_], number: int) -> Float64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
 from tamis.evaluation.stability import Unseen, judge_stability
+from tamis.evaluation.units import units_of_rows
 from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
 from tamis.random_streams import random_stream
 
@@ -109,6 +110,7 @@ def evaluate_classifier(
         tests = submit(
             overtraining_tests,
             *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight)),
+            units=(learned.units, unseen.units),
         )
         measured = {name: submit(measure_part, events) for name, events in parts.items()}
         first_order = {name: submit(first_order_intervals, parts[name]) for name in parts if name != "test"}
@@ -200,7 +202,14 @@ def _sculpting(
     points = background_rejection(roc_curve(score, of_signal, test.weight), working_points)
     cuts = tuple(point.threshold for point in points)
     found = measure_sculpting(
-        test.spectators, score, test.class_index, test.weight, class_names, cuts, generator
+        test.spectators,
+        score,
+        test.class_index,
+        test.weight,
+        class_names,
+        cuts,
+        generator,
+        units=test.units,
     )
     return cuts, found
 
@@ -254,7 +263,7 @@ def _expected(
     if (inside <= 0).any() or (everywhere <= 0).any():
         return None
     scale = events_per_weight * everywhere / inside
-    return replace(events, weight=events.weight * scale[events.class_index])
+    return events.reweighted(events.weight * scale[events.class_index])
 
 
 def _working_points(
@@ -280,7 +289,8 @@ def _with_interval(
 ) -> WorkingPoint:
     background = test.class_index != index
     if not (test.scores[background, index] >= point.threshold).any():
-        limit = limit_of_none(test.class_index[background], test.weight[background])
+        units = units_of_rows(test.units, background)
+        limit = limit_of_none(test.class_index[background], test.weight[background], units=units)
         return point if limit is None else point.below(limit)
     return point if between is None or between[1] <= 0 else point.between(*between)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import effective_number, positive_sum
+from tamis.evaluation.units import Units, merge_in_cells
 
 FEWEST_BINS = 10
 MOST_BINS = 40
@@ -21,7 +22,8 @@ class Histogram:
     Args:
         edges: shape [n_bins + 1].
         density: share of the sum of weights per unit of the axis; may be negative. Shape [n_bins].
-        uncertainty: square root of the sum of squared weights, in the unit of the density. Shape [n_bins].
+        uncertainty: square root of the sum of squared weights (of the sums of events that vary together), in the unit
+            of the density. Shape [n_bins].
     """
 
     edges: NDArray[np.float64]
@@ -52,7 +54,11 @@ class Binning:
 
 
 def fill(
-    values: NDArray[np.float64], weight: NDArray[np.float64], edges: NDArray[np.float64]
+    values: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    edges: NDArray[np.float64],
+    *,
+    units: Units | None = None,
 ) -> Histogram | None:
     """Fill a histogram of unit area; what lies outside goes into the first or the last bin.
 
@@ -60,6 +66,7 @@ def fill(
         values: finite. Shape [n].
         weight: signed. Shape [n].
         edges: rising. Shape [n_bins + 1].
+        units: number of what each event belongs to, where several events vary together. Shape [n].
 
     Returns:
         None where the sum of weights is not positive: there is no area to scale to one.
@@ -75,24 +82,31 @@ def fill(
     bins = len(edges) - 1
     position = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
     area = total * np.diff(edges)
+    merged, sums = merge_in_cells(position, weight, units)
     return Histogram(
         edges=edges,
         density=np.bincount(position, weight, bins) / area,
-        uncertainty=np.sqrt(np.bincount(position, np.square(weight), bins)) / area,
+        uncertainty=np.sqrt(np.bincount(merged, np.square(sums), bins)) / area,
     )
 
 
-def number_of_bins(weights: Sequence[NDArray[np.float64]]) -> int:
+def number_of_bins(
+    weights: Sequence[NDArray[np.float64]], units: Sequence[Units | None] | None = None
+) -> int:
     """Choose how many bins the smallest class can fill: 2 n^(1/3) (Rice's rule), between 10 and 40.
 
     Args:
         weights: signed weights of each class.
+        units: for each class the number of what each of its events belongs to; None where every event stands for
+            itself.
 
     Example:
         >>> number_of_bins([np.ones(1000), np.ones(10**6)])
         20
     """
-    smallest = min((effective_number(weight) for weight in weights if len(weight)), default=0.0)
+    of_class = [None] * len(weights) if units is None else units
+    numbers = (effective_number(*pair) for pair in zip(weights, of_class, strict=True) if len(pair[0]))
+    smallest = min(numbers, default=0.0)
     return int(np.clip(np.rint(2 * np.cbrt(smallest)), FEWEST_BINS, MOST_BINS))
 
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares, measure
+from tamis.evaluation.units import sum_by_unit
 
 Float64 = NDArray[np.float64]
 
@@ -76,9 +77,7 @@ def standard_errors(of_event: Float64, units: NDArray[np.intp] | None = None) ->
     >>> standard_errors(np.array([[3.0], [-4.0]])), standard_errors(np.array([[3.0], [-4.0]]), np.array([0, 0]))
     (array([5.]), array([1.]))
     """
-    if units is not None:
-        of_event = np.stack([np.bincount(units, column) for column in of_event.T], axis=1)
-    errors: Float64 = np.sqrt(np.square(of_event).sum(axis=0))
+    errors: Float64 = np.sqrt(np.square(sum_by_unit(of_event, units)).sum(axis=0))
     return errors
 
 

@@ -17,6 +17,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, positive_sum, same_length, weights_of
 from tamis.evaluation.correlations import Correlations, Difference, correlate, largest_differences
 from tamis.evaluation.overtraining import KolmogorovSmirnov, kolmogorov_smirnov
+from tamis.evaluation.units import Units, squared_sum, units_of_rows
 
 Float64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -209,6 +210,7 @@ def survey_inputs(
     names: Sequence[str],
     class_names: Sequence[str],
     signal: Sequence[int] = (),
+    units: Units | None = None,
 ) -> Inputs:
     """Look at every feature of the events, and at every pair of features of the training events.
 
@@ -220,6 +222,7 @@ def survey_inputs(
         names: of the features.
         class_names: in the order of the class indices.
         signal: indices of the classes that are signal.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -232,11 +235,14 @@ def survey_inputs(
         same_length(mask, len(features), "samples")
     learned = np.logical_or.reduce([training for training, _ in samples.networks])
     rows = {name: np.flatnonzero(learned & (classes == index)) for index, name in enumerate(class_names)}
-    correlations = {name: correlate(features, weights, of_class) for name, of_class in rows.items()}
+    correlations = {
+        name: correlate(features, weights, of_class, units=units) for name, of_class in rows.items()
+    }
     events = _Events(
         classes,
         weights,
         samples,
+        units,
         tuple(class_names),
         _of_class(np.ones(len(classes), np.bool_), classes, len(class_names)),
         tuple(_of_class(mask, classes, len(class_names)) for mask in samples.compared),
@@ -247,7 +253,7 @@ def survey_inputs(
     return Inputs(
         found,
         correlations,
-        _contrast(features, weights, correlations, np.flatnonzero(learned), classes, signal),
+        _contrast(features, weights, correlations, np.flatnonzero(learned), classes, signal, units),
         largest_differences(correlations, names),
     )
 
@@ -259,6 +265,7 @@ class _Events:
     class_index: NDArray[np.int32]
     weight: Float64
     samples: Samples
+    units: Units | None
     class_names: tuple[str, ...]
     rows: tuple[Rows, ...]
     compared: tuple[tuple[Rows, ...], ...]
@@ -275,7 +282,7 @@ def _survey(features: NDArray[np.floating[Any]], events: _Events, column: int, n
         name,
         _missing(values, events),
         purity,
-        count_outside(values, events.weight, events.samples),
+        count_outside(values, events.weight, events.samples, units=events.units),
         _compare(values, events) if events.samples.alike else dict.fromkeys(events.class_names),
         tuple(survey_column(name, values, purity)),
     )
@@ -294,7 +301,8 @@ def _missing(values: Float64, events: _Events) -> dict[str, Missing]:
             found[name] = Missing(number, None, None)
             continue
         fraction = float(weight @ inside) / total
-        error = float(np.sqrt(np.square(weight * (inside - fraction)).sum())) / total
+        of_units = squared_sum(weight * (inside - fraction), units_of_rows(events.units, rows))
+        error = float(np.sqrt(of_units)) / total
         found[name] = Missing(number, fraction, error)
     return found
 
@@ -307,14 +315,22 @@ def _compare(values: Float64, events: _Events) -> dict[str, KolmogorovSmirnov | 
         weights = events.weight[training], events.weight[test]
         defined = all(positive_sum(each) is not None for each in weights)
         found[name] = (
-            kolmogorov_smirnov(complete[training], weights[0], complete[test], weights[1])
+            kolmogorov_smirnov(
+                complete[training],
+                weights[0],
+                complete[test],
+                weights[1],
+                units=(units_of_rows(events.units, training), units_of_rows(events.units, test)),
+            )
             if defined
             else None
         )
     return found
 
 
-def count_outside(values: Float64, weight: Float64, samples: Samples) -> Outside | None:
+def count_outside(
+    values: Float64, weight: Float64, samples: Samples, *, units: Units | None = None
+) -> Outside | None:
     r"""Count the test events whose value is below or above all of the training events.
 
     If n training and t test events were chosen at random, that many are expected by chance: the c lowest values are
@@ -323,10 +339,14 @@ def count_outside(values: Float64, weight: Float64, samples: Samples) -> Outside
     p-value is that of different values, P(at most one of k + 1 events is training), which is too large where many
     events share the outermost value; with folds the smallest one counts, times their number.
 
+    Where several events vary together, they are training or test as one: the events up to a value are then the units
+    that have one there, and the p-value is that of the number of test units that have an event outside.
+
     Args:
         values: missing ones are NaN, [n_events].
         weight: signed physics weight, [n_events].
         samples: which events are training and which are test.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
         None where no training event has a value.
@@ -343,7 +363,8 @@ def count_outside(values: Float64, weight: Float64, samples: Samples) -> Outside
     ends, expected, p_values = [], 0.0, []
     beyond = np.zeros(len(values))
     for learned, unseen in samples.networks:
-        training, test = values[learned & finite], np.flatnonzero(unseen & finite)
+        seen, test = np.flatnonzero(learned & finite), np.flatnonzero(unseen & finite)
+        training = values[seen]
         tested[test] = True
         if not len(training):
             continue
@@ -351,9 +372,11 @@ def count_outside(values: Float64, weight: Float64, samples: Samples) -> Outside
         ends.append((low, high))
         distance = np.maximum(low - values[test], values[test] - high)
         outside[test], beyond[test] = distance > 0, distance
-        number = int(np.count_nonzero(distance > 0))
-        p_values.append(stats.hypergeom.cdf(1, len(training) + len(test), len(training), number + 1))
-        expected += _expected_outside(training, values[test])
+        n_training, n_test, n_outside = (
+            _count_units(units, rows) for rows in (seen, test, test[distance > 0])
+        )
+        p_values.append(stats.hypergeom.cdf(1, n_training + n_test, n_training, n_outside + 1))
+        expected += _expected_outside(values, seen, test, units)
     if not ends:
         return None
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
@@ -372,28 +395,49 @@ def count_outside(values: Float64, weight: Float64, samples: Samples) -> Outside
     )
 
 
-def _expected_outside(training: Float64, test: Float64) -> float:
+def _count_units(units: Units | None, rows: Rows) -> int:
+    return len(rows) if units is None else int(np.count_nonzero(np.bincount(units[rows])))
+
+
+def _expected_outside(values: Float64, training: Rows, test: Rows, units: Units | None) -> float:
     """Give the number of test events outside of the training events that is expected if the two are exchanged."""
-    everything, number = np.concatenate([training, test]), len(test)
-    if not number:
+    if not len(test):
         return 0.0
+    everything, n_test = np.concatenate([values[training], values[test]]), _count_units(units, test)
+    expected = 0.0
+    for side in (everything, -everything):
+        lowest = side
+        if units is not None:
+            lowest = np.full(2 * int(units.max()) + 2, np.inf)
+            np.minimum.at(lowest, np.append(2 * units[training], 2 * units[test] + 1), side)
+            lowest = lowest[np.isfinite(lowest)]
+        expected += _expected_below(side, lowest, n_test)
+    return expected
+
+
+def _expected_below(values: Float64, lowest: Float64, n_test: int) -> float:
+    """Give the number of test events below all training events that is expected.
+
+    Args:
+        values: of training and test events, [n_events].
+        lowest: the lowest value of each unit, [n_units].
+        n_test: number of test units.
+    """
     # the probability falls at least as fast as the powers of the test's share
-    share = number / len(everything)
-    reach = min(int(np.log(_NEGLIGIBLE) / np.log(share)) + 1, len(everything))
-    return sum(_expected_below(side, reach, number) for side in (everything, -everything))
-
-
-def _expected_below(values: Float64, reach: int, number: int) -> float:
-    lowest = np.partition(values, reach - 1)[:reach]
-    ties = np.count_nonzero(values == lowest.max()) - np.count_nonzero(lowest == lowest.max())
-    _, counts = np.unique(lowest, return_counts=True)
-    counts[-1] += ties
-    up_to = np.cumsum(counts)
-    counts, up_to = (each[up_to <= number] for each in (counts, up_to))
-    events = len(values)
+    reach = min(int(np.log(_NEGLIGIBLE) / np.log(n_test / len(lowest))) + 1, len(lowest))
+    smallest = np.partition(lowest, reach - 1)[:reach]
+    ties = np.count_nonzero(lowest == smallest.max()) - np.count_nonzero(smallest == smallest.max())
+    distinct, n_units = np.unique(smallest, return_counts=True)
+    n_units[-1] += ties
+    up_to, events = np.cumsum(n_units), len(lowest)
+    counts = n_units
+    if values is not lowest:
+        inside = values[values <= distinct[-1]]
+        counts = np.bincount(np.searchsorted(distinct, inside, side="right") - 1, minlength=len(distinct))
+    counts, up_to = (numbers[up_to <= n_test] for numbers in (counts, up_to))
     logarithm = (
-        special.gammaln(number + 1)
-        - special.gammaln(number - up_to + 1)
+        special.gammaln(n_test + 1)
+        - special.gammaln(n_test - up_to + 1)
         - special.gammaln(events + 1)
         + special.gammaln(events - up_to + 1)
     )
@@ -407,6 +451,7 @@ def _contrast(
     learned: NDArray[np.intp],
     class_index: NDArray[np.int32],
     signal: Sequence[int],
+    units: Units | None,
 ) -> Correlations | None:
     """Subtract the correlations of all background from those of all signal."""
     groups = [list(signal), [index for index in range(len(correlations)) if index not in signal]]
@@ -415,7 +460,7 @@ def _contrast(
     of_signal, of_background = (
         list(correlations.values())[group[0]]
         if len(group) == 1
-        else correlate(features, weight, learned[np.isin(class_index[learned], group)])
+        else correlate(features, weight, learned[np.isin(class_index[learned], group)], units=units)
         for group in groups
     )
     return of_signal - of_background

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from tamis.evaluation.arrays import classes_of, probabilities_of, signal_score, weights_of
 from tamis.evaluation.asimov import LEAST_EFFECTIVE, asimov_significance
 from tamis.evaluation.roc import roc_curves
+from tamis.evaluation.units import Units, raised_powers
 
 
 def mean_auc(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> float:
@@ -28,7 +29,12 @@ def mean_auc(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> fl
 
 
 def best_significance(
-    scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike, signal: Sequence[int]
+    scores: ArrayLike,
+    class_index: ArrayLike,
+    weight: ArrayLike,
+    signal: Sequence[int],
+    *,
+    units: Units | None = None,
 ) -> float:
     """Find the cut on the signal score with the largest Asimov significance.
 
@@ -39,6 +45,7 @@ def best_significance(
         class_index: the true class, [n].
         weight: signed physics weight, [n].
         signal: indices of the classes that are signal.
+        units: number of what each event belongs to, where several events vary together, [n].
 
     Returns:
         The significance; 0 where no cut leaves enough background.
@@ -56,8 +63,10 @@ def best_significance(
     # a cut lies only between different scores
     ends = np.flatnonzero(np.diff(score[order], append=-np.inf) != 0)
     s = np.cumsum(np.where(of_signal, weights, 0)[order])[ends]
-    background = np.where(of_signal, 0, weights)[order]
-    b, squares = np.cumsum(background)[ends], np.cumsum(background**2)[ends]
+    background = np.where(of_signal, 0, weights)
+    b, squares = (
+        np.cumsum(numbers[order])[ends] for numbers in raised_powers(score, background, units, (1, 2))
+    )
     usable = (b > 0) & (s > 0) & (b**2 >= LEAST_EFFECTIVE * squares)
     if not usable.any():
         return 0.0

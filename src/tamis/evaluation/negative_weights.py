@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from tamis.evaluation.influence import find_influences, keep_sums, kept_influenc
 from tamis.evaluation.roc import background_rejection, roc_curves
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import Search
+from tamis.evaluation.units import Units, units_of_rows
 
 Float64 = NDArray[np.float64]
 
@@ -127,7 +128,7 @@ def without_negative(events: ScoredEvents) -> ScoredEvents | None:
         if total is None:
             return None
         positive[rows] *= total / positive[rows].sum()
-    return replace(events, weight=positive)
+    return events.reweighted(positive)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,10 @@ def judge_negative_weights(
     """
     if not (test.weight < 0).any():
         return None
-    shares = {name: _share(test.weight[test.class_index == index]) for index, name in enumerate(class_names)}
+    of_class = {name: test.class_index == index for index, name in enumerate(class_names)}
+    shares = {
+        name: _share(test.weight[rows], units_of_rows(test.units, rows)) for name, rows in of_class.items()
+    }
     without = without_negative(test)
     if without is None:
         return NegativeWeights(shares, ())
@@ -178,7 +182,7 @@ def judge_negative_weights(
     return NegativeWeights(shares, tuple(changes))
 
 
-def _share(weight: Float64) -> NegativeShare:
+def _share(weight: Float64, units: Units | None) -> NegativeShare:
     negative = weight < 0
     events, size = int(np.count_nonzero(negative)), float(np.abs(weight).sum())
     positive, total = weight[~negative], positive_sum(weight)
@@ -186,8 +190,8 @@ def _share(weight: Float64) -> NegativeShare:
         events=events,
         fraction=events / len(weight) if len(weight) else 0.0,
         share=float(-weight[negative].sum()) / size if size else 0.0,
-        effective=effective_number(weight),
-        effective_without=effective_number(positive),
+        effective=effective_number(weight, units),
+        effective_without=effective_number(positive, units_of_rows(units, ~negative)),
         gained=None if total is None else float(positive.sum()) / total,
     )
 

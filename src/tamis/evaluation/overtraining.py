@@ -10,14 +10,15 @@ from scipy import special
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import (
+    ROUNDING,
     classes_of,
-    effective_number,
     finite_numbers,
     needed_sum,
     positive_sum,
     real_numbers,
     weights_of,
 )
+from tamis.evaluation.units import Units, raised_powers, share_with_unit, squared_sum, units_of_rows
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,12 @@ class Distribution:
 
 
 def kolmogorov_smirnov(
-    first: ArrayLike, first_weight: ArrayLike, second: ArrayLike, second_weight: ArrayLike
+    first: ArrayLike,
+    first_weight: ArrayLike,
+    second: ArrayLike,
+    second_weight: ArrayLike,
+    *,
+    units: tuple[Units | None, Units | None] = (None, None),
 ) -> KolmogorovSmirnov:
     r"""Compare two samples of signed weighted values, without bins.
 
@@ -102,6 +108,10 @@ def kolmogorov_smirnov(
     (1972) 423), so the test errs on the safe side: such samples fire at 2% to 5% of null toys at a nominal
     5%, and at more than 10% without s.
 
+    Where several events vary together, v is the sum over units of the squared sum of the weights that a unit has up
+    to a value, and c that of these sums times those of the whole unit, both over the sum of the latter squared. The
+    variance of the difference is then v - 2 F c + F^2, with c = v where every event stands for itself.
+
     The formula is asymptotic: it needs some tens of effective events, also among the heavy ones. Equal
     values (scores that saturate) make the test fire less often than nominal.
 
@@ -110,6 +120,8 @@ def kolmogorov_smirnov(
         first_weight: their signed physics weights. Shape [n_first].
         second: values of the test sample. Shape [n_second].
         second_weight: their signed physics weights. Shape [n_second].
+        units: for each sample the number of what each event belongs to, where several events vary together. Shapes
+            [n_first] and [n_second].
 
     Raises:
         TamisError: if arrays do not fit together, or a sum of weights is not positive.
@@ -125,16 +137,24 @@ def kolmogorov_smirnov(
         _sample(first, first_weight, "first sample"),
         _sample(second, second_weight, "second sample"),
     ]
-    effective = [effective_number(weights) for _, weights in samples]
-    values, weights = (np.concatenate(each) for each in zip(*samples, strict=True))
+    sizes = [squared_sum(weight, of_sample) for (_, weight), of_sample in zip(samples, units, strict=True)]
+    effective = [float(weight.sum()) ** 2 / size for (_, weight), size in zip(samples, sizes, strict=True)]
+    values, weights = (np.concatenate(pair) for pair in zip(*samples, strict=True))
     distribution = Distribution(values, weights)
     distance = distribution.distance(np.arange(len(values)) < len(samples[0][0]))
-    shares = [each / each.sum() for _, each in samples]
-    spreads = [np.square(each) / np.square(each).sum() for _, each in samples]
-    scale = _scale(
-        distribution.cumulative(_pooled(shares, effective)),
-        distribution.cumulative(_pooled(spreads, effective)),
+
+    def pooled(numbers: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return distribution.cumulative(_pooled(numbers, effective))
+
+    described = list(zip(samples, units, sizes, strict=True))
+    spread = shared = pooled(
+        [raised_powers(-value, weight, of_sample)[0] / size for (value, weight), of_sample, size in described]
     )
+    if any(of_sample is not None for of_sample in units):
+        shared = pooled(
+            [weight * share_with_unit(weight, of_sample) / size for (_, weight), of_sample, size in described]
+        )
+    scale = _scale(pooled([weight / weight.sum() for _, weight in samples]), spread, shared)
     root = float(np.sqrt(effective[0] * effective[1] / sum(effective)))
     return KolmogorovSmirnov(
         distance=distance,
@@ -151,6 +171,8 @@ def overtraining_tests(
     scores_test: ArrayLike,
     class_test: ArrayLike,
     weight_test: ArrayLike,
+    *,
+    units: tuple[Units | None, Units | None] = (None, None),
 ) -> tuple[tuple[KolmogorovSmirnov | None, ...], ...]:
     """Compare training and test events for each true class and each score.
 
@@ -164,6 +186,8 @@ def overtraining_tests(
         scores_test: shape [n_test, n_classes].
         class_test: true class. Shape [n_test].
         weight_test: signed physics weight. Shape [n_test].
+        units: for training and test the number of what each event belongs to, where several events vary together.
+            Shapes [n_training] and [n_test].
 
     Returns:
         `result[true_class][score]`; None for a class without a positive sum of weights in one of the parts.
@@ -182,14 +206,16 @@ def overtraining_tests(
     test_class = classes_of(class_test, len(test), classes, "test class_index")
     training_weight = weights_of(weight_training, len(training), "training weight")
     test_weight = weights_of(weight_test, len(test), "test weight")
+    rows = [(training_class == index, test_class == index) for index in range(classes)]
     return tuple(
         _tests_of_class(
-            training[training_class == index],
-            training_weight[training_class == index],
-            test[test_class == index],
-            test_weight[test_class == index],
+            training[in_training],
+            training_weight[in_training],
+            test[in_test],
+            test_weight[in_test],
+            (units_of_rows(units[0], in_training), units_of_rows(units[1], in_test)),
         )
-        for index in range(classes)
+        for in_training, in_test in rows
     )
 
 
@@ -198,11 +224,12 @@ def _tests_of_class(
     training_weight: NDArray[np.float64],
     test: NDArray[np.float64],
     test_weight: NDArray[np.float64],
+    units: tuple[Units | None, Units | None],
 ) -> tuple[KolmogorovSmirnov | None, ...]:
     if positive_sum(training_weight) is None or positive_sum(test_weight) is None:
         return tuple(None for _ in training.T)
     return tuple(
-        kolmogorov_smirnov(first, training_weight, second, test_weight)
+        kolmogorov_smirnov(first, training_weight, second, test_weight, units=units)
         for first, second in zip(training.T, test.T, strict=True)
     )
 
@@ -223,7 +250,11 @@ def _pooled(parts: list[NDArray[np.float64]], effective: list[float]) -> NDArray
     )
 
 
-def _scale(share: NDArray[np.float64], spread: NDArray[np.float64]) -> float:
-    variance = spread * (1 - spread) + np.square(spread - share)
-    # Where the share is one half the variance is 1/4; a sample may jump over that point.
-    return 2 * float(np.sqrt(max(0.25, variance.max())))
+def _scale(share: NDArray[np.float64], spread: NDArray[np.float64], shared: NDArray[np.float64]) -> float:
+    # what events have in common with later ones of their unit; nothing where every event stands for itself
+    excess = shared - spread
+    variance = spread * (1 - spread) + np.square(spread - share) - 2 * share * excess
+    # Where the share is one half the variance is 1/4 (without the excess); a sample may jump over that point.
+    at_half = 0.25 - excess[np.argmin(np.abs(share - 0.5))]
+    # events of one unit may cancel up to rounding
+    return 2 * float(np.sqrt(max(at_half, variance.max(), ROUNDING)))

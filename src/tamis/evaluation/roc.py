@@ -18,6 +18,7 @@ from tamis.evaluation.arrays import (
     same_length,
     weights_of,
 )
+from tamis.evaluation.units import Units, merge_in_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,16 +201,18 @@ def _working_point(curve: RocCurve, target: float) -> WorkingPoint:
     )
 
 
-def limit_of_none(class_index: ArrayLike, weight: ArrayLike) -> float | None:
+def limit_of_none(class_index: ArrayLike, weight: ArrayLike, *, units: Units | None = None) -> float | None:
     """Give the upper limit, with 95% confidence, of the efficiency of a cut that none of these events passes.
 
     None of n events passes with a probability of 5% where three are expected, -ln 0.05 = 3.00. A sample whose events
     have the weights w has as much as events of one weight, the sum of w^2 over the sum of w. The classes may pass with
-    different probabilities, so the one counts whose events of this kind are the largest part of all.
+    different probabilities, so the one counts whose events of this kind are the largest part of all. Events that vary
+    together are one with the sum of their weights: they pass or fail as one.
 
     Args:
         class_index: of the events, [n_events].
         weight: signed physics weight, [n_events].
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
         None where a class has no positive sum of weights, and where the limit is not below one.
@@ -222,7 +225,8 @@ def limit_of_none(class_index: ArrayLike, weight: ArrayLike) -> float | None:
     sums = np.bincount(classes, weights)[np.unique(classes)]
     if not len(sums) or (sums <= 0).any():
         return None
-    squares = np.bincount(classes, weights**2)[np.unique(classes)]
+    merged, of_unit = merge_in_cells(classes, weights, units)
+    squares = np.bincount(merged, of_unit**2)[np.unique(classes)]
     limit = float(-np.log(0.05) * (squares / sums).max() / sums.sum())
     return limit if limit < 1 else None
 

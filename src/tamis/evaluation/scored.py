@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tamis.evaluation.units import Units
 
 Float64 = NDArray[np.float64]
 
@@ -45,21 +49,37 @@ class ScoredEvents:
         """Weight in the mixture of the classes that the network learned, [n]."""
         return self.weight * self.factor
 
-    @property
-    def units(self) -> NDArray[np.intp] | None:
+    @cached_property
+    def units(self) -> Units | None:
         """Number of what each event belongs to, [n]: its class and identity; None where no two events share them."""
         return None if self.identity is None else units_of(self.class_index, self.identity)
 
+    def reweighted(self, weight: Float64) -> ScoredEvents:
+        """Return the same events with other weights; their units are not searched for again.
+
+        Args:
+            weight: signed, [n].
+        """
+        return self._replaced(weight=weight)
+
     def to_compare(self) -> ScoredEvents:
         """Give the events that the comparison of training and test may use, without reference and spectators."""
-        rows = slice(None) if self.compared is None else self.compared
+        if self.compared is None:
+            return self._replaced(reference={}, spectators={})
+        rows = self.compared
         identity = None if self.identity is None else self.identity[rows]
         return ScoredEvents(
             self.scores[rows], self.class_index[rows], self.weight[rows], self.factor[rows], identity=identity
         )
 
+    def _replaced(self, **changes: Any) -> ScoredEvents:
+        """Replace columns that are neither class nor identity."""
+        events = replace(self, **changes)
+        vars(events)["units"] = self.units  # where a cached property keeps its value
+        return events
 
-def units_of(class_index: NDArray[np.integer], identity: NDArray[np.uint64]) -> NDArray[np.intp] | None:
+
+def units_of(class_index: NDArray[np.integer], identity: NDArray[np.uint64]) -> Units | None:
     """Number what the events belong to: events of one class and one identity vary together, [n].
 
     Args:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import (
+    ROUNDING,
     effective_number,
     positive_sum,
     real_numbers,
@@ -20,6 +21,7 @@ from tamis.evaluation.arrays import (
     weights_of,
 )
 from tamis.evaluation.histogram import Binning, Histogram, binning, fill, number_of_bins
+from tamis.evaluation.units import Units, share_with_unit, squared_sum, units_of_rows
 
 Float64 = NDArray[np.float64]
 
@@ -77,7 +79,12 @@ class Dependence:
 
 
 def slices(
-    spectator: ArrayLike, score: ArrayLike, weight: ArrayLike, *, number: int = SLICES
+    spectator: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike,
+    *,
+    number: int = SLICES,
+    units: Units | None = None,
 ) -> tuple[Slice, ...]:
     """Give the mean of a spectator in slices of the score; equal scores stay in one slice.
 
@@ -86,6 +93,7 @@ def slices(
         score: [n_events].
         weight: signed physics weight, [n_events].
         number: of slices.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
         By rising score; slices without a positive sum of weights are left out.
@@ -93,22 +101,32 @@ def slices(
     >>> [each.mean for each in slices([1.0, 2.0, 3.0, 5.0], [0.1, 0.2, 0.8, 0.9], [1.0] * 4, number=2)]
     [1.5, 4.0]
     """
-    values, scores, weights = _present(spectator, score, weight)
+    return _slices(spectator, score, weight, number, units)[0]
+
+
+def _slices(
+    spectator: ArrayLike, score: ArrayLike, weight: ArrayLike, number: int, units: Units | None
+) -> tuple[tuple[Slice, ...], Float64 | None]:
+    """Return slices, and the covariance of their means; None where every event stands for itself."""
+    values, scores, weights, units = _present(spectator, score, weight, units)
     if not len(values):
-        return ()
+        return (), None
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, number + 1)[1:-1], method="higher"))
     place = np.searchsorted(edges, scores, side="right")
-    found = []
+    found, of_unit = [], []
     for index in range(len(edges) + 1):
         inside = place == index
         total = positive_sum(weights[inside])
         if not inside.any() or total is None:
             continue
         mean = float(weights[inside] @ values[inside]) / total
-        error = float(np.sqrt(np.square(weights[inside] * (values[inside] - mean)).sum())) / total
+        influence, members = weights[inside] * (values[inside] - mean), units_of_rows(units, inside)
+        error = float(np.sqrt(squared_sum(influence, members))) / total
         low, high = float(scores[inside].min()), float(scores[inside].max())
-        found.append(Slice(low, high, mean, error, effective_number(weights[inside])))
-    return tuple(found)
+        found.append(Slice(low, high, mean, error, effective_number(weights[inside], members)))
+        if units is not None:
+            of_unit.append(np.bincount(units[inside], influence, int(units.max()) + 1) / total)
+    return tuple(found), np.array(of_unit) @ np.array(of_unit).T if of_unit else None
 
 
 def shape_distance(
@@ -132,7 +150,7 @@ def shape_distance(
     >>> shape_distance([1.0, 2.0, 3.0, 4.0], [1, 1, 1, 1], [1.0] * 4, bins=2)
     0.0
     """
-    values, cut, weights = _present(spectator, np.asarray(passes).astype(np.float64), weight)
+    values, cut, weights, _ = _present(spectator, np.asarray(passes).astype(np.float64), weight)
     inside = cut > 0
     if positive_sum(weights) is None or positive_sum(weights[inside]) is None:
         return None
@@ -151,13 +169,20 @@ def shape_distance(
 
 
 def dependence(
-    spectator: ArrayLike, score: ArrayLike, weight: ArrayLike, generator: Generator, *, events: int = EVENTS
+    spectator: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike,
+    generator: Generator,
+    *,
+    events: int = EVENTS,
+    units: Units | None = None,
 ) -> Dependence | None:
     """Measure the distance correlation of a spectator and a score (G. Szekely et al., arXiv:0803.4101).
 
     It is computed of ranks, so that no unit matters, of events drawn at random, with the sizes of their weights: an
     event with a negative weight counts as much as one with a positive. The p-value comes from shuffling the score
-    among these events.
+    among these events. Where several events vary together, one of them is drawn, in proportion to the size of its
+    weight, and has the weights of all: events that are shuffled have to be independent.
 
     Args:
         spectator: [n_events]; NaN where it is missing, which is left out.
@@ -165,12 +190,16 @@ def dependence(
         weight: signed physics weight, [n_events].
         generator: draws the events and the shuffles.
         events: number of events that are drawn.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
         None for fewer than ten events, or where spectator or score are constant.
     """
-    values, scores, weights = _present(spectator, score, weight)
+    values, scores, weights, units = _present(spectator, score, weight, units)
     rows = np.flatnonzero(weights)
+    if units is not None:
+        rows = _one_of_each_unit(rows, weights, units, generator)
+        weights = share_with_unit(np.abs(weights), units)
     if len(rows) < 10:
         return None
     drawn = generator.choice(rows, min(events, len(rows)), replace=False)
@@ -192,11 +221,36 @@ def dependence(
     return Dependence(correlation, (1 + by_chance) / (1 + SHUFFLES), len(drawn))
 
 
+def _one_of_each_unit(
+    rows: NDArray[np.intp], weights: Float64, units: Units, generator: Generator
+) -> NDArray[np.intp]:
+    """Draw one of the events of each unit, in proportion to the sizes of their weights.
+
+    Args:
+        rows: the events with a weight, as indices.
+        weights: of all events, [n_events].
+        units: of all events, [n_events].
+        generator: of which a child draws: the numbers that are drawn later do not depend on there being units.
+
+    Returns:
+        Indices, in the order in which the units first occur.
+    """
+    # the event whose exponential time, divided by the size of its weight, is over first
+    times = generator.spawn(1)[0].exponential(size=len(rows)) / np.abs(weights[rows])
+    _, first, number = np.unique(units[rows], return_index=True, return_inverse=True)
+    order = np.lexsort((times, first[number]))
+    begins = np.diff(first[number][order], prepend=-1) != 0
+    drawn: NDArray[np.intp] = rows[order[begins]]
+    return drawn
+
+
 def _there(values: Float64) -> NDArray[np.bool_]:
     return np.abs(values) <= BEYOND
 
 
-def _present(spectator: ArrayLike, score: ArrayLike, weight: ArrayLike) -> tuple[Float64, Float64, Float64]:
+def _present(
+    spectator: ArrayLike, score: ArrayLike, weight: ArrayLike, units: Units | None = None
+) -> tuple[Float64, Float64, Float64, Units | None]:
     values = np.asarray(spectator, np.float64)
     if values.ndim != 1:
         raise TamisError(
@@ -206,7 +260,7 @@ def _present(spectator: ArrayLike, score: ArrayLike, weight: ArrayLike) -> tuple
     same_length(scores, len(values), "score")
     weights = weights_of(weight, len(values))
     there = _there(values)
-    return values[there], scores[there], weights[there]
+    return values[there], scores[there], weights[there], units_of_rows(units, there)
 
 
 def _distances(values: Float64) -> Float64:
@@ -227,8 +281,12 @@ def _covariance(centred: Float64, distances: Float64, share: Float64) -> float:
     return float(share @ (centred * distances) @ share)
 
 
-def mean_shift(found: Sequence[Slice]) -> float | None:
+def mean_shift(found: Sequence[Slice], covariance: Float64 | None = None) -> float | None:
     """Give the largest difference of means between slices, in units of its standard deviation.
+
+    Args:
+        found: the slices.
+        covariance: of their means, where events that vary together lie in several slices, [slices, slices].
 
     >>> mean_shift([Slice(0, 1, 1.0, 0.1, 9.0), Slice(1, 2, 1.5, 0.0, 9.0)])
     5.0
@@ -236,10 +294,19 @@ def mean_shift(found: Sequence[Slice]) -> float | None:
     shifts = [
         abs(a.mean - b.mean) / spread
         for position, a in enumerate(found)
-        for b in found[position + 1 :]
-        if (spread := float(np.hypot(a.error, b.error))) > 0
+        for other, b in enumerate(found[position + 1 :], start=position + 1)
+        if (spread := _error_of_difference(a, b, 0.0 if covariance is None else covariance[position, other]))
+        > 0
     ]
     return max(shifts) if shifts else None
+
+
+def _error_of_difference(first: Slice, second: Slice, covariance: float) -> float:
+    error = float(np.hypot(first.error, second.error))
+    if covariance == 0:
+        return error
+    variance = error**2 - 2 * covariance
+    return float(np.sqrt(variance)) if variance > ROUNDING * error**2 else 0.0
 
 
 @dataclass(frozen=True)
@@ -315,6 +382,8 @@ def measure_sculpting(
     class_names: Sequence[str],
     cuts: Sequence[float],
     generator: Generator,
+    *,
+    units: Units | None = None,
 ) -> tuple[Sculpting, ...]:
     """Measure what a score does to each spectator in each class.
 
@@ -326,6 +395,7 @@ def measure_sculpting(
         class_names: in the order of the class indices.
         cuts: thresholds of the score behind which shapes are compared.
         generator: where the random numbers come from.
+        units: number of what each event belongs to, where several events vary together, [n_events].
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -335,39 +405,52 @@ def measure_sculpting(
     found = []
     for name, values in spectators.items():
         column = np.asarray(values, np.float64)
-        bins = _binning(column, class_index, weights, len(class_names))
+        bins = _binning(column, class_index, weights, len(class_names), units)
         for index, class_name in enumerate(class_names):
             inside = class_index == index
             events = (column[inside], scores[inside], weights[inside])
-            means = slices(*events)
+            members = units_of_rows(units, inside)
+            means, covariance = _slices(*events, SLICES, members)
             passes = [events[1] >= cut for cut in cuts]
             found.append(
                 Sculpting(
                     name,
                     class_name,
                     means,
-                    mean_shift(means),
-                    dependence(*events, generator),
+                    mean_shift(means, covariance),
+                    dependence(*events, generator, units=members),
                     tuple(shape_distance(events[0], each, events[2]) for each in passes),
                     bins,
-                    _distribution(events[0], events[2], bins),
-                    tuple(_distribution(events[0][each], events[2][each], bins) for each in passes),
+                    _distribution(events[0], events[2], bins, members),
+                    tuple(
+                        _distribution(events[0][rows], events[2][rows], bins, units_of_rows(members, rows))
+                        for rows in passes
+                    ),
                 )
             )
     return tuple(found)
 
 
 def _binning(
-    column: Float64, class_index: NDArray[np.integer[Any]], weights: Float64, classes: int
+    column: Float64,
+    class_index: NDArray[np.integer[Any]],
+    weights: Float64,
+    classes: int,
+    units: Units | None,
 ) -> Binning | None:
     finite = _there(column)
     parts = [finite & (class_index == index) for index in range(classes)]
     if not finite.any():
         return None
-    bins = min(number_of_bins([weights[part] for part in parts]), BINS)
+    of_class = [weights[part] for part in parts], [units_of_rows(units, part) for part in parts]
+    bins = min(number_of_bins(*of_class), BINS)
     return binning([column[part] for part in parts], bins)
 
 
-def _distribution(values: Float64, weights: Float64, bins: Binning | None) -> Histogram | None:
+def _distribution(
+    values: Float64, weights: Float64, bins: Binning | None, units: Units | None
+) -> Histogram | None:
     there = _there(values)
-    return None if bins is None else fill(values[there], weights[there], bins.edges)
+    if bins is None:
+        return None
+    return fill(values[there], weights[there], bins.edges, units=units_of_rows(units, there))

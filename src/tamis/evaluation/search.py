@@ -27,6 +27,7 @@ from tamis.evaluation.bins import (
 from tamis.evaluation.counts import Category, Counts, count_above, fill_categories
 from tamis.evaluation.cuts import Scan, scan_cuts
 from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.units import squared_sum, units_of_rows
 from tamis.evaluation.workspace import obstacle, pyhf_workspace
 
 Float64 = NDArray[np.float64]
@@ -83,7 +84,7 @@ class Search:
             groups["bins"] = (self.binning.bins, bin_of(score, self.binning.edges))
         of_signal, relative = np.isin(test.class_index, list(self.signal)), self.requirements.relative
         return {
-            name: significance_influence(*groups[name], of_signal, test.weight, relative)
+            name: significance_influence(*groups[name], of_signal, test.weight, relative, units=test.units)
             for name in ("cut", "bins", "categories")
             if name in groups
         }
@@ -172,22 +173,28 @@ def judge_search(
         for events in (validation, test)
     ]
     chosen, counted = parts
-    cut = scan_cuts(*chosen, requirements).best
+    units = test.units
+    cut = scan_cuts(*chosen, requirements, units=validation.units).best
     binning = yields = None
     background = chosen[2][~chosen[1]]
-    squares = np.square(background).sum(keepdims=True)
+    squares = np.array([squared_sum(background, units_of_rows(validation.units, ~chosen[1]))])
     if is_enough(background.sum(keepdims=True), squares, requirements).all():
-        binning = fill_bins(choose_bins(*chosen, replace(requirements, relative=0.0)), *counted, requirements)
-        yields = bin_yields(binning.edges, counted[0], test.class_index, test.weight, test.scores.shape[1])
-    behind_cut = None if cut is None else count_above(cut, *counted, requirements)
-    categories = fill_categories(test.scores, test.class_index, test.weight, signal, requirements)
+        edges = choose_bins(*chosen, replace(requirements, relative=0.0), units=validation.units)
+        binning = fill_bins(edges, *counted, requirements, units=units)
+        yields = bin_yields(
+            binning.edges, counted[0], test.class_index, test.weight, test.scores.shape[1], units=units
+        )
+    behind_cut = None if cut is None else count_above(cut, *counted, requirements, units=units)
+    categories = fill_categories(
+        test.scores, test.class_index, test.weight, signal, requirements, units=units
+    )
     groups = {
         "bins": () if binning is None else binning.bins,
         "categories": [each.counts for each in categories],
     }
-    return Search(
+    search = Search(
         signal=tuple(signal),
-        scan=scan_cuts(*counted, requirements),
+        scan=scan_cuts(*counted, requirements, units=units),
         cut=cut,
         behind_cut=behind_cut,
         binning=binning,
@@ -200,6 +207,12 @@ def judge_search(
             **{name: significance_interval(bins, requirements.relative) for name, bins in groups.items()},
         },
     )
+    if units is None:
+        return search
+    # events of one unit may lie in several bins, which Counts do not tell
+    propagated = {name: influence.interval for name, influence in search.influences(test).items()}
+    intervals = {name: before and propagated[name] for name, before in search.intervals.items()}
+    return replace(search, intervals=intervals)
 
 
 def _around(counts: Counts | None) -> tuple[float, float] | None:

@@ -23,6 +23,7 @@ from tamis.data.weights import WeighedEvents
 from tamis.errors import TrainingError
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.monitors import best_significance, mean_auc
+from tamis.evaluation.scored import units_of
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 from tamis.pipeline.checkpoints import Checkpoints, MemberCheckpoints
 from tamis.pipeline.preparation import Prepared, signal_indices
@@ -278,5 +279,5 @@ def monitored(config: Config, events: Events, rows: NDArray[np.bool_]) -> Measur
     class_index, weight = events.class_index[rows], events.weight[rows]
     if stopping.monitor == "validation_auc":
         return lambda scores: mean_auc(scores, class_index, weight)
-    signal = signal_indices(config)
-    return lambda scores: best_significance(scores, class_index, weight, signal)
+    signal, units = signal_indices(config), units_of(class_index, events.identity[rows])
+    return lambda scores: best_significance(scores, class_index, weight, signal, units=units)

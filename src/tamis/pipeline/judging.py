@@ -194,6 +194,7 @@ def look_at_inputs(config: Config, prepared: Prepared) -> Inputs:
         names=[feature.name for feature in config.features],
         class_names=config.class_names,
         signal=signal_indices(config),
+        units=units_of(events.class_index, events.identity),
     )
 
 

@@ -1,0 +1,652 @@
+"""Events that vary together count as one: copies of an event with a part of its weight each change no error.
+
+Every function of the evaluation that gives an interval, an error, or a p-value stands in `LAWS`. A new one fails the
+first test until it stands there too, or in `WITHOUT_ERRORS`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tamis.evaluation
+from tamis.calibration import Scaling
+from tamis.evaluation.arrays import effective_number
+from tamis.evaluation.asimov import Requirements
+from tamis.evaluation.baselines import compare_baselines
+from tamis.evaluation.bins import (
+    bin_of,
+    bin_yields,
+    choose_bins,
+    fill_bins,
+    significance_influence,
+)
+from tamis.evaluation.calibration import judge_calibration, reliability
+from tamis.evaluation.comparison import compare_runs
+from tamis.evaluation.correlations import correlate
+from tamis.evaluation.counts import Counts, count_above, count_inside, fill_categories
+from tamis.evaluation.cut_table import follow_cuts
+from tamis.evaluation.cuts import scan_cuts
+from tamis.evaluation.evaluation import SearchPlan, evaluate_classifier
+from tamis.evaluation.histogram import fill, number_of_bins
+from tamis.evaluation.importance import BootstrappedEvents
+from tamis.evaluation.influence import find_influences, standard_errors
+from tamis.evaluation.inputs import Samples, count_outside, survey_inputs
+from tamis.evaluation.monitors import best_significance
+from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
+from tamis.evaluation.overtraining import kolmogorov_smirnov, overtraining_tests
+from tamis.evaluation.pairs import measure_pairs
+from tamis.evaluation.parts import bootstrap_intervals, first_order_intervals
+from tamis.evaluation.reaction import measure_reaction
+from tamis.evaluation.resampling import Resampler, bootstrap, permuted_labels, resample
+from tamis.evaluation.roc import limit_of_none
+from tamis.evaluation.same_events import ScoredRun
+from tamis.evaluation.scaling import temperature_error
+from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.sculpting import dependence, measure_sculpting, slices
+from tamis.evaluation.search import judge_search
+from tamis.evaluation.stability import Unseen, judge_stability
+from tamis.evaluation.verdict import judge_overtraining
+from tamis.network.sensitivity import Sensitivity
+
+COPIES = 4
+NAMES = ("first", "second", "signal")
+EDGES = (0.0, 0.25, 0.5, 1.0)
+ENOUGH = Requirements(relative=0.1, background=1.0, effective=5.0)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events, whether several of them vary together, and what else the functions take."""
+
+    scores: np.ndarray
+    others: np.ndarray
+    class_index: np.ndarray
+    weight: np.ndarray
+    features: np.ndarray
+    gradients: np.ndarray
+    units: np.ndarray | None
+    is_test: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        return self.scores[:, 2]
+
+    @property
+    def is_signal(self) -> np.ndarray:
+        return self.class_index == 2
+
+    def scored(self, part: bool | None = None) -> ScoredEvents:
+        """Give all events or those of a part; without units each has an identity of its own."""
+        rows = np.ones(len(self.weight), np.bool_) if part is None else self.is_test == part
+        identity = np.arange(len(self.weight)) if self.units is None else self.units
+        return ScoredEvents(
+            self.scores[rows],
+            self.class_index[rows].astype(np.int32),
+            self.weight[rows],
+            np.array([1.0, 1.5, 0.7])[self.class_index[rows]],
+            spectators={"mass": self.features[rows, 0]},
+            identity=identity[rows].astype(np.uint64),
+        )
+
+    def part_units(self, part: bool) -> np.ndarray | None:
+        return None if self.units is None else self.units[self.is_test == part]
+
+
+def once() -> Events:
+    rng = np.random.default_rng(5)
+    number = 600
+    # slices of equal numbers of events begin at the same events where each is written several times
+    class_index = np.arange(number) % 3
+    is_test = np.arange(number) >= number // 2
+    logits = rng.normal(size=(2, number, 3)) + 0.8 * np.eye(3)[class_index]
+    scores = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    features = rng.normal(size=(number, 3)) + scores[0]
+    features[:, 1:][rng.random((number, 2)) < 0.1] = np.nan
+    weight = rng.uniform(0.5, 1.5, number) * np.where(rng.random(number) < 0.08, -1, 1)
+    features[np.flatnonzero(is_test)[:2], 0] = 9.0
+    # training and test differ a little, so that p-values are neither zero nor one
+    scores[0][is_test] = 0.95 * scores[0][is_test] + 0.05 / 3
+    return Events(
+        scores[0], scores[1], class_index, weight, features, rng.normal(size=(number, 3, 3)), None, is_test
+    )
+
+
+def copied(events: Events, units: np.ndarray | None) -> Events:
+    """Write every event several times with a part of its weight; the copies of all events are neighbours."""
+    arrays = {
+        name: np.repeat(values, COPIES, axis=0)
+        for name, values in vars(events).items()
+        if isinstance(values, np.ndarray)
+    }
+    return Events(**{**arrays, "weight": arrays["weight"] / COPIES, "units": units})
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a function gives.
+
+    Args:
+        errors: in inverse proportion to the root of the number of independent events.
+        p_values: of which at least one falls where events are counted several times.
+        others: follow from errors in another way.
+    """
+
+    errors: Any = field(default_factory=list)
+    p_values: Any = field(default_factory=list)
+    others: Any = field(default_factory=list)
+
+    def flat(self, name: str) -> np.ndarray:
+        values = [np.ravel(np.asarray(value, np.float64)) for value in flatten(getattr(self, name))]
+        return np.concatenate([np.empty(0), *values])
+
+
+def flatten(values: Any) -> Iterator[Any]:
+    if isinstance(values, (list, tuple)):
+        for value in values:
+            yield from flatten(value)
+    elif values is not None:
+        yield values
+
+
+def widths(intervals: Any) -> list[float]:
+    """Give the widths of intervals, however deep they lie in tuples."""
+    if intervals is None:
+        return []
+    if isinstance(intervals, tuple) and len(intervals) == 2 and all(np.isscalar(end) for end in intervals):
+        return [intervals[1] - intervals[0]]
+    return [width for interval in intervals for width in widths(interval)]
+
+
+def of_counts(counts: Counts) -> Numbers:
+    return Numbers(
+        [counts.background_error, counts.signal_error, counts.effective**-0.5],
+        others=[counts.significance, counts.significance_error, counts.cubes, counts.fourths],
+    )
+
+
+def joined(numbers: Any) -> Numbers:
+    numbers = list(numbers)
+    return Numbers(*([getattr(each, name) for each in numbers] for name in ("errors", "p_values", "others")))
+
+
+def of_linear(events: Events) -> Numbers:
+    influences = find_influences(events.scores, events.class_index, events.weight)
+    return Numbers(standard_errors(influences.of_event, events.units))
+
+
+def of_fill(events: Events) -> Numbers:
+    return Numbers(fill(events.score, events.weight, np.array(EDGES), units=events.units).uncertainty)
+
+
+def of_number_of_bins(events: Events) -> Numbers:
+    units = None if events.units is None else [events.units]
+    return Numbers(others=number_of_bins([events.weight], units))
+
+
+def of_scan(events: Events) -> Numbers:
+    scan = scan_cuts(events.score, events.is_signal, events.weight, ENOUGH, cuts=20, units=events.units)
+    return Numbers(
+        [scan.signal_error, scan.background_error], others=[scan.significance, scan.significance_error]
+    )
+
+
+def of_best_significance(events: Events) -> Numbers:
+    # a signal at so high scores that the best cut keeps as little background as it may
+    weight = np.where(events.is_signal, events.score**8, 1.0) * events.weight
+    return Numbers(
+        others=best_significance(events.scores, events.class_index, weight, [2], units=events.units)
+    )
+
+
+def of_choose_bins(events: Events) -> Numbers:
+    return Numbers(
+        others=choose_bins(events.score, events.is_signal, events.weight, ENOUGH, units=events.units)
+    )
+
+
+def of_fill_bins(events: Events) -> Numbers:
+    found = fill_bins(EDGES, events.score, events.is_signal, events.weight, ENOUGH, units=events.units)
+    return joined([*map(of_counts, found.bins), Numbers(others=found.significance)])
+
+
+def of_influence(events: Events) -> Numbers:
+    counts = fill_bins(EDGES, events.score, events.is_signal, events.weight, units=events.units).bins
+    found = significance_influence(
+        counts, bin_of(events.score, EDGES), events.is_signal, events.weight, 0.1, units=events.units
+    )
+    return Numbers(others=found.interval)
+
+
+def of_bin_yields(events: Events) -> Numbers:
+    found = bin_yields(EDGES, events.score, events.class_index, events.weight, 3, units=events.units)
+    return Numbers(found.errors)
+
+
+def of_cut_table(events: Events) -> Numbers:
+    table = follow_cuts(events.scored(), [2], ENOUGH)
+    return Numbers(table.background_error[:50], others=table.significance)
+
+
+def of_smirnov(found: Any) -> Numbers:
+    return Numbers([found.effective_training**-0.5, found.effective_test**-0.5], found.p_value)
+
+
+def of_kolmogorov_smirnov(events: Events) -> Numbers:
+    (first, first_weight), (second, second_weight) = (
+        (events.score[events.is_test == part], events.weight[events.is_test == part])
+        for part in (False, True)
+    )
+    units = events.part_units(False), events.part_units(True)
+    return of_smirnov(kolmogorov_smirnov(first, first_weight, second, second_weight, units=units))
+
+
+def of_overtraining_tests(events: Events) -> Numbers:
+    parts = [events.scored(part) for part in (False, True)]
+    arrays = [array for part in parts for array in (part.scores, part.class_index, part.weight)]
+    found = overtraining_tests(*arrays, units=(parts[0].units, parts[1].units))
+    return joined(of_smirnov(test) for tests in found for test in tests)
+
+
+def of_temperature(events: Events) -> Numbers:
+    scaling = Scaling((0.9, 0.9, 0.9), (0.0, 0.0, 0.0))
+    return Numbers(temperature_error(scaling, events.scores, events.class_index, events.weight, events.units))
+
+
+def of_reliability(found: Any) -> Numbers:
+    of_bins = [[each.error, each.effective**-0.5, max(each.fewest, 1e-9) ** -0.5] for each in found.bins]
+    return Numbers([*of_bins, found.by_chance], found.p_value)
+
+
+def of_calibration(events: Events) -> Numbers:
+    found = judge_calibration(events.scored(False), events.scored(True))
+    curves = [*found.balanced, *found.with_temperature, *found.physics]
+    errors = [found.temperature_error, found.change_errors]
+    # which bins count, and what replaces a weight that is not known, changes with the numbers
+    return Numbers(errors, others=[[each.p_value, each.by_chance] for each in curves])
+
+
+def of_slices(found: Any) -> list[Any]:
+    return [[each.error, each.effective**-0.5] for each in found]
+
+
+def of_sculpting(events: Events) -> Numbers:
+    found = measure_sculpting(
+        {"mass": events.features[:, 0]},
+        events.score,
+        events.class_index,
+        events.weight,
+        NAMES[:1],
+        [0.3],
+        generator(),
+        units=events.units,
+    )
+    return Numbers(
+        [[of_slices(each.slices), 1 / each.shift] for each in found],
+        others=[[each.dependence.p_value, each.before.uncertainty] for each in found],
+    )
+
+
+def of_dependence(events: Events) -> Numbers:
+    found = dependence(
+        events.features[:, 0], events.score, events.weight, generator(), events=60, units=events.units
+    )
+    return Numbers(others=[found.p_value, found.events, found.distance_correlation])
+
+
+def of_correlations(events: Events) -> Numbers:
+    above = np.triu_indices(3, 1)
+    return Numbers(correlate(events.features, events.weight, units=events.units).error[above])
+
+
+def samples(events: Events) -> Samples:
+    masks = ~events.is_test, events.is_test
+    return Samples((masks,), masks)
+
+
+def of_outside(events: Events) -> Numbers:
+    found = count_outside(events.features[:, 0], events.weight, samples(events), units=events.units)
+    return Numbers(p_values=found.p_value)
+
+
+def of_survey(events: Events) -> Numbers:
+    found = survey_inputs(
+        events.features,
+        events.class_index,
+        events.weight,
+        samples(events),
+        names=("a", "b", "c"),
+        class_names=NAMES,
+        signal=[2],
+        units=events.units,
+    )
+    above = np.triu_indices(3, 1)
+    errors = [each.error for feature in found.features for each in feature.missing.values()]
+    matrices = [*found.correlations.values(), found.contrast]
+    tests = [of_smirnov(test) for feature in found.features for test in feature.compared.values()]
+    outside = Numbers(p_values=[feature.outside.p_value for feature in found.features])
+    return joined([Numbers([*errors, *(each.error[above] for each in matrices)]), outside, *tests])
+
+
+def of_search(events: Events) -> Numbers:
+    found = judge_search(events.scored(False), events.scored(True), [2], ENOUGH)
+    return Numbers(
+        [found.scan.background_error, [found.behind_cut.background_error, found.behind_cut.signal_error]],
+        others=[list(found.intervals.values()), found.by_categories],
+    )
+
+
+def of_negative(events: Events) -> Numbers:
+    parts = [events.scored(False), events.scored(True)]
+    positive = [without_negative(part) for part in parts]
+    counted = tuple(Counted(judge_search(*pair, [2], ENOUGH), pair[1]) for pair in (parts, positive))
+    found = judge_negative_weights(parts[1], NAMES, [0.5], counted)
+    shares = [[each.effective**-0.5, each.effective_without**-0.5] for each in found.classes.values()]
+    linear = [change.error for change in found.changes if change.quantity != "significance"]
+    return Numbers(
+        [shares, linear],
+        others=[change.error for change in found.changes if change.quantity == "significance"],
+    )
+
+
+def of_stability(events: Events) -> Numbers:
+    groups = [
+        Unseen(events.scored(part), (rows := events.others[events.is_test == part], rows[:, ::-1]), fold)
+        for fold, part in enumerate((False, True))
+    ]
+    found = judge_stability(groups, NAMES)
+    errors = [[each.loss_error, each.accuracy_error, each.auc_error] for each in found.members]
+    spreads = [[each.expected, each.gain_error] for each in found.spreads]
+    return Numbers([errors, spreads], [each.p_value for each in found.spreads])
+
+
+def of_intervals(found: Any) -> list[float]:
+    return widths((found.loss, found.accuracy, found.auc, found.kept))
+
+
+def of_first_order(events: Events) -> Numbers:
+    return Numbers([of_intervals(found) for found in first_order_intervals(events.scored()).values()])
+
+
+def of_bootstrap_intervals(events: Events) -> Numbers:
+    return Numbers(of_intervals(bootstrap_intervals(events.scored(), events.weight, generator(), [0.5])))
+
+
+def of_bootstrap(events: Events) -> Numbers:
+    resampler = Resampler(events.scores, events.class_index, events.weight)
+    return Numbers(bootstrap(resampler, 200, generator(), events.units).stacked().std(axis=0))
+
+
+def of_resample(events: Events) -> Numbers:
+    sums = resample(
+        lambda counts: (events.weight @ counts)[:, None], len(events.weight), 200, generator(), events.units
+    )
+    return Numbers(np.std(sums))
+
+
+def of_permutations(events: Events) -> Numbers:
+    labels = permuted_labels(events.is_test, [np.arange(len(events.weight))], 200, generator(), events.units)
+    return Numbers(np.std(events.weight @ labels))
+
+
+def of_pairs(events: Events) -> Numbers:
+    return Numbers(widths(measure_pairs(events.scored(), 200, generator()).intervals))
+
+
+def of_verdict(events: Events) -> Numbers:
+    found = judge_overtraining(
+        events.scored(False), events.scored(True), NAMES, generator=generator(), permutations=99
+    )
+    return Numbers(
+        widths([each.interval for each in found.comparisons]),
+        [[each.p_value, each.corrected] for each in found.comparisons],
+    )
+
+
+def of_baselines(events: Events) -> Numbers:
+    (found,) = compare_baselines(events.scored(), {"other": events.others}, [2], [0.5], generator())
+    numbers = [found.signal.auc, found.physics.loss, found.balanced.accuracy, *found.physics.auc]
+    return Numbers([widths((each.interval, each.difference_interval)) for each in numbers])
+
+
+def of_runs(events: Events) -> Numbers:
+    scored = events.scored()
+    other = ScoredEvents(
+        events.others, scored.class_index, scored.weight, scored.factor, identity=scored.identity
+    )
+    runs = [ScoredRun("first", NAMES, scored), ScoredRun("second", NAMES, other)]
+    found = compare_runs(runs, generator(), bootstraps=200)
+    (pair,) = found.pairs
+    return Numbers(
+        widths([each.interval for each in pair.differences]),
+        [[each.p_value, each.corrected] for each in pair.differences],
+    )
+
+
+def of_exchanged(events: Events) -> Numbers:
+    before, after = (
+        Resampler(scores, events.class_index, events.weight) for scores in (events.scores, events.others)
+    )
+    found = BootstrappedEvents(before, 200, generator(), events.units).change(after)
+    return Numbers(widths((found.loss_interval, found.auc_interval)))
+
+
+def of_reaction(events: Events) -> Numbers:
+    sensitivity = Sensitivity(events.scores, events.gradients, np.zeros_like(events.gradients))
+    found = measure_reaction(
+        sensitivity,
+        events.features,
+        events.class_index,
+        events.weight,
+        [[0], [1, 2]],
+        generator(),
+        bootstraps=200,
+        units=events.units,
+    )
+    return Numbers(widths([(each.loss_interval, each.scores_interval) for each in found]))
+
+
+def of_evaluation(events: Events) -> Numbers:
+    parts = {
+        "training": events.scored(False),
+        "validation": events.scored(False),
+        "test": events.scored(True),
+    }
+    found = evaluate_classifier(parts, NAMES, working_points=[0.01, 0.5], plan=SearchPlan((2,), 10.0, 0.1))
+    points = [point for points in found.working_points for point in points]
+    assert any(point.background_efficiency_limit is not None for point in points)
+    return Numbers(
+        [
+            [of_intervals(each) for part in found.intervals.values() for each in part.values()],
+            widths(found.pairs.intervals),
+            [[of_slices(each.slices)] for each in found.sculpting],
+            [change.error for change in found.negative_weights.changes if change.quantity != "significance"],
+            [test.effective_test**-0.5 for tests in found.overtraining for test in tests],
+            found.calibration.change_errors,
+        ],
+        [
+            [test.p_value for tests in found.overtraining for test in tests],
+            [each.corrected for each in found.verdict.comparisons],
+        ],
+        [
+            # their numbers depend on the bins and the cut that were chosen
+            [found.search.yields.errors, [table.background_error for table in found.cut_tables]],
+            [point.background_efficiency_limit for point in points],
+            widths([point.background_efficiency_interval for point in points]),
+            list(found.search.intervals.values()),
+        ],
+    )
+
+
+RESAMPLED = {
+    "bootstrap_intervals", "bootstrap", "resample", "permuted_labels", "measure_pairs", "judge_overtraining",
+    "compare_baselines", "compare_runs", "BootstrappedEvents", "measure_reaction", "evaluate_classifier",
+}  # fmt: skip
+LAWS: dict[str, Callable[[Events], Numbers]] = {
+    "BootstrappedEvents": of_exchanged,
+    "best_significance": of_best_significance,
+    "bin_yields": of_bin_yields,
+    "bootstrap": of_bootstrap,
+    "bootstrap_intervals": of_bootstrap_intervals,
+    "choose_bins": of_choose_bins,
+    "compare_baselines": of_baselines,
+    "compare_runs": of_runs,
+    "correlate": of_correlations,
+    "count_above": lambda events: of_counts(
+        count_above(0.4, events.score, events.is_signal, events.weight, ENOUGH, units=events.units)
+    ),
+    "count_inside": lambda events: of_counts(
+        count_inside(events.score > 0.4, events.is_signal, events.weight, ENOUGH, events.units)
+    ),
+    "count_outside": of_outside,
+    "dependence": of_dependence,
+    "effective_number": lambda events: Numbers(effective_number(events.weight, events.units) ** -0.5),
+    "evaluate_classifier": of_evaluation,
+    "fill": of_fill,
+    "fill_bins": of_fill_bins,
+    "fill_categories": lambda events: joined(
+        of_counts(category.counts)
+        for category in fill_categories(
+            events.scores, events.class_index, events.weight, [2], ENOUGH, units=events.units
+        )
+    ),
+    "first_order_intervals": of_first_order,
+    "follow_cuts": of_cut_table,
+    "judge_calibration": of_calibration,
+    "judge_negative_weights": of_negative,
+    "judge_overtraining": of_verdict,
+    "judge_search": of_search,
+    "judge_stability": of_stability,
+    "kolmogorov_smirnov": of_kolmogorov_smirnov,
+    "limit_of_none": lambda events: Numbers(
+        others=limit_of_none(events.class_index, events.weight, units=events.units)
+    ),
+    "measure_pairs": of_pairs,
+    "measure_reaction": of_reaction,
+    "measure_sculpting": of_sculpting,
+    "number_of_bins": of_number_of_bins,
+    "overtraining_tests": of_overtraining_tests,
+    "permuted_labels": of_permutations,
+    "reliability": lambda events: of_reliability(
+        reliability(events.score, events.is_signal, events.weight, bins=3, units=events.units)
+    ),
+    "resample": of_resample,
+    "scan_cuts": of_scan,
+    "significance_influence": of_influence,
+    "slices": lambda events: Numbers(
+        of_slices(slices(events.features[:, 0], events.score, events.weight, units=events.units))
+    ),
+    "standard_errors": of_linear,
+    "survey_inputs": of_survey,
+    "temperature_error": of_temperature,
+}
+"""What each function gives of some events."""
+
+WITHOUT_ERRORS = {
+    # checks and sums
+    "classes_of", "weights_of", "positive_sum", "needed_sum", "signal_of", "join", "loss_and_accuracy_sums",
+    "without_negative", "same_events", "in_one_mixture",
+    # numbers whose errors come from the bootstrap or from their influences
+    "measure", "measure_part", "roc_curve", "roc_curves", "pair_curves", "mean_auc", "distance_to_limit",
+    "distance_to_reference", "shape_distance", "find_influences", "keep_sums", "kept_influences",
+    # fits, whose error is `temperature_error`
+    "temperature_scaling", "vector_scaling",
+}  # fmt: skip
+"""Functions that take events or weights, and give neither intervals, nor errors, nor p-values."""
+
+ELSEWHERE = {
+    "permutation_importance": "its donors are other events; tests/evaluation/test_importance.py",
+    "poisson_counts": "what `resample` draws; tests/evaluation/test_resampling.py",
+    **dict.fromkeys(
+        ("merge_in_cells", "raised_powers", "share_with_unit", "squared_sum", "sum_by_unit", "units_of_rows"),
+        "tests/evaluation/test_units.py",
+    ),
+}
+
+
+def public_functions() -> Iterator[tuple[str, inspect.Signature]]:
+    for module in pkgutil.iter_modules(tamis.evaluation.__path__):
+        content = import_module(f"tamis.evaluation.{module.name}")
+        for name, value in vars(content).items():
+            if inspect.isfunction(value) and value.__module__ == content.__name__ and name[0] != "_":
+                yield name, inspect.signature(value)
+
+
+def test_every_function_of_events_is_known() -> None:
+    """What takes weights or scored events takes their units too, and stands in the law; or it gives no error."""
+    of_events, with_units = set(), set()
+    for name, signature in public_functions():
+        parameters = signature.parameters.values()
+        if any("Scored" in str(each.annotation) or "Unseen" in str(each.annotation) for each in parameters):
+            of_events.add(name)
+        elif "units" in signature.parameters:
+            with_units.add(name)
+        elif any("weight" in each.name for each in parameters):
+            of_events.add(name)
+    known = LAWS.keys() | ELSEWHERE.keys()
+    assert with_units <= known, with_units - known
+    assert of_events <= known | WITHOUT_ERRORS, of_events - known - WITHOUT_ERRORS
+
+
+def compare(first: Numbers, second: Numbers) -> None:
+    for name in ("errors", "p_values", "others"):
+        np.testing.assert_allclose(first.flat(name), second.flat(name), rtol=1e-6, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_copies_that_vary_together_change_no_error(name: str) -> None:
+    events = once()
+    expected = LAWS[name](events)
+    number = sum(expected.flat(kind).size for kind in ("errors", "p_values", "others"))
+    assert number
+    compare(LAWS[name](copied(events, np.repeat(np.arange(600), COPIES))), expected)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_copies_without_units_seem_to_know_more(name: str) -> None:
+    """This is what the law forbids: so it is seen that each function can break it."""
+    events = once()
+    expected, found = LAWS[name](events), LAWS[name](copied(events, None))
+    errors, too_small = expected.flat("errors"), found.flat("errors")
+    if errors.size:
+        ratios = too_small[errors > 0] * np.sqrt(COPIES) / errors[errors > 0]
+        if name in RESAMPLED:
+            # 200 bootstrap samples know a width to 7%
+            assert np.median(ratios) == pytest.approx(1, abs=0.2)
+        else:
+            np.testing.assert_allclose(ratios, 1, rtol=1e-6)
+    p_values = expected.flat("p_values")
+    if p_values.size:
+        assert (found.flat("p_values") < p_values).any()
+    if not errors.size and not p_values.size:
+        others = found.flat("others"), expected.flat("others")
+        assert others[0].shape != others[1].shape or not np.allclose(*others, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_a_unit_of_one_event_is_the_event(name: str) -> None:
+    events = once()
+    alone = Events(**{**vars(events), "units": np.arange(600)})
+    compare(LAWS[name](alone), LAWS[name](events))
+
+
+@pytest.mark.parametrize("name", [name for name in LAWS if name not in RESAMPLED])
+def test_the_numbers_of_the_units_do_not_matter(name: str) -> None:
+    events = once()
+    # some units hold events with different values
+    units = np.random.default_rng(1).integers(0, 150, 600) * 3 + events.class_index
+    units = 1000 * events.is_test + units
+    other = np.random.default_rng(2).permutation(3000)[units] + 17
+    found = [LAWS[name](Events(**{**vars(events), "units": numbers})) for numbers in (units, other)]
+    compare(*found)
