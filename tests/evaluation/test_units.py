@@ -32,7 +32,7 @@ from tamis.evaluation.resampling import poisson_counts
 from tamis.evaluation.roc import limit_of_none
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import dependence, mean_shift, measure_sculpting, slices
-from tamis.evaluation.search import judge_search
+from tamis.evaluation.search import Search, judge_search
 from tamis.evaluation.units import (
     merge_in_cells,
     raised_powers,
@@ -207,6 +207,28 @@ def test_a_search_propagates_units_through_all_bins() -> None:
     assert (high - low) / 2 == pytest.approx(found.behind_cut.significance_error, rel=1e-4)
 
 
+def test_cut_and_bins_need_enough_units() -> None:
+    """Of the background at high scores all events are of few units: a cut there seems to have enough events."""
+    rng = np.random.default_rng(5)
+    is_signal = np.arange(2000) % 2 == 1
+    score = np.where(is_signal, rng.beta(4, 1, 2000), rng.random(2000))
+    units = np.where(score > 0.6, np.arange(2000) % 12, 100 + np.arange(2000))
+
+    def find(identity: np.ndarray, weight: np.ndarray) -> Search:
+        class_index = is_signal.astype(np.int32)
+        scores = np.stack([1 - score, score], axis=1)
+        events = ScoredEvents(scores, class_index, weight, np.ones(2000), identity=identity.astype(np.uint64))
+        return judge_search(events, events, [1])
+
+    weight = np.full(2000, 0.1)
+    found = find(units, weight)
+    assert found.cut == scan_cuts(score, is_signal, weight, units=units).best
+    assert found.cut < scan_cuts(score, is_signal, weight).best
+    assert found.binning is not None
+    assert find(np.arange(2000) % 16, weight).binning is None
+    assert find(np.arange(2000), weight).binning is not None
+
+
 def test_correlations_are_those_of_explicit_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tamis.evaluation.correlations._ROWS_AT_ONCE", 64)
     rng = np.random.default_rng(4)
@@ -274,6 +296,66 @@ def test_smirnov_fires_as_often_as_it_says(common: float, at_least: float, witho
     assert np.mean(np.array(alone) <= 0.05) >= without
 
 
+@pytest.mark.parametrize("common", [1.0, 0.5, 0.0])
+def test_smirnov_has_the_variance_of_explicit_sums(common: float) -> None:
+    rng = np.random.default_rng(12)
+    samples = []
+    for number in (80, 50):
+        values, units = clustered(rng, number, 4, common)
+        order = rng.permutation(len(values))
+        weight = rng.uniform(0.5, 1.5, len(values)) * np.where(values > 0, 3, 1)
+        samples.append((values[order], weight[order], units[order]))
+    everywhere = np.sort(np.concatenate([values for values, *_ in samples]))
+    sums, numbers = [], []
+    for values, weight, units in samples:
+        of_unit = np.zeros((units.max() + 1, len(everywhere)))
+        np.add.at(of_unit, units, weight[:, None] * (values[:, None] <= everywhere))
+        whole = of_unit[:, -1]
+        square = (whole**2).sum()
+        share = of_unit.sum(axis=0) / whole.sum()
+        sums.append([share, (of_unit**2).sum(axis=0) / square, whole @ of_unit / square])
+        numbers.append(whole.sum() ** 2 / square)
+    share, spread, shared = np.average(sums, axis=0, weights=numbers)
+    variance = spread - 2 * share * shared + share**2
+    least = 0.25 + (spread - shared)[np.argmin(np.abs(share - 0.5))]
+    (first, first_weight, first_units), (second, second_weight, second_units) = samples
+    found = kolmogorov_smirnov(first, first_weight, second, second_weight, units=(first_units, second_units))
+    root = np.sqrt(numbers[0] * numbers[1] / sum(numbers))
+    scale = 2 * np.sqrt(max(least, variance.max()))
+    expected = special.kolmogorov((root + 0.12 + 0.11 / root) * found.distance / scale)
+    assert found.p_value == pytest.approx(expected)
+    assert (found.effective_training, found.effective_test) == pytest.approx(tuple(numbers))
+
+
+def test_reliability_knows_which_bins_share_units() -> None:
+    rng = np.random.default_rng(13)
+    noise, units = clustered(rng, 300, 4, 0.7)
+    is_class = (rng.random(300) < 0.5)[units]
+    score = special.expit(np.where(is_class, 0.5, -0.5) + noise)
+    weight = rng.uniform(0.5, 1.5, 1200)
+    found = reliability(score, is_class, weight, bins=6, units=units)
+    deviations = np.array([(each.fraction - each.score) / each.error for each in found.bins])
+    inside = np.array([(score >= each.low) & (score <= each.high) for each in found.bins])
+    of_unit = np.zeros((6, 300))
+    for number in range(6):
+        np.add.at(of_unit[number], units, inside[number] * weight * (is_class - score))
+    products = of_unit @ of_unit.T
+    correlation = products / np.sqrt(np.outer(np.diag(products), np.diag(products)))
+    inflation = (correlation**2).sum() / 6
+    assert inflation > 1.1
+    assert found.p_value == pytest.approx(stats.chi2.sf((deviations**2).sum() / inflation, 6 / inflation))
+
+
+def test_reliability_of_few_units_has_their_errors() -> None:
+    rng = np.random.default_rng(14)
+    score, weight, copies = rng.random(12), rng.uniform(0.5, 1.5, 12), np.repeat(np.arange(12), 5)
+    is_class = np.arange(12) % 3 == 0
+    once = reliability(score, is_class, weight, bins=2)
+    several = reliability(score[copies], is_class[copies], weight[copies] / 5, bins=2, units=copies)
+    errors = [[(each.error, each.fewest) for each in found.bins] for found in (several, once)]
+    np.testing.assert_allclose(*errors)
+
+
 @pytest.mark.parametrize(("common", "at_least"), [(1.0, 0.03), (0.5, 0.003), (0.0, 0.003)])
 def test_reliability_fires_no_more_often_than_it_says(common: float, at_least: float) -> None:
     """In 300 toys of 500 units of four events, of one score or of several: a rate of 19% is noticed at 99%."""
@@ -322,6 +404,17 @@ def test_dependence_draws_one_event_of_each_unit() -> None:
     assert dependence(spectator, score, np.ones(300), rng, units=units % 9) is None
 
 
+def test_dependence_counts_a_unit_by_the_weights_of_all_its_events() -> None:
+    rng = np.random.default_rng(15)
+    times = rng.integers(1, 9, 50)
+    copies = np.repeat(np.arange(50), times)
+    spectator, score = rng.normal(size=(2, 50))
+    found = dependence(
+        spectator[copies], score[copies], np.ones(len(copies)), np.random.default_rng(1), units=copies
+    )
+    assert found == dependence(spectator, score, times.astype(float), np.random.default_rng(1))
+
+
 def test_means_of_slices_share_their_units() -> None:
     """What all events of a unit have in common falls out of the difference of two slices that share it."""
     rng = np.random.default_rng(10)
@@ -360,3 +453,12 @@ def test_events_outside_count_by_units() -> None:
     assert abs(np.mean(numbers) - np.mean(expected)) < 5 * error
     assert_fires(p_values)
     assert np.mean(np.array(alone) <= 0.05) > 0.1
+
+
+def test_a_unit_in_training_and_test_is_one_in_each() -> None:
+    """So it is with folds by a column that is not the identity."""
+    rng = np.random.default_rng(16)
+    values, test = rng.normal(size=200), np.arange(200) % 2 == 1
+    samples = Samples(((~test, test),), (~test, test))
+    found = count_outside(values, np.ones(200), samples, units=np.arange(200) // 2)
+    assert found == count_outside(values, np.ones(200), samples)
