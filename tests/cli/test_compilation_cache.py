@@ -218,11 +218,13 @@ def test_a_full_disk_is_noted_once_and_stops_nothing(tmp_path: Path) -> None:
         programs.put("larger", bytes(6000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    programs.put("later", b"2")
     assert len(notes) == 1
     assert "cannot be kept for the next command" in notes[0]
     assert "File too large" in notes[0]
     assert programs.get("small") == b"1"
     assert programs.get("large") is None
+    assert programs.get("later") is None
     assert len(list(programs._path.iterdir())) == 1
 
 
