@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 import tamis
+from tamis.config import Report
 from tamis.data.simulate import PROCESSES, write_sample
 from tamis.demo import demo_configuration
 
@@ -68,11 +69,13 @@ def simulate(folder: Path, events: int) -> None:
 
 
 def configuration(name: str) -> tamis.Config:
-    """Give the configuration of one run."""
+    """Give the configuration of one run, with figures as PNG."""
     if name == "demo":
-        return demo_configuration(RUNS / name, events=100_000, seed=1, overwrite=False)
-    example, data, changes = TRAININGS[name]
-    return tamis.load_config(EXAMPLES / f"{example}.yaml", data=data, overrides=[*changes, *LIMIT])
+        config = demo_configuration(RUNS / name, events=100_000, seed=1, overwrite=False)
+    else:
+        example, data, changes = TRAININGS[name]
+        config = tamis.load_config(EXAMPLES / f"{example}.yaml", data=data, overrides=[*changes, *LIMIT])
+    return config.model_copy(update={"report": Report(formats=("svg", "png"))})
 
 
 def train(name: str) -> Path:

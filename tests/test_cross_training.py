@@ -98,7 +98,7 @@ def test_the_run_directory_says_who_scored_whom(crossed: tuple[tamis.Run, Path])
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["network"]["networks"] == 3
     # counted as in the tables: from 0
-    figures = {path.stem for path in (folder / "figures").glob("history*.pdf")}
+    figures = {path.stem for path in (folder / "figures").glob("history*.svg")}
     assert figures == {"history_fold_0", "history_fold_1", "history_fold_2"}
     assert "Training curves: fold 0" in (folder / "report.html").read_text()
 

@@ -102,7 +102,7 @@ def test_the_run_directory_holds_what_the_design_says(finished: tuple[tamis.Run,
         "inputs", "history", "confusion", "score_bkg", "score_sig", "roc", "calibration", "significance", "binning",
         "importance", "sculpting_m", "verdict",
     )  # fmt: skip
-    assert figures == {"figures.pdf", *(f"{name}.{kind}" for name in names for kind in ("pdf", "png", "svg"))}
+    assert figures == {"figures.pdf", *(f"{name}.svg" for name in names)}
     assert [path.name for path in folder.parent.iterdir()] == ["small"]  # nothing unfinished is left
 
 
@@ -251,7 +251,7 @@ def test_a_failure_leaves_the_run_that_was_there(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tamis.run_directory.save_figures", fail)
+    monkeypatch.setattr("tamis.run_directory.write_chapters", fail)
     with pytest.raises(OSError, match="No space left"):
         write_run(run, folder, overwrite=True)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

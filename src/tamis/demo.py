@@ -14,7 +14,9 @@ LEAST_EVENTS = 100
 LABELS = {"bkg1": "Background 1", "bkg2": "Background 2", "sig": "Signal"}
 
 
-def demo_configuration(folder: Path, *, events: int, seed: int, overwrite: bool) -> Config:
+def demo_configuration(
+    folder: Path, *, events: int, seed: int, overwrite: bool, figures: bool = True
+) -> Config:
     """Simulate the sample beside the run directory and give the configuration that trains on it.
 
     Args:
@@ -22,6 +24,7 @@ def demo_configuration(folder: Path, *, events: int, seed: int, overwrite: bool)
         events: events of each class.
         seed: of the simulation.
         overwrite: whether what is there may be replaced.
+        figures: whether the run gets figures.
 
     Raises:
         RequestError: something is there already, or the events are too few.
@@ -48,5 +51,6 @@ def demo_configuration(folder: Path, *, events: int, seed: int, overwrite: bool)
                 {"name": "eta", "label": r"$\eta$"},
             ],
             "evaluation": {"reference": {"log_density": {name: f"log_density_{name}" for name in names}}},
+            "report": {"figures": figures},
         }
     )

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tamis.data.split import PARTS, TEST, TRAINING
+from tamis.evaluation.distributions import feature_distributions, score_distribution
 from tamis.evaluation.overtraining import KolmogorovSmirnov
 from tamis.evaluation.roc import background_rejection
 from tamis.pipeline.judging import samples
+from tamis.plots.book import Drawing
 from tamis.plots.calibration import plot_calibration
 from tamis.plots.confusion import plot_confusion
-from tamis.plots.correlations import plot_correlation_difference, plot_correlations
+from tamis.plots.correlations import (
+    correlation_pages,
+    plot_correlation_difference,
+    plot_correlation_page,
+)
 from tamis.plots.history import plot_history
 from tamis.plots.importance import plot_importance
-from tamis.plots.inputs import plot_inputs
+from tamis.plots.inputs import input_pages, plot_input_page
 from tamis.plots.labels import ClassStyle, axis_label, class_styles
-from tamis.plots.pairs import plot_pair_curves, plot_pairs
-from tamis.plots.roc import RocLine, least_efficiency, plot_roc
+from tamis.plots.pairs import outline_pairs, plot_pair_curves, plot_pairs
+from tamis.plots.roc import RocLine, least_efficiency, outline_of, plot_outlines
 from tamis.plots.scores import plot_scores
 from tamis.plots.sculpting import plot_sculpting
 from tamis.plots.significance import plot_binning, plot_significance
@@ -28,7 +34,13 @@ from tamis.plots.verdict import plot_verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from tamis.config import Config
     from tamis.pipeline import Run
+
+# A chapter of the book is drawn by one process. Each has fonts of its own, which take a tenth of a second; few chapters
+# leave processes idle.
+_LARGE_FIGURES = 2
+_FIGURES = 6
 
 
 def draw_run(run: Run) -> dict[str, Figure]:
@@ -40,74 +52,110 @@ def draw_run(run: Run) -> dict[str, Figure]:
     Returns:
         Figures by name, in the order of the book.
     """
-    names = run.config.class_names
-    styles = class_styles(names, [section.label for section in run.config.classes.values()])
-    confusion = plot_confusion(run.evaluation.parts["test"].physics.confusion, classes=styles)
-    return {
-        **_inputs(run, styles),
-        **_correlations(run, styles),
-        **_histories(run),
-        "confusion": confusion,
-        **{f"score_{name}": _scores(run, styles, index) for index, name in enumerate(names)},
-        "roc": _roc(run, styles),
-        **_baselines(run),
-        **_stability(run, styles),
-        **_pairs(run, styles),
-        **_calibration(run, styles),
-        **_search(run, styles),
-        **_importance(run, styles),
-        **_sculpting(run, styles),
-        **_verdict(run, styles),
-    }
+    return {drawing.name: drawing.draw() for chapter in chapters_of(run) for drawing in chapter}
 
 
-def _inputs(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
-    events = run.prepared.events
-    pages = plot_inputs(
+def chapters_of(run: Run) -> list[tuple[Drawing, ...]]:
+    """Return what has to be drawn for a run, in the order of the book.
+
+    Events and curves are reduced to histograms and outlines here, so that the drawings of any run take a few
+    megabytes and can be sent to other processes. The figures of one chapter are drawn by one of them.
+
+    Args:
+        run: what the pipeline returned.
+    """
+    styles = _styles(run.config)
+    results = [
+        *_histories(run),
+        *_confusion(run, styles),
+        *_scores(run, styles),
+        *_roc(run, styles),
+        *_baselines(run),
+        *_stability(run, styles),
+        *_pairs(run, styles),
+        *_calibration(run, styles),
+        *_search(run, styles),
+        *_importance(run, styles),
+        *_sculpting(run, styles),
+        *_verdict(run, styles),
+    ]
+    return [
+        *_batches(_inputs(run, styles), _LARGE_FIGURES),
+        *_batches(_correlations(run, styles), _LARGE_FIGURES),
+        *_batches(results, _FIGURES),
+    ]
+
+
+def _batches(drawings: Sequence[Drawing], size: int) -> list[tuple[Drawing, ...]]:
+    return [tuple(drawings[first : first + size]) for first in range(0, len(drawings), size)]
+
+
+def _styles(config: Config) -> tuple[ClassStyle, ...]:
+    return class_styles(config.class_names, [section.label for section in config.classes.values()])
+
+
+def _inputs(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
+    events, labels = run.prepared.events, _feature_labels(run.config)
+    distributions = feature_distributions(
         events.features,
         events.class_index,
         events.weight,
         *samples(run.config, run.prepared).compared,
-        classes=styles,
-        features=_feature_labels(run),
+        classes=len(styles),
     )
-    return _numbered("inputs", pages)
+    pages = [
+        {"distributions": distributions[page], "classes": styles, "features": labels[page]}
+        for page in input_pages(len(labels))
+    ]
+    return [
+        Drawing(name, plot_input_page, arguments)
+        for name, arguments in zip(_numbered("inputs", len(pages)), pages, strict=True)
+    ]
 
 
-def _feature_labels(run: Run) -> list[str]:
-    return [axis_label(feature.name, feature.label, feature.unit) for feature in run.config.features]
+def _feature_labels(config: Config) -> list[str]:
+    return [axis_label(feature.name, feature.label, feature.unit) for feature in config.features]
 
 
-def _numbered(name: str, pages: list[Figure]) -> dict[str, Figure]:
-    if len(pages) == 1:
-        return {name: pages[0]}
-    return {f"{name}_{number}": page for number, page in enumerate(pages, start=1)}
+def _numbered(name: str, pages: int) -> list[str]:
+    """Name the files of several pages.
+
+    >>> _numbered("inputs", 1), _numbered("inputs", 2)
+    (['inputs'], ['inputs_1', 'inputs_2'])
+    """
+    return [name] if pages == 1 else [f"{name}_{number}" for number in range(1, pages + 1)]
 
 
-def _correlations(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+def _correlations(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
     inputs = run.evaluation.inputs
     if inputs is None or len(run.config.features) < 2:
-        return {}
+        return []
     # the unit of a feature is of no matter here
     features = [axis_label(feature.name, feature.label) for feature in run.config.features]
-    matrices = zip((style.text for style in styles), inputs.correlations.values(), strict=True)
-    figures = _numbered("correlations", plot_correlations(list(matrices), features=features))
+    matrices = list(zip((style.text for style in styles), inputs.correlations.values(), strict=True))
+    pages = correlation_pages(len(matrices))
+    drawings = [
+        Drawing(name, plot_correlation_page, {"found": matrices[page], "features": features})
+        for name, page in zip(_numbered("correlations", len(pages)), pages, strict=True)
+    ]
     if inputs.contrast is not None:
-        title = "all signal minus all background"
-        figures["correlations_difference"] = plot_correlation_difference(
-            inputs.contrast, features=features, title=title
-        )
-    return figures
+        arguments = {
+            "difference": inputs.contrast,
+            "features": features,
+            "title": "all signal minus all background",
+        }
+        drawings.append(Drawing("correlations_difference", plot_correlation_difference, arguments))
+    return drawings
 
 
-def _histories(run: Run) -> dict[str, Figure]:
+def _histories(run: Run) -> list[Drawing]:
     if len(run.members) == 1:
-        return {"history": plot_history(run.trained.history)}
+        return [Drawing("history", plot_history, {"history": run.trained.history})]
     names = _names_of_members([member.fold for member in run.classifier.members])
-    return {
-        f"history_{name}": plot_history(trained.history)
+    return [
+        Drawing(f"history_{name}", plot_history, {"history": trained.history})
         for name, trained in zip(names, run.members, strict=True)
-    }
+    ]
 
 
 def _names_of_members(folds: Sequence[int | None]) -> list[str]:
@@ -125,20 +173,33 @@ def _names_of_members(folds: Sequence[int | None]) -> list[str]:
     return names
 
 
-def _scores(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Figure:
+def _confusion(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
+    confusion = run.evaluation.parts["test"].physics.confusion
+    return [Drawing("confusion", plot_confusion, {"confusion": confusion, "classes": styles})]
+
+
+def _scores(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
+    names = run.config.class_names
+    return [
+        Drawing(f"score_{name}", plot_scores, _score(run, styles, column))
+        for column, name in enumerate(names)
+    ]
+
+
+def _score(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Mapping[str, Any]:
     events = run.prepared.events
     training, test = run.parts[PARTS[TRAINING]], run.parts[PARTS[TEST]]
-    return plot_scores(
+    distribution = score_distribution(
         training.scores[:, column],
         events.class_index[training.rows],
         events.weight[training.rows],
         test.scores[:, column],
         events.class_index[test.rows],
         events.weight[test.rows],
-        classes=styles,
-        column=column,
-        tests=_score_tests(run, run.config.class_names, column),
+        classes=len(styles),
     )
+    tests = _score_tests(run, run.config.class_names, column)
+    return {"distribution": distribution, "classes": styles, "column": column, "tests": tests}
 
 
 def _score_tests(run: Run, names: Sequence[str], column: int) -> list[KolmogorovSmirnov | None]:
@@ -151,7 +212,7 @@ def _score_tests(run: Run, names: Sequence[str], column: int) -> list[Kolmogorov
     return [test and replace(test, p_value=p_values[name]) for name, test in zip(names, tests, strict=True)]
 
 
-def _roc(run: Run, styles: tuple[ClassStyle, ...]) -> Figure:
+def _roc(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
     evaluation = run.evaluation
     lines = [
         RocLine(style, curve, evaluation.limit_curves.get(index), points or ())
@@ -160,13 +221,19 @@ def _roc(run: Run, styles: tuple[ClassStyle, ...]) -> Figure:
         )
         if curve is not None
     ]
-    return plot_roc(lines, limit_name=_limit_name(run))
+    return [_outlined("roc", lines, run)]
 
 
-def _baselines(run: Run) -> dict[str, Figure]:
-    """Draw the signal scores of the network and of the baselines, where there are any."""
+def _outlined(name: str, lines: Sequence[RocLine], run: Run) -> Drawing:
+    limit_name = "limit" if run.evaluation.limit is not None else "reference"
+    outlines = [outline_of(line) for line in lines]
+    return Drawing(name, plot_outlines, {"lines": outlines, "limit_name": limit_name})
+
+
+def _baselines(run: Run) -> list[Drawing]:
+    """Compare the signal score of the network with that of the baselines, where there are any."""
     if not run.baselines:
-        return {}
+        return []
     network = run.baselines[0].signal.network
     points = background_rejection(network, run.config.evaluation.working_points)
     first, *others = class_styles(["network", *(_BASELINES[each.name] for each in run.baselines)])
@@ -178,75 +245,86 @@ def _baselines(run: Run) -> dict[str, Figure]:
     least = least_efficiency(network)
     for style, each in zip(others, run.baselines, strict=True):
         lines.append(RocLine(style, each.signal.curve, line="-.", least=least))
-    return {"roc_baselines": plot_roc(lines, limit_name=_limit_name(run))}
+    return [_outlined("roc_baselines", lines, run)]
 
 
 _BASELINES = {"xgboost": "XGBoost", "logistic": "logistic regression", "cuts": "cuts"}
 
 
-def _limit_name(run: Run) -> str:
-    return "limit" if run.evaluation.limit is not None else "reference"
-
-
-def _stability(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+def _stability(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
     evaluation = run.evaluation
     if evaluation.stability is None:
-        return {}
+        return []
     test = PARTS[TEST]
-    together, intervals = evaluation.parts[test].physics, evaluation.intervals[test]["physics"]
-    return {"stability": plot_stability(evaluation.stability, together, intervals, classes=styles)}
+    arguments = {
+        "stability": evaluation.stability,
+        "together": evaluation.parts[test].physics,
+        "intervals": evaluation.intervals[test]["physics"],
+        "classes": styles,
+    }
+    return [Drawing("stability", plot_stability, arguments)]
 
 
-def _pairs(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+def _pairs(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
     """Compare classes pair by pair; with two classes the ROC curve says it all."""
     if len(styles) < 3:
-        return {}
+        return []
     names, curves = run.config.class_names, run.evaluation.pair_curves
-    found = {"one_versus_one": plot_pairs(run.evaluation.pairs, classes=styles)}
+    drawings = [Drawing("one_versus_one", plot_pairs, {"pairs": run.evaluation.pairs, "classes": styles})]
     for signal in dict.fromkeys(each.signal for each in curves):
-        own = [each for each in curves if each.signal == signal]
-        found[f"one_versus_one_{names[signal]}"] = plot_pair_curves(own, classes=styles)
-    return found
+        outlines = outline_pairs([each for each in curves if each.signal == signal], classes=styles)
+        arguments = {"outlines": outlines, "signal": styles[signal].text}
+        drawings.append(Drawing(f"one_versus_one_{names[signal]}", plot_pair_curves, arguments))
+    return drawings
 
 
-def _calibration(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
-    found = run.evaluation.calibration
-    if found is None:
-        return {}
-    return {"calibration": plot_calibration(found.balanced, found.with_temperature, classes=styles)}
+def _calibration(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
+    calibration = run.evaluation.calibration
+    if calibration is None:
+        return []
+    arguments = {
+        "before": calibration.balanced,
+        "after": calibration.with_temperature,
+        "classes": styles,
+    }
+    return [Drawing("calibration", plot_calibration, arguments)]
 
 
-def _search(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+def _search(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
     search = run.evaluation.search
     if search is None:
-        return {}
-    figures = {"significance": plot_significance(search)}
-    return figures if search.binning is None else {**figures, "binning": plot_binning(search, classes=styles)}
+        return []
+    drawings = [Drawing("significance", plot_significance, {"search": search})]
+    if search.binning is not None:
+        drawings.append(Drawing("binning", plot_binning, {"search": search, "classes": styles}))
+    return drawings
 
 
-def _importance(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
-    found = run.evaluation.importance
-    if not found:
-        return {}
+def _importance(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
+    importance = run.evaluation.importance
+    if not importance:
+        return []
     labels = {feature.name: axis_label(feature.name, feature.label) for feature in run.config.features}
-    return {"importance": plot_importance(found, classes=styles, labels=labels)}
+    return [
+        Drawing("importance", plot_importance, {"found": importance, "classes": styles, "labels": labels})
+    ]
 
 
-def _sculpting(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+def _sculpting(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
     cuts = [f"signal efficiency {100 * point:g}%" for point in run.config.evaluation.working_points]
-    figures = {}
+    drawings = []
     for spectator in run.config.spectators:
-        own = [each for each in run.evaluation.sculpting if each.spectator == spectator.name]
-        if own:
+        sculpting = [each for each in run.evaluation.sculpting if each.spectator == spectator.name]
+        if sculpting:
             label = axis_label(spectator.name, spectator.label, spectator.unit)
-            figures[f"sculpting_{spectator.name}"] = plot_sculpting(
-                own, classes=styles, label=label, cuts=cuts
-            )
-    return figures
+            arguments = {"found": sculpting, "classes": styles, "label": label, "cuts": cuts}
+            drawings.append(Drawing(f"sculpting_{spectator.name}", plot_sculpting, arguments))
+    return drawings
 
 
-def _verdict(run: Run, styles: tuple[ClassStyle, ...]) -> dict[str, Figure]:
+def _verdict(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
     verdict = run.evaluation.verdict
     if verdict is None:
-        return {}
-    return {"verdict": plot_verdict(verdict, class_names=run.config.class_names, classes=styles)}
+        return []
+    arguments = {"verdict": verdict, "class_names": run.config.class_names, "classes": styles}
+    return [Drawing("verdict", plot_verdict, arguments)]

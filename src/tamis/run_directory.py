@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,12 @@ from tamis.classifier.manifest import MANIFEST
 from tamis.config import dump_config
 from tamis.data.split import PARTS, TEST
 from tamis.errors import ExportError, RequestError, TamisError
-from tamis.figures import draw_run
+from tamis.figures import chapters_of
 from tamis.files import complete_file, sha256, sync_folder, write_json, write_text
 from tamis.pipeline import Run
 from tamis.pipeline.checkpoints import foreign_files
 from tamis.places import obstacle
-from tamis.plots.book import save_figures
+from tamis.plots.book import Chapter, check_names, draw_chapter, write_chapters
 from tamis.provenance import (
     command_line,
     describe_branches,
@@ -144,7 +146,13 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_run(
-    run: Run, folder: Path | str, *, overwrite: bool = False, arguments: Sequence[str] = (), started: str = ""
+    run: Run,
+    folder: Path | str,
+    *,
+    overwrite: bool = False,
+    arguments: Sequence[str] = (),
+    started: str = "",
+    executor: Executor | None = None,
 ) -> tuple[str, ...]:
     """Write the run directory.
 
@@ -157,12 +165,16 @@ def write_run(
         overwrite: whether a finished run may be replaced.
         arguments: the command line, for the provenance.
         started: when the run began, for the provenance.
+        executor: draws the figures while the other files are written, for example a
+            `concurrent.futures.ProcessPoolExecutor`; by default they are drawn in this process. The files are the
+            same.
 
     Returns:
         What the user should know of: why there are no ONNX files, or where the rest of the run before still is.
 
     Raises:
         RequestError: as `check_output`.
+        TamisError: a process that draws figures was killed.
     """
     folder = Path(folder).resolve()  # a link stays where it is; what it points to is replaced
     check_output(folder, overwrite=overwrite)
@@ -170,8 +182,11 @@ def write_run(
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     unfinished.mkdir()
     try:
+        chapters = _begin_figures(run, executor)
         _write_files(run, unfinished)
         onnx = _hand_over(run, unfinished / "model")
+        if chapters:
+            write_chapters(_finished(chapters), unfinished / "figures", run.config.report.formats)
         provenance = _provenance(run, unfinished, arguments, started or now())
         write_json(unfinished / FINISHED, with_own_hash({**provenance, "onnx": onnx}))
         write_report(unfinished)
@@ -198,7 +213,28 @@ def _write_files(run: Run, folder: Path) -> None:
     with complete_file(folder / "scores.parquet") as temporary:
         write_scores(run, temporary)
     run.classifier.save(folder / "model")
-    save_figures(draw_run(run), folder / "figures")
+
+
+def _begin_figures(run: Run, executor: Executor | None) -> list[Callable[[], Chapter]]:
+    """Hand the figures to the executor; return what gives each chapter of the book once it is drawn."""
+    report = run.config.report
+    if not report.figures:
+        return []
+    chapters = chapters_of(run)
+    check_names([drawing for chapter in chapters for drawing in chapter])
+    if executor is None:
+        return [partial(draw_chapter, chapter, report.formats) for chapter in chapters]
+    return [executor.submit(draw_chapter, chapter, report.formats).result for chapter in chapters]
+
+
+def _finished(chapters: Sequence[Callable[[], Chapter]]) -> list[Chapter]:
+    try:
+        return [chapter() for chapter in chapters]
+    except BrokenExecutor as error:
+        raise TamisError(
+            "a process that draws figures was killed, perhaps for lack of memory; run the same command again, with "
+            "more memory or without figures (report.figures: false)"
+        ) from error
 
 
 def _hand_over(run: Run, model: Path) -> dict[str, Any]:

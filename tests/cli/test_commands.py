@@ -85,10 +85,27 @@ def test_simulate_then_init_then_check_then_train(inside, tmp_path: Path) -> Non
     assert code == 0
     assert "Nothing stands in the way of a training." in out
     options = ("--set", "training.epochs=1", "--set", "training.batch_size=64", "--output", "out/first")
-    code, out, _ = inside("train", "start.yaml", *options)
+    code, out, _ = inside("train", "start.yaml", *options, "--no-figures")
     assert code == 0
     written = tamis.load_config(tmp_path / "out/first/config.yaml")
     assert (written.training.epochs, written.training.batch_size) == (1, 64)
+
+
+def test_a_run_without_figures_is_whole(inside, tmp_path: Path, two_classes: Make) -> None:
+    write_config(tmp_path, two_classes(200))
+    for name in ("first", "second"):
+        assert inside("train", "small.yaml", "--no-figures", "-o", name, "--data", str(tmp_path))[0] == 0
+    run = tmp_path / "first"
+    assert not (run / "figures").exists()
+    assert not tamis.load_config(run / "config.yaml").report.figures
+    page = (run / "report.html").read_text()
+    assert "figures/" not in page
+    assert inside("report", "first")[0] == 0
+    assert (run / "report.html").read_text() == page
+    assert inside("verify", "first")[0] == 0
+    assert inside("compare", "first", "second")[0] == 0
+    assert inside("demo", "--no-figures", "--events", "300", "-o", "demo")[0] == 0
+    assert not (tmp_path / "demo" / "figures").exists()
 
 
 def test_init_output_trains_as_it_is(inside, tmp_path: Path, write_tree: WriteTree) -> None:

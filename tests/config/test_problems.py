@@ -16,7 +16,7 @@ def problems_of(text: str) -> list[Problem]:
 
 TOP_KEYS = (
     "name, seed, data, samples, classes, features, spectators, weights, split, preprocessing, network, "
-    "training, evaluation"
+    "training, evaluation, report"
 )
 FOLDER = "use letters, digits and _ . + - only, with a letter, a digit or _ first"
 REFUSED = [
@@ -316,6 +316,14 @@ REFUSED = [
         "evaluation.reference.other",
         "unknown key; keys here: discriminant",
     ),
+    # report
+    (
+        "report: {formats: [svg, pdf, svg]}",
+        "report.formats",
+        "names svg more than once; name each format once",
+    ),
+    ("report: {formats: [eps]}", "report.formats[0]", "expected one of svg, pdf, png; found the text 'eps'"),
+    ("report: {figures: 1}", "report.figures", "expected true or false, found 1"),
 ]
 
 

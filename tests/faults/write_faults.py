@@ -108,15 +108,17 @@ def leave_figures_empty() -> None:
     from matplotlib.figure import Figure
 
     from tamis import run_directory
+    from tamis.plots.book import Drawing
 
-    draw = run_directory.draw_run
-    names: list[str] = []
+    chapters_of = run_directory.chapters_of
 
-    def draw_nothing(run: Any) -> dict[str, Figure]:
-        names[:] = names or draw(run)
-        return {name: Figure(figsize=(1, 1)) for name in names}
+    def empty_chapters(run: Any) -> list[tuple[Drawing, ...]]:
+        return [
+            tuple(Drawing(drawing.name, Figure, {"figsize": (1, 1)}) for drawing in chapter)
+            for chapter in chapters_of(run)
+        ]
 
-    run_directory.draw_run = draw_nothing
+    run_directory.chapters_of = empty_chapters
 
 
 def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:

@@ -33,9 +33,15 @@ def test_the_same_training_is_opened_again_and_another_is_refused(two_classes: M
         other = parse_config(two_classes(200, **{"training": TRAINING, "seed": 0, **change}))
         with pytest.raises(RequestError, match=said):
             Checkpoints(folder).open(other, prepared)
-    # what is evaluated, and where the files lie, changes no training
+    # what is evaluated and drawn, and where the files lie, changes no training
     harmless = parse_config(
-        two_classes(200, training=TRAINING, evaluation={"working_points": [0.3]}, name="other")
+        two_classes(
+            200,
+            training=TRAINING,
+            evaluation={"working_points": [0.3]},
+            report={"figures": False},
+            name="other",
+        )
     )
     Checkpoints(folder).open(harmless, prepared)
 

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from tamis.errors import TamisError
 from tamis.evaluation.correlations import Correlations, correlate
+from tamis.plots.cells import CellNumbers
 from tamis.plots.correlations import plot_correlation_difference, plot_correlations
 from tamis.plots.labels import axis_label
 
@@ -28,7 +29,8 @@ def labels(features: int) -> list[str]:
 
 
 def texts(figure: Figure, panel: int = 0) -> list[str]:
-    return [text.get_text() for text in figure.axes[panel].texts]
+    (numbers,) = (each for each in figure.axes[panel].artists if isinstance(each, CellNumbers))
+    return [number.text for number in numbers.numbers]
 
 
 @pytest.mark.mpl_image_compare(baseline_dir="baseline", savefig_kwargs={"dpi": 55}, tolerance=5)

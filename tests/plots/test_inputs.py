@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
 from tamis.errors import TamisError
+from tamis.evaluation.distributions import feature_distributions
 from tamis.evaluation.histogram import fill
 from tamis.plots.inputs import PANELS_PER_PAGE, plot_inputs
 from tamis.plots.labels import axis_label, class_styles
@@ -26,9 +27,12 @@ def halves(events: int) -> tuple[np.ndarray, np.ndarray]:
 
 def draw(events: Any, values: np.ndarray, features: list[str] | None = None) -> list[Figure]:
     names = features or [f"feature_{index}" for index in range(values.shape[1])]
-    return plot_inputs(
-        values, events.class_index, events.weight, *halves(len(values)), classes=three, features=names
-    )
+    return draw_arrays(values, events.class_index, events.weight, *halves(len(values)), features=names)
+
+
+def draw_arrays(*arrays: Any, features: list[str]) -> list[Figure]:
+    distributions = feature_distributions(*arrays, classes=3)
+    return plot_inputs(distributions, classes=three, features=features)
 
 
 @pytest.mark.mpl_image_compare(baseline_dir="baseline", savefig_kwargs={"dpi": 55}, tolerance=5)
@@ -117,12 +121,11 @@ def test_missing_values_are_stated(
 def test_classes_without_events_are_left_out(events_of: Callable[..., Any], kept: list[int]) -> None:
     events = events_of(5)
     mask = np.isin(events.class_index, kept)
-    (figure,) = plot_inputs(
+    (figure,) = draw_arrays(
         events.values[mask],
         events.class_index[mask],
         events.weight[mask],
         *halves(int(mask.sum())),
-        classes=three,
         features=list("abc"),
     )
     lines = [
@@ -134,27 +137,24 @@ def test_classes_without_events_are_left_out(events_of: Callable[..., Any], kept
 def test_negative_bins_stay_visible(events_of: Callable[..., Any]) -> None:
     events = events_of(6)
     weight = np.where(events.values[:, 0] < -1.0, -0.5, 1.0)
-    (figure,) = plot_inputs(
-        events.values[:, :1], events.class_index, weight, *halves(3000), classes=three, features=["a"]
-    )
+    (figure,) = draw_arrays(events.values[:, :1], events.class_index, weight, *halves(3000), features=["a"])
     assert figure.axes[0].get_ylim()[0] < 0
-    (figure,) = plot_inputs(
-        events.values[:, :1], events.class_index, np.abs(weight), *halves(3000), classes=three, features=["a"]
+    (figure,) = draw_arrays(
+        events.values[:, :1], events.class_index, np.abs(weight), *halves(3000), features=["a"]
     )
     assert figure.axes[0].get_ylim()[0] == 0
 
 
-def test_arrays_that_do_not_fit_are_refused(events_of: Callable[..., Any]) -> None:
+def test_distributions_that_do_not_fit_are_refused(events_of: Callable[..., Any]) -> None:
     events = events_of(7)
-    with pytest.raises(TamisError, match=r"expected values of shape \[n_events, 2\], found \(3000, 3\)"):
+    with pytest.raises(TamisError, match="expected a distribution for each of 2 features, found 3"):
         draw(events, events.values, ["a", "b"])
-    with pytest.raises(TamisError, match="weight: expected 2 events"):
-        plot_inputs(np.zeros((2, 1)), [0, 1], [1.0], *halves(2), classes=three, features=["a"])
-    with pytest.raises(TamisError, match="test: expected 2 events, found 3"):
-        plot_inputs(
-            np.zeros((2, 1)), [0, 1], [1.0, 1.0], [True, False], [False] * 3, classes=three, features=["a"]
-        )
+    distributions = feature_distributions(
+        events.values, events.class_index, events.weight, *halves(3000), classes=3
+    )
+    with pytest.raises(TamisError, match="expected distributions of 2 classes"):
+        plot_inputs(distributions, classes=three[:2], features=["a", "b", "c"])
 
 
 def test_no_features_give_no_pages() -> None:
-    assert plot_inputs(np.zeros((2, 0)), [0, 1], [1.0, 1.0], *halves(2), classes=three, features=[]) == []
+    assert plot_inputs([], classes=three, features=[]) == []

@@ -16,7 +16,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.pairs import pair_curves
 from tamis.plots.calibration import plot_calibration
 from tamis.plots.importance import plot_importance
-from tamis.plots.pairs import plot_pair_curves, plot_pairs
+from tamis.plots.pairs import outline_pairs, plot_pair_curves, plot_pairs
 from tamis.plots.sculpting import plot_sculpting
 from tamis.plots.significance import plot_binning, plot_significance
 from tamis.plots.verdict import plot_verdict
@@ -34,7 +34,9 @@ DRAW: dict[str, Callable[[Any], Figure]] = {
     "sculpting": lambda r: plot_sculpting(r.sculpting, classes=r.styles, label="mass [GeV]", cuts=CUTS),
     "verdict": lambda r: plot_verdict(r.verdict, class_names=r.names, classes=r.styles),
     "pairs": lambda r: plot_pairs(r.pairs, classes=r.styles),
-    "pair_curves": lambda r: plot_pair_curves(pair_curves(r.test, [len(r.names) - 1]), classes=r.styles),
+    "pair_curves": lambda r: plot_pair_curves(
+        outline_pairs(pair_curves(r.test, [len(r.names) - 1]), classes=r.styles), signal=r.styles[-1].text
+    ),
 }
 
 

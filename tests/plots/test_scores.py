@@ -12,6 +12,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import StepPatch
 
 from tamis.errors import TamisError
+from tamis.evaluation.distributions import score_distribution
 from tamis.evaluation.histogram import fill
 from tamis.evaluation.overtraining import KolmogorovSmirnov, overtraining_tests
 from tamis.plots.labels import class_styles
@@ -24,17 +25,17 @@ def draw(training: Any, test: Any, classes: Any = three, column: int = 2) -> Fig
     results = overtraining_tests(
         training.scores, training.class_index, training.weight, test.scores, test.class_index, test.weight
     )
-    return plot_scores(
+    distribution = score_distribution(
         training.scores[:, column],
         training.class_index,
         training.weight,
         test.scores[:, column],
         test.class_index,
         test.weight,
-        classes=classes,
-        column=column,
-        tests=[row[column] for row in results],
+        classes=len(classes),
     )
+    tests = [row[column] for row in results]
+    return plot_scores(distribution, classes=classes, column=column, tests=tests)
 
 
 def legend_texts(figure: Figure) -> list[list[str]]:
@@ -81,9 +82,8 @@ def test_lines_are_training_and_points_are_test(events_of: Callable[..., Any]) -
     ],
 )
 def test_the_legend_gives_the_test(test: KolmogorovSmirnov | None, text: str) -> None:
-    figure = plot_scores(
-        [0.5], [0], [1.0], [0.6], [0], [1.0], classes=class_styles(["sig"]), column=0, tests=[test]
-    )
+    distribution = score_distribution([0.5], [0], [1.0], [0.6], [0], [1.0], classes=1)
+    figure = plot_scores(distribution, classes=class_styles(["sig"]), column=0, tests=[test])
     assert sorted(legend_texts(figure)) == [[text], ["training", "test"]]
 
 
@@ -114,8 +114,7 @@ def test_classes_without_events_or_with_negative_bins_are_no_error(events_of: Ca
     assert np.isfinite(figure.axes[0].get_ylim()).all()
 
 
-def test_arrays_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(TamisError, match="test weight: expected 2 events, found 1"):
-        plot_scores(
-            [0.5], [0], [1.0], [0.6, 0.7], [0, 0], [1.0], classes=three, column=0, tests=[None, None, None]
-        )
+def test_a_distribution_of_other_classes_is_refused() -> None:
+    distribution = score_distribution([0.5], [0], [1.0], [0.6], [0], [1.0], classes=2)
+    with pytest.raises(TamisError, match="expected distributions of 3 classes"):
+        plot_scores(distribution, classes=three, column=0, tests=[None, None, None])

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,20 @@ def test_it_is_one_file_that_names_nothing_outside(hostile_run: Path) -> None:
     links.feed((hostile_run / "report.html").read_text())
     assert links.found
     for link in links.found:
-        assert link.startswith("#") or re.fullmatch(r"figures/[\w%.-]+\.pdf", link), link
-        if link.endswith(".pdf"):
+        assert link.startswith("#") or re.fullmatch(r"figures/[\w%.-]+\.svg", link), link
+        if link.endswith(".svg"):
             assert (hostile_run / unquote(link)).is_file()
+
+
+def test_figures_are_linked_as_pdf_where_there_are_any(hostile_run: Path) -> None:
+    run = read_run(hostile_run)
+    names = [name for name in run.provenance["outputs"] if name.endswith(".svg")]
+    with_pdf = {name.replace(".svg", ".pdf"): "" for name in names}
+    provenance = {**run.provenance, "outputs": {**run.provenance["outputs"], **with_pdf}}
+    page = report_page(replace(run, provenance=provenance))
+    pictures = [block for section in page.sections for block in section.blocks if block.kind == "picture"]
+    assert {(block.file, block.format) for block in pictures} == {(name, "PDF") for name in with_pdf}
+    assert "as SVG and PDF," in page.footer
 
 
 def test_every_figure_has_words_of_its_own(demo_run: Path, hostile_run: Path) -> None:
@@ -65,7 +77,7 @@ def test_every_figure_has_words_of_its_own(demo_run: Path, hostile_run: Path) ->
         drawn = {
             block.name for section in page.sections for block in section.blocks if block.kind == "picture"
         }
-        assert drawn == {path.stem for path in (folder / "figures").glob("*.png")}
+        assert drawn == {path.stem for path in (folder / "figures").glob("*.svg")}
     assert len({each.sentence for each in CAPTIONS}) == len(CAPTIONS)
 
 

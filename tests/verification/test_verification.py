@@ -22,10 +22,16 @@ from tamis.config import parse_config
 from tamis.deploy import FORMS, export_classifier
 from tamis.errors import InputError, RequestError, TamisError
 from tamis.files import sha256
+from tamis.plots.book import Drawing
 from tamis.provenance import with_own_hash
 from tamis.report.page import write_report
 from tamis.verification import Comparison, Verification, verify_run
-from tamis.verification.kept_files import compare_configuration, compare_files, compare_report
+from tamis.verification.kept_files import (
+    compare_configuration,
+    compare_figures,
+    compare_files,
+    compare_report,
+)
 from tamis.verification.kept_model import compare_model
 from tamis.verification.kept_numbers import compare_history, compare_scored_numbers, compare_sums
 from tamis.verification.record import read_record
@@ -39,7 +45,8 @@ def finished(module_classes: Make, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("verified") / "run"
     with pytest.MonkeyPatch.context() as patch:
         # the figures of a run take most of the time, and any will do
-        patch.setattr(run_directory, "draw_run", lambda _: {name: Figure() for name in ("history", "roc")})
+        chapter = [Drawing(name, Figure) for name in ("history", "roc")]
+        patch.setattr(run_directory, "chapters_of", lambda _: [chapter])
         run_directory.write_run(tamis.train(parse_config(config)), folder)
     return folder
 
@@ -119,6 +126,18 @@ def test_one_changed_bit_of_each_file_is_named(finished: Path, tmp_path: Path, p
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
     assert f"{name} is missing" in rows_of_files(copy)
+
+
+def test_every_figure_has_all_formats_of_the_run(copy: Path) -> None:
+    provenance = json.loads((copy / "provenance.json").read_text())
+    for name in ("history.png", "history.pdf", "roc.png", "roc.pdf"):
+        path = copy / "figures" / name
+        path.write_bytes(name.encode())
+        provenance["outputs"][f"figures/{name}"] = sha256(path)
+    (copy / "provenance.json").write_text(json.dumps(with_own_hash(provenance)))
+    assert compare_figures(read_record(copy)).matches
+    (copy / "figures" / "roc.pdf").unlink()
+    assert compare_figures(read_record(copy)).findings == ("figures/roc.pdf is missing",)
 
 
 def test_a_file_that_is_not_of_the_run_is_named(copy: Path) -> None:

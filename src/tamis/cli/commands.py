@@ -80,6 +80,9 @@ Seed = Annotated[
     typer.Option(parser=whole_number(), metavar="NUMBER", help="Another number gives other events."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
+NoFigures = Annotated[
+    bool, typer.Option("--no-figures", help="Draw nothing: the same as --set report.figures=false.")
+]
 
 
 @app.callback()
@@ -97,13 +100,15 @@ def train(
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     manifest: Manifest = None,
+    no_figures: NoFigures = False,
 ) -> None:
     """Train a classifier and write the run directory."""
     from tamis.cli.manifests import compare_with_manifest
     from tamis.cli.progress import train_and_write
     from tamis.config import load_config
 
-    loaded = load_config(config, data=data, overrides=overrides or ())
+    changes = [*(overrides or ()), *(["report.figures=false"] if no_figures else ())]
+    loaded = load_config(config, data=data, overrides=changes)
     compare_with_manifest(loaded, manifest)
     with compilation_cache(_say):
         train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
@@ -224,6 +229,7 @@ def demo(
     ] = 100_000,
     seed: Seed = 1,
     overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
 ) -> None:
     """Simulate the workshop's sample, train, evaluate and draw: the whole way in one command."""
     from tamis.cli.progress import train_and_write
@@ -231,7 +237,9 @@ def demo(
 
     folder = output or Path("runs") / "demo"
     with compilation_cache(_say):
-        config = demo_configuration(folder, events=events, seed=seed, overwrite=overwrite)
+        config = demo_configuration(
+            folder, events=events, seed=seed, overwrite=overwrite, figures=not no_figures
+        )
         train_and_write(config, folder, overwrite=overwrite)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from tamis.cli.drawing import drawing_processes
 from tamis.cli.stopping import Stop
 from tamis.cli.summary import print_run
 from tamis.config import Config
@@ -46,11 +47,14 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
             stage=_stoppable(watch, stop, keeps=config.training.checkpoint_every is not None),
             needs=_room_for(folder),
         )
-        with useful_checkpoints(folder.resolve() / CHECKPOINTS):
-            run = train(config, watch, checkpoints=_checkpoints(config, folder, stop, anew=overwrite))
-        watch.stage("figures and files")
-        arguments = ["tamis", *sys.argv[1:]]
-        notes = write_run(run, folder, overwrite=overwrite, arguments=arguments, started=started)
+        with drawing_processes() if config.report.figures else nullcontext() as executor:
+            with useful_checkpoints(folder.resolve() / CHECKPOINTS):
+                run = train(config, watch, checkpoints=_checkpoints(config, folder, stop, anew=overwrite))
+            watch.stage("figures and files")
+            arguments = ["tamis", *sys.argv[1:]]
+            notes = write_run(
+                run, folder, overwrite=overwrite, arguments=arguments, started=started, executor=executor
+            )
     print_run(run, folder, time.perf_counter() - clock, notes)
 
 

@@ -64,6 +64,7 @@ from tamis.config.optimizers import (
     Sgd,
     Step,
 )
+from tamis.config.report import FigureFormat, Report
 from tamis.config.schema import json_schema
 from tamis.config.symmetries import Exchange, Reflection, Rotation, Symmetry
 
@@ -86,6 +87,7 @@ __all__ = [
     "Exchange",
     "Exponential",
     "Feature",
+    "FigureFormat",
     "FixedPoint",
     "Flatten",
     "Focal",
@@ -112,6 +114,7 @@ __all__ = [
     "QuantizedOutput",
     "Reference",
     "Reflection",
+    "Report",
     "RmsProp",
     "Rotation",
     "Rounding",

@@ -25,6 +25,7 @@ from tamis.config.fields import (
 from tamis.config.layers import Network
 from tamis.config.learning import Preprocessing, Training
 from tamis.config.place import render_place
+from tamis.config.report import Report
 
 
 class Config(Section):
@@ -74,6 +75,7 @@ class Config(Section):
     evaluation: Annotated[Evaluation, or_null(Evaluation)] = Field(
         Evaluation(), description="what the results quote"
     )
+    report: Annotated[Report, or_null(Report)] = Field(Report(), description="which figures are drawn")
 
     @property
     def class_names(self) -> tuple[str, ...]:

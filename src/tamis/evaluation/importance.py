@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.cluster import hierarchy
-from scipy.spatial import distance
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import none_where_undefined, weights_of
@@ -111,6 +108,11 @@ def correlated_groups(
         raise TamisError(f"features: expected {len(names)} numbers of each event, found {values.shape}")
     if len(names) == 1:
         return ((names[0],),)
+    # here, because what draws the result imports this module as well
+    from scipy import stats
+    from scipy.cluster import hierarchy
+    from scipy.spatial import distance
+
     ranks = stats.rankdata(np.where(np.isnan(values), -np.inf, values), axis=0)
     constant = np.ptp(ranks, axis=0) == 0
     with np.errstate(invalid="ignore"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, needed_sum, weights_of
@@ -189,7 +189,7 @@ def _middle_and_spread(values: Float64, size: Float64) -> tuple[float, float]:
         return 0.0, 0.0
     order = there[np.argsort(values[there])]
     reached = np.cumsum(size[order])
-    wanted = np.array([stats.norm.cdf(-1), 0.5, stats.norm.cdf(1)]) * reached[-1]
+    wanted = np.array([special.ndtr(-1.0), 0.5, special.ndtr(1.0)]) * reached[-1]
     places = np.searchsorted(reached, wanted - 1e-12 * reached[-1])
     low, middle, high = values[order][places].tolist()
     if high > low:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import (
@@ -264,6 +263,8 @@ def _present(
 
 
 def _distances(values: Float64) -> Float64:
+    from scipy import stats  # here, because what draws the result imports this module as well
+
     ranks = stats.rankdata(values) / len(values)
     distances: Float64 = np.abs(ranks[:, None] - ranks[None, :])
     return distances

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TRAINING_FILE = "training.json"
 """Name of the file that says of which training the checkpoints are."""
 _CONFIG_FILE = "config.yaml"
-_WITHOUT_EFFECT = ("evaluation.", "name", "data", "training.checkpoint_every")
+_WITHOUT_EFFECT = ("evaluation.", "report.", "name", "data", "training.checkpoint_every")
 """Where configurations may differ: what is trained does not depend on it. Nor does it on the names of the files."""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import TamisError
 from tamis.evaluation.correlations import Correlations
-from tamis.plots.cells import draw_cells, number_colour
+from tamis.plots.cells import CellNumber, CellNumbers, draw_cells, number_colour
 from tamis.plots.labels import fitting_size, text_width
 from tamis.plots.style import MUTED_COLOUR, figure_style
 
@@ -29,7 +29,6 @@ _SMALLEST_NUMBER = 4.5
 _DIAGONAL_COLOUR = "#dfe0e4"
 
 
-@figure_style()
 def plot_correlations(found: Sequence[tuple[str, Correlations]], *, features: Sequence[str]) -> list[Figure]:
     """Draw the correlation matrix of each class; what is not defined is hatched.
 
@@ -38,15 +37,21 @@ def plot_correlations(found: Sequence[tuple[str, Correlations]], *, features: Se
         features: label of each feature, from `axis_label`.
 
     Returns:
-        Pages of up to six panels.
+        Pages of up to six panels, as `plot_correlation_page` draws them.
 
     Raises:
         TamisError: if a matrix has not one row and one column for each feature.
     """
-    for _, each in found:
-        _check(each, features)
-    pages = [found[first : first + PANELS_PER_PAGE] for first in range(0, len(found), PANELS_PER_PAGE)]
-    return [_page(page, features) for page in pages]
+    return [plot_correlation_page(found[page], features=features) for page in correlation_pages(len(found))]
+
+
+def correlation_pages(classes: int) -> list[slice]:
+    """Share classes among pages.
+
+    >>> correlation_pages(8)
+    [slice(0, 6, None), slice(6, 12, None)]
+    """
+    return [slice(first, first + PANELS_PER_PAGE) for first in range(0, classes, PANELS_PER_PAGE)]
 
 
 @figure_style()
@@ -76,7 +81,19 @@ def plot_correlation_difference(difference: Correlations, *, features: Sequence[
     return figure
 
 
-def _page(found: Sequence[tuple[str, Correlations]], features: Sequence[str]) -> Figure:
+@figure_style()
+def plot_correlation_page(found: Sequence[tuple[str, Correlations]], *, features: Sequence[str]) -> Figure:
+    """Draw the correlation matrices of a few classes.
+
+    Args:
+        found: text above the panel, from `ClassStyle`, with the matrix; at least one.
+        features: label of each feature, from `axis_label`.
+
+    Raises:
+        TamisError: if a matrix has not one row and one column for each feature.
+    """
+    for _, each in found:
+        _check(each, features)
     figure, panels, cell = _layout(len(found), features)
     columns = _columns(len(found))
     for number, (axes, (text, each)) in enumerate(zip(panels, found, strict=True)):
@@ -130,6 +147,7 @@ def _draw(
     draw_cells(axes, matrix, _SHADES, -limit, limit)
     axes.set_title(title, fontsize=fitting_size(title, cell * len(features) + 0.2, 11.0), pad=5)
     fontsize = min(23 * cell, 10.0)
+    numbers: list[CellNumber] = []
     for (row, column), value in np.ndenumerate(matrix):
         place = (column - 0.5, row - 0.5)
         if np.isnan(value):
@@ -140,7 +158,8 @@ def _draw(
         elif fontsize >= _SMALLEST_NUMBER and written[row, column]:
             # white on the dark ends of the shades
             colour = number_colour(dark=bool(abs(value) > 0.55 * limit))
-            axes.text(column, row, _number(value), ha="center", va="center", color=colour, fontsize=fontsize)
+            numbers.append(CellNumber(row, column, _number(value), colour))
+    axes.add_artist(CellNumbers(numbers, fontsize))
 
 
 def _number(value: float) -> str:
@@ -157,14 +176,14 @@ def _number(value: float) -> str:
 
 
 def _label(axes: Axes, features: Sequence[str], cell: float, *, left: bool, below: bool) -> None:
-    places = range(len(features))
-    axes.set_xticks(places, features if below else [], rotation=90)
-    axes.set_yticks(places, features if left else [])
-    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        for label, text in zip(labels, features, strict=False):
-            label.set_fontsize(fitting_size(text, _LONGEST_LABEL, _size(cell)))
+    axes.minorticks_off()  # before the labels are asked for, which would make objects of all ticks
     axes.tick_params(which="both", length=0)
-    axes.minorticks_off()
+    below_names, left_names = (list(features) if named else [] for named in (below, left))
+    axes.set_xticks(range(len(below_names)), below_names, rotation=90)
+    axes.set_yticks(range(len(left_names)), left_names)
+    for axis, names in ((axes.xaxis, below_names), (axes.yaxis, left_names)):
+        for label, text in zip(axis.get_majorticklabels() if names else [], names, strict=True):
+            label.set_fontsize(fitting_size(text, _LONGEST_LABEL, _size(cell)))
 
 
 def _add_scale(figure: Figure, panels: Sequence[Axes], limit: float, text: str) -> None:

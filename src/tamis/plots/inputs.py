@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import AutoMinorLocator, MaxNLocator, NullLocator
-from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import classes_of, same_length, weights_of
-from tamis.evaluation.histogram import Binning, Histogram, binning, fill, number_of_bins
+from tamis.evaluation.distributions import Distribution
+from tamis.evaluation.histogram import Binning, Histogram
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, columns_that_fit
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_style
@@ -24,69 +23,70 @@ _LEGEND_SIZE = 10.0
 _OUTSIDE_COLOUR = "#ededee"
 _POINT_SIZE = 3.2
 
-Part = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+def plot_inputs(
+    distributions: Sequence[Distribution], *, classes: Sequence[ClassStyle], features: Sequence[str]
+) -> list[Figure]:
+    """Draw the distribution of each feature for each class: training as lines, test as points, all of unit area.
+
+    Args:
+        distributions: of each feature, from `feature_distributions`.
+        classes: how each class is shown.
+        features: label of each axis, from `axis_label`.
+
+    Returns:
+        Pages of up to twelve panels, as `plot_input_page` draws them.
+
+    Raises:
+        TamisError: if there is not one label for each feature, or another number of classes.
+    """
+    return [
+        plot_input_page(distributions[page], classes=classes, features=features[page])
+        for page in input_pages(max(len(distributions), len(features)))
+    ]
+
+
+def input_pages(features: int) -> list[slice]:
+    """Share features among pages of about equal length.
+
+    >>> input_pages(13)
+    [slice(0, 7, None), slice(7, 13, None)]
+    """
+    pages = np.array_split(np.arange(features), -(-features // PANELS_PER_PAGE)) if features else []
+    return [slice(int(page[0]), int(page[-1]) + 1) for page in pages]
 
 
 @figure_style()
-def plot_inputs(
-    values: ArrayLike,
-    class_index: ArrayLike,
-    weight: ArrayLike,
-    training: ArrayLike,
-    test: ArrayLike,
-    *,
-    classes: Sequence[ClassStyle],
-    features: Sequence[str],
-) -> list[Figure]:
-    """Draw the distribution of each feature for each class: training as lines, test as points, all of unit area.
+def plot_input_page(
+    distributions: Sequence[Distribution], *, classes: Sequence[ClassStyle], features: Sequence[str]
+) -> Figure:
+    """Draw the distributions of a few features.
 
     A panel shows the central 99% of every class; what lies outside is collected in the grey bins at its
     sides. Bands and bars are the square root of the sum of squared weights. Values that are not finite are
     missing, and the panel says how many.
 
     Args:
-        values: shape [n_events, n_features].
-        class_index: true class. Shape [n_events].
-        weight: signed physics weight. Shape [n_events].
-        training: whether the event is drawn as training. Shape [n_events].
-        test: whether the event is drawn as test. Shape [n_events].
+        distributions: of each feature; at least one.
         classes: how each class is shown.
         features: label of each axis, from `axis_label`.
 
-    Returns:
-        Pages of up to twelve panels.
-
     Raises:
-        TamisError: if the arrays do not fit together.
+        TamisError: if there is not one label for each feature, or another number of classes.
     """
-    columns = np.asarray(values)
-    if columns.ndim != 2 or columns.shape[1] != len(features):
+    if len(distributions) != len(features):
         raise TamisError(
-            f"inputs: expected values of shape [n_events, {len(features)}], found {columns.shape}"
+            f"inputs: expected a distribution for each of {len(features)} features, found {len(distributions)}"
         )
-    weights = weights_of(weight, len(columns))
-    indices = classes_of(class_index, len(columns), len(classes))
-    masks = [np.asarray(part, np.bool_) for part in (training, test)]
-    for mask, what in zip(masks, ("training", "test"), strict=True):
-        same_length(mask, len(columns), what)
-    # of all training classes first, then of all test classes
-    rows = [np.flatnonzero(mask & (indices == index)) for mask in masks for index in range(len(classes))]
-    shown = masks[0] | masks[1]
-    pages = np.array_split(np.arange(len(features)), -(-len(features) // PANELS_PER_PAGE)) if features else []
-    figures = []
-    for page in pages:
-        figure, panels, width = _page(len(page))
-        outside = False
-        for axes, feature in zip(panels, page, strict=True):
-            column = columns[:, feature].astype(np.float64)
-            finite = np.isfinite(column)
-            there = [chosen[finite[chosen]] for chosen in rows]
-            parts = [(column[chosen], weights[chosen]) for chosen in there]
-            _name_axis(axes, features[feature], _missing_note(finite[shown]), width=width)
-            outside |= _draw_panel(axes, parts, classes)
-        _add_legend(figure, classes, outside=outside)
-        figures.append(figure)
-    return figures
+    if any(len(part) != len(classes) for each in distributions for part in (each.training, each.test)):
+        raise TamisError(f"inputs: expected distributions of {len(classes)} classes")
+    figure, panels, width = _page(len(features))
+    outside = False
+    for axes, distribution, label in zip(panels, distributions, features, strict=True):
+        _name_axis(axes, label, _missing_note(distribution.missing), width=width)
+        outside |= _draw_panel(axes, distribution, classes)
+    _add_legend(figure, classes, outside=outside)
+    return figure
 
 
 def _page(panels: int) -> tuple[Figure, list[Axes], float]:
@@ -100,23 +100,22 @@ def _page(panels: int) -> tuple[Figure, list[Axes], float]:
     return figure, axes, size[0] / columns - 0.5
 
 
-def _draw_panel(axes: Axes, parts: Sequence[Part], classes: Sequence[ClassStyle]) -> bool:
+def _draw_panel(axes: Axes, distribution: Distribution, classes: Sequence[ClassStyle]) -> bool:
     """Draw the distributions of one feature and tell whether some of it lies outside the range."""
-    if not any(len(values) for values, _ in parts):
+    bins = distribution.bins
+    if bins is None:
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color=MUTED_COLOUR)
         axes.set(xticks=[], yticks=[])
         return False
-    bins = binning([values for values, _ in parts], number_of_bins([weight for _, weight in parts]))
     lowest, highest = 0.0, 0.0
-    for number, (values, weight) in enumerate(parts):
-        histogram = fill(values, weight, bins.edges)
-        if histogram is None:
-            continue
-        style = classes[number % len(classes)]
-        (_draw_training if number < len(classes) else _draw_test)(axes, histogram, style)
-        highest = max(highest, float((histogram.density + histogram.uncertainty).max()))
-        low = histogram.density - histogram.uncertainty
-        lowest = min(lowest, float(low[histogram.density < 0].min(initial=0.0)))
+    for draw, histograms in ((_draw_training, distribution.training), (_draw_test, distribution.test)):
+        for histogram, style in zip(histograms, classes, strict=True):
+            if histogram is None:
+                continue
+            draw(axes, histogram, style)
+            highest = max(highest, float((histogram.density + histogram.uncertainty).max()))
+            low = histogram.density - histogram.uncertainty
+            lowest = min(lowest, float(low[histogram.density < 0].min(initial=0.0)))
     if highest > 0:
         axes.set_ylim(1.06 * lowest, 1.06 * highest)
     if lowest < 0:
@@ -163,8 +162,7 @@ def _name_axis(axes: Axes, text: str, note: str, *, width: float) -> None:
     axes.set_title(note, loc="right", fontsize=8.5, color=MUTED_COLOUR, pad=3)
 
 
-def _missing_note(finite: NDArray[np.bool_]) -> str:
-    missing = 1 - finite.mean() if len(finite) else 0.0
+def _missing_note(missing: float) -> str:
     if not missing:
         return ""
     return "missing: < 0.1%" if missing < 0.001 else f"missing: {missing:.1%}"

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+import numpy as np
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from matplotlib.mathtext import MathTextParser
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 from tamis.errors import RequestError
@@ -150,7 +152,10 @@ def _relative_width(text: str) -> float:
     """Return the width of text by the size of its font."""
     if not text.strip():
         return 0.0
-    return float(TextPath((0, 0), text, size=1, prop=FontProperties(family=FONT)).get_extents().width)
+    outline = TextPath((0, 0), text, size=1, prop=FontProperties(family=FONT))
+    # glyphs have points at their extremes; matplotlib's `get_extents` solves for those of every curve
+    x = outline.vertices[np.asarray(outline.codes) != Path.CLOSEPOLY, 0]
+    return float(x.max() - x.min()) if len(x) else 0.0
 
 
 def fitting_size(text: str, width: float, size: float) -> float:

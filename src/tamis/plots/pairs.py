@@ -15,7 +15,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.pairs import Interval, PairCurve, Pairs
 from tamis.plots.cells import draw_cells, number_colour
 from tamis.plots.labels import ClassStyle, fitting_size, text_width
-from tamis.plots.roc import RocLine, plot_roc
+from tamis.plots.roc import RocLine, RocOutline, outline_of, plot_outlines
 from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, figure_style
 
 _SHADES = LinearSegmentedColormap.from_list("area", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
@@ -91,8 +91,8 @@ def _name_axes(axes: Axes, texts: Sequence[str], sizes: Sequence[float]) -> None
     axes.set_title(note, loc="right", fontsize=9.0, color=MUTED_COLOUR)
 
 
-def plot_pair_curves(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyle]) -> Figure:
-    """Draw background rejection against signal efficiency for one signal class and each background.
+def outline_pairs(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyle]) -> list[RocOutline]:
+    """Reduce the curves of one signal class against each background to what is drawn of them.
 
     Args:
         curves: of one signal class.
@@ -103,13 +103,22 @@ def plot_pair_curves(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyl
     """
     if len({each.signal for each in curves}) != 1:
         raise TamisError("pairs: expected curves of one signal class")
-    lines = [
-        RocLine(classes[each.background], each.curve, line=LINE_STYLES[number % len(LINE_STYLES)])
+    return [
+        outline_of(RocLine(classes[each.background], each.curve, line=LINE_STYLES[number % len(LINE_STYLES)]))
         for number, each in enumerate(curves)
     ]
-    figure = plot_roc(lines)
+
+
+def plot_pair_curves(outlines: Sequence[RocOutline], *, signal: str) -> Figure:
+    """Draw background rejection against signal efficiency for one signal class and each background.
+
+    Args:
+        outlines: from `outline_pairs`.
+        signal: text of the signal class, from `ClassStyle`.
+    """
+    figure = plot_outlines(outlines)
     (axes,) = figure.axes
-    text = f"Efficiency of {classes[curves[0].signal].text}"
+    text = f"Efficiency of {signal}"
     axes.set_xlabel(text, fontsize=fitting_size(text, 5.2, 11.5))
     axes.set_ylabel("Rejection of one background (1 / efficiency)")
     return figure

@@ -45,12 +45,65 @@ class RocLine:
     least: float | None = None
 
 
-@figure_style()
+@dataclass(frozen=True, eq=False)
+class RocOutline:
+    """One curve as it is drawn, with as many points as the eye can see.
+
+    Args:
+        style: how it is shown; the label says what is told from what.
+        auc: area under the curve.
+        curve: signal efficiency and rejection as far as the curve is drawn. Shape [n] each.
+        certain: the part of it where enough background is left, for the range of the axis. Shape [n] each.
+        limit: the best possible curve, or that of a reference, where there is one. Shape [n] each.
+        limit_auc: its area.
+        working_points: efficiency and rejection of the cuts that are marked. Shape [n] each.
+        line: how the curve is drawn.
+    """
+
+    style: ClassStyle
+    auc: float
+    curve: tuple[Numbers, Numbers]
+    certain: tuple[Numbers, Numbers]
+    limit: tuple[Numbers, Numbers] | None
+    limit_auc: float | None
+    working_points: tuple[Numbers, Numbers] | None
+    line: LineStyle
+
+
+def outline_of(line: RocLine) -> RocOutline:
+    """Reduce a curve, which has a point for each event, to what is drawn of it.
+
+    Args:
+        line: the curve with all its points.
+    """
+    return RocOutline(
+        line.style,
+        line.curve.auc,
+        outline(line.curve, line.working_points, line.least),
+        outline(line.curve, least=line.least),
+        None if line.limit is None else outline(line.limit),
+        None if line.limit is None else line.limit.auc,
+        _marked(line.working_points) if line.working_points else None,
+        line.line,
+    )
+
+
 def plot_roc(lines: Sequence[RocLine], *, limit_name: str = "limit") -> Figure:
     """Draw background rejection (1 / efficiency) against signal efficiency, one curve for each line.
 
     Args:
         lines: the curves.
+        limit_name: what the dashed curves are, for the legend; safe to draw.
+    """
+    return plot_outlines([outline_of(line) for line in lines], limit_name=limit_name)
+
+
+@figure_style()
+def plot_outlines(lines: Sequence[RocOutline], *, limit_name: str = "limit") -> Figure:
+    """Draw what `plot_roc` draws, of curves that were reduced before.
+
+    Args:
+        lines: the curves, from `outline_of`.
         limit_name: what the dashed curves are, for the legend; safe to draw.
     """
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
@@ -74,13 +127,12 @@ def plot_roc(lines: Sequence[RocLine], *, limit_name: str = "limit") -> Figure:
     return figure
 
 
-def _draw(axes: Axes, line: RocLine) -> None:
-    shown = outline(line.curve, line.working_points, line.least)
-    axes.plot(*shown, color=line.style.colour, linestyle=line.line)
+def _draw(axes: Axes, line: RocOutline) -> None:
+    axes.plot(*line.curve, color=line.style.colour, linestyle=line.line)
     if line.limit is not None:
-        axes.plot(*outline(line.limit), color=line.style.colour, linestyle="--", linewidth=1.2)
+        axes.plot(*line.limit, color=line.style.colour, linestyle="--", linewidth=1.2)
     axes.plot(
-        *_marked(line.working_points),
+        *(line.working_points or ([], [])),
         color=line.style.colour,
         marker=line.style.marker,
         markersize=6.5,
@@ -128,22 +180,21 @@ def outline(
     return signal[kept], rejection[kept]
 
 
-def _highest(line: RocLine, from_efficiency: float = 0.0) -> float:
-    parts = [outline(line.curve, least=line.least), _marked(line.working_points)]
-    parts += [] if line.limit is None else [outline(line.limit)]
+def _highest(line: RocOutline, from_efficiency: float = 0.0) -> float:
+    parts = [part for part in (line.certain, line.working_points, line.limit) if part is not None]
     shown = [rejection[signal >= from_efficiency] for signal, rejection in parts]
     return float(np.concatenate(shown).max(initial=1.0))
 
 
-def _legend_entries(lines: Sequence[RocLine], limit_name: str) -> list[Entry]:
+def _legend_entries(lines: Sequence[RocOutline], limit_name: str) -> list[Entry]:
     entries: list[Entry] = []
     for line in lines:
-        limit = "" if line.limit is None else f", {limit_name} {line.limit.auc:.4f}"
+        limit = "" if line.limit_auc is None else f", {limit_name} {line.limit_auc:.4f}"
         handle = Line2D([], [], color=line.style.colour, linestyle=line.line)
-        entries.append((handle, f"{line.style.text}  (AUC {line.curve.auc:.4f}{limit})"))
+        entries.append((handle, f"{line.style.text}  (AUC {line.auc:.4f}{limit})"))
     if any(line.limit is not None for line in lines):
         entries.append((Line2D([], [], color=TEXT_COLOUR, linestyle="--", linewidth=1.2), limit_name))
-    if any(line.working_points for line in lines):
+    if any(line.working_points is not None for line in lines):
         entries.append((Line2D([], [], color=TEXT_COLOUR, marker="o", linestyle=""), "working points"))
     entries.append((Line2D([], [], color=MUTED_COLOUR, linewidth=1.0, linestyle=":"), "random choice"))
     return entries

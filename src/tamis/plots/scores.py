@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike, NDArray
 
-from tamis.evaluation.arrays import classes_of, finite_numbers, weights_of
-from tamis.evaluation.histogram import Histogram, fill, number_of_bins
+from tamis.errors import TamisError
+from tamis.evaluation.distributions import Distribution
+from tamis.evaluation.histogram import Histogram
 from tamis.evaluation.overtraining import KolmogorovSmirnov
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, top_with_room
@@ -21,17 +21,10 @@ _MOST_FILLED = 3
 _DECADES = 6
 _LEGEND_SIZE = 9.0
 
-Part = tuple[NDArray[np.float64], NDArray[np.float64]]
-
 
 @figure_style()
 def plot_scores(
-    score_training: ArrayLike,
-    class_training: ArrayLike,
-    weight_training: ArrayLike,
-    score_test: ArrayLike,
-    class_test: ArrayLike,
-    weight_test: ArrayLike,
+    distribution: Distribution,
     *,
     classes: Sequence[ClassStyle],
     column: int,
@@ -40,29 +33,23 @@ def plot_scores(
     """Draw one score for every true class: training as lines, test as points, all of unit area.
 
     Args:
-        score_training: the score that is drawn, from 0 to 1. Shape [n_training].
-        class_training: true class. Shape [n_training].
-        weight_training: signed physics weight. Shape [n_training].
-        score_test: shape [n_test].
-        class_test: true class. Shape [n_test].
-        weight_test: signed physics weight. Shape [n_test].
+        distribution: of the score, from `score_distribution`.
         classes: how each class is shown.
         column: index of the class whose score it is.
         tests: for each true class, training against test for this score; None where there is none.
 
     Raises:
-        TamisError: if the arrays do not fit together.
+        TamisError: if the distribution has another number of classes.
     """
-    training = _parts(score_training, class_training, weight_training, len(classes), "training")
-    test = _parts(score_test, class_test, weight_test, len(classes), "test")
+    if len(distribution.training) != len(classes) or len(distribution.test) != len(classes):
+        raise TamisError(f"score: expected distributions of {len(classes)} classes")
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set_yscale("log")
-    edges = np.linspace(0.0, 1.0, number_of_bins([weight for _, weight in [*training, *test]]) + 1)
     drawn: list[Histogram] = []
-    for style, in_training, in_test in zip(classes, training, test, strict=True):
-        drawn += _draw_training(axes, fill(*in_training, edges), style, filled=len(classes) <= _MOST_FILLED)
-        drawn += _draw_test(axes, fill(*in_test, edges), style)
+    for style, training, test in zip(classes, distribution.training, distribution.test, strict=True):
+        drawn += _draw_training(axes, training, style, filled=len(classes) <= _MOST_FILLED)
+        drawn += _draw_test(axes, test, style)
     axes.set_xlim(0.0, 1.0)
     _leave_room(axes, drawn, rows=len(classes))
     text = f"Score for {classes[column].text}"
@@ -70,15 +57,6 @@ def plot_scores(
     axes.set_ylabel("Normalised to unit area")
     _add_legends(axes, classes, tests)
     return figure
-
-
-def _parts(
-    score: ArrayLike, class_index: ArrayLike, weight: ArrayLike, classes: int, what: str
-) -> list[Part]:
-    scores = finite_numbers(score, f"{what} score")
-    weights = weights_of(weight, len(scores), f"{what} weight")
-    indices = classes_of(class_index, len(scores), classes, f"{what} class_index")
-    return [(scores[indices == index], weights[indices == index]) for index in range(classes)]
 
 
 def _draw_training(

@@ -66,7 +66,7 @@ class Picture:
         title: a few words.
         sentence: what to see in it.
         svg: the figure, safe to stand in a page.
-        pdf: where its PDF lies beside the page, if there is one.
+        file: where it lies beside the page, if it does; a PDF or an SVG.
         wide: whether it takes the width of the page; others stand in pairs.
     """
 
@@ -75,8 +75,13 @@ class Picture:
     title: str
     sentence: str
     svg: str
-    pdf: str = ""
+    file: str = ""
     wide: bool = False
+
+    @property
+    def format(self) -> str:
+        """Name the format of the file, such as PDF."""
+        return self.file.rpartition(".")[2].upper()
 
 
 @dataclass(frozen=True)

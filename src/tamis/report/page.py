@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tamis.files import write_text
+from tamis.plots.book import BOOK
 from tamis.plots.style import colours
 from tamis.report import tables
 from tamis.report.baselines import baselines_section
@@ -79,9 +80,25 @@ def report_page(run: FinishedRun) -> Page:
     when = run.provenance["finished"][:10]
     footer = (
         f"tamis {run.provenance['packages']['tamis']}, {when}. Its numbers are those of metrics.json, events.json and "
-        "history.json. Figures lie beside this page as PDF, PNG and SVG, in the folder figures of the run."
+        f"history.json.{_files(run)}"
     )
     return Page(run.config.name, _lead(run), [each for each in sections if each.blocks], footer)
+
+
+def _files(run: FinishedRun) -> str:
+    """Say where the figures are; nothing where there are none."""
+    endings = {path.suffix for path in _figure_files(run) if path.name != BOOK}
+    formats = [name for name in ("SVG", "PDF", "PNG") if f".{name.lower()}" in endings]
+    if not formats:
+        return ""
+    *first, last = formats
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return f" Figures lie beside this page as {listed}, in the folder figures of the run; {BOOK} holds all of them."
+
+
+def _figure_files(run: FinishedRun) -> list[Path]:
+    paths = (Path(name) for name in run.provenance["outputs"])
+    return [path for path in paths if path.parts[0] == "figures"]
 
 
 def _lead(run: FinishedRun) -> str:
@@ -154,14 +171,15 @@ def _rows(table: Table) -> list[Block]:
 
 def _pictures(run: FinishedRun) -> dict[str, list[Block]]:
     found: dict[str, list[Block]] = {}
-    written = [Path(path) for path in run.provenance["outputs"]]
+    written = _figure_files(run)
     names = sorted((path.stem for path in written if path.suffix == ".svg"), key=place_of)
     for number, name in enumerate(names):
         caption = caption_of(name)
         figure = inline_svg(run.folder / "figures" / f"{name}.svg", f"figure{number}-", caption.title)
         words = (name, caption.title, caption.sentence)
+        kind = "pdf" if Path("figures", f"{name}.pdf") in written else "svg"
         picture = Picture(
-            *words, figure.svg, f"figures/{name}.pdf", wide=figure.shape > _WIDE or figure.width > _LARGE
+            *words, figure.svg, f"figures/{name}.{kind}", wide=figure.shape > _WIDE or figure.width > _LARGE
         )
         found.setdefault(caption.section, []).append(picture)
     return found

@@ -20,7 +20,6 @@ from tamis.verification.record import Provenance, Record
 
 _EXPORTED = frozenset(f"model/{name}" for name in (*DERIVED, MANIFEST))
 """What `tamis export` may have written again; the manifest of the folder `model` says whether it is whole."""
-_FORMS = (".pdf", ".png", ".svg")
 
 
 def compare_files(record: Record) -> Comparison:
@@ -105,12 +104,16 @@ def other_versions(provenance: Provenance | None) -> dict[str, tuple[str, str]]:
 
 
 def compare_figures(record: Record) -> Comparison:
-    """See whether every figure is there in all its forms, and in the book."""
+    """See whether every figure is there in each format that the run has figures in, and whether the book is there."""
     listed = () if record.provenance is None else record.provenance.outputs
     names = [PurePosixPath(name) for name in listed if name.startswith("figures/")]
-    stems = dict.fromkeys(name.stem for name in names if name.name != BOOK)
+    single = [name for name in names if name.name != BOOK]
+    stems, endings = dict.fromkeys(name.stem for name in single), {".svg", *(name.suffix for name in single)}
     folder = record.folder / "figures"
-    wanted = [*(f"{stem}{form}" for stem in stems for form in _FORMS), *([BOOK] if stems else ())]
+    wanted = [
+        *(f"{stem}{ending}" for stem in stems for ending in sorted(endings)),
+        *([BOOK] if stems else ()),
+    ]
     missing = [f"figures/{name} is missing" for name in wanted if not (folder / name).is_file()]
     notes = () if stems else ("the run lists no figures",)
     return Comparison("figures", len(stems), few(missing), notes)
