@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +94,39 @@ def test_a_process_that_was_killed_is_an_error(
     with drawing_processes() as pool, pytest.raises(TamisError, match="was killed"):
         tamis.write_run(run, tmp_path / "run", executor=pool)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that starts later imports matplotlib when it should draw, and hears interruptions from the keyboard."""
+    monkeypatch.setattr("tamis.cli.drawing.cores", lambda: 3)
+    before = {process.pid for process in multiprocessing.active_children()}
+    with drawing_processes():
+        started = [each for each in multiprocessing.active_children() if each.pid not in before]
+        assert len(started) == 3
+        for process in started:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            (blocked,) = re.findall(r"^SigBlk:\s*(\w+)", status, re.MULTILINE)
+            assert int(blocked, 16) & 1 << (signal.SIGINT - 1)
+
+
+def test_an_error_waits_for_no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tamis.cli.drawing.cores", lambda: 2)
+    before = set(multiprocessing.active_children())
+    started = []
+
+    def stop_while_drawing() -> None:
+        with drawing_processes() as pool:
+            assert pool is not None
+            drawing = pool.submit(time.sleep, 300)
+            while not drawing.running():
+                time.sleep(0.01)
+            started.extend(each for each in multiprocessing.active_children() if each not in before)
+            raise TamisError("stopped")
+
+    with pytest.raises(TamisError, match="stopped"):
+        stop_while_drawing()
+    assert len(started) == 2
+    assert {process.exitcode for process in started} == {-signal.SIGTERM}
 
 
 def test_one_core_draws_in_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:

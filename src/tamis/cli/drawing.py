@@ -30,17 +30,22 @@ def drawing_processes() -> Iterator[Executor | None]:
     if cores() == 1:
         yield None
         return
-    pool = ProcessPoolExecutor(
-        min(cores(), _MOST_PROCESSES), multiprocessing.get_context("spawn"), initializer=_prepare
-    )
+    count = min(cores(), _MOST_PROCESSES)
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_prepare)
     try:
         # an interruption from the keyboard goes to all processes; this one tells the others what to do
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            pool.submit(os.getpid)  # starts all of them
+            for _ in range(count):  # the pool starts a process for each task that finds none without work
+                pool.submit(os.getpid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield pool
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()  # nobody waits for what it draws
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
