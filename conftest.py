@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 MEBIBYTE = 2**20
-LARGEST_WORKER = 700 * MEBIBYTE
+LARGEST_WORKER = 650 * MEBIBYTE
 """Resident memory above which a worker gives back what JAX has compiled."""
 LEAST_GROWTH = 100 * MEBIBYTE
 """By how much a worker may grow before it is looked at again: programs that are in use are not dropped at each test."""
