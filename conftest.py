@@ -1,4 +1,4 @@
-"""How the tests run: compiled programs are kept for all of them, memory is bounded, and costs are listed."""
+"""Set up the test session: a shared cache of compiled programs, bounded memory, a list of costs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import pytest
 
 MEBIBYTE = 2**20
 LARGEST_WORKER = 650 * MEBIBYTE
-"""Resident memory above which a worker gives back what JAX has compiled."""
+"""Resident memory above which a worker drops its compiled programs."""
 LEAST_GROWTH = 100 * MEBIBYTE
-"""By how much a worker may grow before it is looked at again: programs that are in use are not dropped at each test."""
+"""Growth after which a worker drops them again; a smaller one would drop programs that the next test needs."""
 MEMORY_OF_A_WORKER = 1500 * MEBIBYTE
-"""What a worker is counted with, the processes that its tests start included."""
+"""Memory to be free for each worker, including the processes that its tests start."""
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 if CACHE not in os.environ:
@@ -48,7 +48,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """As many workers as there are cores, where memory is enough for them."""
+    """Return the number of cores, or fewer if the available memory is not enough for as many workers."""
     from tamis.machine import cores, memory_rooms
 
     rooms = [room.size for room in memory_rooms() if not room.address_space]
@@ -56,7 +56,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 class Memory:
-    """Keeps the resident memory of this process bounded."""
+    """Bound the resident memory of this process."""
 
     def __init__(self) -> None:
         self.limit = LARGEST_WORKER
@@ -75,7 +75,7 @@ def resident() -> int:
 
 
 def release() -> None:
-    """Drop what JAX has compiled and traced, and give the memory back to the system."""
+    """Drop what JAX has compiled and traced, and return the memory to the system."""
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
@@ -84,7 +84,7 @@ def release() -> None:
 
 
 class Costs:
-    """Adds to each report the processor time of its phase, with that of processes that the test started."""
+    """Add to each report the processor time of its phase, including the processes that the test started."""
 
     def __init__(self) -> None:
         self.before = 0.0
@@ -110,9 +110,9 @@ def processor_seconds() -> float:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What measures rates of toys is slow by that."""
+    """Mark tests that measure rates of toys as slow."""
     for item in items:
-        if not {"toys", "rates"}.isdisjoint(getattr(item, "fixturenames", ())):
+        if "rates" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
 
 

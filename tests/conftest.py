@@ -33,7 +33,7 @@ Once = Callable[[str, Callable[[Path], None]], Path]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Give a function that makes a folder once for all workers: the first one that needs it does, the others wait."""
+    """Return a function that fills a folder once for all workers: the first that needs it fills it, the others wait."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -53,7 +53,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 @pytest.fixture(scope="session")
 def demo_folder(once: Once) -> Path:
-    """The folder in which a user ran the demo, with fewer events: `runs/demo`, and what it printed in `output.txt`."""
+    """Run the demo with few events; return the folder with `runs/demo` and its printed lines in `output.txt`."""
 
     def run(folder: Path) -> None:
         command = [sys.executable, "-W", "error", "-m", "tamis", "demo", "--events", "3000"]
@@ -114,12 +114,12 @@ def two_class_maker(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
 
 
 DRAWN = ("drawn", "demo", "hostile", "recommended")
-"""Runs of these names have figures; drawing them takes longer than all the rest of a small run."""
+"""Names of runs that have figures: drawing takes longer than all the rest of a small run."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def draw_few_runs() -> Iterator[None]:
-    """Leave the figures of most runs out: whoever tests them names the run `drawn`."""
+    """Draw no figures, except for runs with a name in DRAWN; a test of figures names its run `drawn`."""
     from tamis import run_directory
 
     draw = run_directory.draw_run

@@ -39,7 +39,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory, module_classes: Make) -> t
 
 
 def draw_histories(run: tamis.Run) -> dict[str, Any]:
-    """Draw the only figures whose names depend on the folds; saving all of them takes longer than the trainings."""
+    """Draw the figures whose names depend on the folds; saving all figures takes longer than the trainings."""
     return {name: figure for name, figure in tamis.draw_run(run).items() if name.startswith("history")}
 
 

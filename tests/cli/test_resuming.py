@@ -75,7 +75,7 @@ def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(
 def refused(
     inside: Callable[..., tuple[int, str, str]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., str]:
-    """Give a function that trains in this process, is refused, and gives the message."""
+    """Return a function that runs `tamis train` in this process, checks that it is refused, and returns the message."""
 
     def refuse(output: str, *more: str) -> str:
         monkeypatch.chdir(folder)

@@ -122,7 +122,7 @@ def calibrated(classifier: Classifier) -> Classifier:
 
 @pytest.fixture(scope="module")
 def classifiers(make_classifier: Make, make_events: Make) -> Classifiers:
-    """Give a function that builds a classifier by its name, once."""
+    """Return a function that builds each classifier once, by its name."""
 
     @cache
     def named(name: str) -> Classifier:
@@ -185,7 +185,7 @@ class Compiled:
 
 @pytest.fixture(scope="module")
 def compiled(classifiers: Classifiers, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
-    """Give a function that compiles a program for a name and those that are tested with it, once."""
+    """Return a function that compiles each program once, by the name of one of its classifiers."""
 
     @cache
     def program(few: bool) -> Compiled:

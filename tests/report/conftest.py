@@ -69,7 +69,7 @@ def write_hostile_run(folder: Path) -> None:
 
 @pytest.fixture
 def demo_run(demo_folder: Path) -> Path:
-    """The run of the demo."""
+    """Return the run directory of the demo."""
     return demo_folder / "runs" / "demo"
 
 
