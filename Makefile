@@ -2,12 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures bench node runtimes fpga lowest pythons faults clean help
+# as many workers as cores and memory allow; each takes a part of the list, and from the others when it is done
+PYTEST := $(BIN)/python -m pytest --mpl -n auto --dist worksteal
+
+.PHONY: demo test test-rest test-all test-times lint figures bench node runtimes old-runtimes fpga lowest pythons faults clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     simulate the workshop's sample, train, evaluate and draw (runs/demo)"
-	@echo "make test     run the test suite"
+	@echo "make test     run the tests of everything, in minutes"
+	@echo "make test-all run these and all that take longer: toys, fuzzers, browser, runtimes"
+	@echo "make test-times  list what the tests of \`make test\` cost: processor time and memory"
 	@echo "make lint     check style, types and documentation examples"
 	@echo "make figures  accept the figures as they are drawn now as the reference figures"
 	@echo "make runtimes score the same events in Node, in a browser and in old versions of ONNX Runtime"
@@ -28,7 +33,17 @@ demo: .venv/made
 	$(BIN)/tamis demo --overwrite
 
 test: .venv/made
-	$(BIN)/python -m pytest --mpl -n auto --dist loadfile
+	$(PYTEST) -m "not slow and not long"
+
+# what `make test` leaves out
+test-rest: .venv/made
+	$(PYTEST) -m "slow and not long"
+
+test-all: .venv/made
+	$(PYTEST)
+
+test-times: .venv/made
+	$(PYTEST) -m "not slow and not long" --costs 40
 
 lint: .venv/made
 	$(BIN)/ruff check .
@@ -51,10 +66,13 @@ tests/runtimes/node_modules/made: tests/runtimes/package-lock.json
 	npm ci --prefix tests/runtimes
 	@touch $@
 
-# a session whose Python is not installed is left out
 runtimes: .venv/made node
 	rm -rf build/cases
 	TAMIS_CASES=build/cases TAMIS_NEEDS_RUNTIMES=1 $(BIN)/python -m pytest -q tests/deploy/test_runtimes.py
+	$(MAKE) old-runtimes
+
+# needs the cases that the tests of runtimes write to TAMIS_CASES; a session whose Python is not installed is left out
+old-runtimes: .venv/made
 	$(BIN)/nox --session runtime --no-error-on-missing-interpreters
 
 fpga: .venv/made

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -32,6 +35,40 @@ hypothesis.settings.register_profile("tamis", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tamis")
 
 WriteTree = Callable[..., Path]
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Return a function that fills a folder once for all workers: the first that needs it fills it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, write: Callable[[Path], None]) -> Path:
+        folder, made = shared / name, shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                write(folder)
+                made.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def demo_folder(once: Once) -> Path:
+    """Run the demo with few events; return the folder with `runs/demo` and its printed lines in `output.txt`."""
+
+    def run(folder: Path) -> None:
+        command = [sys.executable, "-W", "error", "-m", "tamis", "demo", "--events", "3000"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (folder / "output.txt").write_text(done.stdout)
+
+    return once("demo", run)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,9 +126,43 @@ def two_class_maker(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
     return make
 
 
+DRAWN = ("drawn", "demo", "hostile", "recommended")
+"""Names of runs that have figures: drawing takes longer than all the rest of a small run."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def draw_few_runs() -> Iterator[None]:
+    """Draw no figures, except for runs with a name in DRAWN; a test of figures names its run `drawn`."""
+    from tamis import run_directory
+
+    draw = run_directory.draw_run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_directory, "draw_run", lambda run: draw(run) if run.config.name in DRAWN else {})
+        yield
+
+
 @pytest.fixture
 def write_tree(tmp_path: Path) -> WriteTree:
     return tree_writer(tmp_path)
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process, in an empty folder: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        from tamis.cli import main
+
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        output = capsys.readouterr()
+        assert "--debug" in arguments or "Traceback" not in output.err
+        return int(ended.value.code or 0), output.out, output.err
+
+    return run
 
 
 @pytest.fixture

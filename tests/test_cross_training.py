@@ -32,8 +32,15 @@ def crossed(tmp_path_factory: pytest.TempPathFactory, module_classes: Make) -> t
     config["split"] = {"folds": 3}
     run = tamis.train(parse_config(config))
     folder = tmp_path_factory.mktemp("run") / "crossed"
-    tamis.write_run(run, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tamis.run_directory.draw_run", draw_histories)
+        tamis.write_run(run, folder)
     return run, folder
+
+
+def draw_histories(run: tamis.Run) -> dict[str, Any]:
+    """Draw the figures whose names depend on the folds; saving all figures takes longer than the trainings."""
+    return {name: figure for name, figure in tamis.draw_run(run).items() if name.startswith("history")}
 
 
 def test_no_member_scores_an_event_that_it_was_trained_on(crossed: tuple[tamis.Run, Path]) -> None:
@@ -143,6 +150,7 @@ def test_seeds_are_averaged_and_differ(module_classes: Make, tmp_path: Path) -> 
     assert loaded.scores(features).tobytes() == run.classifier.scores(features).tobytes()
 
 
+@pytest.mark.slow  # compiles a training of shared members; the tests of exports save and load untrained ones
 def test_shared_members_are_saved_and_loaded(module_classes: Make, tmp_path: Path) -> None:
     config = quick(module_classes(300))
     config["network"] = {"layers": [{"nodes": 4}], "members": 4, "embedding": {"type": "periodic"}}

@@ -6,7 +6,6 @@ import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jax.experimental.compilation_cache import compilation_cache
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -43,31 +41,33 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep compiled programs: nearly all of the time would go into compiling the same ones again."""
-    wanted = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in wanted}
-    for settings in (wanted, before):
-        for name, value in settings.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
-        if settings is wanted:
-            yield
-
-
 def sample(events: int = 60, classes: int = 2) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(7)
     labels = np.arange(events) % classes
     return rng.normal(0, 1, (events, 3)) + 1.5 * labels[:, None], labels
 
 
+CHECKS = parametrize_with_checks([NeuralClassifier(layers=(16,), epochs=60, batch_size=512)]).mark
+# all that fit no network, and of those that do the ones that ask most
+QUICK = {
+    "check_classifiers_train", "check_do_not_raise_errors_in_init_or_set_param", "check_dont_overwrite_attributes",
+    "check_estimator_cloneable", "check_estimator_repr", "check_estimator_tags_renamed", "check_estimators_unfitted",
+    "check_get_params_invariance", "check_mixin_order", "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible", "check_sample_weights_invariance", "check_set_params",
+    "check_valid_tag_types",
+}  # fmt: skip
+
+
 # no check is expected to fail
-@parametrize_with_checks([NeuralClassifier(layers=(16,), epochs=60, batch_size=512)])
+@pytest.mark.parametrize(
+    CHECKS.args[0],
+    [
+        # slow: the rest fits networks to arrays of many shapes, and each is compiled
+        pytest.param(*case, marks=() if case[1].func.__name__ in QUICK else pytest.mark.slow)
+        for case in CHECKS.args[1]
+    ],
+    ids=CHECKS.kwargs["ids"],
+)
 def test_it_keeps_the_conventions_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -277,12 +277,18 @@ def test_a_larger_factor_gives_a_class_higher_scores() -> None:
     [
         {"loss": lambda logits, target: -(target * jax.nn.log_softmax(logits, axis=0)).sum()},
         {"optimizer": optax.adam(0.1), "learning_rate": "auto"},
-        {"loss": "binary_cross_entropy"},
-        {"loss": {"name": "significance", "signal": 10.0, "background": 100.0}, "signal": "sig"},
         {"early_stopping": {"monitor": "validation_auc"}},
-        {"embedding": {"type": "piecewise_linear", "bins": 4}},
-        {"parametrisation": "ntk", "output": "zero", "average": 0.9},
-        {"layers": ()},
+        # slow: each is compiled; how they are read is tested above, and what they do beside their code
+        *(
+            pytest.param(choice, marks=pytest.mark.slow)
+            for choice in (
+                {"loss": "binary_cross_entropy"},
+                {"loss": {"name": "significance", "signal": 10.0, "background": 100.0}, "signal": "sig"},
+                {"embedding": {"type": "piecewise_linear", "bins": 4}},
+                {"parametrisation": "ntk", "output": "zero", "average": 0.9},
+                {"layers": ()},
+            )
+        ),
     ],
 )
 def test_every_choice_of_the_loop_can_be_made(given: dict[str, Any]) -> None:
@@ -460,6 +466,7 @@ def test_without_scikit_learn_the_extra_is_named() -> None:
     assert result.stderr.strip().endswith('pip install "tamis[sklearn]"')
 
 
+@pytest.mark.slow  # trains for each example
 def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "estimator.md").read_text(encoding="utf-8")
     script = tmp_path / "examples.py"

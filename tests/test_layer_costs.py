@@ -15,7 +15,8 @@ from tamis.config import parse_config
 Make = Callable[..., dict[str, Any]]
 
 
-@pytest.mark.parametrize(("integer", "warned"), [(1, True), (5, False)])
+# slow: each format is compiled
+@pytest.mark.parametrize(("integer", "warned"), [(1, True), pytest.param(5, False, marks=pytest.mark.slow)])
 def test_inputs_out_of_range_are_warned_of(two_classes: Make, integer: int, warned: bool) -> None:
     config = two_classes(300)
     config["network"] = {

@@ -77,7 +77,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[tamis.Run, Path]
             file.mktree("tree", dict.fromkeys(columns, "float64")).extend(columns)
     config = parse_config(
         {
-            "name": "small",
+            "name": "drawn",
             "data": str(folder),
             "samples": [{"name": n, "class": n, "files": f"{n}.root", "weight": "w"} for n in ("bkg", "sig")],
             "classes": {"bkg": {"label": "$b$"}, "sig": {"signal": True}},
@@ -206,10 +206,17 @@ def test_metrics_are_signed_and_weighted(finished: tuple[tamis.Run, Path]) -> No
     assert run.evaluation.parts["test"].physics == found
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tamis.run_directory.draw_run", lambda _: {})
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_is_not_overwritten_unless_asked_and_its_folder_may_be_text(
-    finished: tuple[tamis.Run, Path],
+    finished: tuple[tamis.Run, Path], tmp_path: Path
 ) -> None:
-    run, folder = finished
+    run, folder = finished[0], tmp_path / "runs" / "small"
+    write_run(run, folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for place in (folder, str(folder)):
         with pytest.raises(RequestError, match="holds a run already; choose another folder with --output"):
@@ -242,6 +249,7 @@ def test_foreign_files_are_never_replaced(tmp_path: Path) -> None:
         check_output(tmp_path / "thesis.tex", overwrite=True)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failure_leaves_the_run_that_was_there(
     finished: tuple[tamis.Run, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,8 @@ def test_a_temperature_keeps_the_ranking_and_the_sum(scale: float) -> None:
     assert np.isfinite(Scaling((scale, scale), (0.0, 0.0))(np.array([[0.0, 1.0]], np.float32))).all()
 
 
-@pytest.fixture(scope="module", params=["temperature", "vector"])
+# slow: one network has a temperature below
+@pytest.fixture(scope="module", params=[pytest.param("temperature", marks=pytest.mark.slow), "vector"])
 def run(request: pytest.FixtureRequest, module_classes: Make) -> tamis.Run:
     training = {**TRAINING, "calibration": request.param, "seeds": 2}
     return tamis.train(parse_config(module_classes(900, training=training, split={"folds": 3})))

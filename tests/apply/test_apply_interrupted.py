@@ -84,8 +84,8 @@ def write_inputs(folder: Path, number: int, events: int, tools: tuple[Any, Any])
 def test_a_killed_job_is_finished_by_the_next(
     small_run: Path, columns_of: Callable[..., Any], write_events: Callable[..., Path], tmp_path: Path
 ) -> None:
-    entries = write_inputs(tmp_path / "data", 24, 20_000, (columns_of, write_events))
-    check_kills(small_run, tmp_path / "data", tmp_path, entries, 2, random.Random(1))
+    entries = write_inputs(tmp_path / "data", 12, 20_000, (columns_of, write_events))
+    check_kills(small_run, tmp_path / "data", tmp_path, entries, 1, random.Random(1))
 
 
 @pytest.mark.long  # starts the program a dozen times on 200 files

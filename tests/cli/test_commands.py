@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -55,20 +54,20 @@ def test_every_command_explains_itself(command: str, inside) -> None:
     assert "Usage: tamis" in out
 
 
-def test_demo_goes_the_whole_way(tmp_path: Path) -> None:
-    result = program("demo", "--events", "3000", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    run = tmp_path / "runs" / "demo"
+def test_demo_goes_the_whole_way(demo_folder: Path, inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = demo_folder / "runs" / "demo"
+    output = (demo_folder / "output.txt").read_text()
     metrics = json.loads((run / "metrics.json").read_text())
     assert 0.1 < metrics["limit"]["loss"] < 0.3
-    assert f"{metrics['test']['loss']:.4f}" in result.stdout
-    assert "Distance to the limit" in result.stdout
+    assert f"{metrics['test']['loss']:.4f}" in output
+    assert "Distance to the limit" in output
     assert (run / "figures" / "figures.pdf").stat().st_size > 10_000
     assert tamis.Classifier.load(run / "model").class_names == ("bkg1", "bkg2", "sig")
     assert json.loads((run / "provenance.json").read_text())["command"] == "tamis demo --events 3000"
-    again = program("demo", "--events", "3000", cwd=tmp_path)
-    assert again.returncode == 2
-    assert "runs/demo holds a run already" in again.stderr
+    monkeypatch.chdir(demo_folder)
+    status, _, error = inside("demo", "--events", "3000")
+    assert status == 2
+    assert "runs/demo holds a run already" in error
 
 
 def test_simulate_then_init_then_check_then_train(inside, tmp_path: Path) -> None:
@@ -377,16 +376,3 @@ def test_empty_files_stand_in_the_ledger(inside, tmp_path: Path, two_classes: Ma
     assert inside("train", "small.yaml", "-o", "run")[0] == 0
     ledger = json.loads((tmp_path / "run" / "events.json").read_text())
     assert ledger["samples"][0]["files"] == {"bkg.root": 300, "empty.root": 0}
-
-
-def test_a_log_stays_quiet(tmp_path: Path, two_classes: Make) -> None:
-    write_config(tmp_path, two_classes(200))
-    environment = {**os.environ, "COLUMNS": "80"}
-    result = subprocess.run(
-        [sys.executable, "-m", "tamis", "train", "small.yaml"],
-        capture_output=True, text=True, cwd=tmp_path, check=True, env=environment,
-    )  # fmt: skip
-    lines = result.stderr.splitlines()
-    assert lines.pop(1).startswith("tamis: A training needs about ")
-    assert lines == ["tamis: reading", "tamis: training", "tamis: evaluation", "tamis: figures and files"]
-    assert "\x1b" not in result.stdout + result.stderr

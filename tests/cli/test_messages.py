@@ -222,7 +222,6 @@ def run_program(
     return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow  # starts the program
 @pytest.mark.parametrize("limit", ["-v 250000", "-v 400000", "-v 1500000", "-d 300000"])
 def test_a_limit_is_named_before_libraries_meet_it(folder: Path, limit: str) -> None:
     done = run_program("check", "small.yaml", folder=folder, before=f"ulimit {limit};")
@@ -244,7 +243,6 @@ def test_it_says_which_memory_was_not_enough(inside: Inside, monkeypatch: pytest
     assert (code, error.split(";")[0]) == (1, "tamis: the memory is not enough: a job allows 5.0 GiB")
 
 
-@pytest.mark.slow  # starts the program
 def test_a_simulation_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tamis", "simulate", "d", "--events", "20000000"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:

@@ -76,7 +76,11 @@ def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
     ],
 )
 def test_a_log_gets_one_plain_line_for_each_stage(name: str, stages: list[str], folder: Path) -> None:
-    result = subprocess.run(command(name), cwd=folder, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "COLUMNS": "80"}
+    result = subprocess.run(
+        command(name), cwd=folder, capture_output=True, text=True, check=True, env=environment
+    )
+    assert "\x1b" not in result.stdout + result.stderr
     # how much a training needs ends with numbers
     lines = [re.sub(r"(needs) about .*", r"\1", line) for line in result.stderr.splitlines()]
     assert lines == [f"tamis: {stage}" for stage in stages]

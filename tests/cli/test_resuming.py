@@ -77,42 +77,48 @@ def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(
     assert not [path for path in folder.iterdir() if path.name.startswith(".") and path.name != ".run.lock"]
 
 
-def test_a_second_process_is_refused_and_another_configuration_too(folder: Path) -> None:
+@pytest.fixture
+def refused(
+    inside: Callable[..., tuple[int, str, str]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Return a function that runs `tamis train` in this process, checks that it is refused, and returns the message."""
+
+    def refuse(output: str, *more: str) -> str:
+        monkeypatch.chdir(folder)
+        status, _, said = inside("train", "config.yaml", "--output", output, *more)
+        assert status == 2
+        return said
+
+    return refuse
+
+
+def test_a_second_process_is_refused_and_another_configuration_too(
+    folder: Path, refused: Callable[..., str]
+) -> None:
     process = begin(folder, "busy")
     wait_for_progress(process, folder / "busy", set())
-    _, said = begin(folder, "busy").communicate()
-    assert f"is being written by process {process.pid} on " in said
+    assert f"is being written by process {process.pid} on " in refused("busy")
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert process.returncode == STOPPED
-    other = begin(folder, "busy", "--set", "training.batch_size=16")
-    _, said = other.communicate()
-    assert other.returncode == 2
+    said = refused("busy", "--set", "training.batch_size=16")
     assert "training.batch_size was 8 and is 16" in said
     assert "begin anew with --overwrite" in said
     (folder / "busy" / "checkpoints" / "mine.txt").write_text("precious")
-    foreign = begin(folder, "busy", "--overwrite")
-    _, said = foreign.communicate()
-    assert foreign.returncode == 2
-    assert "holds files that are no checkpoints (mine.txt)" in said
+    assert "holds files that are no checkpoints (mine.txt)" in refused("busy", "--overwrite")
     assert (folder / "busy" / "checkpoints" / "mine.txt").read_text() == "precious"
 
 
-def test_what_a_killed_process_moved_away_comes_back(folder: Path) -> None:
+def test_what_a_killed_process_moved_away_comes_back(folder: Path, refused: Callable[..., str]) -> None:
     # between the two renames of the end, the finished run has only its other name
     hidden = folder / f".back.{'0' * 32}.before"
     left = [folder / f".back.{'1' * 32}.part", folder / f".back.{'2' * 32}.before"]
     left[0].mkdir()
     (folder / "whole").rename(hidden)
     try:
-        process = begin(folder, "back")
-        _, said = process.communicate()
-        assert process.returncode == 2
-        assert "holds a run already" in said
+        assert "holds a run already" in refused("back")
         left[1].mkdir()  # the process was killed after its last rename
-        process = begin(folder, "back")
-        _, said = process.communicate()
-        assert "holds a run already" in said
+        assert "holds a run already" in refused("back")
         assert not any(each.exists() for each in left)
     finally:
         (folder / "back").rename(folder / "whole")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tamis.files import sha256, write_json
 from tamis.run_reading import model_of
 
 Make = Callable[..., Any]
+Classifiers = Callable[[str], Classifier]
 TOLERANCE = 1e-6
 ACTIVATIONS = list(Activation.__args__)
 COMPILED = pytest.mark.skipif(not has_compiler(), reason="there is no compiler g++ on this machine")
@@ -56,6 +58,14 @@ TWO = {"classes": 2, "outputs": 1}
 THREE = (Exchange(objects=(("pt",), ("mass",), ("eta",))),)
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "logistic": {"layers": [], "embedding": None},
+    "every activation": {"layers": [{"nodes": 16, "activation": name} for name in ACTIVATIONS]},
+    "every rounding and overflow": {
+        "layers": [
+            {**layer, "nodes": 12}
+            for first, second in zip(ROUNDINGS, OVERFLOWS * 2, strict=False)
+            for layer in quantized(first, second)[:1]
+        ],
+    },
     "relu": {"layers": [{"nodes": 16}] * 2},
     **{f"{first}, {second}": {"layers": [{"nodes": 16, "activation": first}, {"nodes": 16, "activation": second}]}
        for first, second in zip(ACTIVATIONS[::2], ACTIVATIONS[1:] + ACTIVATIONS[:1], strict=False)},
@@ -111,19 +121,31 @@ def calibrated(classifier: Classifier) -> Classifier:
 
 
 @pytest.fixture(scope="module")
-def classifiers(make_classifier: Make, make_events: Make) -> dict[str, Classifier]:
-    plain = {name: build(make_classifier, options) for name, options in ARCHITECTURES.items()}
-    names = ("relu", "folds and seeds", "one output")
-    more = {f"calibrated {name}": calibrated(plain[name]) for name in names}
-    found = {}
-    for name, each in {**plain, **more}.items():
+def classifiers(make_classifier: Make, make_events: Make) -> Classifiers:
+    """Return a function that builds each classifier once, by its name."""
+
+    @cache
+    def named(name: str) -> Classifier:
+        plain = name.removeprefix("calibrated ")
+        classifier = build(make_classifier, ARCHITECTURES[plain])
+        if plain != name:
+            classifier = calibrated(classifier)
         events = make_events(7)
-        fold = None if each.folds is None else np.arange(len(events)) % 2
-        found[name] = each.with_reference(events, fold)
-    return found
+        fold = None if classifier.folds is None else np.arange(len(events)) % 2
+        return classifier.with_reference(events, fold)
+
+    return named
 
 
-NAMES = [*ARCHITECTURES, "calibrated relu", "calibrated folds and seeds", "calibrated one output"]
+# one of each kind of layer, of embedding and of combination
+FEW = [
+    "every activation", "every rounding and overflow", "relu", "batch", "residual", "sparse",
+    "quantized RND_MIN_INF, WRAP", "quantized throughout, one output", "periodic", "piecewise linear",
+    "shared members of one output", "symmetries", "scaling quantile", "logarithms", "calibrated folds and seeds",
+]  # fmt: skip
+MORE = [name for name in (*ARCHITECTURES, "calibrated relu", "calibrated one output") if name not in FEW]
+# slow: the layers of each are compiled
+NAMES = [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
 
 
 def largest_difference(classifier: Classifier, score: Callable[..., np.ndarray]) -> float:
@@ -137,10 +159,8 @@ def largest_difference(classifier: Classifier, score: Callable[..., np.ndarray])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_plain_json_says_all_that_the_scores_follow_from(
-    name: str, classifiers: dict[str, Classifier]
-) -> None:
-    classifier = classifiers[name]
+def test_the_plain_json_says_all_that_the_scores_follow_from(name: str, classifiers: Classifiers) -> None:
+    classifier = classifiers(name)
     said = json.loads(json.dumps(plain_document(classifier), allow_nan=False))
     assert largest_difference(classifier, lambda events, fold: plain_scores(said, events, fold)) <= TOLERANCE
 
@@ -164,28 +184,36 @@ class Compiled:
 
 
 @pytest.fixture(scope="module")
-def compiled(classifiers: dict[str, Classifier], tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    return Compiled(classifiers, tmp_path_factory.mktemp("compiled"))
+def compiled(classifiers: Classifiers, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
+    """Return a function that compiles each program once, by the name of one of its classifiers."""
+
+    @cache
+    def program(few: bool) -> Compiled:
+        return Compiled(
+            {name: classifiers(name) for name in (FEW if few else MORE)}, tmp_path_factory.mktemp("compiled")
+        )
+
+    return lambda name: program(name in FEW)
 
 
 @COMPILED
 @pytest.mark.parametrize("name", NAMES)
 def test_the_header_gives_the_scores_of_the_classifier(
-    name: str, classifiers: dict[str, Classifier], compiled: Compiled
+    name: str, classifiers: Classifiers, compiled: Callable[[str], Compiled]
 ) -> None:
-    classifier = classifiers[name]
-    assert largest_difference(classifier, compiled.scores(name, classifier)) <= TOLERANCE
+    classifier = classifiers(name)
+    assert largest_difference(classifier, compiled(name).scores(name, classifier)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["relu", "quantized RND_MIN_INF, WRAP", "symmetries"])
 def test_a_feature_that_may_not_be_missing_leaves_no_scores(
-    name: str, classifiers: dict[str, Classifier], request: pytest.FixtureRequest
+    name: str, classifiers: Classifiers, request: pytest.FixtureRequest
 ) -> None:
-    classifier = classifiers[name]
+    classifier = classifiers(name)
     events = np.array([(30, 20, 1, 1), (np.nan, 20, 1, 1), (30, 20, 1, -np.inf)], np.float32)
     scores = [plain_scores(plain_document(classifier), events)]
     if has_compiler():
-        scores.append(request.getfixturevalue("compiled").scores(name, classifier)(events, None))
+        scores.append(request.getfixturevalue("compiled")(name).scores(name, classifier)(events, None))
     for found in scores:
         assert np.isfinite(found[0]).all()
         assert np.isnan(found[1:]).all()
@@ -193,16 +221,16 @@ def test_a_feature_that_may_not_be_missing_leaves_no_scores(
 
 @pytest.mark.parametrize("name", ["relu", "logarithms", "scaling quantile", "symmetries"])
 def test_the_largest_numbers_are_numbers_too(
-    name: str, classifiers: dict[str, Classifier], request: pytest.FixtureRequest
+    name: str, classifiers: Classifiers, request: pytest.FixtureRequest
 ) -> None:
-    classifier = classifiers[name]
+    classifier = classifiers(name)
     most = np.finfo(np.float32).max
     events = np.array([[sign * size] * 4 for sign in (1, -1) for size in (most, 1e20, 1e-40, 0)], np.float32)
     expected = classifier.scores(events)
     assert np.isfinite(expected).all()
     scores = [plain_scores(plain_document(classifier), events)]
     if has_compiler():
-        scores.append(request.getfixturevalue("compiled").scores(name, classifier)(events, None))
+        scores.append(request.getfixturevalue("compiled")(name).scores(name, classifier)(events, None))
     for found in scores:
         np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
 
@@ -232,6 +260,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow  # the short form of a property test; compiles for each example
 @settings(max_examples=2, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(several=st.lists(OPTIONS, min_size=3, max_size=3))
 def test_combinations_give_their_scores_in_every_form(

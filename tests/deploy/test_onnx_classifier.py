@@ -204,6 +204,7 @@ def check_combination(chosen: dict[str, Any], make: Make, make_scorer: Make, mak
         assert largest_difference(classifier, make_scorer(classifier, form), events) <= TOLERANCE
 
 
+@pytest.mark.slow  # the short form of a property test; compiles for each example
 @settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 @given(chosen=COMBINATION)
 def test_combinations_give_their_scores(

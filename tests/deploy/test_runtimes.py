@@ -29,6 +29,7 @@ from tamis.deploy.onnx_check import TOLERANCE, choose_events, spell_out
 from tamis.deploy.onnx_classifier import Form, build_model
 from tamis.deploy.onnx_graph import Operator
 
+pytestmark = pytest.mark.slow  # programs that are not ours, and a browser
 Float32 = NDArray[np.float32]
 Make = Callable[..., Any]
 HERE = Path(__file__).parents[1] / "runtimes"
@@ -121,12 +122,30 @@ def write_case(folder: Path, name: str, model: Path, form: Form, inputs: Any) ->
 
 @pytest.fixture(scope="module")
 def cases(
-    make_classifier: Make, make_events: Make, module_classes: Make, tmp_path_factory: pytest.TempPathFactory
+    once: Make,
+    make_classifier: Make,
+    make_events: Make,
+    module_classes: Make,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Write models of all kinds, as `tamis export` does, with events and their scores."""
     kept = os.environ.get("TAMIS_CASES")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("cases")
-    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(folder: Path) -> None:
+        write_cases(folder, make_classifier, make_events, module_classes, tmp_path_factory)
+        if kept:
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
+
+    return once("cases", write)
+
+
+def write_cases(
+    folder: Path,
+    make_classifier: Make,
+    make_events: Make,
+    module_classes: Make,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     classifiers = {}
     for name, options in ARCHITECTURES.items():
         built = make_classifier(
@@ -148,7 +167,6 @@ def cases(
         scored = classifier, events_to_score(classifier, events)
         listed += [write_case(folder, f"{name}_{form}", path, form, scored) for form, path in paths.items()]
     (folder / "cases.json").write_text(json.dumps(listed))
-    return folder
 
 
 def missing(reason: str) -> None:

@@ -155,10 +155,10 @@ def test_the_readme_lists_every_command() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_make_target_exists(page: Path) -> None:
-    targets = set(re.findall(r"^(\w+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     typed = [line for body in blocks(page, "", "bash", "sh") for line in body.splitlines()]
-    found = [re.match(r"make (\w+)", line) for line in typed]
-    named = re.findall(r"`make (\w+)[^`]*`", _FENCE.sub("", text_of(page)))
+    found = [re.match(r"make ([\w-]+)", line) for line in typed]
+    named = re.findall(r"`make ([\w-]+)[^`]*`", _FENCE.sub("", text_of(page)))
     assert {*named, *(each.group(1) for each in found if each)} <= targets
 
 

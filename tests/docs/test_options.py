@@ -1,4 +1,4 @@
-"""Every option has an example in the pages of its family; each example trains here, on a few events."""
+"""Every option has an example in the pages of its family; each example is read and trains here, on a few events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 
 from tamis.config import Config, parse_config
 from tamis.config.document import read_document
-from tamis.pipeline import train
+from tamis.pipeline import prepare, train
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (
@@ -88,10 +88,24 @@ def configuration(values: Mapping[str, Any], write_tree: Callable[..., Path]) ->
     return parse_config(document)
 
 
+def values_of(fragment: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(yaml.safe_dump(dict(read_document(fragment).values)))
+    return values
+
+
+@pytest.mark.parametrize("fragment", list(fragments()))
+def test_every_option_is_read_and_its_events_can_be_prepared(
+    fragment: str, write_tree: Callable[..., Path]
+) -> None:
+    prepared = prepare(configuration(values_of(fragment), write_tree))
+    assert len(prepared.events) > 500
+    assert np.isfinite(prepared.weighed.training_weight).all()
+
+
+@pytest.mark.slow  # compiles a training for each of fifty examples; what the options do is tested beside their code
 @pytest.mark.parametrize("fragment", list(fragments()))
 def test_every_option_trains(fragment: str, write_tree: Callable[..., Path]) -> None:
-    values = yaml.safe_load(yaml.safe_dump(dict(read_document(fragment).values)))
-    run = train(configuration(values, write_tree))
+    run = train(configuration(values_of(fragment), write_tree))
     scores = run.parts["test"].scores
     assert len(scores) > 50
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)

@@ -91,6 +91,7 @@ def largest_differences(classifier: Classifier, model: Model, sizes: Sequence[in
     return found
 
 
+@pytest.mark.slow  # scores 65536 events in batches of many sizes
 @pytest.mark.parametrize("kind", ["dense", "folds, seeds and calibration"])
 def test_three_programs_agree(module_classes: Make, tmp_path: Path, kind: str) -> None:
     found = largest_differences(*trained(module_classes, tmp_path, kind), SHORT)

@@ -148,6 +148,7 @@ def counted(
         )
 
 
+@pytest.mark.slow  # reads a hundred damaged files of nine kinds
 def test_damaged_files_are_named_or_the_change_is_counted(tmp_path: Path) -> None:
     found = dict(counted(tmp_path, KINDS, cuts=3, flips=4))
     assert {each["cut"]["error that names the file"] for each in found.values()} == {3}

@@ -44,6 +44,7 @@ def repeated(make: Make, folder: Path, number: int) -> list[dict[str, str]]:
     return found
 
 
+@pytest.mark.slow  # trains in two processes; make test compares a resumed training with a whole one, bit by bit
 def test_two_trainings_are_identical_bit_by_bit(two_classes: Make, tmp_path: Path) -> None:
     first, second = repeated(two_classes, tmp_path, 2)
     assert first == second

@@ -117,6 +117,7 @@ def hurt(folder: Path, case: tuple[list[dict[str, np.ndarray]], dict[str, Any]])
     return "refused before" if result.problems else f"refused in training: {refusal.split(';')[0]}"
 
 
+@pytest.mark.slow  # the short form of a fuzzer; trains for each example
 @settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(case=cases())
 def test_no_value_leads_to_a_result_that_is_no_number(

@@ -56,16 +56,30 @@ def numpy_logits(network, inputs: np.ndarray) -> np.ndarray:
     return x
 
 
-@settings(max_examples=10)  # each shape is compiled
+@pytest.mark.parametrize(
+    ("widths", "inputs", "classes", "events"), [([], 1, 2, 0), ([5, 1, 9], 6, 5, 20), ([3], 4, 3, 1)]
+)
+def test_scores_are_the_softmax_of_the_layers(
+    widths: list[int], inputs: int, classes: int, events: int
+) -> None:
+    check_scores(widths, inputs, classes, events)
+
+
+@pytest.mark.slow  # each shape is compiled
+@settings(max_examples=20)
 @given(
     widths=st.lists(st.integers(1, 9), min_size=0, max_size=4),
     inputs=st.integers(1, 6),
     classes=st.integers(2, 5),
     events=st.integers(0, 20),
 )
-def test_scores_are_the_softmax_of_the_layers(
+def test_scores_are_the_softmax_of_layers_of_any_width(
     widths: list[int], inputs: int, classes: int, events: int
 ) -> None:
+    check_scores(widths, inputs, classes, events)
+
+
+def check_scores(widths: list[int], inputs: int, classes: int, events: int) -> None:
     layers = [Dense(nodes=nodes, activation="relu") for nodes in widths]
     network = build_network(inputs, classes, layers, key=jax.random.key(len(widths)))
     x = np.random.default_rng(0).normal(size=(events, inputs)).astype(np.float32)
@@ -114,7 +128,7 @@ def test_an_event_has_the_same_score_wherever_it_stands(nodes: tuple[int, ...]) 
     )
 
 
-@pytest.mark.parametrize("members", [1, 3, 40])
+@pytest.mark.parametrize("members", [1, pytest.param(3, marks=pytest.mark.slow), 40])  # each is compiled
 def test_blocks_and_their_parts_change_nothing(members: int) -> None:
     section = NetworkSection(layers=(Dense(nodes=7),), members=members, embedding=None, output="random")
     network = build_network(4, 3, section, key=jax.random.key(2))

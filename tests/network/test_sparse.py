@@ -137,10 +137,12 @@ def run(network: Network, **changes: object) -> Trained:
     "optimizer",
     [
         AdamW(weight_decay=0.1),
-        Sgd(weight_decay=0.1),
-        Lion(weight_decay=0.1),
         Muon(weight_decay=0.1),
-        ScheduleFreeAdamW(),
+        # slow: each is compiled
+        *(
+            pytest.param(optimizer, marks=pytest.mark.slow)
+            for optimizer in (Sgd(weight_decay=0.1), Lion(weight_decay=0.1), ScheduleFreeAdamW())
+        ),
     ],
     ids=lambda optimizer: optimizer.name,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,14 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="session")
-def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile_run(once: Callable[..., Path]) -> Path:
     """Train on three classes with hostile names, weights of both signs, missing values and a spectator."""
+    return once("hostile", write_hostile_run) / "run"
+
+
+def write_hostile_run(folder: Path) -> None:
     import uproot
 
-    folder = tmp_path_factory.mktemp("hostile")
     rng = np.random.default_rng(3)
     samples: list[dict[str, Any]] = []
     classes = (HOSTILE, '"><b onclick="alert(2)">', "sig & Co")
@@ -63,18 +64,13 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "evaluation": {"baselines": ["xgboost", "logistic", "cuts"]},
         }
     )
-    run = folder / "run"
-    write_run(tamis.train(config), run)
-    return run
+    write_run(tamis.train(config), folder / "run")
 
 
-@pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the demo as a user does, with fewer events."""
-    folder = tmp_path_factory.mktemp("demo") / "run"
-    command = [sys.executable, "-m", "tamis", "demo", "--events", "4000", "--output", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
+@pytest.fixture
+def demo_run(demo_folder: Path) -> Path:
+    """Return the run directory of the demo."""
+    return demo_folder / "runs" / "demo"
 
 
 def altered_copy(

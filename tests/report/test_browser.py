@@ -11,6 +11,7 @@ import pytest
 
 from tamis.report.comparison import write_comparison
 
+pytestmark = pytest.mark.slow  # starts a browser
 ARTEFACTS = Path(__file__).parents[2] / "build" / "report"
 HOSTILE = "<img src=x onerror=alert(1)>"
 Open = Callable[..., Any]

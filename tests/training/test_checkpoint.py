@@ -78,7 +78,13 @@ def stopping_after(epochs: int, folder: Path) -> Callable[[Callable[[], Progress
     return keep
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+# slow: those that are stopped within an epoch below as well
+ENDS = ("plateau", "stops early")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in ENDS else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
+)
 def test_it_goes_on_bit_by_bit(name: str, tmp_path: Path) -> None:
     layers, settings = [Dense(nodes=8)], SETTINGS[name]
     events = sample(5000 if name == "large batches" else 700, 1)
@@ -92,6 +98,7 @@ def test_it_goes_on_bit_by_bit(name: str, tmp_path: Path) -> None:
         same(trained(settings, layers, events, begun=begun), whole)
 
 
+@pytest.mark.slow  # the same layers and inputs are stopped within an epoch below
 @pytest.mark.parametrize(
     ("layers", "seed"),
     [

@@ -1,0 +1,145 @@
+"""Set up the test session: a shared cache of compiled programs, bounded memory, a list of costs."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MEBIBYTE = 2**20
+LARGEST_WORKER = 650 * MEBIBYTE
+"""Resident memory above which a worker drops its compiled programs."""
+LEAST_GROWTH = 100 * MEBIBYTE
+"""Growth after which a worker drops them again; a smaller one would drop programs that the next test needs."""
+MEMORY_OF_A_WORKER = 1500 * MEBIBYTE
+"""Memory to be free for each worker, including the processes that its tests start."""
+
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+if CACHE not in os.environ:
+    # before JAX is imported; workers and commands that tests start inherit it
+    os.environ[CACHE] = tempfile.mkdtemp(prefix="tamis-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    OWN_CACHE = Path(os.environ[CACHE])
+else:
+    OWN_CACHE = None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--costs", type=int, default=0, metavar="N",
+        help="list the N tests and files that took most processor time, and the largest memory of a worker",
+    )  # fmt: skip
+
+
+def pytest_unconfigure() -> None:
+    if OWN_CACHE is not None:
+        shutil.rmtree(OWN_CACHE, ignore_errors=True)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of cores, or fewer if the available memory is not enough for as many workers."""
+    from tamis.machine import cores, memory_rooms
+
+    rooms = [room.size for room in memory_rooms() if not room.address_space]
+    return max(1, min(cores(), *(size // MEMORY_OF_A_WORKER for size in rooms)))
+
+
+class Memory:
+    """Bound the resident memory of this process."""
+
+    def __init__(self) -> None:
+        self.limit = LARGEST_WORKER
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self) -> Iterator[None]:
+        yield
+        if resident() > self.limit:
+            release()
+            self.limit = max(LARGEST_WORKER, resident() + LEAST_GROWTH)
+
+
+def resident() -> int:
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0
+
+
+def release() -> None:
+    """Drop what JAX has compiled and traced, and return the memory to the system."""
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
+
+
+class Costs:
+    """Add to each report the processor time of its phase, including the processes that the test started."""
+
+    def __init__(self) -> None:
+        self.before = 0.0
+
+    def pytest_runtest_logstart(self) -> None:
+        self.before = processor_seconds()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Iterator[None]:
+        report = yield
+        now = processor_seconds()
+        report.processor_seconds, self.before = now - self.before, now
+        report.peaks = [
+            resource.getrusage(who).ru_maxrss * 1024
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
+        return report
+
+
+def processor_seconds() -> float:
+    return sum(os.times()[:4])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that measure rates of toys as slow."""
+    for item in items:
+        if "rates" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Memory())
+    config.pluginmanager.register(Costs())
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    number = config.getoption("costs")
+    if not number:
+        return
+    tests: defaultdict[str, float] = defaultdict(float)
+    files: defaultdict[str, float] = defaultdict(float)
+    peaks = [0, 0]
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "processor_seconds"):
+                tests[report.nodeid] += report.processor_seconds
+                files[report.nodeid.split("::")[0]] += report.processor_seconds
+                peaks = [max(pair) for pair in zip(peaks, report.peaks, strict=True)]
+    terminalreporter.section(f"processor time: {sum(tests.values()):.0f} s in all")
+    for costs in (files, tests):
+        for name, seconds in sorted(costs.items(), key=lambda each: -each[1])[:number]:
+            terminalreporter.write_line(f"{seconds:8.1f} s  {name}")
+        terminalreporter.write_line("")
+    own, started = (peak / MEBIBYTE for peak in peaks)
+    terminalreporter.write_line(
+        f"largest memory: {own:.0f} MiB of a process that runs tests, {started:.0f} MiB of one that a test started"
+    )
