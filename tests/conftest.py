@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,7 +97,10 @@ def tree_writer(folder: Path) -> WriteTree:
 
 
 def two_class_maker(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
-    """Give a function that writes a background and a signal that differ in x, with a quick configuration."""
+    """Return a function that writes a background and a signal that differ in x, with a quick configuration.
+
+    Drawing takes longer than all the rest of a small run: a test of figures names its run `drawn`.
+    """
 
     def make(events: int = 600, **changes: Any) -> dict[str, Any]:
         rng = np.random.default_rng(5)
@@ -109,7 +112,7 @@ def two_class_maker(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
                 "event": np.arange(events, dtype=np.int64),
             }
             path = write_tree(f"{name}.root", columns)
-        return {
+        config = {
             "name": "small",
             "data": str(path.parent),
             "samples": [
@@ -122,28 +125,22 @@ def two_class_maker(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
             "training": {"epochs": 3, "batch_size": 64},
             **changes,
         }
+        return config if config["name"] == "drawn" else {"report": {"figures": False}, **config}
 
     return make
-
-
-DRAWN = ("drawn", "demo", "hostile", "recommended")
-"""Names of runs that have figures: drawing takes longer than all the rest of a small run."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def draw_few_runs() -> Iterator[None]:
-    """Draw no figures, except for runs with a name in DRAWN; a test of figures names its run `drawn`."""
-    from tamis import run_directory
-
-    draw = run_directory.draw_run
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_directory, "draw_run", lambda run: draw(run) if run.config.name in DRAWN else {})
-        yield
 
 
 @pytest.fixture
 def write_tree(tmp_path: Path) -> WriteTree:
     return tree_writer(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def draw_in_this_process() -> Iterator[None]:
+    """Let commands that run in this process draw in it: to start others takes longer than small figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tamis.cli.progress.drawing_processes", nullcontext)
+        yield
 
 
 @pytest.fixture

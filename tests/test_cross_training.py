@@ -15,7 +15,9 @@ import tamis
 from tamis.config import parse_config
 from tamis.data.split import TRAINING, folds_that_saw
 from tamis.errors import InputError
+from tamis.figures import chapters_of
 from tamis.pipeline import fit, prepare
+from tamis.plots.book import Drawing
 
 Make = Callable[..., dict[str, Any]]
 
@@ -28,19 +30,20 @@ def quick(config: dict[str, Any], **training: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def crossed(tmp_path_factory: pytest.TempPathFactory, module_classes: Make) -> tuple[tamis.Run, Path]:
-    config = quick(module_classes(600))
+    config = quick(module_classes(600, name="drawn"))
     config["split"] = {"folds": 3}
     run = tamis.train(parse_config(config))
     folder = tmp_path_factory.mktemp("run") / "crossed"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tamis.run_directory.draw_run", draw_histories)
+        patch.setattr("tamis.run_directory.chapters_of", histories_of)
         tamis.write_run(run, folder)
     return run, folder
 
 
-def draw_histories(run: tamis.Run) -> dict[str, Any]:
-    """Draw the figures whose names depend on the folds; saving all figures takes longer than the trainings."""
-    return {name: figure for name, figure in tamis.draw_run(run).items() if name.startswith("history")}
+def histories_of(run: tamis.Run) -> list[tuple[Drawing, ...]]:
+    """Return the figures whose names depend on the folds; saving all figures takes longer than the trainings."""
+    drawings = [drawing for chapter in chapters_of(run) for drawing in chapter]
+    return [tuple(drawing for drawing in drawings if drawing.name.startswith("history"))]
 
 
 def test_no_member_scores_an_event_that_it_was_trained_on(crossed: tuple[tamis.Run, Path]) -> None:

@@ -208,7 +208,7 @@ def test_metrics_are_signed_and_weighted(finished: tuple[tamis.Run, Path]) -> No
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tamis.run_directory.draw_run", lambda _: {})
+    monkeypatch.setattr("tamis.run_directory.chapters_of", lambda _: [])
 
 
 @pytest.mark.usefixtures("undrawn")
