@@ -14,7 +14,7 @@ import pytest
 import uproot
 
 import tamis
-from tamis.apply import Flag, Outcome, Wish, apply_files
+from tamis.apply import ChunkSize, Flag, Outcome, Wish, apply_files
 from tamis.apply.folds import (
     AverageOfAll,
     EntryRule,
@@ -56,7 +56,7 @@ def member_scores(run: Path, columns: dict[str, np.ndarray], fold: np.ndarray | 
 @pytest.fixture(scope="module")
 def by_entry(session_classes: Make, make_run: MakeRun) -> tuple[Path, Path]:
     """A run whose folds follow from the place of an event in its file, and the folder of these files."""
-    config = session_classes(split={"folds": 2})
+    config = session_classes(split={"folds": 2, "seed": 7})
     return make_run(config), Path(config["data"])
 
 
@@ -83,6 +83,20 @@ def test_a_file_of_the_training_gets_the_networks_that_never_saw_its_events(
         found["score_sig"][selected], member_scores(run, columns, fold.astype(np.int32))[selected]
     )
     np.testing.assert_array_equal(found["flag"], np.where(selected, 0, Flag.NOT_SELECTED))
+
+
+def test_chunks_and_pieces_of_them_change_no_fold(
+    by_entry: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, data = by_entry
+    apply_files(run, [str(data / "sig.root")], tmp_path / "whole")
+    whole = scores_of(tmp_path / "whole" / "sig.scores.root")
+    monkeypatch.setattr("tamis.apply.scoring.PIECE", 64)
+    for name, size in (("pieces", None), ("chunks", ChunkSize(rows=150))):
+        apply_files(run, [str(data / "sig.root")], tmp_path / name, chunk=size, jobs=2)
+        divided = scores_of(tmp_path / name / "sig.scores.root")
+        for column, values in whole.items():
+            np.testing.assert_array_equal(divided[column], values, err_msg=f"{column} in {name}")
 
 
 def test_events_of_a_training_file_that_were_not_used_get_the_average(
