@@ -14,13 +14,16 @@ from tamis.config import parse_config
 Make = Callable[..., dict[str, Any]]
 # a power of two, so that the weights in the loss are the same bits
 FACTOR = 8.0
-REFERENCE = {"reference": {"log_density": {"bkg": "-x*x/2", "sig": "-(x-1.5)*(x-1.5)/2"}}}
+EVALUATION = {
+    "reference": {"log_density": {"bkg": "-x*x/2", "sig": "-(x-1.5)*(x-1.5)/2"}},
+    "leave_out": ["y"],
+}
 
 
 @pytest.fixture(scope="module")
 def twins(module_classes: Make) -> tuple[tamis.Run, tamis.Run]:
     """The same training with a factor of the signal, and with it in the weights of the signal."""
-    config = module_classes(400, evaluation=REFERENCE, training={"epochs": 2, "batch_size": 64})
+    config = module_classes(400, evaluation=EVALUATION, training={"epochs": 2, "batch_size": 64})
     for sample in config["samples"]:
         sample["weight"] = "w"
     factors = {**config, "weights": {"balance": {"bkg": 1.0, "sig": FACTOR}}}
@@ -66,3 +69,4 @@ def test_features_are_worth_the_same(twins: tuple[tamis.Run, tamis.Run]) -> None
     assert first == second
     assert np.isfinite(first[0].loss)
     assert first[0].reaction is not None
+    assert [each.left_out is not None for each in first] == [each.features == ("y",) for each in first]

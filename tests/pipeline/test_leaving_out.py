@@ -15,6 +15,7 @@ from tamis.data.split import PARTS, TEST
 from tamis.errors import TrainingError
 from tamis.evaluation.importance import Change, Importance
 from tamis.pipeline import Watch
+from tamis.pipeline.fitting import seed_of
 from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, remaining_symmetries
 from tamis.training.loop import Choices
 
@@ -77,6 +78,28 @@ def test_what_was_asked_for_stands_in_the_metrics(
     networks = (len(wanted) + 1) * len(run.members)
     expected = {("leaving features out", member, networks) for member in range(networks)}
     assert {each for each in heard if each[0] == "leaving features out"} == expected
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_a_classifier_that_is_trained_again_from_its_own_seeds_loses_nothing(
+    module_classes: Make, monkeypatch: pytest.MonkeyPatch, folds: int | None
+) -> None:
+    symmetries = [{"type": "reflection", "features": ["y"]}]
+    training = {
+        "epochs": 2, "batch_size": 64, "calibration": "vector",
+        "symmetries": symmetries, "average_symmetries": 2,
+    }  # fmt: skip
+    split = {} if folds is None else {"folds": folds}
+    config = parse_config(module_classes(250, features=["x", "y"], split=split, training=training))
+    run = tamis.train(config)
+    monkeypatch.setattr(
+        "tamis.pipeline.leaving_out.seed_of",
+        lambda seed, number: seed_of(seed, number - len(run.classifier.members)),
+    )
+    found = leave_out(config, run.prepared, run.classifier, run.parts[PARTS[TEST]], [])
+    assert found is not None
+    assert found.nothing.loss == pytest.approx(0, abs=1e-6)
+    assert found.nothing.auc == pytest.approx((0, 0), abs=1e-6)
 
 
 def test_nothing_is_trained_where_nothing_is_asked_for(two_classes: Make) -> None:
