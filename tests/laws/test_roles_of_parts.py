@@ -19,7 +19,7 @@ from tamis.pipeline.judging import evaluate, score
 from tamis.pipeline.preparation import Prepared, weigh
 
 Make = Callable[..., dict[str, Any]]
-Outcome = tuple[Prepared, Classifier, Evaluation]
+Outcome = tuple[Prepared, Classifier, Evaluation, tuple[float, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +50,19 @@ def outcomes(module_classes: Make) -> dict[str, Outcome]:
         spectators["y"][rows] += 5
         weighed = weigh(config, replace(events, features=features, spectators=spectators))
         prepared = replace(original, weighed=weighed)
-        classifier, _ = fit(config, prepared)
+        classifier, (trained,) = fit(config, prepared)
         found[name] = (
             prepared,
             classifier,
             evaluate(config, prepared, classifier, score(classifier, prepared.events)),
+            tuple(epoch.validation_loss for epoch in trained.history.epochs),
         )
     return found
 
 
 def learned(outcome: Outcome) -> list[bytes]:
     """What training events decide: weights, preprocessing and network."""
-    prepared, classifier, _ = outcome
+    prepared, classifier, _, _ = outcome
     rows = prepared.events.part == TRAINING
     return [
         prepared.weighed.factors.tobytes(),
@@ -73,15 +74,15 @@ def learned(outcome: Outcome) -> list[bytes]:
 
 
 def chosen(outcome: Outcome) -> tuple[Any, ...]:
-    """What validation events decide: corrections, cut and bins."""
-    _, classifier, evaluation = outcome
+    """What validation events decide: the best epoch, corrections, cut and bins."""
+    _, classifier, evaluation, losses = outcome
     calibration, search = evaluation.calibration, evaluation.search
     assert calibration is not None
     assert search is not None
     assert search.binning is not None
     return (
         classifier.calibration, calibration.temperature, calibration.temperature_error, calibration.vector,
-        search.cut, search.binning.edges,
+        search.cut, search.binning.edges, losses,
     )  # fmt: skip
 
 
