@@ -199,8 +199,10 @@ def test_a_training_stops_when_patience_ends(
             break
 
 
-@pytest.mark.parametrize("monitor", ["validation_auc", "validation_significance"])
-def test_what_the_caller_measures_decides(monitor: str) -> None:
+@pytest.mark.parametrize(("monitor", "batch"), [("validation_auc", 100), ("validation_significance", 1000)])
+def test_what_the_caller_measures_decides(monitor: str, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # eight batches, the last one padded, or one
+    monkeypatch.setattr("tamis.training.loop.VALIDATION_BATCH", batch)
     seen = []
 
     def measure(scores: np.ndarray) -> float:
