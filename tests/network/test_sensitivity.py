@@ -179,6 +179,28 @@ def test_an_average_over_symmetries_is_differentiated_through_its_copies() -> No
     assert_agrees(chosen, features, fraction=0.97)  # a step over the end of a turned period
 
 
+def test_what_is_symmetric_reacts_the_same_way_to_events_that_are_moved() -> None:
+    names = tuple(f"{name}_{number}" for number in (1, 2, 3) for name in ("pt", "eta"))
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(300, 6)).astype(np.float32)
+    # values are missing in the events that the preprocessing is learned from, so that there are indicators
+    sample = np.where(rng.random(features.shape) < 0.1, np.float32(np.nan), features)
+    learned = fit_preprocessing(sample, np.ones(len(sample)), "standard", missing_allowed=[True] * 6)
+    chosen = classifier(
+        [Member(learned, network(learned.inputs))],
+        names=names,
+        symmetries=(Exchange(objects=(names[:2], names[2:4], names[4:])), Reflection(features=names[1::2])),
+        draws=12,  # every order with every sign
+    )
+    assert_agrees(chosen, features)
+    source, sign = np.array([2, 3, 4, 5, 0, 1]), np.tile([1, -1], 3)
+    found, moved = chosen.sensitivity(features), chosen.sensitivity(features[:, source] * np.float32(sign))
+    np.testing.assert_allclose(moved.scores, found.scores, rtol=1e-4)
+    np.testing.assert_allclose(moved.values, found.values[:, :, source] * sign, atol=1e-5)
+    np.testing.assert_allclose(moved.indicators, found.indicators[:, :, source], atol=1e-5)
+    assert np.abs(found.indicators).max() > 0.01
+
+
 def test_the_kept_features_are_preprocessed_as_before() -> None:
     for scaling in ("none", "standard", "robust", "quantile"):
         learned = preprocessing(scaling, logarithm=True)
