@@ -26,7 +26,9 @@ NAMES = ("top <img src=x onerror=alert(1)>", "wjets", "higgs")
 
 def test_a_workspace_holds_the_yields() -> None:
     rng = np.random.default_rng(5)
-    score, class_index, weight = rng.random(500), rng.integers(0, 3, 500), rng.uniform(0.5, 1.5, 500)
+    # many scores are edges: a bin holds its lower one, and the last bin its upper one too
+    score = rng.integers(0, 11, 500) / 10
+    class_index, weight = rng.integers(0, 3, 500), rng.uniform(0.5, 1.5, 500)
     edges = (0.0, 0.3, 0.8, 1.0)
     workspace = pyhf_workspace(bin_yields(edges, score, class_index, weight, 3), NAMES, [2], relative=0.1)
     samples = workspace["channels"][0]["samples"]
