@@ -48,6 +48,16 @@ def test_save_and_load_change_no_bit(classifier: tamis.Classifier, tmp_path: Pat
     ]
 
 
+def test_an_indicator_stays_with_its_feature(module_classes: Make, tmp_path: Path) -> None:
+    # values are missing in the second feature alone
+    features = ["x", {"name": "y", "expression": "y > -1 ? y : -999", "missing": -999}]
+    trained = tamis.train(parse_config(module_classes(300, features=features))).classifier
+    trained.save(tmp_path)
+    loaded = tamis.Classifier.load(tmp_path)
+    assert loaded.preprocessing.indicators == trained.preprocessing.indicators == (1,)
+    assert loaded.predict(columns()).tobytes() == trained.predict(columns()).tobytes()
+
+
 def test_columns_are_found_by_name(classifier: tamis.Classifier) -> None:
     given = columns()
     expected = classifier.predict(given).tobytes()
