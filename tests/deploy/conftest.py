@@ -49,10 +49,12 @@ def shifted(network: Network, seed: int) -> Network:
     """Add to biases, gains and running means, which begin at zero, where nothing could go wrong with them."""
     rng = np.random.default_rng(seed)
 
-    def shift(leaf: jax.Array) -> jax.Array:
-        return leaf + 0.1 * rng.random(leaf.shape, np.float32) if leaf.ndim == 1 and leaf.size > 4 else leaf
+    def shift(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        # the output biases of shared members are a matrix
+        is_bias = getattr(path[-1], "name", "") == "bias"
+        return leaf + 0.1 * rng.random(leaf.shape, np.float32) if leaf.ndim == 1 or is_bias else leaf
 
-    changed: Network = jax.tree.map(shift, network)
+    changed: Network = jax.tree_util.tree_map_with_path(shift, network)
     return changed
 
 
