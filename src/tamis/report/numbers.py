@@ -73,7 +73,7 @@ def significant(value: float | None, digits: int = 4) -> str:
     if abs(value) >= 10 ** (digits - 1):
         return minus(f"{value:,.0f}")
     text = f"{value:#.{digits}g}"
-    return minus(text.rstrip(".") if "e" not in text else f"{value:.{digits - 1}g}")
+    return minus(text.rstrip(".") if "e" not in text else f"{value:.{digits - 1}e}")
 
 
 def bound(value: float, *, upper: bool) -> str:
