@@ -48,13 +48,16 @@ def test_save_and_load_change_no_bit(classifier: tamis.Classifier, tmp_path: Pat
     ]
 
 
-def test_an_indicator_stays_with_its_feature(module_classes: Make, tmp_path: Path) -> None:
+def test_indicator_and_logarithm_stay_with_their_feature(module_classes: Make, tmp_path: Path) -> None:
     # values are missing in the second feature alone
     features = ["x", {"name": "y", "expression": "y > -1 ? y : -999", "missing": -999}]
-    trained = tamis.train(parse_config(module_classes(300, features=features))).classifier
+    config = module_classes(300, features=features, preprocessing={"logarithm": ["y"]})
+    trained = tamis.train(parse_config(config)).classifier
     trained.save(tmp_path)
     loaded = tamis.Classifier.load(tmp_path)
     assert loaded.preprocessing.indicators == trained.preprocessing.indicators == (1,)
+    assert loaded.preprocessing.logarithm is not None
+    assert loaded.preprocessing.logarithm.features == (1,)
     assert loaded.predict(columns()).tobytes() == trained.predict(columns()).tobytes()
 
 
