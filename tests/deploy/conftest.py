@@ -47,12 +47,15 @@ def events_of(seed: int, number: int = 500) -> Float32:
 
 def shifted(network: Network, seed: int) -> Network:
     """Add to biases, gains and running means, which begin at zero, where nothing could go wrong with them."""
-    rng = np.random.default_rng(seed)
+    rng, of_outputs = np.random.default_rng(seed), np.random.default_rng([seed, 1])
 
     def shift(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
-        # the output biases of shared members are a matrix
-        is_bias = getattr(path[-1], "name", "") == "bias"
-        return leaf + 0.1 * rng.random(leaf.shape, np.float32) if leaf.ndim == 1 or is_bias else leaf
+        if leaf.ndim == 1 and leaf.size > 4:
+            return leaf + 0.1 * rng.random(leaf.shape, np.float32)
+        # those of the output layer, a matrix where members share their weights
+        if getattr(path[-1], "name", "") == "bias":
+            return leaf + 0.1 * of_outputs.random(leaf.shape, np.float32)
+        return leaf
 
     changed: Network = jax.tree_util.tree_map_with_path(shift, network)
     return changed
