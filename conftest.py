@@ -38,7 +38,7 @@ else:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--costs", type=int, default=0, metavar="N",
-        help="list the N tests and files that took most processor time, and the largest memory of a worker",
+        help="list the N tests and files that took most processor time and memory",
     )  # fmt: skip
 
 
@@ -87,25 +87,27 @@ class Costs:
     """Add to each report the processor time of its phase, including the processes that the test started."""
 
     def __init__(self) -> None:
-        self.before = 0.0
+        self.before, self.peak = 0.0, 0
 
     def pytest_runtest_logstart(self) -> None:
-        self.before = processor_seconds()
+        self.before, self.peak = processor_seconds(), peak_memory()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Iterator[None]:
         report = yield
         now = processor_seconds()
         report.processor_seconds, self.before = now - self.before, now
-        report.peaks = [
-            resource.getrusage(who).ru_maxrss * 1024
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
+        report.peak = peak_memory()
+        report.growth, self.peak = report.peak - self.peak, report.peak
         return report
 
 
 def processor_seconds() -> float:
     return sum(os.times()[:4])
+
+
+def peak_memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -127,19 +129,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     tests: defaultdict[str, float] = defaultdict(float)
     files: defaultdict[str, float] = defaultdict(float)
-    peaks = [0, 0]
+    growths: defaultdict[str, float] = defaultdict(float)
+    peak = 0
     for reports in terminalreporter.stats.values():
         for report in reports:
             if hasattr(report, "processor_seconds"):
                 tests[report.nodeid] += report.processor_seconds
                 files[report.nodeid.split("::")[0]] += report.processor_seconds
-                peaks = [max(pair) for pair in zip(peaks, report.peaks, strict=True)]
+                growths[report.nodeid] += report.growth / MEBIBYTE
+                peak = max(peak, report.peak)
     terminalreporter.section(f"processor time: {sum(tests.values()):.0f} s in all")
-    for costs in (files, tests):
-        for name, seconds in sorted(costs.items(), key=lambda each: -each[1])[:number]:
-            terminalreporter.write_line(f"{seconds:8.1f} s  {name}")
+    for costs, unit in ((files, "s"), (tests, "s"), (growths, "MiB by which the peak of a worker grew")):
+        for name, cost in sorted(costs.items(), key=lambda each: -each[1])[:number]:
+            terminalreporter.write_line(f"{cost:8.1f} {unit}  {name}")
         terminalreporter.write_line("")
-    own, started = (peak / MEBIBYTE for peak in peaks)
-    terminalreporter.write_line(
-        f"largest memory: {own:.0f} MiB of a process that runs tests, {started:.0f} MiB of one that a test started"
-    )
+    terminalreporter.write_line(f"largest memory of a worker: {peak / MEBIBYTE:.0f} MiB")

@@ -224,10 +224,13 @@ def test_one_class_is_refused() -> None:
         NeuralClassifier(**SMALL).fit(X, np.zeros(len(X)))
 
 
-LAWS: list[dict[str, Any]] = [
-    {},
+LAWS: list[Any] = [
     {"early_stopping": False, "class_weight": "balanced"},
-    {"layers": [{"nodes": 8, "dropout": 0.3}], "members": 3, "scaling": "robust"},
+    # slow: each is compiled for three numbers of events
+    pytest.param({}, marks=pytest.mark.slow),
+    pytest.param(
+        {"layers": [{"nodes": 8, "dropout": 0.3}], "members": 3, "scaling": "robust"}, marks=pytest.mark.slow
+    ),
 ]
 
 

@@ -58,7 +58,10 @@ TWO = {"classes": 2, "outputs": 1}
 THREE = (Exchange(objects=(("pt",), ("mass",), ("eta",))),)
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "logistic": {"layers": [], "embedding": None},
-    "every activation": {"layers": [{"nodes": 16, "activation": name} for name in ACTIVATIONS]},
+    **{
+        f"activations from {names[0]}": {"layers": [{"nodes": 16, "activation": name} for name in names]}
+        for names in (ACTIVATIONS[:4], ACTIVATIONS[4:8], ACTIVATIONS[8:])
+    },
     "every rounding and overflow": {
         "layers": [
             {**layer, "nodes": 12}
@@ -139,7 +142,8 @@ def classifiers(make_classifier: Make, make_events: Make) -> Classifiers:
 
 # one of each kind of layer, of embedding and of combination
 FEW = [
-    "every activation", "every rounding and overflow", "relu", "batch", "residual", "sparse",
+    *(name for name in ARCHITECTURES if "activations" in name), "every rounding and overflow",
+    "relu", "batch", "residual", "sparse",
     "quantized RND_MIN_INF, WRAP", "quantized throughout, one output", "periodic", "piecewise linear",
     "shared members of one output", "symmetries", "scaling quantile", "logarithms", "calibrated folds and seeds",
 ]  # fmt: skip

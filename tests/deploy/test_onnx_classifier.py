@@ -48,6 +48,10 @@ SYMMETRIES = (
 THREE = (Exchange(objects=(("pt",), ("mass",), ("eta",))),)
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "logistic": {"layers": [], "embedding": None},
+    **{
+        f"activations from {names[0]}": {"layers": [{"nodes": 16, "activation": name} for name in names]}
+        for names in (ACTIVATIONS[:4], ACTIVATIONS[4:8], ACTIVATIONS[8:])
+    },
     **{name: {"layers": [{"nodes": 16, "activation": name}] * 2} for name in ACTIVATIONS},
     "batch": {"layers": [{"nodes": 16, "normalisation": "batch"}] * 2},
     "layer": {"layers": [{"nodes": 16, "normalisation": "layer"}] * 2},
@@ -113,7 +117,11 @@ def largest_difference(classifier: Classifier, score: Make, events: np.ndarray) 
     return float(np.abs(score(events, fold) - classifier.scores(events, fold)).max())
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+# slow: these activations are in other networks as well
+EACH = [pytest.param(name, marks=pytest.mark.slow) if name in ACTIVATIONS else name for name in ARCHITECTURES]
+
+
+@pytest.mark.parametrize("architecture", EACH)
 def test_every_architecture_gives_its_scores(
     architecture: str, make: Make, make_scorer: Make, make_events: Make
 ) -> None:
@@ -282,10 +290,14 @@ def test_an_unknown_fold_takes_the_average_of_all_networks(
     assert np.abs(each[0] - each[1]).max() > 0.01
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("form", ["named", "packed"])
-def test_the_model_uses_what_every_reader_knows(architecture: str, form: Any, make: Make) -> None:
-    model = build_model(build(make, ARCHITECTURES[architecture], scaling="quantile"), form)
+@pytest.mark.parametrize("architecture", EACH)
+def test_the_model_uses_what_every_reader_knows(architecture: str, make: Make) -> None:
+    classifier = build(make, ARCHITECTURES[architecture], scaling="quantile")
+    for form in ("named", "packed"):
+        check_operators(architecture, build_model(classifier, form))
+
+
+def check_operators(architecture: str, model: onnx.ModelProto) -> None:
     floor = {"Floor"} if "quantized" in architecture or "symmetries" in architecture else set()
     assert {node.op_type for node in model.graph.node} <= SOFIE | floor
     assert [(each.domain, each.version) for each in model.opset_import] == [("", 15)]

@@ -74,9 +74,10 @@ def test_a_sparse_node_passes_on_as_much_as_a_dense_one() -> None:
 
 
 OPTIONS = [
-    {"activation": "leaky_relu", "slope": 0.3},
-    {"normalisation": "layer", "residual": True},
     {"normalisation": "batch", "dropout": 0.4},
+    # slow: each is compiled
+    pytest.param({"activation": "leaky_relu", "slope": 0.3}, marks=pytest.mark.slow),
+    pytest.param({"normalisation": "layer", "residual": True}, marks=pytest.mark.slow),
 ]
 
 
@@ -137,11 +138,15 @@ def run(network: Network, **changes: object) -> Trained:
     "optimizer",
     [
         AdamW(weight_decay=0.1),
-        Muon(weight_decay=0.1),
         # slow: each is compiled
         *(
             pytest.param(optimizer, marks=pytest.mark.slow)
-            for optimizer in (Sgd(weight_decay=0.1), Lion(weight_decay=0.1), ScheduleFreeAdamW())
+            for optimizer in (
+                Sgd(weight_decay=0.1),
+                Lion(weight_decay=0.1),
+                Muon(weight_decay=0.1),
+                ScheduleFreeAdamW(),
+            )
         ),
     ],
     ids=lambda optimizer: optimizer.name,

@@ -50,7 +50,9 @@ def test_copies_matter_together_and_a_useless_feature_does_not(module_classes: M
 @pytest.mark.parametrize(
     ("wanted", "more"),
     [
-        (["copy", "w"], {}),
+        pytest.param(
+            ["copy", "w"], {}, marks=pytest.mark.slow
+        ),  # without folds; three trainings are compiled
         (["copy"], {"split": {"folds": 2}, "training": {"epochs": 1}}),
     ],
 )

@@ -194,10 +194,11 @@ def sample_of_two() -> WeightedInputs:
 @pytest.mark.parametrize(
     ("layer", "network"),
     [
-        (Dense(nodes=8, dropout=0.0), {}),
-        (Dense(nodes=8, dropout=0.3), {}),
         (Dense(nodes=8, dropout=0.3), {"members": 2}),
-        (Dense(nodes=8, dropout=0.0, normalisation="layer"), {}),
+        # slow: each is compiled
+        pytest.param(Dense(nodes=8, dropout=0.0), {}, marks=pytest.mark.slow),
+        pytest.param(Dense(nodes=8, dropout=0.3), {}, marks=pytest.mark.slow),
+        pytest.param(Dense(nodes=8, dropout=0.0, normalisation="layer"), {}, marks=pytest.mark.slow),
     ],
 )
 def test_a_batch_in_pieces_makes_the_step_of_the_whole(
