@@ -6,13 +6,14 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import pytest
 import yaml
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from tamis.cli.compilation_cache import (
     VARIABLE,
@@ -33,9 +34,26 @@ def silent(sentence: str) -> None:
 
 
 def run_program(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    given = {name: value for name, value in os.environ.items() if name != VARIABLE} | environment
+    given = without_caches() | environment
     command = [sys.executable, "-W", "error", "-m", "tamis", *arguments]
     return subprocess.run(command, cwd=cwd, env=given, capture_output=True, text=True, check=False)
+
+
+def without_caches() -> dict[str, str]:
+    """Return the environment without the cache that the tests share, which is JAX's own."""
+    return {
+        name: value for name, value in os.environ.items() if name != VARIABLE and not name.startswith("JAX_")
+    }
+
+
+@pytest.fixture(autouse=True)
+def no_cache_of_jax() -> Iterator[None]:
+    """Leave the cache that the tests share for the time of a test."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    reset_cache()
 
 
 def entries(cache: Path) -> list[Path]:
