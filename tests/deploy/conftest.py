@@ -52,9 +52,9 @@ def shifted(network: Network, seed: int) -> Network:
     def shift(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
         if leaf.ndim == 1 and leaf.size > 4:
             return leaf + 0.1 * rng.random(leaf.shape, np.float32)
-        # those of the output layer, a matrix where members share their weights
+        # such as those of the output layer, a matrix where members share their weights
         if getattr(path[-1], "name", "") == "bias":
-            return leaf + 0.1 * of_outputs.random(leaf.shape, np.float32)
+            return leaf - 0.1 * of_outputs.random(leaf.shape, np.float32)
         return leaf
 
     changed: Network = jax.tree_util.tree_map_with_path(shift, network)
