@@ -137,10 +137,12 @@ def simulated_events(classifier: Classifier, network: FixedPointNetwork) -> tupl
 
 
 def _logits(network: Network, inputs: Float32) -> Float32:
+    import equinox as eqx
     import jax
 
+    # compiled as a whole: operation by operation takes seconds and hundreds of megabytes
     with jax.default_matmul_precision("float32"):
-        return np.asarray(map_events(network, jax.numpy.asarray(inputs.T))).T
+        return np.asarray(eqx.filter_jit(map_events)(network, jax.numpy.asarray(inputs.T))).T
 
 
 def _compare(found: Float32, expected: Float32, what: str) -> None:
