@@ -259,7 +259,7 @@ def test_a_failure_leaves_the_run_that_was_there(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tamis.run_directory.write_chapters", fail)
+    monkeypatch.setattr("tamis.run_directory.write_report", fail)
     with pytest.raises(OSError, match="No space left"):
         write_run(run, folder, overwrite=True)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -10,6 +10,7 @@ from tamis.data.split import PARTS, TEST, TRAINING
 from tamis.evaluation.distributions import feature_distributions, score_distribution
 from tamis.evaluation.overtraining import KolmogorovSmirnov
 from tamis.evaluation.roc import background_rejection
+from tamis.evaluation.scored import units_of
 from tamis.pipeline.judging import samples
 from tamis.plots.book import Drawing
 from tamis.plots.calibration import plot_calibration
@@ -102,6 +103,7 @@ def _inputs(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
         events.weight,
         *samples(run.config, run.prepared).compared,
         classes=len(styles),
+        units=units_of(events.class_index, events.identity),
     )
     pages = [
         {"distributions": distributions[page], "classes": styles, "features": labels[page]}
@@ -189,6 +191,7 @@ def _scores(run: Run, styles: tuple[ClassStyle, ...]) -> list[Drawing]:
 def _score(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Mapping[str, Any]:
     events = run.prepared.events
     training, test = run.parts[PARTS[TRAINING]], run.parts[PARTS[TEST]]
+    units = units_of(events.class_index, events.identity)
     distribution = score_distribution(
         training.scores[:, column],
         events.class_index[training.rows],
@@ -197,6 +200,7 @@ def _score(run: Run, styles: tuple[ClassStyle, ...], column: int) -> Mapping[str
         events.class_index[test.rows],
         events.weight[test.rows],
         classes=len(styles),
+        units=None if units is None else (units[training.rows], units[test.rows]),
     )
     tests = _score_tests(run, run.config.class_names, column)
     return {"distribution": distribution, "classes": styles, "column": column, "tests": tests}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -34,6 +34,7 @@ from tamis.evaluation.correlations import correlate
 from tamis.evaluation.counts import Counts, count_above, count_inside, fill_categories
 from tamis.evaluation.cut_table import follow_cuts
 from tamis.evaluation.cuts import scan_cuts
+from tamis.evaluation.distributions import Distribution, feature_distributions, score_distribution
 from tamis.evaluation.evaluation import SearchPlan, evaluate_classifier
 from tamis.evaluation.histogram import fill, number_of_bins
 from tamis.evaluation.importance import BootstrappedEvents
@@ -188,6 +189,28 @@ def of_linear(events: Events) -> Numbers:
 
 def of_fill(events: Events) -> Numbers:
     return Numbers(fill(events.score, events.weight, np.array(EDGES), units=events.units).uncertainty)
+
+
+def of_distributions(distributions: Iterable[Distribution]) -> Numbers:
+    parts = [part for each in distributions for part in (*each.training, *each.test)]
+    return Numbers([part.uncertainty for part in parts if part is not None])
+
+
+def of_features(events: Events) -> Numbers:
+    # bins of whole numbers do not depend on how often an event is written
+    values = np.rint(np.nan_to_num(events.features))
+    arrays = (values, events.class_index, events.weight, ~events.is_test, events.is_test)
+    return of_distributions(feature_distributions(*arrays, classes=3, units=events.units))
+
+
+def of_scores(events: Events) -> Numbers:
+    columns = (events.score, events.class_index, events.weight)
+    arrays = [values[part] for part in (~events.is_test, events.is_test) for values in columns]
+    units = None
+    if events.units is not None:
+        units = events.units[~events.is_test], events.units[events.is_test]
+    # the number of bins follows from the events, too
+    return Numbers(others=of_distributions([score_distribution(*arrays, classes=3, units=units)]).errors)
 
 
 def of_number_of_bins(events: Events) -> Numbers:
@@ -514,6 +537,8 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     "effective_number": lambda events: Numbers(effective_number(events.weight, events.units) ** -0.5),
     "evaluate_classifier": of_evaluation,
     "fill": of_fill,
+    "feature_distributions": of_features,
+    "score_distribution": of_scores,
     "fill_bins": of_fill_bins,
     "fill_categories": lambda events: joined(
         of_counts(category.counts)

@@ -41,7 +41,9 @@ Make = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def finished(module_classes: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = module_classes(200, spectators=["w"], training={"epochs": 4, "batch_size": 32, "seeds": 2})
+    config = module_classes(
+        200, name="drawn", spectators=["w"], training={"epochs": 4, "batch_size": 32, "seeds": 2}
+    )
     folder = tmp_path_factory.mktemp("verified") / "run"
     with pytest.MonkeyPatch.context() as patch:
         # the figures of a run take most of the time, and any will do

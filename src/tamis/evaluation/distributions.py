@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, finite_numbers, same_length, weights_of
 from tamis.evaluation.histogram import Binning, Histogram, binning, fill, number_of_bins
+from tamis.evaluation.units import Units
 
-_Part = tuple[NDArray[np.float64], NDArray[np.float64]]
+_Part = tuple[NDArray[np.float64], NDArray[np.float64], Units | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ def feature_distributions(
     test: ArrayLike,
     *,
     classes: int,
+    units: Units | None = None,
 ) -> tuple[Distribution, ...]:
     """Compute the distribution of each feature for each class.
 
@@ -50,6 +52,7 @@ def feature_distributions(
         training: whether the event is one of training. Shape [n_events].
         test: whether the event is one of test. Shape [n_events].
         classes: how many there are.
+        units: number of what each event belongs to, where several events vary together. Shape [n_events].
 
     Raises:
         TamisError: if the arrays do not fit together.
@@ -73,7 +76,7 @@ def feature_distributions(
     rows = [np.flatnonzero(mask & (indices == index)) for mask in masks for index in range(classes)]
     shown = masks[0] | masks[1]
     return tuple(
-        _of_feature(columns[:, feature].astype(np.float64), weights, rows, shown)
+        _of_feature(columns[:, feature].astype(np.float64), weights, units, rows, shown)
         for feature in range(columns.shape[1])
     )
 
@@ -81,24 +84,30 @@ def feature_distributions(
 def _of_feature(
     column: NDArray[np.float64],
     weights: NDArray[np.float64],
+    units: Units | None,
     rows: Sequence[NDArray[np.intp]],
     shown: NDArray[np.bool_],
 ) -> Distribution:
     finite = np.isfinite(column)
     there = [chosen[finite[chosen]] for chosen in rows]
-    parts = [(column[chosen], weights[chosen]) for chosen in there]
+    parts = [(column[chosen], weights[chosen], None if units is None else units[chosen]) for chosen in there]
     missing = 1 - finite[shown].mean() if shown.any() else 0.0
-    if not any(len(inside) for inside, _ in parts):
+    if not any(len(inside) for inside, *_ in parts):
         nothing = (None,) * (len(parts) // 2)
         return Distribution(None, nothing, nothing, float(missing))
-    bins = binning([inside for inside, _ in parts], number_of_bins([weight for _, weight in parts]))
+    bins = binning([inside for inside, *_ in parts], _number_of_bins(parts))
     return _filled(parts, bins, float(missing))
 
 
 def _filled(parts: Sequence[_Part], bins: Binning, missing: float = 0.0) -> Distribution:
-    histograms = tuple(fill(*part, bins.edges) for part in parts)
+    histograms = tuple(fill(values, weight, bins.edges, units=units) for values, weight, units in parts)
     middle = len(histograms) // 2
     return Distribution(bins, histograms[:middle], histograms[middle:], missing)
+
+
+def _number_of_bins(parts: Sequence[_Part]) -> int:
+    units = [units for *_, units in parts if units is not None]
+    return number_of_bins([weight for _, weight, _ in parts], units if len(units) == len(parts) else None)
 
 
 def score_distribution(
@@ -110,6 +119,7 @@ def score_distribution(
     weight_test: ArrayLike,
     *,
     classes: int,
+    units: tuple[Units, Units] | None = None,
 ) -> Distribution:
     """Compute the distribution of one score for each true class, in equal bins from 0 to 1.
 
@@ -121,22 +131,25 @@ def score_distribution(
         class_test: true class. Shape [n_test].
         weight_test: signed physics weight. Shape [n_test].
         classes: how many there are.
+        units: numbers of what the training and the test events belong to, where several events vary together.
 
     Raises:
         TamisError: if the arrays do not fit together.
     """
+    of_training, of_test = units or (None, None)
     parts = [
-        *_parts(score_training, class_training, weight_training, classes, "training"),
-        *_parts(score_test, class_test, weight_test, classes, "test"),
+        *_parts(score_training, class_training, weight_training, of_training, classes, "training"),
+        *_parts(score_test, class_test, weight_test, of_test, classes, "test"),
     ]
-    edges = np.linspace(0.0, 1.0, number_of_bins([weight for _, weight in parts]) + 1)
+    edges = np.linspace(0.0, 1.0, _number_of_bins(parts) + 1)
     return _filled(parts, Binning(edges))
 
 
 def _parts(
-    score: ArrayLike, class_index: ArrayLike, weight: ArrayLike, classes: int, what: str
+    score: ArrayLike, class_index: ArrayLike, weight: ArrayLike, units: Units | None, classes: int, what: str
 ) -> list[_Part]:
     scores = finite_numbers(score, f"{what} score")
     weights = weights_of(weight, len(scores), f"{what} weight")
     indices = classes_of(class_index, len(scores), classes, f"{what} class_index")
-    return [(scores[indices == index], weights[indices == index]) for index in range(classes)]
+    rows = [indices == index for index in range(classes)]
+    return [(scores[own], weights[own], None if units is None else units[own]) for own in rows]
