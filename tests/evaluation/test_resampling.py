@@ -124,13 +124,14 @@ def test_scores_of_more_values_than_cells_give_nearly_the_same_numbers() -> None
     resampler = Resampler(scores, class_index, weight, points)
     drawn = poisson_counts(8, 60_000, np.random.default_rng(1))
     measured = resampler.measure(drawn)
+    fewer_cells = Resampler(scores, class_index, weight).measure(drawn)
     deviation = bootstrap(resampler, 50, np.random.default_rng(2))
     for choice, counts in enumerate(drawn.T):
         alone = roc_curves(scores, class_index, weight * counts)
         for index, curve in enumerate(alone):
             expected = [point.background_efficiency for point in background_rejection(curve, points)]
-            error = abs(measured.auc[choice, index] - curve.auc)
-            assert error < 0.01 * deviation.auc[:, index].std()
+            for areas in (measured.auc, fewer_cells.auc):
+                assert abs(areas[choice, index] - curve.auc) < 0.01 * deviation.auc[:, index].std()
             # a cut is interpolated between events: where few are left, it may be off by one
             one_event = weight.max() / weight[class_index != index].sum()
             errors = np.abs(measured.background_efficiency[choice, index] - expected)

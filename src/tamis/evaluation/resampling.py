@@ -31,6 +31,8 @@ Counts = NDArray[np.bool_] | NDArray[np.integer[Any]]
 
 MOST_CELLS = 4096
 """Cells of one score: a score with no more different values has one cell for each of them, and nothing is lost."""
+CELLS_OF_AN_AREA = 1024
+"""Cells that are enough where areas are measured alone: they change by less than a hundredth of their deviations."""
 _CHOICES_AT_ONCE = 16
 _COUNTS_AT_ONCE = 2**25
 """Counts of a block of choices: 32 MiB."""
@@ -83,12 +85,13 @@ class Column:
 class CellSums:
     """Sums of weights in cells of scores, for many choices of events.
 
-    The cells of a score are its different values where they are at most `MOST_CELLS`. Otherwise their edges are
+    The cells of a score are its different values where they are not too many. Otherwise their edges are
     quantiles of the groups, half of them of the signal: a cell then holds a few of the events of each group.
 
     Args:
         columns: the scores.
         weight: signed weight, [n_events].
+        most: number of cells of a score; a few more where quantiles of several groups are edges.
 
     Attributes:
         size: number of sums of a choice.
@@ -101,7 +104,7 @@ class CellSums:
         [[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """
 
-    def __init__(self, columns: Sequence[Column], weight: Float64) -> None:
+    def __init__(self, columns: Sequence[Column], weight: Float64, most: int = MOST_CELLS) -> None:
         """Sort the events into the cells of each score."""
         # of each event the sum that it belongs to in each score, -1 for none
         place = np.full((len(weight), len(columns)), -1, np.int32)
@@ -110,7 +113,7 @@ class CellSums:
         for number, column in enumerate(columns):
             order = np.argsort(column.score)
             inside = order[column.group[order] >= 0]
-            edges, is_exact = _cell_edges(column, inside)
+            edges, is_exact = _cell_edges(column, inside, most)
             first = np.searchsorted(column.score[inside], edges)
             cell = np.repeat(np.arange(len(edges)), np.diff(first, append=len(inside)))
             place[inside, number] = begin + cell * column.groups + column.group[inside]
@@ -155,22 +158,23 @@ def _sum_matrix(place: NDArray[np.int32], weight: Float64, sums: int) -> Any:
     )
 
 
-def _cell_edges(column: Column, order: NDArray[np.intp]) -> tuple[Float64, bool]:
+def _cell_edges(column: Column, order: NDArray[np.intp], most: int) -> tuple[Float64, bool]:
     """Return the lowest score of each cell, and whether each cell has one score alone.
 
     Args:
         column: the score.
         order: the events that have a part in it, by rising score.
+        most: number of cells.
     """
     values, group = column.score[order], column.group[order]
     distinct = values[np.flatnonzero(np.diff(values, prepend=-np.inf))]
-    if len(distinct) <= MOST_CELLS:
+    if len(distinct) <= most:
         return distinct, True
     others = max(column.groups - 1, 1)
     edges = [values[:1]]
     for number in range(column.groups):
         of_group = values[group == number]
-        cells = MOST_CELLS // 2 if number == column.signal else MOST_CELLS // 2 // others
+        cells = most // 2 if number == column.signal else most // 2 // others
         edges.append(of_group[np.arange(cells) * len(of_group) // cells] if len(of_group) else of_group)
     return np.unique(np.concatenate(edges)), False
 
@@ -278,6 +282,7 @@ class Resampler:
                 for index, score in enumerate(probabilities.T)
             ],
             weights,
+            MOST_CELLS if working_points else CELLS_OF_AN_AREA,
         )
 
     def __len__(self) -> int:
