@@ -47,6 +47,7 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(OWN_CACHE, ignore_errors=True)
 
 
+@pytest.hookimpl(optionalhook=True)  # sessions of nox do without pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of cores, or fewer if the available memory is not enough for as many workers."""
     from tamis.machine import cores, memory_rooms
