@@ -64,9 +64,9 @@ def check_run_faults(found: list[dict[str, Any]]) -> None:
 def test_a_run_is_replaced_as_a_whole_or_not_at_all(
     kind: str, shim: Path, two_classes: Make, tmp_path: Path
 ) -> None:
-    config = two_classes(300, name="victim", training={"epochs": 1})
+    config = two_classes(300, name="victim", training={"epochs": 1}, report={"figures": True})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    found = faults(shim, "run", tmp_path, kind, "41")
+    found = faults(shim, "run", tmp_path, kind, "17")
     assert len(found) >= 10
     check_run_faults(found)
 
@@ -76,7 +76,7 @@ def test_a_run_is_replaced_as_a_whole_or_not_at_all(
 def test_every_change_of_a_run_fails(
     kind: str, shim: Path, two_classes: Make, tmp_path: Path, record: Record
 ) -> None:
-    config = two_classes(300, name="victim", training={"epochs": 1})
+    config = two_classes(300, name="victim", training={"epochs": 1}, report={"figures": True})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     step = os.environ.get("TAMIS_FAULT_STEP", "1")
     found = faults(shim, "run", tmp_path, kind, step)
