@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from tamis.evaluation.arrays import classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares
@@ -358,8 +359,20 @@ def in_two_threads() -> Iterator[Submit]:
         3
     """
     # threads of the linear algebra would wait for work on the cores that these two need
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
         yield pool.submit
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return the loaded libraries of linear algebra, looked for once.
+
+    To look for them holds the lock of the dynamic loader and needs that of the interpreter; an import in another
+    thread holds that of the interpreter and needs the loader's. So it is done before there are threads, not in them.
+    """
+    import scipy.linalg  # noqa: F401  loads the library of SciPy beside that of NumPy
+
+    return ThreadpoolController()
 
 
 def loss_and_accuracy_sums(
