@@ -98,7 +98,7 @@ def _bins(
 
 
 def _shares(events: Events, weight: Float64, training: NDArray[np.bool_]) -> Float64:
-    """Let every class count alike among the training events; signs do not move edges."""
+    """Return the share of each event in its class, so that every class counts alike; signs do not move edges."""
     size = np.abs(weight)
     sums = np.bincount(events.class_index, weights=np.where(training, size, 0.0))
     return np.asarray(size / sums[events.class_index])
