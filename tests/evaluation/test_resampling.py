@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from threadpoolctl import ThreadpoolController
 
 from tamis.errors import TamisError
 from tamis.evaluation.metrics import measure
@@ -17,7 +16,6 @@ from tamis.evaluation.resampling import (
     Resampler,
     blocks,
     bootstrap,
-    in_two_threads,
     interval,
     permuted_labels,
     poisson_counts,
@@ -189,20 +187,3 @@ def test_an_interval_leaves_out_as_much_on_both_sides() -> None:
 def test_an_interval_of_what_is_not_defined_is_none() -> None:
     assert interval([1.0, np.nan]) is None
     assert interval([]) is None
-
-
-def test_threads_do_not_look_for_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It could wait for ever for a thread that imports a module, which waits for it."""
-    with in_two_threads():
-        pass
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("a thread looks for libraries")
-
-    def add_in_threads() -> int:
-        with in_two_threads() as submit:
-            return submit(sum, [1, 2]).result()
-
-    monkeypatch.setattr(ThreadpoolController, "__init__", refuse)
-    with in_two_threads() as submit:
-        assert submit(add_in_threads).result() == 3

@@ -23,7 +23,6 @@ from tamis.evaluation.negative_weights import Counted, judge_negative_weights, w
 from tamis.evaluation.overtraining import overtraining_tests
 from tamis.evaluation.pairs import measure_pairs, pair_curves
 from tamis.evaluation.parts import Intervals, bootstrap_intervals, first_order_intervals, measure_part
-from tamis.evaluation.resampling import in_two_threads
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.roc import (
     RocCurve,
@@ -37,6 +36,7 @@ from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
 from tamis.evaluation.stability import Unseen, judge_stability
+from tamis.evaluation.threads import in_two_threads
 from tamis.evaluation.units import units_of_rows
 from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
 from tamis.random_streams import random_stream

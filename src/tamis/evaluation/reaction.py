@@ -109,7 +109,7 @@ def measure_reaction(
         sizes = _sizes(sensitivity, values, np.abs(weights), list(group))
         columns += [sizes[rows][:, None], sizes * sensitivity.scores]
     measured = (np.concatenate([np.ones((events, 1)), *columns], axis=1) * weights[:, None]).T
-    found = _means(measured.sum(axis=1)[None])
+    averages = _means(measured.sum(axis=1)[None])
 
     def means(counts: Counts) -> Float64:
         return _means(linear_sums(measured, counts).T)
@@ -117,7 +117,7 @@ def measure_reaction(
     drawn = resample(means, events, bootstraps, generator, units)
     step = 1 + classes
     return tuple(
-        _reaction(found[0, first : first + step], drawn[:, first : first + step])
+        _reaction(averages[0, first : first + step], drawn[:, first : first + step])
         for first in range(0, step * len(groups), step)
     )
 

@@ -7,25 +7,20 @@ of many choices are one product of a sparse and a dense matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from threadpoolctl import ThreadpoolController
 
 from tamis.evaluation.arrays import classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares
 from tamis.evaluation.roc import roc_curves
+from tamis.evaluation.threads import in_two_threads
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 Float64 = NDArray[np.float64]
 Counts = NDArray[np.bool_] | NDArray[np.integer[Any]]
 """How many times each event counts in each choice, or whether it counts, [n_events, choices]."""
@@ -337,42 +332,6 @@ class Resampler:
         return Quantities(
             loss / total, right / total, np.stack(areas, axis=1), np.stack(efficiencies, axis=1)
         )
-
-
-class Submit(Protocol):
-    """Begins some work, and returns what will hold its result."""
-
-    def __call__(
-        self, work: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
-    ) -> Future[Result]:
-        """Begin to do some work on one of the threads."""
-
-
-@contextmanager
-def in_two_threads() -> Iterator[Submit]:
-    """Give independent work to two threads; all of it is done when the block ends.
-
-    Example:
-        >>> with in_two_threads() as submit:
-        ...     total = submit(sum, [1, 2])
-        >>> total.result()
-        3
-    """
-    # threads of the linear algebra would wait for work on the cores that these two need
-    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
-        yield pool.submit
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Return the loaded libraries of linear algebra, looked for once.
-
-    To look for them holds the lock of the dynamic loader and needs that of the interpreter; an import in another
-    thread holds that of the interpreter and needs the loader's. So it is done before there are threads, not in them.
-    """
-    import scipy.linalg  # noqa: F401  loads the library of SciPy beside that of NumPy
-
-    return ThreadpoolController()
 
 
 def loss_and_accuracy_sums(

@@ -27,10 +27,10 @@ from tamis.evaluation.importance import Importance, permutation_importance
 from tamis.evaluation.inputs import Inputs, Samples, survey_inputs
 from tamis.evaluation.reaction import EVENTS as REACTION_EVENTS
 from tamis.evaluation.reaction import measure_reaction
-from tamis.evaluation.resampling import in_two_threads
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.scored import ScoredEvents, units_of
 from tamis.evaluation.stability import Unseen
+from tamis.evaluation.threads import in_two_threads
 from tamis.pipeline.preparation import Prepared, signal_indices
 from tamis.random_streams import random_stream
 
