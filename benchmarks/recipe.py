@@ -114,7 +114,11 @@ def fit_tamis(
     def begin(member: int, device: int | None) -> Generator[Epoch, None, Trained]:
         own = seed + 1000 * member
         network = build_network(
-            preprocessing.inputs, training.classes, section, key=jax.random.key(own), sample=learned.inputs
+            preprocessing.inputs,
+            training.classes,
+            section,
+            random=np.random.default_rng(own),
+            sample=learned.inputs,
         )
         return train(network, learned, checks, settings, seed=own, ntk=ntk, device=device)
 

@@ -36,7 +36,6 @@ def time_epochs(workload: Workload, epochs: int) -> Timing:
     from tamis.training.devices import start_devices
 
     start_devices()
-    import jax
 
     from tamis.config import Adam, Dense, Training
     from tamis.network.network import build_network
@@ -44,7 +43,7 @@ def time_epochs(workload: Workload, epochs: int) -> Timing:
     from tamis.training.loop import train
 
     hidden = [Dense(nodes=nodes, activation="relu") for nodes in workload.sizes[1:-1]]
-    network = build_network(workload.sizes[0], workload.sizes[-1], hidden, key=jax.random.key(0))
+    network = build_network(workload.sizes[0], workload.sizes[-1], hidden, random=np.random.default_rng(0))
     settings = Training(
         average=None,
         optimizer=Adam(learning_rate=LEARNING_RATE),

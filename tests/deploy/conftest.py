@@ -86,12 +86,12 @@ def classifier_of(
             missing_allowed=[feature.missing is not None for feature in FEATURES],
             logarithm=logarithm,
         )
-        key = jax.random.key(seed + number)
+        random = np.random.default_rng(seed + number)
         made = build_network(
             preprocessing.inputs,
             classes,
             section,
-            key=key,
+            random=random,
             outputs=outputs,
             sample=preprocessing.apply(sample),
         )

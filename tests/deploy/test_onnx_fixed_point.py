@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import onnxruntime
@@ -95,7 +94,7 @@ def test_quantized_layers_give_the_same_bits(
     )  # fmt: skip
     if section.find_contradiction(6, given_form):
         return
-    layer = Quantized.create(6, section, key=jax.random.key(seed))
+    layer = Quantized.create(6, section, random=np.random.default_rng(seed))
     x = np.random.default_rng(seed).normal(0, 3, (300, 6)).astype(np.float32)
     graph = Graph()
     found = run(graph, apply_layer(graph, layer, "x", "/layer"), x)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -73,7 +72,7 @@ def test_a_network_that_memorises_is_found() -> None:
     class_index = rng.integers(0, 2, 600).astype(np.int32)
     inputs = (rng.normal(size=(600, 5)) + 0.3 * class_index[:, None]).astype(np.float32)
     learned = WeightedInputs(inputs[:300], class_index[:300], np.ones(300))
-    network = build_network(5, 2, [Dense(nodes=64, activation="relu")] * 2, key=jax.random.key(0))
+    network = build_network(5, 2, [Dense(nodes=64, activation="relu")] * 2, random=np.random.default_rng(0))
     settings = Training(
         optimizer=Adam(learning_rate=0.01), schedule="constant", average=None, batch_size=64, epochs=60,
         early_stopping=None,

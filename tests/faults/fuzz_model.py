@@ -120,7 +120,6 @@ def classifier_of(
     **network: Any,
 ) -> Any:
     """Build a classifier with initial weights."""
-    import jax
 
     from tamis.classifier import Classifier, Member
     from tamis.config import ClassSection, Feature, Network
@@ -141,7 +140,11 @@ def classifier_of(
             events, np.ones(200), scaling, missing_allowed=[False, True], logarithm=[logarithm, False]
         )
         made = build_network(
-            preprocessing.inputs, 3, section, key=jax.random.key(number), sample=preprocessing.apply(events)
+            preprocessing.inputs,
+            3,
+            section,
+            random=np.random.default_rng(number),
+            sample=preprocessing.apply(events),
         )
         members.append(Member(preprocessing, made, fold))
     classes = {name: ClassSection(signal=name == "sig") for name in ("bkg", "top", "sig")}

@@ -18,7 +18,7 @@ from tamis.training.batches import WeightedInputs
 from tamis.training.loop import follow, train
 from tamis.training.parameters import flatten
 
-KEY = jax.random.key(3)
+SEED = 3
 RNG = np.random.default_rng(1)
 SECTIONS: list[Embedding] = [Periodic(frequencies=3, nodes=5, sigma=0.5), PiecewiseLinear(bins=6)]
 EACH = pytest.mark.parametrize("section", SECTIONS, ids=["periodic", "piecewise_linear"])
@@ -68,7 +68,7 @@ def test_equal_edges_make_a_step() -> None:
 
 def test_bins_hold_equally_many_events_of_the_sample() -> None:
     sample = RNG.exponential(size=(8000, 2)).astype(np.float32)
-    layer = build_embedding(PiecewiseLinear(bins=8), 2, sample, key=KEY)
+    layer = build_embedding(PiecewiseLinear(bins=8), 2, sample, random=np.random.default_rng(SEED))
     assert isinstance(layer, PiecewiseLinearLayer)
     edges = np.asarray(layer.edges.value)
     assert edges.dtype == np.float32
@@ -80,20 +80,20 @@ def test_bins_hold_equally_many_events_of_the_sample() -> None:
 
 def test_some_of_many_events_place_the_edges() -> None:
     sample = np.arange(250_000, dtype=np.float32)[:, None] / 250_000
-    layer = build_embedding(PiecewiseLinear(bins=4), 1, sample, key=KEY)
+    layer = build_embedding(PiecewiseLinear(bins=4), 1, sample, random=np.random.default_rng(SEED))
     assert isinstance(layer, PiecewiseLinearLayer)
     np.testing.assert_allclose(layer.edges.value, [[0, 0.25, 0.5, 0.75, 1]], atol=1e-4)
 
 
 @pytest.mark.parametrize("sample", [None, np.empty((0, 2), np.float32)], ids=["none", "empty"])
 def test_without_a_sample_the_bins_are_even(sample: np.ndarray | None) -> None:
-    layer = build_embedding(PiecewiseLinear(bins=3), 2, sample, key=KEY)
+    layer = build_embedding(PiecewiseLinear(bins=3), 2, sample, random=np.random.default_rng(SEED))
     assert isinstance(layer, PiecewiseLinearLayer)
     np.testing.assert_allclose(layer.edges.value, [[-3, -1, 1, 3]] * 2, atol=1e-6)
 
 
 def test_waves_follow_their_formula() -> None:
-    layer = build_embedding(SECTIONS[0], 3, None, key=KEY)
+    layer = build_embedding(SECTIONS[0], 3, None, random=np.random.default_rng(SEED))
     assert isinstance(layer, PeriodicLayer)
     x = np.array([0.3, -1.2, 2.5])
     frequency, weight = np.asarray(layer.frequency, np.float64), np.asarray(layer.weight, np.float64)
@@ -107,7 +107,9 @@ def test_waves_follow_their_formula() -> None:
 
 def test_frequencies_have_the_width_that_is_asked_for() -> None:
     layers = [
-        build_embedding(Periodic(frequencies=3, nodes=5, sigma=sigma), 3, None, key=KEY)
+        build_embedding(
+            Periodic(frequencies=3, nodes=5, sigma=sigma), 3, None, random=np.random.default_rng(SEED)
+        )
         for sigma in (1, 0.25)
     ]
     wide, narrow = (np.asarray(layer.frequency) for layer in layers if isinstance(layer, PeriodicLayer))
@@ -117,7 +119,7 @@ def test_frequencies_have_the_width_that_is_asked_for() -> None:
 
 @EACH
 def test_sizes_are_what_comes_out(section: Embedding) -> None:
-    layer = build_embedding(section, 3, None, key=KEY)
+    layer = build_embedding(section, 3, None, random=np.random.default_rng(SEED))
     assert layer.inputs == 3
     assert layer.outputs == 18  # 1 + 5 nodes, or 6 bins
     assert layer(jnp.zeros(3)).shape == (18,)
@@ -125,15 +127,17 @@ def test_sizes_are_what_comes_out(section: Embedding) -> None:
 
 
 @EACH
-def test_the_same_key_gives_the_same_embedding(section: Embedding) -> None:
-    first, second = (build_embedding(section, 3, None, key=KEY) for _ in range(2))
+def test_the_same_seed_gives_the_same_embedding(section: Embedding) -> None:
+    first, second = (build_embedding(section, 3, None, random=np.random.default_rng(SEED)) for _ in range(2))
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @EACH
 def test_its_arrays_determine_an_embedding(section: Embedding) -> None:
-    layer = build_embedding(section, 3, RNG.normal(size=(100, 3)).astype(np.float32), key=KEY)
+    layer = build_embedding(
+        section, 3, RNG.normal(size=(100, 3)).astype(np.float32), random=np.random.default_rng(SEED)
+    )
     arrays = [np.array(leaf) for leaf in jax.tree.leaves(layer)]
     again = jax.tree.unflatten(jax.tree.structure(layer), [jnp.asarray(array) for array in arrays])
     x = jnp.array([0.1, -0.5, 2.0])
@@ -145,7 +149,7 @@ def network_with(section: Embedding, inputs: int, sample: np.ndarray | None = No
         inputs,
         2,
         Network(layers=(Dense(nodes=8),), embedding=section, output="random"),
-        key=KEY,
+        random=np.random.default_rng(SEED),
         sample=sample,
     )
 

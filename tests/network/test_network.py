@@ -41,7 +41,7 @@ def test_activations_follow_their_formula(name: ActivationName) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_initial_weights_have_the_fitting_spread(name: ActivationName) -> None:
-    weight = np.asarray(initial_weight(name, 300, 500, key=jax.random.key(1)))
+    weight = np.asarray(initial_weight(name, 300, 500, random=np.random.default_rng(1)))
     expected = {"selu": 1 / 500, "tanh": 2 / 800, "sigmoid": 2 / 800, "linear": 2 / 800}.get(name, 2 / 500)
     assert weight.shape == (300, 500)
     assert weight.var() == pytest.approx(expected, rel=0.02)
@@ -81,7 +81,7 @@ def test_scores_are_the_softmax_of_layers_of_any_width(
 
 def check_scores(widths: list[int], inputs: int, classes: int, events: int) -> None:
     layers = [Dense(nodes=nodes, activation="relu") for nodes in widths]
-    network = build_network(inputs, classes, layers, key=jax.random.key(len(widths)))
+    network = build_network(inputs, classes, layers, random=np.random.default_rng(len(widths)))
     x = np.random.default_rng(0).normal(size=(events, inputs)).astype(np.float32)
     scores = predict_scores(network, x)
     logits = numpy_logits(network, x)
@@ -97,14 +97,14 @@ def check_scores(widths: list[int], inputs: int, classes: int, events: int) -> N
 
 
 def test_events_along_the_last_axis_equal_one_event_at_a_time() -> None:
-    network = build_network(3, 2, [Dense(nodes=5)], key=jax.random.key(0))
+    network = build_network(3, 2, [Dense(nodes=5)], random=np.random.default_rng(0))
     x = jax.random.normal(jax.random.key(1), (3, 7))
     one_by_one = jnp.stack([network(x[:, event]) for event in range(7)], axis=1)
     np.testing.assert_allclose(map_events(network, x), one_by_one, rtol=1e-5, atol=1e-6)
 
 
 def test_an_event_has_the_same_score_in_any_company() -> None:
-    network = build_network(3, 3, [Dense(nodes=16), Dense(nodes=16)], key=jax.random.key(0))
+    network = build_network(3, 3, [Dense(nodes=16), Dense(nodes=16)], random=np.random.default_rng(0))
     x = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32)
     together = predict_scores(network, x)
     for rows in (slice(0, 1), slice(5, 12), slice(8190, 8195), slice(19_999, 20_000)):
@@ -119,7 +119,7 @@ MEMBERS = NetworkSection(
 @pytest.mark.parametrize("nodes", [(6, 6), (64, 64), (13, 7)])
 def test_an_event_has_the_same_score_wherever_it_stands(nodes: tuple[int, ...]) -> None:
     """Bit by bit: files are scored in chunks, and single entries of them again to prove that they were."""
-    network = build_network(19, 3, [Dense(nodes=width) for width in nodes], key=jax.random.key(1))
+    network = build_network(19, 3, [Dense(nodes=width) for width in nodes], random=np.random.default_rng(1))
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(10_000, 19)).astype(np.float32)
     order = rng.permutation(len(inputs))
@@ -131,7 +131,7 @@ def test_an_event_has_the_same_score_wherever_it_stands(nodes: tuple[int, ...]) 
 @pytest.mark.parametrize("members", [1, pytest.param(3, marks=pytest.mark.slow), 40])  # each is compiled
 def test_blocks_and_their_parts_change_nothing(members: int) -> None:
     section = NetworkSection(layers=(Dense(nodes=7),), members=members, embedding=None, output="random")
-    network = build_network(4, 3, section, key=jax.random.key(2))
+    network = build_network(4, 3, section, random=np.random.default_rng(2))
     inputs = np.random.default_rng(0).normal(size=(2**15 + 700, 4)).astype(np.float32)
     expected = np.asarray(scores_of_logits(map_events(network, jnp.asarray(inputs.T)))).T
     np.testing.assert_allclose(predict_scores(network, inputs), expected, atol=1e-6)
@@ -144,15 +144,15 @@ def test_blocks_and_their_parts_change_nothing(members: int) -> None:
 
 
 def test_one_member_is_the_plain_network() -> None:
-    plain = build_network(3, 2, MEMBERS.layers, key=jax.random.key(1))
-    one = build_network(3, 2, MEMBERS.model_copy(update={"members": 1}), key=jax.random.key(1))
+    plain = build_network(3, 2, MEMBERS.layers, random=np.random.default_rng(1))
+    one = build_network(3, 2, MEMBERS.model_copy(update={"members": 1}), random=np.random.default_rng(1))
     assert jax.tree.structure(plain) == jax.tree.structure(one)
     for first, second in zip(jax.tree.leaves(plain), jax.tree.leaves(one), strict=True):
         assert np.array_equal(first, second)
 
 
 def test_each_member_is_a_plain_network_of_scaled_inputs() -> None:
-    network = build_network(3, 2, MEMBERS, key=jax.random.key(1))
+    network = build_network(3, 2, MEMBERS, random=np.random.default_rng(1))
     assert network.members == 3
     assert network.scales is not None
     inputs = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
@@ -166,7 +166,7 @@ def test_each_member_is_a_plain_network_of_scaled_inputs() -> None:
 
 
 def test_one_output_stands_for_two_classes() -> None:
-    network = build_network(3, 2, [Dense(nodes=4)], key=jax.random.key(0), outputs=1)
+    network = build_network(3, 2, [Dense(nodes=4)], random=np.random.default_rng(0), outputs=1)
     inputs = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     logit = np.asarray(map_events(network, jnp.asarray(inputs.T)))[0]
     np.testing.assert_allclose(predict_scores(network, inputs)[:, 1], 1 / (1 + np.exp(-logit)), rtol=1e-5)
@@ -175,7 +175,7 @@ def test_one_output_stands_for_two_classes() -> None:
 
 def test_an_output_layer_of_zeros_gives_equal_scores() -> None:
     section = NetworkSection(layers=(Dense(nodes=4),), output="zero", embedding=None)
-    network = build_network(3, 4, section, key=jax.random.key(0))
+    network = build_network(3, 4, section, random=np.random.default_rng(0))
     np.testing.assert_allclose(predict_scores(network, np.ones((5, 3), np.float32)), 0.25)
 
 

@@ -19,7 +19,7 @@ from tamis.network.quantized import bit_cost, layer_costs, whole_bits
 from tamis.training.batches import WeightedInputs
 from tamis.training.loop import Trained, follow, train
 
-KEY = jax.random.key(0)
+SEED = 0
 INPUT = FixedPoint(bits=8, integer=4)
 RNG = np.random.default_rng(3)
 EVENTS = RNG.normal(0, 4, (5, 10_000)).astype(np.float32)
@@ -27,7 +27,7 @@ EVENTS = RNG.normal(0, 4, (5, 10_000)).astype(np.float32)
 
 def quantized(inputs: int = 5, **options: object) -> QuantizedLayer:
     section = Quantized(**{"nodes": 5, "input": INPUT, **options})
-    layer = build_layer(section, inputs, key=KEY)
+    layer = build_layer(section, inputs, random=np.random.default_rng(SEED))
     assert isinstance(layer, QuantizedLayer)
     bias = RNG.normal(0, 1, section.nodes).astype(np.float32)
     return eqx.tree_at(lambda each: each.dense.bias, layer, jnp.asarray(bias))
@@ -69,7 +69,7 @@ def test_unsigned_nodes_equal_the_reference(activation: str) -> None:
 
 def test_layers_in_a_row_equal_the_reference() -> None:
     sections = [Quantized(nodes=5, input=INPUT), Quantized(nodes=5, activation="linear")]
-    network = build_network(5, 2, sections, key=KEY)
+    network = build_network(5, 2, sections, random=np.random.default_rng(SEED))
     inner = Network(network.layers[:-1])
     given: object = EVENTS
     for layer in inner.layers:
@@ -114,10 +114,10 @@ def test_what_is_accepted_at_the_limit_is_exact() -> None:
     assert problem is not None
     assert "256 products of 9 by 9 bits and a bias of 9 bits need 25 bits" in problem
     with pytest.raises(RequestError, match="floating point is exact up to 24"):
-        build_layer(section, 256, key=KEY)
+        build_layer(section, 256, random=np.random.default_rng(SEED))
     # the largest sums that there can be, and one step less
     exact = section.model_copy(update={"output": FixedPoint(bits=24, integer=10, signed=False)})
-    layer = build_layer(exact, 255, key=KEY)
+    layer = build_layer(exact, 255, random=np.random.default_rng(SEED))
     layer = eqx.tree_at(
         lambda each: each.dense.weight, layer, jnp.full((2, 255), -2.0).at[1, 0].set(-2 + 2**-7)
     )
@@ -168,7 +168,7 @@ def test_bits_cost_what_the_multiplications_need() -> None:
 
 
 def test_nothing_costs_where_no_bits_are_learned() -> None:
-    plain = build_layer(Dense(nodes=5), 5, key=KEY)
+    plain = build_layer(Dense(nodes=5), 5, random=np.random.default_rng(SEED))
     assert bit_cost([plain, quantized()]) is None
     assert bit_cost([quantized(learned=True, cost=0)]) is None
 
@@ -179,7 +179,7 @@ def test_the_costs_of_a_mixed_network() -> None:
         Sparse(nodes=5, fan_in=2),
         Quantized(nodes=5, input=INPUT),
     ]
-    network = build_network(5, 2, sections, key=KEY)
+    network = build_network(5, 2, sections, random=np.random.default_rng(SEED))
     costs = layer_costs(network.layers)
     assert [cost.kind for cost in costs] == ["dense", "sparse", "quantized", "dense"]
     assert [cost.parameters for cost in costs] == [35, 30, 30, 12]
@@ -196,7 +196,9 @@ def sample(n: int, seed: int) -> WeightedInputs:
 
 def run(cost: float) -> Trained:
     layer = Quantized(nodes=5, input=INPUT, learned=True, cost=cost)
-    network = build_network(5, 2, [layer, layer.model_copy(update={"input": None})], key=KEY)
+    network = build_network(
+        5, 2, [layer, layer.model_copy(update={"input": None})], random=np.random.default_rng(SEED)
+    )
     settings = Training(
         optimizer=Adam(learning_rate=1e-2),
         average=None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -52,7 +51,7 @@ def network(inputs: int, seed: int = 1, outputs: int | None = None, **section: A
     layers = [Dense(nodes=8, activation="tanh")]
     chosen = Network(**{"layers": layers, "embedding": None, "output": "random", **section})
     classes = CLASSES if outputs is None else 2
-    return build_network(inputs, classes, chosen, key=jax.random.key(seed), outputs=outputs)
+    return build_network(inputs, classes, chosen, random=np.random.default_rng(seed), outputs=outputs)
 
 
 def classifier(members: list[Member], classes: int = CLASSES, **more: Any) -> Classifier:

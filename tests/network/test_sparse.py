@@ -27,11 +27,13 @@ from tamis.network.sparse import scheduled_density
 from tamis.training.batches import WeightedInputs
 from tamis.training.loop import Trained, follow, train
 
-KEY = jax.random.key(0)
+SEED = 0
 
 
-def sparse(inputs: int, *, key: jax.Array = KEY, **options: object) -> SparseLayer:
-    layer = build_layer(Sparse(**{"nodes": 8, **options}), inputs, key=key)
+def sparse(inputs: int, *, random: np.random.Generator | None = None, **options: object) -> SparseLayer:
+    layer = build_layer(
+        Sparse(**{"nodes": 8, **options}), inputs, random=random or np.random.default_rng(SEED)
+    )
     assert isinstance(layer, SparseLayer)
     return layer
 
@@ -45,8 +47,8 @@ def mask_of(layer: SparseLayer) -> np.ndarray:
 def test_a_random_mask_has_its_density_and_no_node_without_inputs(
     nodes: int, inputs: int, density: float
 ) -> None:
-    for key in range(3):
-        layer = sparse(inputs, nodes=nodes, density=density, key=jax.random.key(key))
+    for seed in range(3):
+        layer = sparse(inputs, nodes=nodes, density=density, random=np.random.default_rng(seed))
         assert mask_of(layer).sum() == layer.non_zeros == max(round(density * nodes * inputs), nodes)
         assert mask_of(layer).sum(axis=1).min() >= 1
         assert np.count_nonzero(layer.weight) == layer.multiplications == layer.non_zeros
@@ -60,8 +62,10 @@ def test_a_fan_in_is_that_of_every_node(fan_in: int, kind: str) -> None:
     assert mask_of(layer).sum(axis=1).tolist() == [fan_in] * 8
 
 
-def test_a_mask_follows_from_its_key() -> None:
-    first, same, other = (sparse(9, density=0.3, key=jax.random.key(number)) for number in (1, 1, 2))
+def test_a_mask_follows_from_its_seed() -> None:
+    first, same, other = (
+        sparse(9, density=0.3, random=np.random.default_rng(number)) for number in (1, 1, 2)
+    )
     assert (mask_of(first) == mask_of(same)).all()
     assert (mask_of(first) != mask_of(other)).any()
     assert first.non_zeros == other.non_zeros
@@ -84,7 +88,7 @@ OPTIONS = [
 @jax.jit
 def everything(network: Network, x: jax.Array) -> list[jax.Array]:
     """Give the logits in prediction, while learning, and in prediction with what was learned of the batch."""
-    seed, present = jax.random.bits(KEY, (50,), jnp.uint32), jnp.ones(50)
+    seed, present = jax.random.bits(jax.random.key(0), (50,), jnp.uint32), jnp.ones(50)
     learned, after = map_training_events(network, x, seed, present)
     return [map_events(network, x), learned, map_events(after, x)]
 
@@ -93,13 +97,18 @@ def everything(network: Network, x: jax.Array) -> list[jax.Array]:
 def test_a_density_of_one_is_a_dense_layer(options: dict[str, object]) -> None:
     x = jax.random.normal(jax.random.key(2), (8, 50))
     sections = (Dense(nodes=8, **options), Sparse(nodes=8, density=1.0, **options))
-    networks = [build_network(8, 2, [Dense(nodes=8), section], key=KEY) for section in sections]
+    networks = [
+        build_network(8, 2, [Dense(nodes=8), section], random=np.random.default_rng(SEED))
+        for section in sections
+    ]
     for dense, thin in zip(*(everything(network, x) for network in networks), strict=True):
         np.testing.assert_allclose(dense, thin, rtol=1e-6, atol=1e-6)
 
 
 def test_the_options_of_a_dense_layer_reach_the_network() -> None:
-    network = build_network(4, 2, [Sparse(nodes=4, density=0.5, dropout=0.2)], key=KEY)
+    network = build_network(
+        4, 2, [Sparse(nodes=4, density=0.5, dropout=0.2)], random=np.random.default_rng(SEED)
+    )
     assert network.random
     assert network.widths == (4, 4, 2)
     assert network.layers[0].section == Sparse(nodes=4, density=0.5, dropout=0.2)
@@ -152,7 +161,7 @@ def run(network: Network, **changes: object) -> Trained:
     ids=lambda optimizer: optimizer.name,
 )
 def test_masked_weights_stay_zero_through_a_training(optimizer: Optimizer) -> None:
-    network = build_network(6, 2, [Sparse(nodes=8, density=0.3)], key=KEY)
+    network = build_network(6, 2, [Sparse(nodes=8, density=0.3)], random=np.random.default_rng(SEED))
     weight, mask = np.array(network.layers[0].weight), mask_of(network.layers[0]).copy()
     changes = (
         {"schedule": "constant", "average": None}
@@ -168,7 +177,7 @@ def test_masked_weights_stay_zero_through_a_training(optimizer: Optimizer) -> No
 @pytest.mark.parametrize("sparsity", [{"density": 0.25}, {"fan_in": 2}], ids=str)
 def test_pruning_reaches_its_density(sparsity: dict[str, float]) -> None:
     section = Sparse(nodes=8, mask="magnitude", end=0.7, **sparsity)
-    network = build_network(6, 2, [Dense(nodes=8), section], key=KEY)
+    network = build_network(6, 2, [Dense(nodes=8), section], random=np.random.default_rng(SEED))
     assert network.layers[1].non_zeros == 64
     trained = run(network)
     layer = trained.network.layers[1]
@@ -235,13 +244,13 @@ def test_a_random_mask_does_not_change_between_epochs() -> None:
 )
 def test_a_first_layer_without_inputs_is_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        build_network(3, 2, [Sparse(nodes=5, **options)], key=KEY)
+        build_network(3, 2, [Sparse(nodes=5, **options)], random=np.random.default_rng(SEED))
 
 
 def test_members_share_a_sparse_layer() -> None:
     section = NetworkSection(layers=(Sparse(nodes=8, density=0.5),), members=3)
-    network = build_network(8, 2, section, key=KEY)
-    x = jax.random.normal(KEY, (8, 5))
+    network = build_network(8, 2, section, random=np.random.default_rng(SEED))
+    x = jax.random.normal(jax.random.key(0), (8, 5))
     logits = jax.jit(map_events)(network, x)
     effective = eqx.tree_at(
         lambda each: each.layers, network, (network.layers[0].effective, network.layers[1])

@@ -50,7 +50,7 @@ def sample(events: int, seed: int) -> WeightedInputs:
 
 
 def trained(settings: Training, layers: list[Any], events: WeightedInputs, **more: Any) -> Trained:
-    network = build_network(2, 2, layers, key=jax.random.key(0))
+    network = build_network(2, 2, layers, random=np.random.default_rng(0))
     return follow(train(network, events, sample(333, 2), settings, seed=1, **more))
 
 

@@ -31,7 +31,7 @@ def sample(n: int) -> WeightedInputs:
 
 
 def linear() -> Network:
-    return build_network(3, 3, [], key=jax.random.key(0))
+    return build_network(3, 3, [], random=np.random.default_rng(0))
 
 
 def run(events: WeightedInputs, batch_size: int, epochs: int = 1, average: float | None = None) -> Trained:
@@ -125,20 +125,22 @@ def logits_while_learning(network: Network, inputs: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("fraction", [0.1, 0.5])
 def test_dropout_keeps_the_expectation_and_predicts_without_chance(fraction: float) -> None:
     layer = Dense(nodes=16, activation="linear", dropout=fraction)
-    network = build_network(3, 2, [layer], key=jax.random.key(1))
+    network = build_network(3, 2, [layer], random=np.random.default_rng(1))
     events = 20_000
     same = np.repeat(RNG.normal(size=(3, 1)), events, axis=1)
     predicted = np.asarray(network(jnp.float32(same[:, 0])))
     found = logits_while_learning(network, same)
     assert (found.std(axis=1) > 0.01).all()
     np.testing.assert_allclose(found.mean(axis=1), predicted, atol=5 * found.std() / events**0.5)
-    without = build_network(3, 2, [layer.model_copy(update={"dropout": 0.0})], key=jax.random.key(1))
+    without = build_network(
+        3, 2, [layer.model_copy(update={"dropout": 0.0})], random=np.random.default_rng(1)
+    )
     np.testing.assert_array_equal(without(jnp.float32(same[:, 0])), predicted)
 
 
 def test_batch_normalisation_learns_the_means_of_the_data_and_leaves_the_network_as_it_was() -> None:
     layer = Dense(nodes=5, normalisation="batch")
-    network = build_network(3, 3, [layer], key=jax.random.key(1))
+    network = build_network(3, 3, [layer], random=np.random.default_rng(1))
     data = sample(1000)  # 16 batches of 64, the last one padded
     inputs = (3 * data.inputs + [1, -2, 0]).astype(np.float32)
     settings = Training(
@@ -155,7 +157,7 @@ def test_batch_normalisation_learns_the_means_of_the_data_and_leaves_the_network
 
 
 def test_batch_normalisation_leaves_out_events_that_only_fill_up() -> None:
-    network = build_network(3, 3, [Dense(nodes=5, normalisation="batch")], key=jax.random.key(1))
+    network = build_network(3, 3, [Dense(nodes=5, normalisation="batch")], random=np.random.default_rng(1))
     inputs = jnp.float32(RNG.normal(size=(3, 8)))
 
     @jax.jit
@@ -179,7 +181,7 @@ def of_large_batches(layer: Dense, **network: Any) -> list[np.ndarray]:
         optimizer=Sgd(learning_rate=RATE), batch_size=4096, epochs=2, early_stopping=None, devices=1
     )
     section = NetworkSection(layers=(layer,), embedding=None, **network)
-    start = build_network(3, 2, section, key=jax.random.key(0))
+    start = build_network(3, 2, section, random=np.random.default_rng(0))
     trained = follow(train(start, events, sample_of_two(), settings, seed=3))
     return [np.asarray(leaf) for leaf in jax.tree.leaves(trained.network)]
 

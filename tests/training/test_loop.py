@@ -56,7 +56,7 @@ def run(
     **more: object,
 ) -> Trained:
     layers = [Dense(nodes=8, normalisation=normalisation)]
-    network = build_network(2, 2, layers, key=jax.random.key(0))
+    network = build_network(2, 2, layers, random=np.random.default_rng(0))
     return follow(train(network, training, validation, settings, seed=seed, **more))
 
 

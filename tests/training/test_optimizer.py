@@ -19,7 +19,9 @@ from tamis.training.optimizer import build_optimizer, evaluated_parameters
 from tamis.training.parameters import flatten
 
 RATE = 0.02
-PARAMETERS, _, LAYOUT = flatten(build_network(3, 2, [Dense(nodes=6), Dense(nodes=4)], key=jax.random.key(0)))
+PARAMETERS, _, LAYOUT = flatten(
+    build_network(3, 2, [Dense(nodes=6), Dense(nodes=4)], random=np.random.default_rng(0))
+)
 RNG = np.random.default_rng(0)
 GRADIENTS = RNG.normal(size=(6, len(PARAMETERS))).astype(np.float32)
 WEIGHTS = np.asarray(LAYOUT.weights)

@@ -29,7 +29,7 @@ all_networks = pytest.mark.parametrize("name", SECTIONS)
 
 @cache
 def network_of(name: str) -> Network:
-    return build_network(2, 3, SECTIONS[name], key=jax.random.key(0))
+    return build_network(2, 3, SECTIONS[name], random=np.random.default_rng(0))
 
 
 @all_networks

@@ -168,7 +168,6 @@ def _member_shapes(document: Document, skeleton: Network, found: Shapes, prefix:
 def _skeleton(document: Document, inputs: int) -> Network:
     """Build the network without computing any weights."""
     import equinox as eqx
-    import jax
 
     from tamis.network.network import build_network
     from tamis.network.sparse import Sparse
@@ -187,7 +186,7 @@ def _skeleton(document: Document, inputs: int) -> Network:
     )
     skeleton: Network = eqx.filter_eval_shape(
         lambda: build_network(
-            inputs, len(document.classes), section, key=jax.random.key(0), outputs=output.nodes
+            inputs, len(document.classes), section, random=np.random.default_rng(0), outputs=output.nodes
         )
     )
     layers = tuple(

@@ -228,9 +228,8 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         device: int | None,
     ) -> Generator[Epoch, None, Trained]:
         """Begin the training of one network."""
-        import jax
-
         from tamis.network.network import build_network
+        from tamis.random_streams import random_stream
         from tamis.training.loop import Choices, train
 
         inputs = self.preprocessing_.apply(training.features)
@@ -238,7 +237,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
             inputs.shape[1],
             len(self.classes_),
             settings.network,
-            key=jax.random.key(seed),
+            random=random_stream(seed, "training", "initial weights"),
             outputs=1 if _has_one_output(settings) else None,
             sample=inputs,
         )

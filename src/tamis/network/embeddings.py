@@ -37,15 +37,13 @@ class Periodic(eqx.Module):
     bias: jax.Array
 
     @classmethod
-    def create(cls, inputs: int, section: PeriodicSection, *, key: jax.Array) -> Periodic:
+    def create(cls, inputs: int, section: PeriodicSection, *, random: np.random.Generator) -> Periodic:
         """Draw frequencies and weights."""
-        first, second = jax.random.split(key)
         shape = (inputs, section.nodes, 2 * section.frequencies)
-        return cls(
-            section.sigma * jax.random.normal(first, (inputs, section.frequencies)),
-            jax.random.normal(second, shape) * np.float32(shape[2] ** -0.5),
-            jnp.zeros(shape[:2]),
-        )
+        frequency = section.sigma * random.standard_normal((inputs, section.frequencies))
+        weight = random.standard_normal(shape) * shape[2] ** -0.5
+        numbers = (frequency, weight, np.zeros(shape[:2]))
+        return cls(*(jnp.asarray(each.astype(np.float32)) for each in numbers))
 
     @property
     def section(self) -> PeriodicSection:
@@ -138,7 +136,7 @@ Embedding = Periodic | PiecewiseLinear | Gains
 
 
 def build_embedding(
-    section: EmbeddingSection, inputs: int, sample: NDArray[np.float32] | None, *, key: jax.Array
+    section: EmbeddingSection, inputs: int, sample: NDArray[np.float32] | None, *, random: np.random.Generator
 ) -> Embedding:
     """Build an embedding.
 
@@ -147,16 +145,16 @@ def build_embedding(
         inputs: number of inputs.
         sample: preprocessed training inputs, [n, inputs], whose quantiles the bins follow; without it the bins
             divide the range from -3 to 3 evenly.
-        key: where the random numbers come from.
+        random: where the random numbers come from.
     """
     match section:
         case PeriodicSection():
-            return Periodic.create(inputs, section, key=key)
+            return Periodic.create(inputs, section, random=random)
         case PiecewiseLinearSection():
             return PiecewiseLinear(Buffer(jnp.asarray(_edges(inputs, section.bins, sample))))
         case GainsSection():
             speed = section.speed if section.speed != "auto" else float(min(inputs, _FASTEST_GAIN))
-            return Gains(jnp.zeros(inputs, jnp.float32), speed)
+            return Gains(jnp.asarray(np.zeros(inputs, np.float32)), speed)
         case _:
             assert_never(section)
 

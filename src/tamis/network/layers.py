@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tamis.config import Dense as DenseSection
 from tamis.errors import RequestError
@@ -78,11 +79,11 @@ class Dense(eqx.Module):
     residual: bool = eqx.field(static=True)
 
     @classmethod
-    def create(cls, inputs: int, section: DenseSection, *, key: jax.Array) -> Dense:
+    def create(cls, inputs: int, section: DenseSection, *, random: np.random.Generator) -> Dense:
         """Draw a layer's initial weights; the biases are zero."""
         return cls(
-            weight=initial_weight(section.activation, section.nodes, inputs, key=key),
-            bias=jnp.zeros(section.nodes, jnp.float32),
+            weight=jnp.asarray(initial_weight(section.activation, section.nodes, inputs, random=random)),
+            bias=jnp.asarray(np.zeros(section.nodes, np.float32)),
             normalisation=_normalisation(section),
             activation=section.activation,
             slope=section.slope,
@@ -198,14 +199,14 @@ class BatchNormalisation(eqx.Module):
 
 
 def _normalisation(section: DenseSection) -> LayerNormalisation | BatchNormalisation | None:
-    scale = jnp.ones(section.nodes, jnp.float32)
+    zeros, ones = (jnp.asarray(np.full(section.nodes, value, np.float32)) for value in (0, 1))
     match section.normalisation:
         case None:
             return None
         case "layer":
-            return LayerNormalisation(scale)
+            return LayerNormalisation(ones)
         case "batch":
-            return BatchNormalisation(scale, Buffer(jnp.zeros_like(scale)), Buffer(jnp.ones_like(scale)))
+            return BatchNormalisation(ones, Buffer(zeros), Buffer(ones))
 
 
 def drop_out(x: jax.Array, fraction: float, seed: jax.Array) -> jax.Array:

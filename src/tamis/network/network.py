@@ -106,7 +106,7 @@ def build_network(
     classes: int,
     layers: Sequence[LayerSection] | NetworkSection,
     *,
-    key: jax.Array,
+    random: np.random.Generator,
     outputs: int | None = None,
     sample: NDArray[np.float32] | None = None,
 ) -> Network:
@@ -116,33 +116,32 @@ def build_network(
         inputs: number of inputs, indicators included.
         classes: number of classes.
         layers: the hidden layers, or the whole section `network`.
-        key: where the random numbers come from.
+        random: where the random numbers come from; each layer has a stream of its own.
         outputs: number of outputs, the number of classes by default; 1 stands for two classes.
         sample: preprocessed training inputs, [n, inputs], for embeddings that follow their quantiles.
 
-    >>> network = build_network(3, 2, [DenseSection(nodes=6)], key=jax.random.key(0))
+    >>> network = build_network(3, 2, [DenseSection(nodes=6)], random=np.random.default_rng(0))
     >>> network.parameters
     38
     """
     section = layers if isinstance(layers, NetworkSection) else plain_section(layers)
     count = len(section.layers) + 1
-    keys = jax.random.split(key, count)
+    *own, last, embedded, signed = random.spawn(count + 2)
     embedding = None
     if section.embedding is not None:
-        embedding = build_embedding(section.embedding, inputs, sample, key=jax.random.fold_in(key, count))
+        embedding = build_embedding(section.embedding, inputs, sample, random=embedded)
         inputs = embedding.outputs
     first, hidden = inputs, []
-    for each, own in zip(section.layers, keys[:-1], strict=True):
-        hidden.append(build_layer(each, inputs, key=own))
+    for each, stream in zip(section.layers, own, strict=True):
+        hidden.append(build_layer(each, inputs, random=stream))
         inputs = each.nodes
     nodes = outputs or classes
     if section.members == 1:
-        return Network((*hidden, _output(inputs, nodes, section, key=keys[-1])), embedding)
-    heads = jax.vmap(lambda own: _dense_output(inputs, nodes, section, key=own))(
-        jax.random.split(keys[-1], section.members)
-    )
-    signs = jax.random.rademacher(jax.random.fold_in(key, count + 1), (section.members, first), jnp.float32)
-    return Network((*hidden, heads), embedding, signs)
+        return Network((*hidden, _output(inputs, nodes, section, random=last)), embedding)
+    members = [_dense_output(inputs, nodes, section, random=each) for each in last.spawn(section.members)]
+    heads: Dense = jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *members)
+    signs = 1 - 2 * signed.integers(2, size=(section.members, first))
+    return Network((*hidden, heads), embedding, jnp.asarray(signs.astype(np.float32)))
 
 
 def plain_section(layers: Sequence[LayerSection]) -> NetworkSection:
@@ -150,44 +149,54 @@ def plain_section(layers: Sequence[LayerSection]) -> NetworkSection:
     return NetworkSection(layers=tuple(layers), embedding=None, output="random")
 
 
-def build_layer(section: LayerSection, inputs: int, *, key: jax.Array) -> Dense | Sparse | Quantized:
+def build_layer(
+    section: LayerSection, inputs: int, *, random: np.random.Generator
+) -> Dense | Sparse | Quantized:
     """Build a hidden layer with initial weights.
 
     Args:
         section: as configured.
         inputs: number of inputs of the layer.
-        key: where the random numbers come from.
+        random: where the random numbers come from; each layer has a stream of its own.
 
     Raises:
         RequestError: the layer does not fit the number of its inputs.
     """
     match section:
         case DenseSection():
-            return Dense.create(inputs, section, key=key)
+            return Dense.create(inputs, section, random=random)
         case SparseSection():
-            return Sparse.create(inputs, section, key=key)
+            return Sparse.create(inputs, section, random=random)
         case QuantizedSection():
-            return Quantized.create(inputs, section, key=key)
+            return Quantized.create(inputs, section, random=random)
         case _:
             assert_never(section)
 
 
-def _output(inputs: int, outputs: int, section: NetworkSection, *, key: jax.Array) -> Dense | Quantized:
+def _output(
+    inputs: int, outputs: int, section: NetworkSection, *, random: np.random.Generator
+) -> Dense | Quantized:
     if section.quantized_output is None:
-        return _dense_output(inputs, outputs, section, key=key)
-    layer = Quantized.create(inputs, section.quantized_output.layer(outputs), key=key)
+        return _dense_output(inputs, outputs, section, random=random)
+    layer = Quantized.create(inputs, section.quantized_output.layer(outputs), random=random)
     if section.output == "random":
         return layer
-    zero: Quantized = eqx.tree_at(lambda each: each.dense.weight, layer, replace_fn=jnp.zeros_like)
+    zero: Quantized = eqx.tree_at(lambda each: each.dense.weight, layer, replace_fn=_zeros)
     return zero
 
 
-def _dense_output(inputs: int, outputs: int, section: NetworkSection, *, key: jax.Array) -> Dense:
-    layer = Dense.create(inputs, DenseSection(nodes=outputs, activation="linear"), key=key)
+def _dense_output(
+    inputs: int, outputs: int, section: NetworkSection, *, random: np.random.Generator
+) -> Dense:
+    layer = Dense.create(inputs, DenseSection(nodes=outputs, activation="linear"), random=random)
     if section.output == "random":
         return layer
-    zero: Dense = eqx.tree_at(lambda each: each.weight, layer, replace_fn=jnp.zeros_like)
+    zero: Dense = eqx.tree_at(lambda each: each.weight, layer, replace_fn=_zeros)
     return zero
+
+
+def _zeros(weight: jax.Array) -> jax.Array:
+    return jnp.asarray(np.zeros(weight.shape, weight.dtype))
 
 
 def map_events(network: Network, inputs: jax.Array) -> jax.Array:

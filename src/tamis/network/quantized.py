@@ -69,14 +69,14 @@ class Quantized(eqx.Module):
     section: QuantizedSection = eqx.field(static=True)
 
     @classmethod
-    def create(cls, inputs: int, section: QuantizedSection, *, key: jax.Array) -> Quantized:
+    def create(cls, inputs: int, section: QuantizedSection, *, random: np.random.Generator) -> Quantized:
         """Draw a layer's initial weights; the biases are zero.
 
         Raises:
             RequestError: 32-bit floating point could not compute the layer exactly.
 
         >>> section = QuantizedSection(nodes=2, input=FixedPoint(bits=4, integer=2))
-        >>> Quantized.create(3, section, key=jax.random.key(0)).formats.output.bits
+        >>> Quantized.create(3, section, random=np.random.default_rng(0)).formats.output.bits
         8
         """
         if section.input is not None and (problem := section.find_contradiction(inputs, section.input)):
@@ -84,8 +84,8 @@ class Quantized(eqx.Module):
         dense = DenseSection(nodes=section.nodes, activation=section.activation)
         fractions = [form.fraction for form in _formats(section)]
         return cls(
-            dense=Dense.create(inputs, dense, key=key),
-            fractions=jnp.array(fractions, jnp.float32) if section.learned else None,
+            dense=Dense.create(inputs, dense, random=random),
+            fractions=jnp.asarray(np.array(fractions, np.float32)) if section.learned else None,
             section=section,
         )
 
@@ -279,7 +279,7 @@ def layer_costs(layers: Iterable[Any]) -> tuple[LayerCost, ...]:
     Args:
         layers: of a network, from the inputs to the outputs.
 
-    >>> layer = Dense.create(3, DenseSection(nodes=2), key=jax.random.key(0))
+    >>> layer = Dense.create(3, DenseSection(nodes=2), random=np.random.default_rng(0))
     >>> layer_costs([layer])[0].multiplications
     6
     """

@@ -30,31 +30,29 @@ class Sparse(eqx.Module):
     section: SparseSection = eqx.field(static=True)
 
     @classmethod
-    def create(cls, inputs: int, section: SparseSection, *, key: jax.Array) -> Sparse:
+    def create(cls, inputs: int, section: SparseSection, *, random: np.random.Generator) -> Sparse:
         """Draw a layer's initial weights, and which of them are there; the biases are zero.
 
         Raises:
             RequestError: the density does not leave each node an input.
 
         >>> section = SparseSection(nodes=4, fan_in=2)
-        >>> Sparse.create(10, section, key=jax.random.key(0)).multiplications
+        >>> Sparse.create(10, section, random=np.random.default_rng(0)).multiplications
         8
         """
         if problem := section.find_contradiction(inputs):
             raise RequestError(f"a sparse layer with {section.nodes} nodes does not fit: {problem}")
         shared = section.model_dump(include=set(DenseSection.model_fields) - {"type"})
-        dense = Dense.create(inputs, DenseSection(**shared), key=key)
+        dense = Dense.create(inputs, DenseSection(**shared), random=random)
         mask = np.ones((section.nodes, inputs), np.bool_)
         if section.mask == "random":
-            # another key than that of the weights, so that the mask says nothing about them
-            rank = jax.random.uniform(jax.random.fold_in(key, 1), mask.shape)
-            mask = _strongest(
-                np.asarray(rank), _kept(section, inputs, 1.0), per_node=section.fan_in is not None
-            )
+            rank = random.random(mask.shape)
+            mask = _strongest(rank, _kept(section, inputs, 1.0), per_node=section.fan_in is not None)
             # a node with few inputs needs larger weights to pass on as much
             growth = np.sqrt(inputs / mask.sum(axis=1, keepdims=True)).astype(np.float32)
-            dense = eqx.tree_at(lambda layer: layer.weight, dense, dense.weight * mask * growth)
-        return cls(dense, Buffer(jnp.asarray(mask, jnp.float32)), section)
+            weight = jnp.asarray(np.asarray(dense.weight) * mask * growth)
+            dense = eqx.tree_at(lambda layer: layer.weight, dense, weight)
+        return cls(dense, Buffer(jnp.asarray(mask.astype(np.float32))), section)
 
     @property
     def inputs(self) -> int:
@@ -163,7 +161,7 @@ def _kept(section: SparseSection, inputs: int, done: float) -> int:
     return max(round(density * inputs * section.nodes), section.nodes)
 
 
-def _strongest(rank: NDArray[np.float32], count: int, *, per_node: bool) -> NDArray[np.bool_]:
+def _strongest(rank: NDArray[np.floating], count: int, *, per_node: bool) -> NDArray[np.bool_]:
     """Choose the highest of [nodes, inputs]: as many of each node, or of all with at least one of each node."""
     mask = np.zeros(rank.shape, np.bool_)
     if per_node:

@@ -28,6 +28,7 @@ from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 from tamis.pipeline.checkpoints import Checkpoints, MemberCheckpoints
 from tamis.pipeline.preparation import Prepared, signal_indices
 from tamis.pipeline.watch import Watch
+from tamis.random_streams import random_stream
 
 if TYPE_CHECKING:
     from tamis.training.batches import WeightedInputs
@@ -195,8 +196,6 @@ def begin_member(
     Returns:
         A generator of epochs, whose value is the trained network.
     """
-    import jax
-
     from tamis.network.network import build_network
     from tamis.training.batches import WeightedInputs
     from tamis.training.loop import train
@@ -218,7 +217,7 @@ def begin_member(
         preprocessing.inputs,
         len(config.classes),
         section,
-        key=jax.random.key(seed),
+        random=random_stream(seed, "training", "initial weights"),
         outputs=1 if isinstance(config.training.loss, BinaryCrossEntropy) else None,
         sample=training.inputs,
     )

@@ -132,7 +132,6 @@ def _fits(config: Config, classifier: Classifier, group: Sequence[str]) -> bool:
 
 def _can_be_built(config: Config, inputs: int) -> bool:
     import equinox as eqx
-    import jax
 
     from tamis.network.network import build_network
     from tamis.training.recipe import Size, settle_recipe
@@ -140,7 +139,7 @@ def _can_be_built(config: Config, inputs: int) -> bool:
     section, _ = settle_recipe(config.network, config.training, Size(1000, 1000.0, inputs))
     try:
         eqx.filter_eval_shape(
-            lambda: build_network(inputs, len(config.classes), section, key=jax.random.key(0))
+            lambda: build_network(inputs, len(config.classes), section, random=np.random.default_rng(0))
         )
     except RequestError:
         return False

@@ -32,7 +32,7 @@ def build_optimizer(
 
     >>> from tamis.network.network import build_network
     >>> from tamis.training.parameters import flatten
-    >>> vector, _, layout = flatten(build_network(1, 2, [], key=jax.random.key(0)))
+    >>> vector, _, layout = flatten(build_network(1, 2, [], random=np.random.default_rng(0)))
     >>> steps = build_optimizer(Sgd(momentum=0.0), layout)
     >>> steps.update(jnp.ones(4), steps.init(vector), vector)[0].tolist()
     [-1.0, -1.0, -1.0, -1.0]

@@ -72,7 +72,7 @@ def flatten(network: Network) -> tuple[jax.Array, Buffers, Layout]:
 
     >>> from tamis.config import Dense
     >>> from tamis.network.network import build_network
-    >>> vector, _, layout = flatten(build_network(3, 2, [Dense(nodes=4)], key=jax.random.key(0)))
+    >>> vector, _, layout = flatten(build_network(3, 2, [Dense(nodes=4)], random=np.random.default_rng(0)))
     >>> vector.shape, int(layout.weights.sum()), layout.hidden
     ((26,), 20, (Matrix(start=0, shape=(4, 3)),))
     """
