@@ -4,6 +4,8 @@ BIN := .venv/bin
 
 # as many workers as cores and memory allow; each takes a part of the list, and from the others when it is done
 PYTEST := $(BIN)/python -m pytest --mpl -n auto --dist worksteal
+# most of what the tests compute is compilation
+QUICK := -m "not slow and not long" --quick-compilation
 
 .PHONY: demo test test-rest test-all test-times lint figures bench node runtimes old-runtimes fpga lowest pythons faults clean help
 .DEFAULT_GOAL := help
@@ -33,7 +35,7 @@ demo: .venv/made
 	$(BIN)/tamis demo --overwrite
 
 test: .venv/made
-	$(PYTEST) -m "not slow and not long"
+	$(PYTEST) $(QUICK)
 
 # what `make test` leaves out
 test-rest: .venv/made
@@ -43,7 +45,7 @@ test-all: .venv/made
 	$(PYTEST)
 
 test-times: .venv/made
-	$(PYTEST) -m "not slow and not long" --costs 40
+	$(PYTEST) $(QUICK) --costs 40
 
 lint: .venv/made
 	$(BIN)/ruff check .

@@ -25,6 +25,13 @@ MEMORY_OF_A_WORKER = 1500 * MEBIBYTE
 """Memory to be free for each worker, including the processes that its tests start."""
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
+FLAGS = "XLA_FLAGS"
+QUICK = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false"
+)
+"""Compiling takes a third of the time; what small programs of tests then take longer is less than that."""
+
 if CACHE not in os.environ:
     # before JAX is imported; workers and commands that tests start inherit it
     os.environ[CACHE] = tempfile.mkdtemp(prefix="tamis-tests-")
@@ -39,6 +46,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--costs", type=int, default=0, metavar="N",
         help="list the N tests and files that took most processor time and memory",
+    )  # fmt: skip
+    parser.addoption(
+        "--quick-compilation", action="store_true",
+        help="optimize compiled programs less in the processes of the tests; commands that they start compile as ever",
     )  # fmt: skip
 
 
@@ -119,7 +130,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+def compile_quickly() -> None:
+    """Have JAX compile quickly in this process alone, and keep its programs apart from those of other processes."""
+    inherited = os.environ.get(FLAGS)
+    os.environ[FLAGS] = f"{inherited or ''} {QUICK}"
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", f"{os.environ[CACHE]}/quick")
+    jax.devices()  # reads the flags
+    if inherited is None:
+        del os.environ[FLAGS]
+    else:
+        os.environ[FLAGS] = inherited
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("quick_compilation"):
+        compile_quickly()
     config.pluginmanager.register(Memory())
     config.pluginmanager.register(Costs())
 
