@@ -20,8 +20,8 @@ from tamis.errors import RequestError
 from tamis.evaluation.roc import roc_curve
 from tamis.figures import draw_run
 from tamis.files import write_json
-from tamis.pipeline import find_input, prepare, train_baselines
-from tamis.pipeline.baselines import TrainedBaseline, labelled_events
+from tamis.pipeline.baselines import TrainedBaseline, labelled_events, train_baselines
+from tamis.pipeline.preparation import find_input, prepare
 from tamis.run_directory import write_scores
 
 Make = Callable[..., dict[str, Any]]

@@ -16,7 +16,8 @@ from tamis.config import parse_config
 from tamis.data.split import TRAINING, folds_that_saw
 from tamis.errors import InputError
 from tamis.figures import chapters_of
-from tamis.pipeline import fit, prepare
+from tamis.pipeline.fitting import fit
+from tamis.pipeline.preparation import prepare
 from tamis.plots.book import Drawing
 
 Make = Callable[..., dict[str, Any]]

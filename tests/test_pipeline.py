@@ -17,8 +17,10 @@ from tamis.config import parse_config
 from tamis.data.split import PARTS, TRAINING
 from tamis.errors import InputError, RequestError
 from tamis.evaluation.metrics import measure
-from tamis.pipeline import find_input, learn_preprocessing, prepare
-from tamis.run_directory import check_output, write_run
+from tamis.pipeline.fitting import learn_preprocessing
+from tamis.pipeline.preparation import find_input, prepare
+from tamis.run_directory import write_run
+from tamis.run_folder import check_output
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]

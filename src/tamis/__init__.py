@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from tamis.estimator import NeuralClassifier
     from tamis.figures import draw_run
-    from tamis.pipeline import Run, train
+    from tamis.pipeline.run import Run, train
     from tamis.report.page import write_report
     from tamis.run_directory import write_run
     from tamis.run_reading import FinishedRun, read_run
@@ -43,7 +43,7 @@ _HOMES = {
     "InputError": "tamis.errors",
     "NeuralClassifier": "tamis.estimator",
     "RequestError": "tamis.errors",
-    "Run": "tamis.pipeline",
+    "Run": "tamis.pipeline.run",
     "TamisError": "tamis.errors",
     "TrainingError": "tamis.errors",
     "draw_run": "tamis.figures",
@@ -51,7 +51,7 @@ _HOMES = {
     "load_config": "tamis.config",
     "parse_config": "tamis.config",
     "read_run": "tamis.run_reading",
-    "train": "tamis.pipeline",
+    "train": "tamis.pipeline.run",
     "write_report": "tamis.report.page",
     "write_run": "tamis.run_directory",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from tamis.config import Config, parse_config
 from tamis.data.simulate import PROCESSES, write_sample
 from tamis.errors import RequestError
-from tamis.run_directory import check_output
+from tamis.run_folder import check_output
 
 LEAST_EVENTS = 100
 """Events of each class with which no part of the split is without a class."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tamis.config import Config
-    from tamis.pipeline import Run
+    from tamis.pipeline.run import Run
 
 # A chapter of the book is drawn by one process. Each has fonts of its own, which take a tenth of a second; few chapters
 # leave processes idle.

@@ -13,8 +13,8 @@ import uproot
 import tamis
 from tamis.config import Config, dump_config, parse_config
 from tamis.files import sha256, write_json, write_text
-from tamis.pipeline import fit, prepare
-from tamis.pipeline.preparation import Prepared
+from tamis.pipeline.fitting import fit
+from tamis.pipeline.preparation import Prepared, prepare
 from tamis.provenance import describe_branches, describe_inputs, with_own_hash
 
 Make = Callable[..., dict[str, Any]]

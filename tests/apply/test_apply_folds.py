@@ -27,7 +27,7 @@ from tamis.apply.folds import (
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.split import folds_of_identities, identity_of_columns
 from tamis.errors import InputError
-from tamis.pipeline import prepare
+from tamis.pipeline.preparation import prepare
 
 Make = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]

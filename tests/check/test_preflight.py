@@ -19,7 +19,8 @@ from tamis.config import parse_config
 from tamis.data.events import Events
 from tamis.errors import InputError
 from tamis.machine import Room
-from tamis.pipeline import preparation, prepare
+from tamis.pipeline import preparation
+from tamis.pipeline.preparation import prepare
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]

@@ -47,8 +47,9 @@ def without_caches() -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def no_cache_of_jax() -> Iterator[None]:
+def no_cache_of_jax(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the cache that the tests share for the time of a test."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     before = jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", None)
     yield

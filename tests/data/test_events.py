@@ -16,7 +16,7 @@ from tamis.data.events import Events, usable_weight
 from tamis.data.ledger import exact_float
 from tamis.data.split import PARTS, TRAINING
 from tamis.errors import InputError
-from tamis.pipeline import find_input, prepare, read
+from tamis.pipeline.preparation import find_input, prepare, read
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]

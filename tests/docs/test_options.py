@@ -14,7 +14,8 @@ import yaml
 
 from tamis.config import Config, parse_config
 from tamis.config.document import read_document
-from tamis.pipeline import prepare, train
+from tamis.pipeline.preparation import prepare
+from tamis.pipeline.run import train
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (

@@ -24,8 +24,9 @@ import numpy as np
 
 from tamis.config import Config, parse_config
 from tamis.errors import InputError, TamisError
-from tamis.pipeline import Prepared, Watch, prepare
 from tamis.pipeline.input_manifest import check_input_manifest
+from tamis.pipeline.preparation import Prepared, prepare
+from tamis.pipeline.watch import Watch
 
 SECONDS = 30.0
 MEMORY = 4 << 30

@@ -17,7 +17,7 @@ from tamis.check import check_input
 from tamis.config import Config, parse_config
 from tamis.errors import TamisError
 from tamis.files import write_json
-from tamis.pipeline import Run, train
+from tamis.pipeline.run import Run, train
 
 N = 160
 WRONG = (np.nan, np.inf, -np.inf)

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from tamis.config import parse_config
-from tamis.pipeline import fit, prepare
+from tamis.pipeline.fitting import fit
+from tamis.pipeline.preparation import prepare
 
 HERE = Path(__file__).parent
 Make = Callable[..., dict[str, Any]]

@@ -9,7 +9,7 @@ import pytest
 
 import tamis
 from tamis.config import Constant
-from tamis.pipeline import prepare
+from tamis.pipeline.preparation import prepare
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("TAMIS_OFFSHELL", ROOT.parent / "shared" / "data" / "offshell"))

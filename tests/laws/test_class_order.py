@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis.config import parse_config
-from tamis.pipeline import prepare
+from tamis.pipeline.preparation import prepare
 from tamis.training.loss import cross_entropy, one_hot_target, sum_right
 
 Make = Callable[..., dict[str, Any]]

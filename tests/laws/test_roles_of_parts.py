@@ -14,9 +14,9 @@ from tamis.classifier import Classifier
 from tamis.config import parse_config
 from tamis.data.split import TEST, TRAINING, VALIDATION
 from tamis.evaluation.results import Evaluation
-from tamis.pipeline import fit, prepare
+from tamis.pipeline.fitting import fit
 from tamis.pipeline.judging import evaluate, score
-from tamis.pipeline.preparation import Prepared, weigh
+from tamis.pipeline.preparation import Prepared, prepare, weigh
 
 Make = Callable[..., dict[str, Any]]
 Outcome = tuple[Prepared, Classifier, Evaluation, tuple[float, ...]]

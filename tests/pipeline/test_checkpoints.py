@@ -13,8 +13,8 @@ import pytest
 import tamis
 from tamis.config import parse_config
 from tamis.errors import RequestError, StoppedError
-from tamis.pipeline import prepare
 from tamis.pipeline.checkpoints import Checkpoints, foreign_files, remove_checkpoints
+from tamis.pipeline.preparation import prepare
 
 Make = Callable[..., dict[str, Any]]
 TRAINING = {"epochs": 3, "batch_size": 64, "early_stopping": None}

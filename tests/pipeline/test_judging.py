@@ -19,9 +19,9 @@ from tamis.evaluation.metrics import measure
 from tamis.evaluation.monitors import best_significance
 from tamis.figures import draw_run
 from tamis.files import write_json
-from tamis.pipeline import prepare
 from tamis.pipeline.fitting import monitored
 from tamis.pipeline.judging import look_at_inputs, samples
+from tamis.pipeline.preparation import prepare
 
 Make = Callable[..., dict[str, Any]]
 

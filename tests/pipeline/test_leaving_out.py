@@ -14,9 +14,9 @@ from tamis.config import Exchange, Reflection, Rotation, parse_config
 from tamis.data.split import PARTS, TEST
 from tamis.errors import TrainingError
 from tamis.evaluation.importance import Change, Importance
-from tamis.pipeline import Watch
 from tamis.pipeline.fitting import seed_of
 from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, remaining_symmetries
+from tamis.pipeline.watch import Watch
 from tamis.training.loop import Choices
 
 Make = Callable[..., dict[str, Any]]

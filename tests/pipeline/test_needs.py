@@ -16,8 +16,8 @@ import yaml
 from tamis.config import parse_config
 from tamis.errors import InputError
 from tamis.machine import Room, memory_rooms
-from tamis.pipeline import check_needs, estimate_needs, look_into
-from tamis.pipeline.needs import MARGIN, disk_of, memory_of
+from tamis.pipeline.inputs import look_into
+from tamis.pipeline.needs import MARGIN, check_needs, disk_of, estimate_needs, memory_of
 
 Make = Callable[..., dict[str, Any]]
 GIB = 2**30

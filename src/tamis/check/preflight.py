@@ -15,20 +15,18 @@ from tamis.config import Config
 from tamis.data.events import Events, SampleReading
 from tamis.data.ledger import Ledger
 from tamis.errors import Problem, ProblemsError, RequestError
-from tamis.pipeline import (
-    Found,
-    Input,
-    Watch,
+from tamis.pipeline.inputs import Found, Input, look_into
+from tamis.pipeline.needs import estimate_needs
+from tamis.pipeline.preparation import (
     check_labels,
     check_overlap,
     check_reference,
     close_ledger,
     describe_duplicates,
-    estimate_needs,
-    look_into,
     read,
     weigh,
 )
+from tamis.pipeline.watch import Watch
 from tamis.run_reading import FINISHED
 from tamis.training.devices import check_devices
 
@@ -108,7 +106,7 @@ def _read(config: Config, found: Found, report: CheckResult, watch: Watch) -> Ch
 
 
 def _check_folder(folder: Path) -> None:
-    from tamis.run_directory import check_output  # it draws figures, which nobody needs here
+    from tamis.run_folder import check_output
 
     check_output(folder, overwrite=True)
 

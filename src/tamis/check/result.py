@@ -8,7 +8,7 @@ from typing import Any
 from tamis.data.duplicates import EqualEvents
 from tamis.data.ledger import Ledger
 from tamis.errors import Problem, group_problems
-from tamis.pipeline import Needs
+from tamis.pipeline.needs import Needs
 
 FORMAT, VERSION = "tamis check", 1
 

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
-from tamis.cli.compilation_cache import compilation_cache
+from tamis.cli.compilation_cache import check_cache, compilation_cache
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_what_outputs_say
 from tamis.cli.streams import ClosedPipeError, standard_streams
@@ -170,7 +170,8 @@ def check(
         if as_json:
             print_json(CheckResult(problems=error.problems))
         raise
-    with compilation_cache(_say), watching() as watch:
+    check_cache(_say)
+    with watching() as watch:
         result = check_input(loaded, watch, folder=output or Path("runs") / loaded.name)
     if as_json:
         print_json(result)

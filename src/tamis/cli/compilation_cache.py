@@ -46,6 +46,19 @@ _SETTINGS: dict[str, object] = {
 Note = Callable[[str], None]
 
 
+def check_cache(note: Note) -> None:
+    """Check the folder in which a command that compiles would keep its programs, without an import of JAX.
+
+    Args:
+        note: is called with a sentence where programs cannot be kept.
+
+    Raises:
+        RequestError: as `compilation_cache`.
+    """
+    if not os.environ.get(_FOLDER_SETTING.upper()):
+        _choose_folder(note)
+
+
 @contextmanager
 def compilation_cache(note: Note) -> Iterator[None]:
     """Let JAX keep what it compiles, in a folder named by the environment variable TAMIS_CACHE or in the user's cache.

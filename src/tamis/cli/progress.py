@@ -15,13 +15,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from tamis.cli.drawing import drawing_processes
 from tamis.cli.stopping import Stop
-from tamis.cli.summary import print_run
 from tamis.config import Config
 from tamis.files import folders_for, locked
-from tamis.pipeline import Needs, Watch, check_needs, train
 from tamis.pipeline.checkpoints import Checkpoints, useful_checkpoints
+from tamis.pipeline.needs import Needs, check_needs
+from tamis.pipeline.watch import Watch
 from tamis.provenance import now
-from tamis.run_directory import check_output, check_place, lock_of, recover, write_run
+from tamis.run_folder import check_output, check_place, lock_of, recover
 from tamis.run_reading import CHECKPOINTS
 from tamis.training.history import Epoch
 
@@ -34,13 +34,17 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
         folder: the run directory.
         overwrite: whether a run that is there may be replaced.
     """
+    # here, because they take a second to import, and every command that shows progress imports this module
+    from tamis.cli.summary import print_run
+    from tamis.pipeline.run import train
+    from tamis.run_directory import write_run
+
     started, clock = now(), time.perf_counter()
     check_place(folder)
     busy = f"{folder} is being written by {{}}; wait for it, or choose another folder with --output"
     with folders_for(folder), locked(lock_of(folder), busy=busy), Stop() as stop, watching() as watch:
-        recover(
-            folder
-        )  # before the look at what is there: it may come back, and what is left over goes in any case
+        # before the look at what is there: it may come back, and what is left over goes in any case
+        recover(folder)
         check_output(folder, overwrite=overwrite)
         watch = replace(
             watch,

@@ -15,7 +15,7 @@ from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.metrics import worse_than_guessing
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.roc import WorkingPoint
-from tamis.pipeline import Run
+from tamis.pipeline.run import Run
 from tamis.report.numbers import bound
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from tamis.data.survey import PURITY, Suspicion, class_purity, survey_column
 from tamis.errors import TamisError
@@ -357,6 +357,8 @@ def count_outside(
     >>> found.events, found.extreme, found.beyond, round(found.expected, 3)
     (1, 7.0, 5.0, 1.333)
     """
+    from scipy import stats  # here, because it takes a while to import
+
     finite = np.isfinite(values)
     outside = np.zeros(len(values), np.bool_)
     tested = np.zeros(len(values), np.bool_)

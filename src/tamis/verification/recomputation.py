@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from tamis.config import Config
 from tamis.errors import ProblemsError, TamisError
-from tamis.pipeline import Prepared, Run, ScoredPart, Watch, evaluate, prepare, score
+from tamis.pipeline.judging import ScoredPart, evaluate, score
+from tamis.pipeline.preparation import Prepared, prepare
+from tamis.pipeline.run import Run
+from tamis.pipeline.watch import Watch
 from tamis.run_directory import score_table
 from tamis.verification.comparison import Comparison, compare_values, few
 from tamis.verification.kept_numbers import SCORES

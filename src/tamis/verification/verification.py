@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tamis.errors import RequestError
-from tamis.pipeline import Watch
+from tamis.pipeline.watch import Watch
 from tamis.verification.comparison import Comparison, Verification
 from tamis.verification.kept_files import (
     compare_configuration,
