@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_the_recommended_recipe_reaches_its_figures() -> None:
     run = tamis.train(tamis.load_config(ROOT / "examples/offshell/recommended.yaml", data=FOLDER))
     test = run.evaluation.parts["test"].physics
