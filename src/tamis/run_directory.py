@@ -246,7 +246,11 @@ def _hand_over(run: Run, model: Path) -> dict[str, Any]:
         found = export_onnx(model, events.features, None if run.classifier.folds is None else events.fold)
     except ExportError as error:
         return {"error": str(error)}
-    return {"compared_events": found.events, "largest_difference": found.difference}
+    return {
+        "compared_events": found.events,
+        "largest_difference": found.difference,
+        "float32_difference": found.float32_difference,
+    }
 
 
 def _replace(folder: Path, finished: Path) -> tuple[str, ...]:

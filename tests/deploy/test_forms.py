@@ -21,10 +21,10 @@ from tamis.cli import main
 from tamis.config import Exchange, Feature, Reflection, Rotation
 from tamis.config.layers import Activation
 from tamis.deploy import export_classifier, forms
+from tamis.deploy.agreement import reference_events, spell_out
 from tamis.deploy.cpp import cpp_header, namespace_of
 from tamis.deploy.cpp_check import Program, has_compiler
 from tamis.deploy.cpp_text import identifiers, literal
-from tamis.deploy.onnx_check import reference_events, spell_out
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
 from tamis.errors import ExportError, RequestError, UntranslatableError

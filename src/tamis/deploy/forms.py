@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +17,19 @@ from tamis.classifier import DOCUMENT, Classifier
 from tamis.classifier.document import read_document
 from tamis.classifier.manifest import announce, settle
 from tamis.classifier.missing import apply_rules
+from tamis.deploy.agreement import (
+    Comparison,
+    Sample,
+    Score,
+    choose_events,
+    compare,
+    measure_reference,
+    reference_events,
+)
 from tamis.deploy.cpp import cpp_header, namespace_of
 from tamis.deploy.cpp_check import Program, has_compiler
 from tamis.deploy.lwtnn import lwtnn_document, lwtnn_scores
 from tamis.deploy.names import DERIVED, FILES, HEADER, LWTNN, PLAIN
-from tamis.deploy.onnx_check import Comparison, Sample, choose_events, compare, reference_events
 from tamis.deploy.onnx_file import export_onnx
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
@@ -31,7 +39,6 @@ from tamis.places import obstacle
 
 Form = Literal["onnx", "json", "lwtnn", "cpp"]
 FORMS: tuple[Form, ...] = ("onnx", "json", "lwtnn", "cpp")
-Score = Callable[[NDArray[np.float32], NDArray[np.int32]], NDArray[np.float32]]
 
 NAMES: Mapping[Form, tuple[str, ...]] = {
     "onnx": FILES,
@@ -70,7 +77,7 @@ def export_classifier(
     features: NDArray[np.float32] | None = None,
     fold: NDArray[np.int32] | None = None,
 ) -> Exported:
-    """Write a saved classifier in other forms, and compare the scores of each with the classifier's.
+    """Write a saved classifier in other forms, and check each against the classifier.
 
     Args:
         folder: the folder `model` of a run, as `Classifier.save` writes it.
@@ -84,7 +91,7 @@ def export_classifier(
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
         RequestError: nothing can be written to the output.
-        ExportError: a score differs by more than 1e-6, or a form has no words for the classifier.
+        ExportError: a file does not compute the classifier, or a form has no words for it.
     """
     folder = Path(folder)
     target = folder if output is None else Path(output)
@@ -155,7 +162,9 @@ def _write(
     with ExitStack() as stack:
         path = stack.enter_context(complete_file(target / NAMES[form][0]))
         score = _written(document, form, path, classifier, stack)
-        comparison = None if score is None else compare(classifier, score, sample, _PROGRAMS[form])
+        comparison = None
+        if score is not None:
+            comparison = compare(measure_reference(classifier, sample), score, _PROGRAMS[form])
         if listed:
             announce(target, {NAMES[form][0]: path})
     if listed:

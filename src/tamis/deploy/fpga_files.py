@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from onnx import save_model
 
 from tamis.classifier import Classifier
+from tamis.deploy.agreement import reference_events
 from tamis.deploy.fpga_network import FixedPointNetwork, fixed_point_network, grid_inputs
 from tamis.deploy.fpga_qonnx import build_qonnx
 from tamis.deploy.fpga_translation import EVENTS, EXPECTED, INTERPRETED, PROJECT, SIMULATED
-from tamis.deploy.onnx_check import reference_events
 from tamis.errors import ExportError, RequestError
 from tamis.files import LONGER_WHILE_WRITTEN, write_json
 from tamis.network.embeddings import Gains
