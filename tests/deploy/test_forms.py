@@ -568,6 +568,6 @@ def test_without_a_compiler_the_header_is_written_and_said_to_be_unchecked(
     _, folder = saved
     monkeypatch.setattr(forms, "has_compiler", lambda: False)
     found = export_classifier(folder, ["cpp"])
-    assert found.notes == ("cpp was not checked: there is no compiler g++ on this machine",)
+    assert found.notes == ("the scores of cpp were not compared: there is no compiler g++ on this machine",)
     assert "cpp" not in found.comparisons
     Classifier.load(folder)

@@ -26,6 +26,14 @@ from tamis.deploy.agreement import (
     measure_reference,
     reference_events,
 )
+from tamis.deploy.constants import (
+    check_constants,
+    classifier_constants,
+    cpp_constants,
+    document_constants,
+    expected_lwtnn_constants,
+    lwtnn_constants,
+)
 from tamis.deploy.cpp import cpp_header, namespace_of
 from tamis.deploy.cpp_check import Program, has_compiler
 from tamis.deploy.lwtnn import lwtnn_document, lwtnn_scores
@@ -143,7 +151,7 @@ def _with_form(
         listed = target.resolve() == folder.resolve()
         comparison = _write(classifier, form, target, sample, listed=listed)
     if comparison is None:
-        notes = (f"{form} was not checked: there is no compiler g++ on this machine",)
+        notes = (f"the scores of {form} were not compared: there is no compiler g++ on this machine",)
     files = tuple(target / name for name in NAMES[form])
     compared = exported.comparisons if comparison is None else {**exported.comparisons, form: comparison}
     return Exported((*exported.files, *files), compared, (*exported.notes, *notes))
@@ -182,17 +190,23 @@ def _written(
     classifier: Classifier,
     stack: ExitStack,
 ) -> Score | None:
-    """Write a file, and give the scores that follow from what stands in it."""
+    """Write a file, compare its numbers, and return what scores events by what stands in it."""
+    name = NAMES[form][0]
     match form:
         case "json":
             write_json(path, document)
             said = json.loads(path.read_text(encoding="utf-8"))
+            check_constants(classifier_constants(classifier), document_constants(said), name)
             return lambda given, fold: plain_scores(said, given, fold)
         case "lwtnn":
             write_json(path, lwtnn_document(document))
-            return _lwtnn(json.loads(path.read_text(encoding="utf-8")), classifier)
+            said = json.loads(path.read_text(encoding="utf-8"))
+            check_constants(expected_lwtnn_constants(classifier), lwtnn_constants(said, classifier), name)
+            return _lwtnn(said, classifier)
         case "cpp":
             write_text(path, cpp_header(document))
+            numbers = cpp_constants(path.read_text(encoding="utf-8"))
+            check_constants(classifier_constants(classifier), numbers, name)
             if not has_compiler():
                 return None
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.classifier import Classifier
+from tamis.deploy.constants import check_constants, expected_onnx_constants, onnx_constants
 from tamis.deploy.onnx_classifier import Form, fold_input, packed_input, score_output
 from tamis.errors import ExportError
 
@@ -123,6 +124,24 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
         yield from (attribute.t, *attribute.tensors)
         for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
+
+
+def check_numbers(classifier: Classifier, path: Path, name: str | None = None) -> None:
+    """Compare every number of the classifier with the file.
+
+    Args:
+        classifier: that was exported.
+        path: of the file.
+        name: that the file will have, for the message.
+
+    Raises:
+        ExportError: a number is missing or is another one.
+    """
+    import onnx
+
+    refuse_foreign(path)
+    found = onnx_constants(onnx.load(path, load_external_data=False))
+    check_constants(expected_onnx_constants(classifier), found, name or path.name)
 
 
 _CHECK = "import sys, onnx; [onnx.checker.check_model(path, full_check=True) for path in sys.argv[1:]]"

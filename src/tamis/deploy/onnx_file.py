@@ -23,7 +23,7 @@ from tamis.deploy.agreement import (
     reference_events,
 )
 from tamis.deploy.names import DERIVED, NAMED, PACKED, PREPROCESS
-from tamis.deploy.onnx_check import Model, check_form
+from tamis.deploy.onnx_check import Model, check_form, check_numbers
 from tamis.deploy.onnx_classifier import Form, build_model, fold_input, packed_input, score_output
 from tamis.deploy.weaver import preprocess_document
 from tamis.files import complete_file, write_json
@@ -67,6 +67,7 @@ def export_onnx(
             set_model_props(model, {"tamis": json.dumps(describe(classifier, folder, form), allow_nan=False)})
             paths[form] = stack.enter_context(complete_file(target / name))
             save_model(model, str(paths[form]))
+            check_numbers(classifier, paths[form], name)
         check_form(*paths.values())
         reference = measure_reference(classifier, sample)
         compared = [

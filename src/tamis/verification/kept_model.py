@@ -78,7 +78,8 @@ def compare_onnx(record: Record, classifier: Classifier | None) -> Comparison:
 
 def _agreeing_events(classifier: Classifier, path: Path, form: Form) -> int:
     from tamis.deploy.agreement import compare, measure_reference, reference_events
-    from tamis.deploy.onnx_check import Model
+    from tamis.deploy.onnx_check import Model, check_numbers
 
+    check_numbers(classifier, path)
     reference = measure_reference(classifier, reference_events(classifier))
     return compare(reference, Model(classifier, path, form), "ONNX Runtime").events
