@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
 
 Float32 = NDArray[np.float32]
+Features = Float32 | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class Member:
     network: Network
     fold: int | None = None
 
-    def scores(self, features: Float32) -> Float32:
+    def scores(self, features: Features) -> Float32:
         """Compute scores, [n, n_classes], from features, [n, n_features], NaN where missing."""
         from tamis.network.prediction import predict_scores
 
         return predict_scores(self.network, self.preprocessing.apply(features, order="F"))
 
-    def sensitivity(self, features: Float32) -> Sensitivity:
+    def sensitivity(self, features: Features) -> Sensitivity:
         """Differentiate the scores by the features, [n, n_features], NaN where missing."""
         from tamis.network.sensitivity import network_sensitivity
 

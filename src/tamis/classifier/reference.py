@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from tamis.classifier.missing import apply_rules, spell_missing
 from tamis.config import Feature
 from tamis.errors import InputError, Problem
 
 Float32 = NDArray[np.float32]
+Features = Float32 | NDArray[np.float64]
 
 TOLERANCE = 1e-5
 """How far a recomputed score may lie from the stored one, for another processor or version."""
@@ -34,12 +35,14 @@ class ReferenceEvents:
         rows: which events of the sample they are, or are made of, [n].
     """
 
-    features: Float32
-    given: Float32
+    features: Features
+    given: Features
     rows: NDArray[np.int64]
 
 
-def choose_reference(features: Float32, rules: Sequence[Feature]) -> ReferenceEvents:
+def choose_reference(
+    features: Features, rules: Sequence[Feature], kind: DTypeLike = np.float32
+) -> ReferenceEvents:
     """Choose events: spread over the rows, with the lowest and the highest values, and with what may be missing.
 
     For each feature that may be missing there is an event without it, and one event lacks all of these.
@@ -47,6 +50,7 @@ def choose_reference(features: Float32, rules: Sequence[Feature]) -> ReferenceEv
     Args:
         features: of all events, NaN where missing, [n, n_features].
         rules: the features, with what counts as missing.
+        kind: the type of the chosen features.
 
     >>> features = np.array([[3.0], [1.0], [2.0]], np.float32)
     >>> chosen = choose_reference(features, [Feature(name="x", missing=(-999.0,))])
@@ -62,11 +66,11 @@ def choose_reference(features: Float32, rules: Sequence[Feature]) -> ReferenceEv
     for event, columns in zip(lacking, away, strict=True):
         event[columns] = np.nan
     rows = np.concatenate([whole, spread[np.arange(len(away)) % SPREAD]])
-    chosen = np.concatenate([features[whole], lacking])
+    chosen = np.concatenate([features[whole], lacking]).astype(kind)
     return ReferenceEvents(chosen, spell_missing(chosen, rules), rows)
 
 
-def _extremes(features: Float32) -> NDArray[np.int64]:
+def _extremes(features: Features) -> NDArray[np.int64]:
     """Find the events with the lowest and the highest value of each feature."""
     there = ~np.isnan(features)
     lowest = np.where(there, features, np.inf).argmin(axis=0)[:_FEATURES]
@@ -103,7 +107,7 @@ def check_scores(found: Float32, expected: Float32, classes: Sequence[str], wher
     raise InputError("classifier", [Problem(where, message)])
 
 
-def check_rules(given: Float32, features: Float32, rules: Sequence[Feature], where: str) -> None:
+def check_rules(given: Features, features: Features, rules: Sequence[Feature], where: str) -> None:
     """Check that what the reference events were given as still means the same.
 
     Raises:
