@@ -28,7 +28,7 @@ from tamis.deploy.onnx_check import Model, check_numbers
 from tamis.deploy.onnx_classifier import build_model
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
-from tamis.errors import ExportError
+from tamis.errors import ExportError, UntranslatableError
 
 Make = Callable[..., Any]
 ACTIVATIONS = list(Activation.__args__)
@@ -177,7 +177,7 @@ def test_a_thousand_random_networks_are_exported(
                 compare_header(classifier, tmp_path)
         except ExportError as error:
             refused[seed] = str(error)
-        record("random_networks", summary(found, refused))
+        record("networks-random", summary(found, refused))
     assert refused == {}
 
 
@@ -254,7 +254,7 @@ def test_fifty_trained_networks_are_exported(
             found.append(export_classifier(tmp_path / f"model_{seed}", ["onnx"]).comparisons["onnx"])
         except ExportError as error:
             refused[seed] = str(error)
-        record("trained_networks", summary(found, refused))
+        record("networks-trained", summary(found, refused))
     assert refused == {}
 
 
@@ -449,3 +449,57 @@ def test_a_changed_document_is_refused_for_its_scores(
             compare(
                 reference, lambda given, fold, it=document: plain_scores(it, given, fold), "the plain JSON"
             )
+
+
+def test_scores_that_are_not_numbers_are_refused(originals: Callable[[str], tuple[Classifier, Any]]) -> None:
+    classifier, reference = originals("standardised")
+
+    def one_is_not_a_number(given: Any, fold: Any) -> Any:
+        scores = plain_scores(plain_document(classifier), given, fold)
+        scores[5, 0] = np.nan
+        return scores
+
+    with pytest.raises(ExportError, match=r"gives 1 of .* other scores than the classifier"):
+        compare(reference, one_is_not_a_number, "a form")
+
+
+def test_a_float64_computation_of_another_network_is_refused(
+    originals: Callable[[str], tuple[Classifier, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tamis.deploy import agreement
+
+    classifier, _ = originals("standardised")
+
+    def without_a_layer(classifier: Classifier) -> dict[str, Any]:
+        document = plain_document(classifier)
+        del document["networks"][0]["layers"][1]
+        return document
+
+    monkeypatch.setattr(agreement, "plain_document", without_a_layer)
+    with pytest.raises(ExportError, match="gives other scores in 32 bits than in 64"):
+        measure_reference(classifier, reference_events(classifier))
+
+
+# features that float32 cannot resolve
+
+
+@pytest.fixture
+def clocked(make_classifier: Make, make_events: Make, tmp_path: Path) -> Path:
+    """Save a classifier whose feature `phi` is a time of 1.6e9 +- 3 s."""
+    classifier = make_classifier([{"nodes": 4}])
+    member = classifier.members[0]
+    offset = np.array([0, 0, 0, 1.6e9])
+    member = replace(member, preprocessing=replace(member.preprocessing, offset=offset))
+    classifier = replace(classifier, members=(member,))
+    events = make_events(5).astype(np.float64) + offset
+    classifier.with_reference(events).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("form", ["onnx", "json", "lwtnn", "cpp"])
+def test_a_feature_that_float32_cannot_resolve_is_refused_by_name(form: Any, clocked: Path) -> None:
+    before = {path.name for path in clocked.iterdir()}
+    with pytest.raises(UntranslatableError, match=r"do not resolve phi: .* \(phi: phi - 1600000000\)"):
+        export_classifier(clocked, [form])
+    assert {path.name for path in clocked.iterdir()} == before
+    assert len(export_classifier(clocked, [form], skip_untranslatable=True).notes) == 1

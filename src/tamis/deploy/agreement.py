@@ -186,7 +186,7 @@ def measure_reference(classifier: Classifier, sample: Sample) -> Reference:
         sample: events, NaN where missing.
 
     Raises:
-        ExportError: the float64 computation is not that of the classifier.
+        ExportError: an event lacks what it needs, or the float64 computation is not that of the classifier.
     """
     document = _with_arrays(plain_document(classifier))
     sample = sample.thinned(max(FEWEST_EVENTS, int(MOST_PRODUCTS / _products(document))))
@@ -197,6 +197,12 @@ def measure_reference(classifier: Classifier, sample: Sample) -> Reference:
     variants, costs, differences = [], [1.0], [0.0]
     for events, given in (pair for each in samples for pair in spell_out(classifier, each)):
         variant = _measure_variant(document, events, given)
+        lacking = int(np.isnan(variant.scores).any(axis=1).sum())
+        if lacking:
+            raise ExportError(
+                f"{lacking} of the {len(given)} events to compare lack a feature that has no `missing` rule: no form "
+                "gives them scores; leave these events out"
+            )
         scores = classifier.scores(events.features, None if classifier.folds is None else events.fold)
         variants.append(variant)
         costs.append(float(variant.units(scores).max(initial=0)))

@@ -41,6 +41,7 @@ from tamis.deploy.names import DERIVED, FILES, HEADER, LWTNN, PLAIN
 from tamis.deploy.onnx_file import export_onnx
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
+from tamis.deploy.resolution import require_float32
 from tamis.errors import ExportError, RequestError, UntranslatableError
 from tamis.files import LONGER_WHILE_WRITTEN, complete_file, folders_for, locked, write_json, write_text
 from tamis.places import obstacle
@@ -147,6 +148,7 @@ def _with_form(
         comparison = export_onnx(folder, features, fold, output=target)
     else:
         classifier = Classifier.load(folder, ignoring=DERIVED)
+        require_float32(classifier, _PROGRAMS[form])
         sample = reference_events(classifier) if features is None else choose_events(features, fold)
         listed = target.resolve() == folder.resolve()
         comparison = _write(classifier, form, target, sample, listed=listed)

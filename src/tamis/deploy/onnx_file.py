@@ -25,6 +25,7 @@ from tamis.deploy.agreement import (
 from tamis.deploy.names import DERIVED, NAMED, PACKED, PREPROCESS
 from tamis.deploy.onnx_check import Model, check_form, check_numbers
 from tamis.deploy.onnx_classifier import Form, build_model, fold_input, packed_input, score_output
+from tamis.deploy.resolution import require_float32
 from tamis.deploy.weaver import preprocess_document
 from tamis.files import complete_file, write_json
 
@@ -53,11 +54,13 @@ def export_onnx(
 
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
+        UntranslatableError: float32 does not resolve a feature.
         ExportError: the files do not compute the classifier.
     """
     folder = Path(folder)
     target = folder if output is None else output
     classifier = Classifier.load(folder, ignoring=DERIVED)
+    require_float32(classifier, "ONNX")
     sample = reference_events(classifier) if features is None else choose_events(features, fold)
     forms: dict[Form, str] = {"named": NAMED, "packed": PACKED}
     with ExitStack() as stack:
