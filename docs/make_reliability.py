@@ -138,9 +138,9 @@ def tell_networks(found: dict[str, Any]) -> str:
     for name, each in sorted(found.items()):
         kind = name.removeprefix("networks-")
         said.append(
-            f"{each['networks']} {kind} networks: {len(each['refused'])} refused; of {each['above 1e-6']} a score is farther "
-            f"than 1e-6 from float64, by up to {each['largest difference']:.1g}, and in float32 in tamis by up to "
-            f"{each['largest difference of tamis in float32']:.1g}"
+            f"{each['networks']} {kind} networks: {len(each['refused'])} refused; in {each['above 1e-6']} a score is "
+            f"farther than 1e-6 from float64, by up to {each['largest difference']:.1g} (tamis itself by up to "
+            f"{each['largest difference of tamis in float32']:.1g})"
         )
     return "; ".join(said)
 

@@ -228,28 +228,34 @@ def test_ten_classes_whose_float32_scores_are_far_apart_are_exported(
     assert found.notes == ()
 
 
+def train_random(write_tree: Make, seed: int) -> Classifier:
+    """Train a network of any activations, scaling and depth on up to twenty classes."""
+    rng = np.random.default_rng([18, seed])
+    layers = [
+        {"nodes": int(rng.choice([16, 64, 128])), "activation": str(rng.choice(ACTIVATIONS))}
+        for _ in range(rng.integers(1, 6))
+    ]
+    folds = {"split": {"folds": 2}} if rng.random() < 0.3 else {}
+    config = ring_config(
+        write_tree,
+        int(rng.choice([2, 6, 10, 20])),
+        300,
+        network={"layers": layers},
+        preprocessing={"scaling": str(rng.choice(["none", "standard", "robust", "quantile"]))},
+        training={"epochs": int(rng.integers(5, 30)), "batch_size": 32},
+        seed=seed,
+        **folds,
+    )
+    return tamis.train(config).classifier
+
+
 @pytest.mark.long
 def test_fifty_trained_networks_are_exported(
     write_tree: Make, tmp_path: Path, record: Callable[[str, dict[str, Any]], None]
 ) -> None:
     found, refused = [], {}
     for seed in range(50):
-        rng = np.random.default_rng([18, seed])
-        layers = [
-            {"nodes": int(rng.choice([16, 64, 128])), "activation": str(rng.choice(ACTIVATIONS))}
-            for _ in range(rng.integers(1, 6))
-        ]
-        config = ring_config(
-            write_tree,
-            int(rng.choice([2, 6, 10, 20])),
-            300,
-            network={"layers": layers},
-            preprocessing={"scaling": str(rng.choice(["none", "standard", "robust", "quantile"]))},
-            split={"folds": 2} if rng.random() < 0.3 else {},
-            training={"epochs": int(rng.integers(5, 30)), "batch_size": 32, "patience": None},
-            seed=seed,
-        )
-        tamis.train(config).classifier.save(tmp_path / f"model_{seed}")
+        train_random(write_tree, seed).save(tmp_path / f"model_{seed}")
         try:
             found.append(export_classifier(tmp_path / f"model_{seed}", ["onnx"]).comparisons["onnx"])
         except ExportError as error:
