@@ -28,7 +28,7 @@ from tamis.deploy.onnx_check import Model, check_numbers
 from tamis.deploy.onnx_classifier import build_model
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
-from tamis.errors import ExportError, UntranslatableError
+from tamis.errors import ExportError, InputError, UntranslatableError
 
 Make = Callable[..., Any]
 ACTIVATIONS = list(Activation.__args__)
@@ -262,6 +262,28 @@ def test_fifty_trained_networks_are_exported(
             refused[seed] = str(error)
         record("networks-trained", summary(found, refused))
     assert refused == {}
+
+
+def test_a_classifier_that_amplifies_rounding_loads_on_a_machine_that_rounds_otherwise(
+    make_classifier: Make,
+) -> None:
+    classifier = make_classifier([], embedding=None, classes=2, outputs=1, scaling="none")
+    member = classifier.members[0]
+    # differences of large numbers decide
+    output = eqx.tree_at(
+        lambda layer: (layer.weight, layer.bias),
+        member.network.layers[-1],
+        (jnp.ones((1, 6), jnp.float32), jnp.array([-4e4], jnp.float32)),
+    )
+    sharp = replace(member, network=eqx.tree_at(lambda each: each.layers[-1], member.network, output))
+    events = 1e4 + np.random.default_rng(1).normal(0, 0.3, (100, 4)).astype(np.float32)
+    classifier = replace(classifier, members=(sharp,)).with_reference(events)
+    scores = classifier.reference_scores
+    rounded = replace(classifier, members=(sharp.disturbed(99),)).scores(classifier.reference_features)
+    assert np.abs(rounded - scores).max() > 1e-5
+    replace(classifier, reference_scores=rounded).verify()
+    with pytest.raises(InputError, match="gets other scores than when the classifier was made"):
+        replace(classifier, reference_scores=scores + 50 * (rounded - scores)).verify()
 
 
 # a wrong one

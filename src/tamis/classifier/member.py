@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +43,20 @@ class Member:
         from tamis.network.sensitivity import network_sensitivity
 
         return network_sensitivity(self.network, self.preprocessing, features)
+
+    def disturbed(self, seed: int) -> Member:
+        """Return a copy with each weight moved up or down by about a float32 step, but for those in fixed point."""
+        import jax
+
+        from tamis.network.quantized import Quantized
+
+        rng = np.random.default_rng(seed)
+
+        def move(leaf: Any) -> Any:
+            if isinstance(leaf, Quantized):
+                return leaf
+            steps = rng.choice(np.array([-1, 1], np.float32), leaf.shape) * np.finfo(np.float32).eps
+            return leaf * (1 + steps)
+
+        network = jax.tree.map(move, self.network, is_leaf=lambda leaf: isinstance(leaf, Quantized))
+        return replace(self, network=network)
