@@ -155,8 +155,10 @@ def compare_header(classifier: Classifier, folder: Path) -> Comparison:
     )
 
 
-# slow: compiles a network each
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (35, 47, 95))])
+# those that float32 costs most; slow: compiles a network each
+@pytest.mark.parametrize(
+    "seed", [145, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (38, 80, 116))]
+)
 def test_a_random_network_is_exported(
     seed: int, make_classifier: Make, make_events: Make, tmp_path: Path
 ) -> None:
@@ -397,7 +399,7 @@ def test_a_wrong_operator_of_the_preprocessing_is_refused(
 def test_one_step_of_a_fixed_point_number_is_refused_for_its_scores(
     make_classifier: Make, make_events: Make, tmp_path: Path
 ) -> None:
-    layers = [{"type": "quantized", "nodes": 12, "input": FORMAT}, {"type": "quantized", "nodes": 6}]
+    layers = [{"type": "quantized", "nodes": 12, "input": FORMAT}]
     classifier = make_classifier(layers, quantized_output={}, scaling="standard", embedding=None)
     classifier = classifier.with_reference(make_events(7))
     reference = measure_reference(classifier, reference_events(classifier))
@@ -407,7 +409,7 @@ def test_one_step_of_a_fixed_point_number_is_refused_for_its_scores(
     onnx.save_model(model, str(path))
     compare(reference, Model(classifier, path, "packed"), "ONNX Runtime")
     step = 2.0 ** -classifier.network.layers[-1].formats.output.fraction
-    change(model, "layers.2.bias", lambda bias: bias + step * (np.arange(3) == 1))
+    change(model, "layers.1.bias", lambda bias: bias + step * (np.arange(3) == 1))
     onnx.save_model(model, str(path))
     with pytest.raises(ExportError, match="other scores than the classifier"):
         compare(reference, Model(classifier, path, "packed"), "ONNX Runtime")
