@@ -132,6 +132,19 @@ def tell_agreement(found: dict[str, Any]) -> str:
     )
 
 
+def tell_networks(found: dict[str, Any]) -> str:
+    """Say how many networks were exported, and how many a fixed tolerance would have refused."""
+    said = []
+    for name, each in sorted(found.items()):
+        kind = name.removeprefix("networks-")
+        said.append(
+            f"{each['networks']} {kind} networks: {len(each['refused'])} refused; in {each['above 1e-6']} a score is "
+            f"farther than 1e-6 from float64, by up to {each['largest difference']:.1g} (tamis itself by up to "
+            f"{each['largest difference of tamis in float32']:.1g})"
+        )
+    return "; ".join(said)
+
+
 def tell_memory(found: dict[str, Any]) -> str:
     """Say what was done with little memory, and what was refused."""
     each = found["memory"]
@@ -226,6 +239,13 @@ SPECIFICATION = [
         "scores within 1e-5",
         "test_faults_agreement.py",
         tell_agreement,
+    ),
+    (
+        "networks",
+        "networks of any architecture, scaling and depth are exported",
+        "none is refused",
+        "tests/deploy/test_agreement.py",
+        tell_networks,
     ),
     (
         "repeats",

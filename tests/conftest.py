@@ -323,6 +323,20 @@ def rates(request: pytest.FixtureRequest) -> Rates:
     return Rates(request.node.nodeid, factor, Path(record) if record else None)
 
 
+COUNTS = Path(__file__).parents[1] / "build" / "faults"
+
+
+@pytest.fixture(name="record", scope="session")
+def recorder() -> Callable[[str, dict[str, Any]], None]:
+    """Return a function that keeps the counts of a long form, from where the page of reliability takes them."""
+
+    def record(name: str, counts: dict[str, Any]) -> None:
+        COUNTS.mkdir(parents=True, exist_ok=True)
+        (COUNTS / f"{name}.json").write_text(json.dumps(counts, indent=1) + "\n")
+
+    return record
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Start Debian's chromium; `TAMIS_NEEDS_BROWSER=1` makes its absence an error."""

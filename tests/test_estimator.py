@@ -483,3 +483,16 @@ def test_the_page_lists_every_parameter() -> None:
     table = page[page.index("## Parameters") : page.index("## After the training")]
     listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert sorted(listed) == sorted(NeuralClassifier().get_params())
+
+
+def test_an_offset_that_32_bits_cannot_hold_hides_nothing() -> None:
+    X, y = sample(120)
+    near, far = (NeuralClassifier(**SMALL).fit(shifted, y).score(shifted, y) for shifted in (X, X + 1.6e9))
+    assert near > 0.9
+    assert far > 0.9
+
+
+def test_a_value_too_large_for_32_bits_is_refused() -> None:
+    X, y = sample()
+    with pytest.raises(ValueError, match="value too large for dtype"):
+        NeuralClassifier(**SMALL).fit(np.where(X[0, 0] == X, 1e300, X), y)

@@ -23,6 +23,7 @@ from tamis.expressions import parse
 from tamis.files import LONGER_WHILE_WRITTEN, write_text
 from tamis.places import obstacle
 from tamis.wording import is_clean
+from tamis.wording import value as value_text
 
 LOOKED_AT = 100_000
 """Entries of each file that the suspicions rest on."""
@@ -245,7 +246,7 @@ def _feature(name: str, not_finite: bool, refused: str | None, sentinels: Sequen
     if _expression(name) != name:
         entry["expression"] = _expression(name)
     missing = [".nan"] if not_finite else []
-    missing += [f"{each.value:g}" for each in sentinels]
+    missing += [value_text(each.value or 0.0) for each in sentinels]
     parts = [f"{key}: {_quoted(value)}" for key, value in entry.items()]
     if missing:
         parts.append(f"missing: {missing[0] if len(missing) == 1 else '[' + ', '.join(missing) + ']'}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tamis.classifier.precision import precision_problem
 from tamis.config import dump_config
 from tamis.data.split import PARTS, TEST
 from tamis.errors import ExportError, TamisError
@@ -129,11 +130,18 @@ def _hand_over(run: Run, model: Path) -> dict[str, Any]:
     from tamis.deploy import export_onnx
 
     events = run.prepared.events
+    if (problem := precision_problem(run.classifier)) is not None:
+        return {"error": f"no ONNX file is written: {problem}"}
     try:
-        found = export_onnx(model, events.features, None if run.classifier.folds is None else events.fold)
+        features = events.features.astype(np.float32, copy=False)
+        found = export_onnx(model, features, None if run.classifier.folds is None else events.fold)
     except ExportError as error:
         return {"error": str(error)}
-    return {"compared_events": found.events, "largest_difference": found.difference}
+    return {
+        "compared_events": found.events,
+        "largest_difference": found.difference,
+        "float32_difference": found.float32_difference,
+    }
 
 
 def _replace(folder: Path, finished: Path) -> tuple[str, ...]:

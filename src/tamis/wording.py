@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import struct
 import unicodedata
 from collections.abc import Iterable
 from itertools import islice
@@ -18,6 +20,37 @@ def counted(number: int, thing: str) -> str:
     ('1 event', '1,200 events')
     """
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def value(number: float) -> str:
+    """Write the value of a column so that it is the same when it is read again, in 64 bits or in the 32 that it has.
+
+    >>> value(-999.0), value(20180103.0), value(-999.9000244140625), value(91.18761234)
+    ('-999', '20180103', '-999.9', '91.18761234')
+    """
+
+    def same(text: str) -> bool:
+        return float(text) == number or (_in_32_bits(number) == number == _in_32_bits(float(text)))
+
+    return next((text for digits in (6, 9) if same(text := f"{number:.{digits}g}")), repr(number))
+
+
+def _in_32_bits(number: float) -> float:
+    if abs(number) > 3.4e38:
+        return number
+    return float(struct.unpack("f", struct.pack("f", number))[0])
+
+
+def limits(low: float, high: float, digits: int = 6) -> tuple[str, str]:
+    """Write the two ends of a range, with enough digits to tell them apart.
+
+    >>> limits(-4.17804123, 4.38), limits(1600000000.5, 1600000060.25)
+    (('-4.17804', '4.38'), ('1600000000.5', '1600000060.2'))
+    """
+    size, width = max(abs(low), abs(high)), high - low
+    if 0 < width < size < math.inf:
+        digits = max(digits, min(math.ceil(math.log10(size / width)) + 3, 17))
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"
 
 
 def size(number: float) -> str:

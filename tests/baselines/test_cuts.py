@@ -184,3 +184,12 @@ def test_where_nothing_can_be_cut_there_is_one_box() -> None:
 def test_signal_and_background_are_needed(signal: list[int]) -> None:
     with pytest.raises(RequestError, match="cuts need signal and background"):
         find_cuts(box_events(8, events=100), signal)
+
+
+def test_cuts_find_what_32_bits_do_not_resolve() -> None:
+    near = random_events(4)
+    near = replace(near, features=np.round(near.features * 1024) / np.float32(1024))
+    far = replace(near, features=near.features.astype(np.float64) + 1.6e9)
+    first, second = find_cuts(near, [2]), find_cuts(far, [2])
+    np.testing.assert_array_equal(first.boxes_passed(near.features), second.boxes_passed(far.features))
+    np.testing.assert_array_equal(first.low.astype(np.float64) + 1.6e9, second.low)

@@ -98,3 +98,13 @@ def test_missing_values_go_where_they_fit() -> None:
     )
     trees = train_trees(events, checked, 2, seed=1, threads=2)
     assert trees.scores(np.array([[np.nan]], np.float32))[0, 1] > 0.95
+
+
+def test_an_offset_that_32_bits_cannot_hold_changes_no_score() -> None:
+    near = checkerboard(9, 2000)
+    near = replace(near, features=np.round(near.features * 1024) / np.float32(1024))
+    far = replace(near, features=near.features.astype(np.float64) + 1.6e9)
+    first, second = (
+        train_trees(each, each, 2, seed=1, threads=1).scores(each.features) for each in (near, far)
+    )
+    np.testing.assert_array_equal(first, second)

@@ -19,6 +19,11 @@ RULES = (
 )
 
 
+def unmoved() -> np.ndarray:
+    """Measure that rounding explains nothing."""
+    return np.zeros(30)
+
+
 def sample(events: int = 500, seed: int = 1) -> np.ndarray:
     features = np.random.default_rng(seed).normal(size=(events, 3)).astype(np.float32)
     features[events // 3, 0], features[events // 2, 2] = 50, -50
@@ -62,10 +67,10 @@ def test_a_mismatch_says_which_event_and_by_how_much() -> None:
     found[7] = 0.25, 0.75
     message = r"reference event 7 gets other scores .*: bkg is 0.25 and was 0.5 \(by 0.25.* 1 of 30 events"
     with pytest.raises(InputError, match=message):
-        check_scores(found, expected, ["bkg", "sig"], "model")
+        check_scores(found, expected, ["bkg", "sig"], "model", unmoved)
     found[3, 1] = np.nan
     with pytest.raises(InputError, match=r"reference event 3 .*sig is nan"):
-        check_scores(found, expected, ["bkg", "sig"], "model")
-    check_scores(expected + np.float32(9e-6), expected, ["bkg", "sig"], "model")
+        check_scores(found, expected, ["bkg", "sig"], "model", unmoved)
+    check_scores(expected + np.float32(9e-6), expected, ["bkg", "sig"], "model", unmoved)
     with pytest.raises(InputError, match="no reference events"):
-        check_scores(found[:0], expected[:0], ["bkg", "sig"], "model")
+        check_scores(found[:0], expected[:0], ["bkg", "sig"], "model", unmoved)

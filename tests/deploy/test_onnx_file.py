@@ -20,7 +20,8 @@ from tamis.classifier import Classifier
 from tamis.cli import main
 from tamis.config import parse_config
 from tamis.deploy import FILES, export_onnx
-from tamis.deploy.onnx_check import EVENTS, check_form, choose_events
+from tamis.deploy.agreement import EVENTS, choose_events
+from tamis.deploy.onnx_check import check_form
 from tamis.errors import ExportError
 
 Make = Callable[..., Any]
@@ -134,7 +135,9 @@ def test_a_model_that_gives_other_scores_is_not_written(
         return honest(replace(classifier, members=members), form)
 
     monkeypatch.setattr(onnx_file, "build_model", slightly_wrong)
-    with pytest.raises(ExportError, match=r"ONNX Runtime gives \d+ of \d+ events other scores"):
+    with pytest.raises(
+        ExportError, match=r"classifier\.onnx has other numbers than the classifier in /mem.*bias"
+    ):
         export_onnx(folder)
     assert names_in(folder) == {*SAVED, *FILES}
     assert {name: (folder / name).read_bytes() for name in FILES} == before
@@ -145,13 +148,13 @@ def test_a_model_that_gives_other_scores_is_not_written(
     assert names_in(folder) == SAVED
 
 
-def test_scores_that_are_not_numbers_are_a_disagreement(
+def test_events_that_lack_what_they_need_are_not_compared(
     saved: tuple[Classifier, Path], make_events: Make
 ) -> None:
     _, folder = saved
     events = make_events(5)
-    events[3, 0] = np.nan  # a feature without a rule: the classifier fills it, the model refuses it
-    with pytest.raises(ExportError, match="other scores"):
+    events[3, 0] = np.nan  # a feature without a rule
+    with pytest.raises(ExportError, match="1 of the 500 events to compare lack a feature"):
         export_onnx(folder, events)
 
 
@@ -221,7 +224,7 @@ def test_a_run_holds_its_model_and_outlives_a_failed_export(
     with pytest.raises(SystemExit) as ended:
         main(["export", str(folder)])
     assert ended.value.code in (0, None)
-    assert "no score differs by more than" in capsys.readouterr().out
+    assert "no score is farther than" in capsys.readouterr().out
     assert (folder / "model" / "classifier.onnx").is_file()
 
 

@@ -1,19 +1,15 @@
-"""What the tests of faults share: the library that makes writes fail, and where their counts go."""
+"""What the tests of faults share: the library that makes writes fail."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
-COUNTS = HERE.parents[1] / "build" / "faults"
 
 
 @pytest.fixture(name="shim", scope="session")
@@ -29,14 +25,3 @@ def compiled_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )
     return library
-
-
-@pytest.fixture(name="record", scope="session")
-def recorder() -> Callable[[str, dict[str, Any]], None]:
-    """Give what keeps the counts of a long form, from where the page of reliability takes them."""
-
-    def record(name: str, counts: dict[str, Any]) -> None:
-        COUNTS.mkdir(parents=True, exist_ok=True)
-        (COUNTS / f"{name}.json").write_text(json.dumps(counts, indent=1) + "\n")
-
-    return record

@@ -19,6 +19,8 @@ from tamis.apply.scoring import MEANINGS, Extent, Scoring
 from tamis.data.chunks import read_range
 from tamis.data.schema import FileSchema, SourceFile, schema_problems
 from tamis.errors import InputError, Problem, RequestError
+from tamis.wording import limits
+from tamis.wording import value as value_text
 
 
 @dataclass(frozen=True)
@@ -261,16 +263,17 @@ def suspicions(scoring: Scoring, extent: Extent, scored: int, total: int) -> tup
         if known is None:
             continue
         name = f"feature {feature.name!r} (branches {', '.join(sorted(feature.expression.branches))})"
-        training = f"in training it was {known.low:.4g} to {known.high:.4g}"
+        training = f"in training it was {' to '.join(limits(known.low, known.high, 4))}"
         if outside:
+            here = " to ".join(limits(float(low), float(high), 4))
             said.append(
                 f"{name} is far outside of the training range in {outside:,} of "
-                f"{scored:,} scored entries: it is {low:.4g} to {high:.4g} here, {training}; are the units the same?"
+                f"{scored:,} scored entries: it is {here} here, {training}; are the units the same?"
             )
         if low > high and scored >= _ENOUGH:
             said.append(f"{name} is missing in all {scored:,} scored entries")
         elif low == high and known.low < known.high and scored >= _ENOUGH:
-            said.append(f"{name} is {low:.4g} in all {scored:,} scored entries; {training}")
+            said.append(f"{name} is {value_text(float(low))} in all {scored:,} scored entries; {training}")
     return tuple(said)
 
 

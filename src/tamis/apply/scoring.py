@@ -20,6 +20,7 @@ from tamis.data.plan import evaluate_chunk, evaluate_quantity, in_32_bits
 from tamis.expressions import Expression, truth
 
 Columns = Mapping[str, NDArray[Any]]
+Features = NDArray[np.float32] | NDArray[np.float64]
 
 PIECE = 2**14
 """Rows that one thread scores at a time, or a multiple: enough that little is lost to batches that are not full."""
@@ -60,8 +61,8 @@ class Extent:
         outside: number of values further from the training range than it is wide.
     """
 
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
+    low: Features
+    high: Features
     outside: NDArray[np.int64]
 
     def __add__(self, other: Extent) -> Extent:
@@ -155,12 +156,14 @@ class Scoring:
             rows, found = rows[good], found[good]
         return Scored(self._columns(rows, found, flag, folds), self._extent(chosen))
 
-    def _features(self, chunk: Chunk) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def _features(self, chunk: Chunk) -> tuple[Features, NDArray[np.uint8]]:
         """Compute the features, [n_features, n], and flag the rows that cannot be scored."""
         flag = np.zeros(chunk.length, np.uint8)
-        features = np.empty((len(self.model.features), chunk.length), np.float32)
+        classifier = self.model.classifier
+        features = np.empty((len(self.model.features), chunk.length), classifier.feature_type)
         for values, quantity in zip(features, self.model.features, strict=True):
-            values[:] = in_32_bits(evaluate_quantity(quantity, chunk))
+            exact = evaluate_quantity(quantity, chunk)
+            values[:] = exact if quantity.name in classifier.unresolved_features else in_32_bits(exact)
             finite = np.isfinite(values)
             if finite.all():
                 continue
@@ -196,7 +199,7 @@ class Scoring:
         known = [member.fold for member in self.model.classifier.members if member.fold is not None]
         return np.where(np.isin(folds, known), folds, AVERAGE)
 
-    def _extent(self, features: NDArray[np.float32]) -> Extent:
+    def _extent(self, features: Features) -> Extent:
         count = len(features)
         low = np.fmin.reduce(features, axis=1, initial=np.inf)
         high = np.fmax.reduce(features, axis=1, initial=-np.inf)

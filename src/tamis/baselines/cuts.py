@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tamis.baselines.events import LabelledEvents
 from tamis.errors import RequestError
 
-Float32 = NDArray[np.float32]
+Features = NDArray[np.float32] | NDArray[np.float64]
 Float64 = NDArray[np.float64]
 
 PEEL = 0.03
@@ -60,8 +60,8 @@ class Cuts:
             [boxes].
     """
 
-    low: Float32
-    high: Float32
+    low: Features
+    high: Features
     signal_inside: Float64
     inside: Float64
 
@@ -69,7 +69,7 @@ class Cuts:
         """Give the number of boxes."""
         return len(self.low)
 
-    def boxes_passed(self, features: Float32) -> NDArray[np.intp]:
+    def boxes_passed(self, features: Features) -> NDArray[np.intp]:
         """Count the boxes that contain each event, at least one, [n], of features, [n, n_features]."""
         passed = np.full(len(features), len(self))
         for low, high, values in zip(self.low.T, self.high.T, features.T, strict=True):
@@ -80,7 +80,7 @@ class Cuts:
             passed = np.minimum(passed, np.where(np.isnan(values), free, within))
         return passed
 
-    def signal_score(self, features: Float32) -> Float64:
+    def signal_score(self, features: Features) -> Float64:
         """Give the discriminant, [n]: one minus the share of events inside the smallest box that contains the event.
 
         It only grows with the number of boxes passed, from 0 to 1, and means the same for the boxes of all folds.
@@ -142,8 +142,8 @@ def find_cuts(training: LabelledEvents, signal: Sequence[int], *, peel: float = 
     sums = np.array([each.tally for each in boxes])
     sizes = sums[:, [_SIGNAL_SIZE, _BACKGROUND_SIZE]]
     return Cuts(
-        low=np.array([each.low for each in boxes], np.float32),
-        high=np.array([each.high for each in boxes], np.float32),
+        low=np.array([each.low for each in boxes]),
+        high=np.array([each.high for each in boxes]),
         signal_inside=sums[:, _SIGNAL] / sums[0, _SIGNAL],
         inside=(sizes / sizes[0]).mean(axis=1),
     )
@@ -176,7 +176,7 @@ class _Events:
         unit: mean absolute weight of a background event.
     """
 
-    columns: Float32
+    columns: Features
     weight: Float64
     unit: float
 
@@ -212,8 +212,8 @@ class _Box:
     events: _Events
     rows: NDArray[np.intp]
     ordered: tuple[NDArray[np.intp], ...]
-    low: Float32
-    high: Float32
+    low: Features
+    high: Features
     tally: Float64
 
     @classmethod
@@ -222,7 +222,7 @@ class _Box:
         orders = [np.argsort(column, kind="stable") for column in events.columns]  # NaN comes last
         there = np.count_nonzero(~np.isnan(events.columns), axis=1)
         ordered = tuple(order[:number] for order, number in zip(orders, there, strict=True))
-        edge = np.full(len(events.columns), np.inf, np.float32)
+        edge = np.full(len(events.columns), np.inf, events.columns.dtype)
         return cls(events, np.arange(len(events.weight)), ordered, -edge, edge, events.weight.sum(axis=0))
 
     @property
@@ -257,7 +257,7 @@ class _Box:
             if gain is not None:
                 yield _Step(gain, feature, side, float(column[outward[first]]))
 
-    def _first_kept(self, values: Float32, outward: NDArray[np.intp], peel: float) -> int:
+    def _first_kept(self, values: Features, outward: NDArray[np.intp], peel: float) -> int:
         """Give the place of the first of the ordered rows that stays; equal values stay or go together."""
         wanted = peel * self.size
         window = int(2 * peel * len(outward)) + 1

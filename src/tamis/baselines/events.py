@@ -31,7 +31,7 @@ class LabelledEvents:
         weight: weight in the loss: signed physics weight times the training factor of the class, [n].
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[np.float32] | NDArray[np.float64]
     class_index: NDArray[np.int32]
     weight: Float64
 

@@ -32,7 +32,7 @@ class Logistic:
     factor: Float64
     converged: bool
 
-    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, features: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
         """Give the probability of each class, [n, n_classes], of features with NaN where missing, [n, n_features]."""
         logits = self.preprocessing.apply(features).astype(np.float64) @ self.factor.T + self.offset
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))

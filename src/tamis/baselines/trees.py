@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.baselines.events import LabelledEvents, sizes_of_weights
+from tamis.data.precision import float32_offsets
+from tamis.network.preprocessing import without_offset
 
 if TYPE_CHECKING:
     from xgboost import Booster, QuantileDMatrix
@@ -33,14 +35,18 @@ class Trees:
     Args:
         booster: the trees.
         rounds: how many rounds of boosting are used: those up to the lowest validation loss.
+        offset: subtracted from the features in 64 bits, because XGBoost takes 32, [n_features]; None where these
+            resolve all features.
     """
 
     booster: Booster
     rounds: int
+    offset: NDArray[np.float64] | None = None
 
-    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, features: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
         """Give the probability of each class, [n, n_classes], of features with NaN where missing, [n, n_features]."""
-        found = self.booster.inplace_predict(features, iteration_range=(0, self.rounds), missing=np.nan)
+        narrow = without_offset(features, self.offset)
+        found = self.booster.inplace_predict(narrow, iteration_range=(0, self.rounds), missing=np.nan)
         scores = np.asarray(found, np.float32)
         return np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
 
@@ -67,8 +73,9 @@ def train_trees(
 
     # a mean weight of one, so that the smallest leaf and the penalty mean the same for weights of any unit
     unit = float(sizes_of_weights(training).mean())
-    events = _matrix(training, unit, threads)
-    evaluated = _matrix(validation, unit, threads, events)
+    offset = float32_offsets(training.features)
+    events = _matrix(training, offset, unit, threads)
+    evaluated = _matrix(validation, offset, unit, threads, events)
     booster = train(
         _settings(classes, seed, threads),
         events,
@@ -77,7 +84,7 @@ def train_trees(
         early_stopping_rounds=PATIENCE,
         verbose_eval=False,
     )
-    return Trees(booster, booster.best_iteration + 1)
+    return Trees(booster, booster.best_iteration + 1, offset)
 
 
 def threads_that_pay(values: int, most: int) -> int:
@@ -105,13 +112,17 @@ def _settings(classes: int, seed: int, threads: int) -> dict[str, Any]:
 
 
 def _matrix(
-    events: LabelledEvents, unit: float, threads: int, reference: QuantileDMatrix | None = None
+    events: LabelledEvents,
+    offset: NDArray[np.float64] | None,
+    unit: float,
+    threads: int,
+    reference: QuantileDMatrix | None = None,
 ) -> QuantileDMatrix:
     from xgboost import QuantileDMatrix
 
     weight = sizes_of_weights(events) / unit
     return QuantileDMatrix(
-        events.features,
+        without_offset(events.features, offset),
         label=events.class_index,
         weight=weight,
         missing=np.nan,

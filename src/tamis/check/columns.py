@@ -11,12 +11,13 @@ from tamis.config import Config
 from tamis.data.duplicates import EqualEvents, equal_events
 from tamis.data.events import Events, SampleReading
 from tamis.data.survey import identified_class, survey_columns
+from tamis.wording import value as value_text
 
 CERTAIN = 0.999
 """How well one feature must tell one class from all others to be suspicious, where there are more than two."""
 _REMEDIES = {
-    "sentinel": "if that means 'not there', declare it with `missing: {value:g}`",
-    "spike": "if that means 'not there', declare it with `missing: {value:g}`",
+    "sentinel": "if that means 'not there', declare it with `missing: {value}`",
+    "spike": "if that means 'not there', declare it with `missing: {value}`",
     "class": "make sure that it is known in data as well",
     "constant": "it tells the network nothing",
     "empty": "it tells the network nothing",
@@ -74,7 +75,7 @@ def _suspicions(config: Config, events: Events) -> list[Note]:
         Note(
             each.kind,
             f"feature {each.column}",
-            f"{each.reason}; {_REMEDIES[each.kind].format(value=each.value or 0)}",
+            f"{each.reason}; {_REMEDIES[each.kind].format(value=value_text(each.value or 0.0))}",
             each.value,
         )
         for each in found

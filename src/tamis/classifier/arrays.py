@@ -43,7 +43,7 @@ def member_arrays(members: Sequence[Member]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def read_arrays(path: Path, document: Document) -> dict[str, Float32]:
+def read_arrays(path: Path, document: Document) -> dict[str, NDArray[Any]]:
     """Read the arrays that a document asks for.
 
     Raises:
@@ -69,7 +69,7 @@ def read_arrays(path: Path, document: Document) -> dict[str, Float32]:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             found = {name: tuple(each.get_shape()) for name, each in slices.items()}
-            types = {each.get_dtype() for each in slices.values()}
+            types = {name: str(each.get_dtype()) for name, each in slices.items()}
             _check_shapes(found, types, document, path)
             arrays = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, ValueError) as error:
@@ -90,7 +90,7 @@ def _check_header(path: Path) -> None:
         raise refused(path, f"begins with a list of arrays of {size:,} bytes; the file is damaged or foreign")
 
 
-def _check_shapes(found: Shapes, types: set[str], document: Document, path: Path) -> None:
+def _check_shapes(found: Shapes, types: Mapping[str, str], document: Document, path: Path) -> None:
     features, classes = len(document.features), len(document.classes)
     outputs = [layer.nodes for layer in document.network[-1:]]
     if outputs != [classes] and not (outputs == [1] and classes == 2):
@@ -106,16 +106,25 @@ def _check_shapes(found: Shapes, types: set[str], document: Document, path: Path
         )
     shapes: Shapes = {"reference.features": (events, features), "reference.scores": (events, classes)}
     optional: Shapes = {"reference.fold": (events,), "reference.given": (events, features)}
+    optional |= {f"{prefix}preprocessing.offset": (features,) for prefix in document.prefixes}
     shapes |= {name: shape for name, shape in optional.items() if name in found}
     built = _Skeletons(document)
     for prefix, entry in zip(document.prefixes, document.entries, strict=True):
         expected = _member_shapes(document, built.of(entry), found, prefix)
         shapes |= {prefix + name: shape for name, shape in expected.items()}
-    if found != shapes or types != {"F32"}:
+    wide = any(name.endswith("preprocessing.offset") for name in found)
+    if found != shapes or any(kind not in _types(name, wide=wide) for name, kind in types.items()):
         wrong = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
         named = wrong[:_TOLD] or "of another type"
         message = f"does not fit {DOCUMENT}: arrays {named}; the files are of two classifiers"
         raise refused(path, message)
+
+
+def _types(name: str, *, wide: bool) -> tuple[str, ...]:
+    """Return the types that an array may have: the features of events have 64 bits where there is an offset."""
+    if name.endswith("preprocessing.offset"):
+        return ("F64",)
+    return ("F64",) if wide and name in ("reference.features", "reference.given") else ("F32",)
 
 
 def _check_size(arrays: int, document: Document, path: Path) -> None:
@@ -198,11 +207,17 @@ def _skeleton(document: Document, inputs: int) -> Network:
 
 
 def _preprocessing_arrays(preprocessing: Preprocessing) -> dict[str, NDArray[Any]]:
-    arrays = {"fill": preprocessing.fill, "centre": preprocessing.centre, "scale": preprocessing.scale}
+    arrays: dict[str, NDArray[Any]] = {
+        "fill": preprocessing.fill,
+        "centre": preprocessing.centre,
+        "scale": preprocessing.scale,
+    }
     if preprocessing.logarithm is not None:
         arrays |= {"lowest": preprocessing.logarithm.lowest, "typical": preprocessing.logarithm.typical}
     if preprocessing.quantiles is not None:
         arrays |= {"knots": preprocessing.quantiles.knots, "values": preprocessing.quantiles.values}
+    if preprocessing.offset is not None:
+        arrays["offset"] = preprocessing.offset
     return {f"preprocessing.{name}": array for name, array in arrays.items()}
 
 
@@ -217,7 +232,7 @@ def _preprocessing_shapes(entry: PreprocessingEntry, features: int, knots: tuple
     return {f"preprocessing.{name}": shape for name, shape in shapes.items()}
 
 
-def assemble_members(document: Document, arrays: Mapping[str, Float32]) -> tuple[Member, ...]:
+def assemble_members(document: Document, arrays: Mapping[str, NDArray[Any]]) -> tuple[Member, ...]:
     """Build the networks of a document from its arrays."""
     members = []
     built = _Skeletons(document)
@@ -228,7 +243,7 @@ def assemble_members(document: Document, arrays: Mapping[str, Float32]) -> tuple
 
 
 def _preprocessing(
-    document: Document, entry: MemberEntry, arrays: Mapping[str, Float32], prefix: str
+    document: Document, entry: MemberEntry, arrays: Mapping[str, NDArray[Any]], prefix: str
 ) -> Preprocessing:
     names = [feature.name for feature in document.features]
     own = document.preprocessing
@@ -250,6 +265,7 @@ def _preprocessing(
         indicators=tuple(names.index(name) for name in entry.indicators),
         logarithm=logarithm,
         quantiles=quantiles,
+        offset=arrays.get(f"{prefix}preprocessing.offset"),
     )
 
 

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
 
 Float32 = NDArray[np.float32]
+Features = Float32 | NDArray[np.float64]
+
+_DISTURBANCES = 8
+"""How often weights are disturbed, to measure what rounding changes."""
 
 
 def _nothing() -> Float32:
@@ -65,14 +69,14 @@ class Classifier:
     features: tuple[Feature, ...]
     classes: Mapping[str, ClassSection]
     members: tuple[Member, ...]
-    reference_features: Float32 = field(default_factory=_nothing)
+    reference_features: Features = field(default_factory=_nothing)
     reference_scores: Float32 = field(default_factory=_nothing)
     reference_fold: Float32 = field(default_factory=_nothing)
     folds: Folds | None = None
     symmetries: tuple[Symmetry, ...] = ()
     draws: int = 0
     calibration: Calibration | None = None
-    reference_given: Float32 = field(default_factory=_nothing)
+    reference_given: Features = field(default_factory=_nothing)
 
     @property
     def network(self) -> Network:
@@ -94,11 +98,25 @@ class Classifier:
         """Names of the features, in the order of the inputs."""
         return tuple(feature.name for feature in self.features)
 
-    def scores(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Float32:
+    @property
+    def unresolved_features(self) -> tuple[str, ...]:
+        """Names of the features that 32 bits do not resolve: an offset is subtracted from them in 64 bits.
+
+        A form of the classifier that takes features of 32 bits only cannot compute its scores.
+        """
+        indices = sorted({index for member in self.members for index in member.preprocessing.unresolved})
+        return tuple(self.features[index].name for index in indices)
+
+    @property
+    def feature_type(self) -> np.dtype[np.float32] | np.dtype[np.float64]:
+        """The type in which `scores` needs the features: float64 where 32 bits do not resolve one of them."""
+        return np.dtype(np.float64) if self.unresolved_features else np.dtype(np.float32)
+
+    def scores(self, features: Features, fold: NDArray[np.integer[Any]] | None = None) -> Float32:
         """Compute scores, [n, n_classes], from features, [n, n_features] in their order, NaN where missing.
 
         Args:
-            features: of the events.
+            features: of the events, of the type `feature_type`.
             fold: the fold of each event, whose scores come from the members that never saw it; -1, and no folds at
                 all, takes the average of all members, [n].
         """
@@ -116,7 +134,7 @@ class Classifier:
             return scores
         return self.calibration.of(fold)(scores).astype(np.float32)
 
-    def _mean(self, features: Float32, members: Sequence[Member]) -> Float32:
+    def _mean(self, features: Features, members: Sequence[Member]) -> Float32:
         if len(members) == 1 and not self.draws:
             return members[0].scores(features)
         total = np.zeros((len(features), len(self.classes)))
@@ -126,7 +144,7 @@ class Classifier:
             copies += 1
         return np.asarray(total / (copies * len(members)), np.float32)
 
-    def sensitivity(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Sensitivity:
+    def sensitivity(self, features: Features, fold: NDArray[np.integer[Any]] | None = None) -> Sensitivity:
         """Differentiate the logarithm of each score by the features, averaged over members as the scores are.
 
         Args:
@@ -155,7 +173,7 @@ class Classifier:
             else found.corrected(self.calibration.of(fold).scale, self.calibration.of(fold)(found.scores))
         )
 
-    def _mean_sensitivity(self, features: Float32, members: Sequence[Member]) -> Sensitivity:
+    def _mean_sensitivity(self, features: Features, members: Sequence[Member]) -> Sensitivity:
         from tamis.network.sensitivity import mean_sensitivity
         from tamis.network.symmetries import build_symmetries
 
@@ -172,7 +190,7 @@ class Classifier:
         """Give the members that never saw a fold; all, where it is none of theirs."""
         return tuple(member for member in self.members if member.fold == fold) or self.members
 
-    def _copies(self, features: Float32) -> Iterable[Float32]:
+    def _copies(self, features: Features) -> Iterable[Features]:
         if not self.draws:
             return (features,)
         from tamis.network.symmetries import build_symmetries
@@ -197,7 +215,8 @@ class Classifier:
             RequestError: a branch is missing or has several values per event, or a feature without a `missing` rule
                 has no value in an event.
         """
-        return self.scores(feature_values(self.features, columns), self._fold(columns))
+        features = feature_values(self.features, columns, self.unresolved_features)
+        return self.scores(features, self._fold(columns))
 
     def _fold(self, columns: Any) -> NDArray[np.int32] | None:
         if self.folds is None or self.folds.by is None:
@@ -226,9 +245,9 @@ class Classifier:
             + table(["class", ""], classes)
         )
 
-    def with_reference(self, features: Float32, fold: NDArray[np.integer[Any]] | None = None) -> Classifier:
+    def with_reference(self, features: Features, fold: NDArray[np.integer[Any]] | None = None) -> Classifier:
         """Store some of these events with their scores: spread over the rows, extremes, and missing values."""
-        chosen = choose_reference(features, self.features)
+        chosen = choose_reference(features, self.features, self.feature_type)
         of_fold = None if fold is None else fold[chosen.rows]
         return replace(
             self,
@@ -323,11 +342,25 @@ class Classifier:
         """Recompute the scores of the reference events, and what is missing in them.
 
         Raises:
-            InputError: they differ by more than 1e-5.
+            InputError: they differ by more than 1e-5, and by more than rounding explains.
         """
         if len(self.reference_given):
             check_rules(self.reference_given, self.reference_features, self.features, where)
         fold = self.reference_fold.astype(np.int32) if len(self.reference_fold) else None
+        scores = self.scores(self.reference_features, fold)
         check_scores(
-            self.scores(self.reference_features, fold), self.reference_scores, self.class_names, where
+            scores,
+            self.reference_scores,
+            self.class_names,
+            where,
+            lambda: self._measure_rounding(scores, fold),
         )
+
+    def _measure_rounding(self, scores: Float32, fold: NDArray[np.int32] | None) -> NDArray[np.float64]:
+        """Return the largest change of a score of each reference event by a float32 step in each weight, [n]."""
+        moved = np.zeros(len(scores))
+        for seed in range(_DISTURBANCES):
+            members = tuple(member.disturbed(seed) for member in self.members)
+            disturbed = replace(self, members=members).scores(self.reference_features, fold)
+            moved = np.maximum(moved, np.abs(disturbed.astype(np.float64) - scores).max(axis=1))
+        return moved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,16 @@ from tamis.expressions import evaluate, parse
 from tamis.wording import counted, suggest
 
 Float32 = NDArray[np.float32]
+Features = Float32 | NDArray[np.float64]
 
 
-def feature_values(features: Sequence[Feature], events: Any) -> Float32:
+def feature_values(features: Sequence[Feature], events: Any, unresolved: Collection[str] = ()) -> Features:
     """Compute the features of events, [n, n_features], NaN where missing.
 
     Args:
         features: the features.
         events: a mapping of arrays, an awkward record array, a pandas or polars DataFrame or an Arrow table.
+        unresolved: names of features that 32 bits do not resolve; where there are any, the result has 64 bits.
 
     Raises:
         RequestError: a column is missing, has another length or several values per event, or a feature without a
@@ -38,18 +40,21 @@ def feature_values(features: Sequence[Feature], events: Any) -> Float32:
     values = []
     for expression, feature in zip(expressions, features, strict=True):
         try:
-            found = evaluate(expression, used, sentinel=feature.missing, length=length)
+            column = evaluate(expression, used, sentinel=feature.missing, length=length)
         except ExpressionError as error:
             raise RequestError(
                 f"feature {feature.name!r} cannot be computed from these events: {error}"
             ) from error
-        values.append(found)
+        values.append(column)
+    found = np.empty((length, len(features)), np.float64 if unresolved else np.float32)
     with np.errstate(over="ignore"):
-        narrow = np.stack([each.astype(np.float32) for each in values], axis=1)
-    return _checked(features, np.where(np.isfinite(narrow), narrow, np.float32(np.nan)))
+        for index, (feature, column) in enumerate(zip(features, values, strict=True)):
+            found[:, index] = column if feature.name in unresolved else column.astype(np.float32)
+    found[~np.isfinite(found)] = np.nan
+    return _checked(features, found)
 
 
-def _checked(features: Sequence[Feature], values: Float32) -> Float32:
+def _checked(features: Sequence[Feature], values: Features) -> Features:
     for feature, missing in zip(features, np.isnan(values).T, strict=True):
         if feature.missing is None and missing.any():
             number = counted(int(missing.sum()), "event")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
 
 Float32 = NDArray[np.float32]
+Features = Float32 | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,31 @@ class Member:
     network: Network
     fold: int | None = None
 
-    def scores(self, features: Float32) -> Float32:
+    def scores(self, features: Features) -> Float32:
         """Compute scores, [n, n_classes], from features, [n, n_features], NaN where missing."""
         from tamis.network.prediction import predict_scores
 
         return predict_scores(self.network, self.preprocessing.apply(features, order="F"))
 
-    def sensitivity(self, features: Float32) -> Sensitivity:
+    def sensitivity(self, features: Features) -> Sensitivity:
         """Differentiate the scores by the features, [n, n_features], NaN where missing."""
         from tamis.network.sensitivity import network_sensitivity
 
         return network_sensitivity(self.network, self.preprocessing, features)
+
+    def disturbed(self, seed: int) -> Member:
+        """Return a copy with each weight moved up or down by about a float32 step, but for those in fixed point."""
+        import jax
+
+        from tamis.network.quantized import Quantized
+
+        rng = np.random.default_rng(seed)
+
+        def move(leaf: Any) -> Any:
+            if isinstance(leaf, Quantized):
+                return leaf
+            steps = rng.choice(np.array([-1, 1], np.float32), leaf.shape) * np.finfo(np.float32).eps
+            return leaf * (1 + steps)
+
+        network = jax.tree.map(move, self.network, is_leaf=lambda leaf: isinstance(leaf, Quantized))
+        return replace(self, network=network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from tamis.config import Feature
 from tamis.expressions.columns import without_sentinels
 
-Float32 = NDArray[np.float32]
+Features = TypeVar("Features", bound=NDArray[np.floating[Any]])
 
 _MOST = float(np.finfo(np.float32).max)
 
@@ -26,7 +27,7 @@ def sentinels_of(feature: Feature) -> tuple[float, ...]:
     return tuple(single for value, single in narrow if single != 0 or value == 0)
 
 
-def spell_missing(features: Float32, rules: Sequence[Feature]) -> Float32:
+def spell_missing(features: Features, rules: Sequence[Feature]) -> Features:
     """Write what is missing in all its ways, by turns: sentinels, not a number, infinities.
 
     Args:
@@ -41,9 +42,10 @@ def spell_missing(features: Float32, rules: Sequence[Feature]) -> Float32:
     return given
 
 
-def apply_rules(given: Float32, rules: Sequence[Feature]) -> Float32:
+def apply_rules(given: Features, rules: Sequence[Feature]) -> Features:
     """Put NaN where a value means that there is none, [n, n_features]."""
     found = given.copy()
     for index, rule in enumerate(rules):
         found[:, index] = without_sentinels(given[:, index].astype(np.float64), rule.missing or ())
-    return np.where(np.isfinite(found), found, np.float32(np.nan))
+    found[~np.isfinite(found)] = np.nan
+    return found

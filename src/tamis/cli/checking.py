@@ -14,6 +14,7 @@ from tamis.check import CheckResult
 from tamis.check.result import ClassRow, FeatureRow, SampleRow
 from tamis.cli.summary import ledger_table, plain_table, results_console
 from tamis.errors import problem_lines
+from tamis.wording import limits
 
 _MOST_ROWS = 40
 
@@ -117,6 +118,8 @@ def _print_features(console: Console, result: CheckResult) -> None:
 def _features(rows: Sequence[FeatureRow]) -> Table:
     table = plain_table("Features", ["feature", "lowest", "highest", "missing", "of these infinite"])
     for row in rows:
-        ends = ("" if end is None else f"{end:.6g}" for end in (row.lowest, row.highest))
+        ends = ("", "")
+        if row.lowest is not None and row.highest is not None:
+            ends = limits(row.lowest, row.highest)
         table.add_row(escape(row.name), *ends, f"{row.missing:,}", f"{row.infinite:,}")
     return table

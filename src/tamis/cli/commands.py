@@ -277,7 +277,10 @@ def export(
     for path in found.files:
         typer.echo(f"wrote {path}")
     for name, each in found.comparisons.items():
-        typer.echo(f"{name}: on {each.events:,} events no score differs by more than {each.difference:.1g}.")
+        typer.echo(
+            f"{name}: on {each.events:,} events no score is farther than {each.difference:.1g} from float64; those of "
+            f"tamis, in float32, {each.float32_difference:.1g}."
+        )
     for note in found.notes:
         typer.echo(f"note: {note}")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.ledger import Tally, tally
 from tamis.data.plan import Quantity, SamplePlan, evaluate_chunk, evaluate_quantity, in_32_bits
+from tamis.data.precision import PrecisionSample
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
     Fractions,
@@ -35,7 +36,8 @@ class Events:
     """Selected events, one row each, in an order that does not depend on the order of samples and files.
 
     Args:
-        features: inputs of the network as read, a missing value is NaN, float32 [n, n_features].
+        features: inputs of the network as read, a missing value is NaN, [n, n_features]; float64 where 32 bits do not
+            resolve one of them, float32 otherwise.
         class_index: the true class, [n].
         weight: signed physics weight, float64 [n].
         identity: 64-bit hash of who the event is, [n].
@@ -50,7 +52,7 @@ class Events:
         fold: the fold of each event, -1 where there are no folds, [n].
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[np.float32] | NDArray[np.float64]
     class_index: NDArray[np.int32]
     weight: NDArray[np.float64]
     identity: NDArray[np.uint64]
@@ -146,6 +148,7 @@ class _Rows:
         self.columns: dict[str, NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
         # one feature after the other: written and scaled column by column
         self.columns["features"] = np.empty((len(plan.features), 0), np.float32)
+        self.precision = PrecisionSample(len(plan.features))
 
     def add(self, read: int, columns: Mapping[str, NDArray[Any]]) -> None:
         """Append rows, of which a chunk gave so many for so many entries that were read."""
@@ -190,7 +193,8 @@ def read_events(
 ) -> tuple[Events, tuple[SampleReading, ...]]:
     """Read, select and weigh the events of all samples.
 
-    Memory is bounded by one chunk plus the selected columns.
+    Memory is bounded by one chunk plus the selected columns. Features that 32 bits do not resolve are read a second
+    time, in 64 bits.
 
     Args:
         inputs: for each sample what to compute and its files.
@@ -214,12 +218,12 @@ def read_events(
     readings = []
     for number, (plan, schemas) in enumerate(inputs):
         count = _Count()
-        filled = [schema for schema in schemas if schema.entries]
-        for schema in sorted(filled, key=lambda schema: schema.source.identity):
+        for schema in _in_order(schemas):
             labels = (number, numbers[schema.source.identity])
             try:
                 for chunk in read_ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
-                    gathered.add(chunk.length, _select(count, plan, chunk, labels, fractions))
+                    columns = _select(count, plan, chunk, labels, fractions, gathered.precision)
+                    gathered.add(chunk.length, columns)
                     if progress is not None:
                         progress(chunk.length)
             except InputError as error:
@@ -227,12 +231,70 @@ def read_events(
                     raise
                 damaged(plan.sample, error.problems)
         readings.append(_reading(plan, tuple(schemas), count))
+    if unresolved := gathered.precision.unresolved():
+        _read_in_64_bits(gathered, unresolved, inputs, numbers, rows, interrupted=damaged is not None)
     names = tuple(plan.sample for plan, _ in inputs)
     return _events(gathered, fractions, names, tuple(files)), tuple(readings)
 
 
+def _read_in_64_bits(
+    gathered: _Rows,
+    unresolved: Sequence[int],
+    inputs: Sequence[tuple[SamplePlan, Sequence[FileSchema]]],
+    numbers: Mapping[str, int],
+    rows: int | None,
+    *,
+    interrupted: bool,
+) -> None:
+    """Read some features of the selected events again, and keep their 64 bits.
+
+    Args:
+        gathered: the selected rows of all files, in their order.
+        unresolved: indices of the features.
+        inputs: for each sample what to compute and its files, in the order in which they were read.
+        numbers: number of each file.
+        rows: rows per chunk.
+        interrupted: whether a damaged file, which was told already, ends before its time.
+    """
+    features = gathered["features"].astype(np.float64)
+    begin = 0
+    for number, (plan, schemas) in enumerate(inputs):
+        quantities = {index: plan.features[index] for index in unresolved}
+        branches = frozenset().union(*(each.expression.branches for each in quantities.values()))
+        for schema in _in_order(schemas):
+            of_file = (gathered["sample_index"][begin:] == number) & (
+                gathered["file_index"][begin:] == numbers[schema.source.identity]
+            )
+            end = begin + int(np.count_nonzero(of_file))
+            entries = gathered["entry"][begin:end]
+            try:
+                for chunk in read_ahead(read_chunks(schema, branches, rows)):
+                    limits = (chunk.first_entry, chunk.first_entry + chunk.length)
+                    first, last = np.searchsorted(entries, limits)
+                    chosen = entries[first:last] - chunk.first_entry
+                    for index, each in quantities.items():
+                        values = _float(evaluate_quantity(each, chunk))[chosen]
+                        target = features[index, begin + first : begin + last]
+                        np.copyto(target, values, where=~np.isnan(target))
+            except InputError:
+                if not interrupted:
+                    raise
+            begin = end
+    gathered.columns["features"] = features
+
+
+def _in_order(schemas: Sequence[FileSchema]) -> list[FileSchema]:
+    filled = [schema for schema in schemas if schema.entries]
+    return sorted(filled, key=lambda schema: schema.source.identity)
+
+
 def _select(
-    count: _Count, plan: SamplePlan, chunk: Chunk, labels: tuple[int, int], fractions: Fractions
+    count: _Count,
+    plan: SamplePlan,
+    chunk: Chunk,
+    labels: tuple[int, int],
+    fractions: Fractions,
+    precision: PrecisionSample,
 ) -> dict[str, NDArray[Any]]:
     weight = _float(evaluate_chunk(plan.weight, chunk))
     selected = _selected(plan, chunk)
@@ -241,8 +303,13 @@ def _select(
     # where all are used, a slice copies nothing
     rows = slice(None) if used.all() else np.flatnonzero(used)
     features = np.empty((len(plan.features), int(np.count_nonzero(used))), np.float32)
+    some = precision.rows(features.shape[1])
+    sampled = []
     for values, feature in zip(features, plan.features, strict=True):
-        values[:] = _feature(count, plan, chunk, feature, rows)
+        exact = evaluate_quantity(feature, chunk)[rows]
+        sampled.append(_float(exact[some]))
+        values[:] = _feature(count, plan, chunk, feature, rows, exact)
+    precision.add(features.shape[1], sampled)
     constant = np.ones(features.shape[1], np.int32)
     return {
         "features": features,
@@ -297,9 +364,14 @@ def _count_weights(
 
 
 def _feature(
-    count: _Count, plan: SamplePlan, chunk: Chunk, feature: Quantity, rows: slice | NDArray[np.int64]
+    count: _Count,
+    plan: SamplePlan,
+    chunk: Chunk,
+    feature: Quantity,
+    rows: slice | NDArray[np.int64],
+    exact: Values,
 ) -> NDArray[np.float32]:
-    values = in_32_bits(evaluate_quantity(feature, chunk)[rows])
+    values = in_32_bits(exact)
     # a sum is finite only where every value is, and is quicker to find
     with np.errstate(invalid="ignore", over="ignore"):
         complete = np.isfinite(values.sum(dtype=np.float64))

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.wording import value as value_text
+
 Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel", "spike", "name"]
 
 _IDENTIFIER = re.compile(
@@ -97,7 +99,7 @@ def _constant(name: str, values: NDArray[np.generic]) -> Suspicion | None:
     if not len(numbers):
         return Suspicion(name, "empty", "has no finite value")
     if numbers.min() == numbers.max():
-        return Suspicion(name, "constant", f"is {numbers[0]:g} in all events")
+        return Suspicion(name, "constant", f"is {value_text(float(numbers[0]))} in all events")
     return None
 
 
@@ -188,7 +190,7 @@ def _sentinels(name: str, values: NDArray[np.generic]) -> list[Suspicion]:
 def _repeated(name: str, value: float, count: int, events: int) -> Suspicion:
     share = f"{count:,} events" if count < 0.001 * events else f"{100 * count / events:.1f}% of the events"
     kind: Kind = "sentinel" if value in _SENTINELS else "spike"
-    return Suspicion(name, kind, f"is {value:g} in {share}, apart from all other values", value)
+    return Suspicion(name, kind, f"is {value_text(value)} in {share}, apart from all other values", value)
 
 
 def _end(values: NDArray[np.float64], events: int) -> tuple[float, int] | None:

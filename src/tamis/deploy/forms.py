@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,21 +17,37 @@ from tamis.classifier import DOCUMENT, Classifier
 from tamis.classifier.document import read_document
 from tamis.classifier.manifest import announce, settle
 from tamis.classifier.missing import apply_rules
+from tamis.deploy.agreement import (
+    Comparison,
+    Sample,
+    Score,
+    choose_events,
+    compare,
+    measure_reference,
+    reference_events,
+)
+from tamis.deploy.constants import (
+    check_constants,
+    classifier_constants,
+    cpp_constants,
+    document_constants,
+    expected_lwtnn_constants,
+    lwtnn_constants,
+)
 from tamis.deploy.cpp import cpp_header, namespace_of
 from tamis.deploy.cpp_check import Program, has_compiler
 from tamis.deploy.lwtnn import lwtnn_document, lwtnn_scores
 from tamis.deploy.names import DERIVED, FILES, HEADER, LWTNN, PLAIN
-from tamis.deploy.onnx_check import Comparison, Sample, choose_events, compare, reference_events
 from tamis.deploy.onnx_file import export_onnx
 from tamis.deploy.plain import plain_document
 from tamis.deploy.plain_scores import plain_scores
+from tamis.deploy.resolution import require_float32
 from tamis.errors import ExportError, RequestError, UntranslatableError
 from tamis.files import LONGER_WHILE_WRITTEN, complete_file, folders_for, locked, write_json, write_text
 from tamis.places import obstacle
 
 Form = Literal["onnx", "json", "lwtnn", "cpp"]
 FORMS: tuple[Form, ...] = ("onnx", "json", "lwtnn", "cpp")
-Score = Callable[[NDArray[np.float32], NDArray[np.int32]], NDArray[np.float32]]
 
 NAMES: Mapping[Form, tuple[str, ...]] = {
     "onnx": FILES,
@@ -70,7 +86,7 @@ def export_classifier(
     features: NDArray[np.float32] | None = None,
     fold: NDArray[np.int32] | None = None,
 ) -> Exported:
-    """Write a saved classifier in other forms, and compare the scores of each with the classifier's.
+    """Write a saved classifier in other forms, and check each against the classifier.
 
     Args:
         folder: the folder `model` of a run, as `Classifier.save` writes it.
@@ -84,7 +100,7 @@ def export_classifier(
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
         RequestError: nothing can be written to the output.
-        ExportError: a score differs by more than 1e-6, or a form has no words for the classifier.
+        ExportError: a file does not compute the classifier, or a form has no words for it.
     """
     folder = Path(folder)
     target = folder if output is None else Path(output)
@@ -132,11 +148,12 @@ def _with_form(
         comparison = export_onnx(folder, features, fold, output=target)
     else:
         classifier = Classifier.load(folder, ignoring=DERIVED)
+        require_float32(classifier, _PROGRAMS[form])
         sample = reference_events(classifier) if features is None else choose_events(features, fold)
         listed = target.resolve() == folder.resolve()
         comparison = _write(classifier, form, target, sample, listed=listed)
     if comparison is None:
-        notes = (f"{form} was not checked: there is no compiler g++ on this machine",)
+        notes = (f"the scores of {form} were not compared: there is no compiler g++ on this machine",)
     files = tuple(target / name for name in NAMES[form])
     compared = exported.comparisons if comparison is None else {**exported.comparisons, form: comparison}
     return Exported((*exported.files, *files), compared, (*exported.notes, *notes))
@@ -155,7 +172,9 @@ def _write(
     with ExitStack() as stack:
         path = stack.enter_context(complete_file(target / NAMES[form][0]))
         score = _written(document, form, path, classifier, stack)
-        comparison = None if score is None else compare(classifier, score, sample, _PROGRAMS[form])
+        comparison = None
+        if score is not None:
+            comparison = compare(measure_reference(classifier, sample), score, _PROGRAMS[form])
         if listed:
             announce(target, {NAMES[form][0]: path})
     if listed:
@@ -173,17 +192,23 @@ def _written(
     classifier: Classifier,
     stack: ExitStack,
 ) -> Score | None:
-    """Write a file, and give the scores that follow from what stands in it."""
+    """Write a file, compare its numbers, and return what scores events by what stands in it."""
+    name = NAMES[form][0]
     match form:
         case "json":
             write_json(path, document)
             said = json.loads(path.read_text(encoding="utf-8"))
+            check_constants(classifier_constants(classifier), document_constants(said), name)
             return lambda given, fold: plain_scores(said, given, fold)
         case "lwtnn":
             write_json(path, lwtnn_document(document))
-            return _lwtnn(json.loads(path.read_text(encoding="utf-8")), classifier)
+            said = json.loads(path.read_text(encoding="utf-8"))
+            check_constants(expected_lwtnn_constants(classifier), lwtnn_constants(said, classifier), name)
+            return _lwtnn(said, classifier)
         case "cpp":
             write_text(path, cpp_header(document))
+            numbers = cpp_constants(path.read_text(encoding="utf-8"))
+            check_constants(classifier_constants(classifier), numbers, name)
             if not has_compiler():
                 return None
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

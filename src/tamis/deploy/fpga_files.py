@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from onnx import save_model
 
 from tamis.classifier import Classifier
+from tamis.deploy.agreement import reference_events
 from tamis.deploy.fpga_network import FixedPointNetwork, fixed_point_network, grid_inputs
 from tamis.deploy.fpga_qonnx import build_qonnx
 from tamis.deploy.fpga_translation import EVENTS, EXPECTED, INTERPRETED, PROJECT, SIMULATED
-from tamis.deploy.onnx_check import reference_events
+from tamis.deploy.resolution import require_float32
 from tamis.errors import ExportError, RequestError
 from tamis.files import LONGER_WHILE_WRITTEN, write_json
 from tamis.network.embeddings import Gains
@@ -101,6 +102,7 @@ def export_fpga(folder: Path | str, output: Path | str | None = None) -> FpgaExp
     """
     folder = Path(folder)
     classifier = Classifier.load(folder)
+    require_float32(classifier, "the boundary of an FPGA")
     network = fixed_point_network(classifier)
     output = folder.parent / "fpga" if output is None else Path(output)
     check_output(output)

@@ -1,12 +1,11 @@
-"""Is the model that is handed over the classifier that was validated? Both score the same events."""
+"""Run the ONNX form of a classifier in ONNX Runtime, and check its file."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.classifier import Classifier
-from tamis.classifier.missing import sentinels_of
+from tamis.deploy.constants import check_constants, expected_onnx_constants, onnx_constants
 from tamis.deploy.onnx_classifier import Form, fold_input, packed_input, score_output
 from tamis.errors import ExportError
 
@@ -22,138 +21,6 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, TensorProto
 
 Float32 = NDArray[np.float32]
-
-TOLERANCE = 1e-6
-"""How far a score of the model may lie from that of the classifier."""
-EVENTS = 4096
-"""How many events are compared, beside those with the lowest and the highest value of each feature."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How well the model and the classifier agree.
-
-    Args:
-        events: how many were compared.
-        difference: the largest one of a score.
-    """
-
-    events: int
-    difference: float
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Events that are compared.
-
-    Args:
-        features: NaN where missing, [n, n_features].
-        fold: of each event, -1 where unknown, [n].
-    """
-
-    features: Float32
-    fold: NDArray[np.int32]
-
-
-def choose_events(features: Float32, fold: NDArray[np.int32] | None) -> Sample:
-    """Choose events to compare: some of all, and those with the lowest and the highest value of each feature.
-
-    Args:
-        features: of all events, NaN where missing, [n, n_features].
-        fold: of all events, [n].
-    """
-    spread = np.linspace(0, len(features) - 1, min(EVENTS, len(features))).astype(np.int64)
-    there = ~np.isnan(features)
-    lowest = np.where(there, features, np.inf).argmin(axis=0)
-    highest = np.where(there, features, -np.inf).argmax(axis=0)
-    rows = np.unique(np.concatenate([spread, lowest, highest]))
-    own = np.full(len(features), -1, np.int32) if fold is None else fold
-    return Sample(features[rows], own[rows])
-
-
-def reference_events(classifier: Classifier) -> Sample:
-    """Give the reference events of a classifier, and events whose features are those of several of them."""
-    features, fold = classifier.reference_features, classifier.reference_fold
-    if not len(fold):
-        fold = np.full(len(features), -1, np.float32)
-    rng = np.random.default_rng(0)
-    mixed = rng.integers(len(features), size=(EVENTS, features.shape[1]))
-    rows = np.concatenate([np.arange(len(features)), rng.integers(len(features), size=EVENTS)])
-    return Sample(
-        np.concatenate([features, np.take_along_axis(features, mixed, axis=0)]), fold[rows].astype(np.int32)
-    )
-
-
-def spell_out(classifier: Classifier, sample: Sample) -> Iterator[tuple[Sample, Float32]]:
-    """Give the events once for each way in which something can be missing, as what a user would pass.
-
-    Args:
-        classifier: whose rules for missing values count.
-        sample: events, NaN where missing.
-
-    Yields:
-        The events as the classifier sees them, NaN where missing, and as the model is given them.
-    """
-    yield sample, sample.features
-    allowed = np.array([feature.missing is not None for feature in classifier.features])
-    if not allowed.any():
-        return
-    # every third value is taken away, others in each event
-    rows, columns = np.indices(sample.features.shape)
-    away = allowed & ((rows + columns) % 3 == 0)
-    for spelling in _spellings(classifier):
-        missing = away | np.isnan(sample.features) & allowed
-        lacking = np.where(missing, np.float32(np.nan), sample.features)
-        yield Sample(lacking, sample.fold), np.where(missing, spelling, sample.features)
-
-
-def _spellings(classifier: Classifier) -> list[Float32]:
-    """Give each way to spell that a feature is missing, one value for each feature."""
-    sentinels = [sentinels_of(feature) or (np.nan,) for feature in classifier.features]
-    most = max(len(own) for own in sentinels)
-    listed = [[own[min(number, len(own) - 1)] for own in sentinels] for number in range(most)]
-    plain = [[value] * len(sentinels) for value in (np.nan, np.inf, -np.inf)]
-    return [np.array(row, np.float32) for row in (*listed, *plain)]
-
-
-def compare(
-    classifier: Classifier,
-    model: Callable[[Float32, NDArray[np.int32]], Float32],
-    sample: Sample,
-    program: str = "ONNX Runtime",
-) -> Comparison:
-    """Compare the scores of a model with those of the classifier.
-
-    Args:
-        classifier: what was validated.
-        model: made of it: scores of features as a user passes them, and of folds.
-        sample: events to compare, NaN where missing.
-        program: what runs the model, for the message.
-
-    Raises:
-        ExportError: a score differs by more than `TOLERANCE`.
-    """
-    # with folds, events are also scored as ones of an unknown fold
-    unknown = Sample(sample.features, np.full_like(sample.fold, -1))
-    samples = [sample] if classifier.folds is None else [sample, unknown]
-    events, largest = 0, 0.0
-    for each, given in (pair for one in samples for pair in spell_out(classifier, one)):
-        expected = classifier.scores(each.features, each.fold if classifier.folds is not None else None)
-        difference = np.abs(model(given, each.fold) - expected).max(axis=1, initial=0)
-        if not (difference <= TOLERANCE).all():
-            raise ExportError(_disagreement(difference, program))
-        events, largest = events + len(difference), max(largest, float(difference.max(initial=0)))
-    return Comparison(events, largest)
-
-
-def _disagreement(difference: Float32, program: str) -> str:
-    wrong = ~(difference <= TOLERANCE)
-    return (
-        f"{program} gives {int(wrong.sum())} of {len(wrong)} events other scores than the classifier, by up "
-        f"to {np.nanmax(difference, initial=0):.2g}, and {TOLERANCE:g} is allowed; this form was not written. Inputs "
-        "that are large compared with what the network resolves do that: scale them (preprocessing.scaling), and take "
-        "the logarithm of long tails (preprocessing.logarithm)"
-    )
 
 
 class Model:
@@ -257,6 +124,24 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
         yield from (attribute.t, *attribute.tensors)
         for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
+
+
+def check_numbers(classifier: Classifier, path: Path, name: str | None = None) -> None:
+    """Compare every number of the classifier with the file.
+
+    Args:
+        classifier: that was exported.
+        path: of the file.
+        name: that the file will have, for the message.
+
+    Raises:
+        ExportError: a number is missing or is another one.
+    """
+    import onnx
+
+    refuse_foreign(path)
+    found = onnx_constants(onnx.load(path, load_external_data=False))
+    check_constants(expected_onnx_constants(classifier), found, name or path.name)
 
 
 _CHECK = "import sys, onnx; [onnx.checker.check_model(path, full_check=True) for path in sys.argv[1:]]"

@@ -143,7 +143,7 @@ def _mean(graph: Graph, scores: Sequence[Value]) -> Value:
 
 
 def _member_scores(graph: Graph, member: Member, columns: Columns, name: str, copies: int) -> Value:
-    inputs = preprocess(graph, columns, member.preprocessing)
+    inputs = preprocess(graph, columns, member.preprocessing, name)
     scores = network_scores(graph, member.network, inputs, name)
     if copies == 1:
         return scores

@@ -15,9 +15,17 @@ from onnx.helper import set_model_props
 
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.classifier.manifest import announce, settle
+from tamis.deploy.agreement import (
+    Comparison,
+    choose_events,
+    compare,
+    measure_reference,
+    reference_events,
+)
 from tamis.deploy.names import DERIVED, NAMED, PACKED, PREPROCESS
-from tamis.deploy.onnx_check import Comparison, Model, check_form, choose_events, compare, reference_events
+from tamis.deploy.onnx_check import Model, check_form, check_numbers
 from tamis.deploy.onnx_classifier import Form, build_model, fold_input, packed_input, score_output
+from tamis.deploy.resolution import require_float32
 from tamis.deploy.weaver import preprocess_document
 from tamis.files import complete_file, write_json
 
@@ -29,7 +37,7 @@ def export_onnx(
     *,
     output: Path | None = None,
 ) -> Comparison:
-    """Write the ONNX form of a saved classifier into its folder, and compare its scores with the classifier's.
+    """Write the ONNX form of a saved classifier into its folder, and check it against the classifier.
 
     Three files appear, all or none: `classifier.onnx` with one input for each feature, `classifier_packed.onnx` with
     one input for all of them, and `preprocess.json` for CMSSW's producers.
@@ -42,15 +50,17 @@ def export_onnx(
         output: where the files go; into the folder itself by default.
 
     Returns:
-        On how many events they were compared, and by how much they differ at most.
+        On how many events they were compared, and by how much a score deviates from float64 at most.
 
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
-        ExportError: a score differs by more than 1e-6.
+        UntranslatableError: float32 does not resolve a feature.
+        ExportError: the files do not compute the classifier.
     """
     folder = Path(folder)
     target = folder if output is None else output
     classifier = Classifier.load(folder, ignoring=DERIVED)
+    require_float32(classifier, "ONNX")
     sample = reference_events(classifier) if features is None else choose_events(features, fold)
     forms: dict[Form, str] = {"named": NAMED, "packed": PACKED}
     with ExitStack() as stack:
@@ -60,9 +70,11 @@ def export_onnx(
             set_model_props(model, {"tamis": json.dumps(describe(classifier, folder, form), allow_nan=False)})
             paths[form] = stack.enter_context(complete_file(target / name))
             save_model(model, str(paths[form]))
+            check_numbers(classifier, paths[form], name)
         check_form(*paths.values())
+        reference = measure_reference(classifier, sample)
         compared = [
-            compare(classifier, Model(classifier, path, form), sample) for form, path in paths.items()
+            compare(reference, Model(classifier, path, form), "ONNX Runtime") for form, path in paths.items()
         ]
         fold_name = fold_input(classifier)
         described = preprocess_document(
@@ -75,7 +87,7 @@ def export_onnx(
             announce(folder, {name: paths[form] for form, name in forms.items()} | {PREPROCESS: side_car})
     if listed:
         settle(folder)
-    return Comparison(compared[0].events, max(each.difference for each in compared))
+    return max(compared, key=lambda comparison: comparison.difference)
 
 
 def describe(classifier: Classifier, folder: Path, form: Form) -> dict[str, Any]:

@@ -117,21 +117,30 @@ def _wrapped(graph: Graph, values: Value, copy: Copy) -> Value:
     return graph.clipped(inside, graph.row(low), graph.row(np.where(turned, highest, np.float32(_MOST))))
 
 
-def preprocess(graph: Graph, columns: Columns, preprocessing: Preprocessing) -> Value:
-    """Fill, take logarithms, scale and add indicators, [n, n_features] to [n, inputs]."""
-    values = graph.chosen(columns.missing, graph.row(preprocessing.fill), columns.values)
+def preprocess(graph: Graph, columns: Columns, preprocessing: Preprocessing, name: str = "") -> Value:
+    """Fill, take logarithms, scale and add indicators, [n, n_features] to [n, inputs].
+
+    Args:
+        graph: to add to.
+        columns: the features.
+        preprocessing: of the network.
+        name: which the names of its constants begin with.
+    """
+    name = f"{name}/preprocessing"
+    fill = graph.row(preprocessing.fill, f"{name}.fill")
+    values = graph.chosen(columns.missing, fill, columns.values)
     if preprocessing.logarithm is not None:
-        values = _take_logarithms(graph, values, preprocessing.logarithm, len(preprocessing.fill))
-    values = _scale(graph, values, preprocessing)
+        values = _take_logarithms(graph, values, preprocessing.logarithm, len(preprocessing.fill), name)
+    values = _scale(graph, values, preprocessing, name)
     if not preprocessing.indicators:
         return values
     return graph("Concat", values, graph.columns(columns.missing, preprocessing.indicators), axis=1)
 
 
-def _take_logarithms(graph: Graph, values: Value, rule: Logarithm, features: int) -> Value:
+def _take_logarithms(graph: Graph, values: Value, rule: Logarithm, features: int, name: str) -> Value:
     others = [index for index in range(features) if index not in rule.features]
-    distance = graph("Sub", graph.columns(values, rule.features), graph.row(rule.lowest))
-    distance = graph("Div", distance, graph.row(rule.typical))
+    distance = graph("Sub", graph.columns(values, rule.features), graph.row(rule.lowest, f"{name}.lowest"))
+    distance = graph("Div", distance, graph.row(rule.typical, f"{name}.typical"))
     distance = graph.clipped(distance, graph.number(-LARGEST), graph.number(LARGEST))
     size = log1p(graph, graph("Abs", distance))
     curve = graph("Where", graph("Less", distance, graph.number(0)), graph("Neg", size), size)
@@ -140,27 +149,27 @@ def _take_logarithms(graph: Graph, values: Value, rule: Logarithm, features: int
     return graph.columns(curve, np.argsort([*rule.features, *others]))
 
 
-def _scale(graph: Graph, values: Value, preprocessing: Preprocessing) -> Value:
+def _scale(graph: Graph, values: Value, preprocessing: Preprocessing, name: str) -> Value:
     match preprocessing.scaling:
         case "none":
             return values
         case "standard":
-            return _standardise(graph, values, preprocessing)
+            return _standardise(graph, values, preprocessing, name)
         case "robust":
-            values = _standardise(graph, values, preprocessing)
+            values = _standardise(graph, values, preprocessing, name)
             part = graph("Div", values, graph.number(float(SMOOTH_CLIP)))
             square = graph("Add", graph("Mul", part, part), graph.number(1))
             return graph("Div", values, square_root(graph, square))
         case "quantile":
             curves = preprocessing.quantiles
-            return values if curves is None else _interpolate(graph, values, curves)
+            return values if curves is None else _interpolate(graph, values, curves, name)
         case _:
             assert_never(preprocessing.scaling)
 
 
-def _standardise(graph: Graph, values: Value, preprocessing: Preprocessing) -> Value:
-    values = graph("Sub", values, graph.row(preprocessing.centre))
-    values = graph("Div", values, graph.row(preprocessing.scale))
+def _standardise(graph: Graph, values: Value, preprocessing: Preprocessing, name: str) -> Value:
+    values = graph("Sub", values, graph.row(preprocessing.centre, f"{name}.centre"))
+    values = graph("Div", values, graph.row(preprocessing.scale, f"{name}.scale"))
     return graph.clipped(values, graph.number(-float(FARTHEST)), graph.number(float(FARTHEST)))
 
 
@@ -186,17 +195,18 @@ def square_root(graph: Graph, x: Value) -> Value:
     return graph("Add", near, graph("Div", rest, graph("Mul", near, graph.number(2 * (1 + 2**-22)))))
 
 
-def _interpolate(graph: Graph, values: Value, curves: Quantiles) -> Value:
+def _interpolate(graph: Graph, values: Value, curves: Quantiles, name: str) -> Value:
     """Find the knot below each value by halves, and follow the line from there."""
     knots, becomes = curves.knots, curves.values
     inside = graph.clipped(values, graph.row(knots[:, 0]), graph.row(knots[:, -1]))
     length = 1 << (knots.shape[1] - 1).bit_length()
 
-    def table(columns: NDArray[np.float32]) -> Value:
+    def table(columns: NDArray[np.float32], constant: str | None = None) -> Value:
         # all features in one list, each with as many entries as a power of two
-        return graph.array(np.pad(columns, ((0, 0), (0, length - columns.shape[1])), "edge").ravel())
+        padded = np.pad(columns, ((0, 0), (0, length - columns.shape[1])), "edge")
+        return graph.array(padded.ravel(), constant)
 
-    heights = table(knots)
+    heights = table(knots, f"{name}.knots")
     # whole numbers as 32-bit numbers: exact far beyond the number of knots of all features
     place = graph.row(np.arange(len(knots)) * length)
     step = length >> 1
@@ -212,5 +222,5 @@ def _interpolate(graph: Graph, values: Value, curves: Quantiles) -> Value:
         "Div", position, graph.looked_up(table(np.where(width > 0, width, np.float32(1))), place)
     )
     found = graph("Mul", position, graph.looked_up(table(rise), place))
-    found = graph("Add", graph.looked_up(table(becomes), place), found)
+    found = graph("Add", graph.looked_up(table(becomes, f"{name}.values"), place), found)
     return graph("Min", found, graph.looked_up(table(highest), place))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Features = Float32 | Float64
 Int32 = NDArray[np.int32]
 
 
@@ -26,13 +27,13 @@ class LabelledEvents:
 
     Args:
         identity: hashes of class and features, ascending, [n].
-        features: float32, NaN where missing, [n, n_features].
+        features: NaN where missing, [n, n_features]; float64 where 32 bits do not resolve one of them, else float32.
         class_index: the true class, [n].
         weight: weight in the loss, [n].
     """
 
     identity: NDArray[np.uint64]
-    features: Float32
+    features: Features
     class_index: Int32
     weight: Float64
 
@@ -42,7 +43,7 @@ class LabelledEvents:
 
     @classmethod
     def of(
-        cls, features: Float32, class_index: Int32, weight: Float64, *, one_batch: int = 0
+        cls, features: Features, class_index: Int32, weight: Float64, *, one_batch: int = 0
     ) -> LabelledEvents:
         """Order the events, and leave out those of weight zero.
 
@@ -143,12 +144,12 @@ class LabelledEvents:
         return WeightedInputs(inputs, self.class_index, self.weight)
 
 
-def _identities(features: Float32, class_index: Int32) -> NDArray[np.uint64]:
+def _identities(features: Features, class_index: Int32) -> NDArray[np.uint64]:
     """Hash each event's class and features; all NaN are alike, and so are 0 and -0."""
     identity = scramble(class_index.astype(np.uint64))
     for column in features.T:
-        alike = np.where(np.isnan(column), np.float32(np.nan), column + np.float32(0))
-        identity = scramble(identity ^ alike.view(np.uint32))
+        alike = np.where(np.isnan(column), column.dtype.type(np.nan), column + column.dtype.type(0))
+        identity = scramble(identity ^ alike.view(np.uint32 if alike.dtype == np.float32 else np.uint64))
     return identity
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.config import BinaryCrossEntropy, Training
+from tamis.data.precision import float32_offsets
 from tamis.errors import RequestError
 from tamis.estimator.events import Float32, LabelledEvents
 from tamis.estimator.parameters import Settings, read_settings
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from tamis.training.loop import Measure, Trained
 
 _LARGEST_SEED = 2**31 - 1
+
+_FLOATS = [np.float64, np.float32]
+"""Types in which features are taken; others are converted to the first."""
 
 
 class NeuralClassifier(ClassifierMixin, BaseEstimator):
@@ -182,9 +186,8 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, settings: Settings
     ) -> LabelledEvents:
         """Check the events, learn names of classes and features, and weigh the events for the loss."""
-        # what is too large for 32 bits becomes infinite, and is refused as such
-        with np.errstate(over="ignore"):
-            features, labels = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
+        features, labels = validate_data(self, X, y, dtype=_FLOATS, ensure_all_finite="allow-nan")
+        features = _narrowed(features, float32_offsets(features))
         check_classification_targets(labels)
         self.classes_, class_index = np.unique(labels, return_inverse=True)
         _check_classes(self.classes_, settings)
@@ -263,8 +266,8 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         from tamis.network.prediction import predict_scores
 
         check_is_fitted(self)
-        with np.errstate(over="ignore"):
-            features = validate_data(self, X, reset=False, dtype=np.float32, ensure_all_finite="allow-nan")
+        features = validate_data(self, X, reset=False, dtype=_FLOATS, ensure_all_finite="allow-nan")
+        features = _narrowed(features, self.preprocessing_.offset)
         inputs = self.preprocessing_.apply(features)
         scores: Float32 = np.mean([predict_scores(network, inputs) for network in self.networks_], axis=0)
         return scores
@@ -320,6 +323,23 @@ def _signal_indices(signal: Any, classes: NDArray[Any]) -> tuple[int, ...]:
     if wanted not in labels:
         raise ValueError(f"signal: there is no class {wanted!r}; the classes are {labels}")
     return (labels.index(wanted),)
+
+
+def _narrowed(
+    features: NDArray[np.floating[Any]], offset: NDArray[np.float64] | None
+) -> NDArray[np.float32] | NDArray[np.float64]:
+    """Round features to 32 bits, but for those that have an offset because 32 bits do not resolve them.
+
+    Raises:
+        ValueError: a value is too large for 32 bits.
+    """
+    with np.errstate(over="ignore"):
+        narrow = features.astype(np.float32, copy=False)
+    if np.isinf(narrow).any():
+        raise ValueError("Input X contains infinity or a value too large for dtype('float32').")
+    if offset is None:
+        return narrow
+    return np.where(offset != 0, features, narrow.astype(np.float64))
 
 
 def _measure(training: Training, validation: LabelledEvents) -> Measure | None:

@@ -16,7 +16,7 @@ from tamis.evaluation.reaction import Reaction
 from tamis.evaluation.resampling import Resampler, interval, poisson_counts
 
 Float64 = NDArray[np.float64]
-Float32 = NDArray[np.float32]
+Features = NDArray[np.float32] | NDArray[np.float64]
 
 EVENTS = 50_000
 """Events of which the importance is known well enough."""
@@ -128,8 +128,8 @@ def correlated_groups(
 
 
 def permutation_importance(
-    predict: Callable[[Float32], NDArray[np.floating]],
-    features: Float32,
+    predict: Callable[[Features], NDArray[np.floating]],
+    features: Features,
     class_index: NDArray[np.integer],
     weight: ArrayLike,
     names: Sequence[str],

@@ -85,7 +85,7 @@ def load(text: str, leaf: Leaf, column: object, *, length: int, sentinels: tuple
 def without_sentinels(values: Values, sentinels: tuple[float, ...]) -> npt.NDArray[np.float64]:
     """Put NaN in the place of values that mean "not there".
 
-    Values are compared in 32 bits as well, so that -999.9 is found in a branch of either precision.
+    A sentinel rounded to 32 bits counts as well, so that -999.9 is found in a branch of either precision.
 
     Args:
         values: array of any shape.
@@ -103,9 +103,10 @@ def without_sentinels(values: Values, sentinels: tuple[float, ...]) -> npt.NDArr
     for sentinel in sentinels:
         missing |= floats == sentinel
         narrow = np.float64(sentinel).astype(np.float32)
-        # Whole numbers are exact; and 32 bits must be able to tell the sentinel from 0 and infinity.
+        # whole numbers are exact; 32 bits must be able to tell the sentinel from 0 and infinity; and other values of
+        # 64 bits that round to the sentinel, such as a date beside it, are there
         if values.dtype.kind == "f" and np.isfinite(narrow) and narrow != 0:
-            missing |= floats.astype(np.float32) == narrow
+            missing |= floats == np.float64(narrow)
     floats[missing] = np.nan
     return floats
 

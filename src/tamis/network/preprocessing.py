@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Scaling as Scaling
+from tamis.data.precision import float32_offsets
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Features = Float32 | Float64
 
 KNOTS = 256
 """Most knots that the scaling `quantile` has for a feature."""
@@ -24,6 +26,7 @@ SMOOTH_CLIP = np.float32(3)
 FARTHEST = np.float32(1e6)
 # half of the largest number of 32 bits: the distance of two such values is still one
 LARGEST = 1.7e38
+MOST = np.finfo(np.float32).max
 _ROWS_AT_ONCE = 16_384  # as many as stay in the cache
 
 
@@ -106,18 +109,21 @@ class Quantiles:
 class Preprocessing:
     """Fills missing values, takes logarithms, scales, and adds an indicator input where values may be missing.
 
-    Everything is 32-bit, so that every later form of the classifier computes the same. Each event is handled alone,
-    each feature keeps its order (with `robust` but for the last bit), and what comes out is a finite number for every
-    finite number that goes in.
+    Everything is 32-bit, so that every later form of the classifier computes the same; only from features that 32 bits
+    do not resolve, such as dates and GPS seconds, an offset is subtracted before, in 64 bits. Each event is handled
+    alone, each feature keeps its order (with `robust` but for the last bit), and what comes out is a finite number for
+    every finite number that goes in.
 
     Args:
         scaling: name of the rule; `robust` also compresses outliers smoothly, x / sqrt(1 + (x/3)^2).
-        fill: what a missing value becomes, in the feature's own unit, [n_features].
+        fill: what a missing value becomes, in the feature's own unit, without the offset, [n_features].
         centre: subtracted from each feature, [n_features].
         scale: then divides it, [n_features].
         indicators: indices of the features that have an indicator input, 1 where the value is missing.
         logarithm: of which features it is taken before they are scaled, and how.
         quantiles: the curves of the scaling `quantile`, which needs no centre and no scale.
+        offset: subtracted from each feature in 64 bits before all else, 0 from those that 32 bits resolve,
+            [n_features]; None where they resolve all.
     """
 
     scaling: Scaling
@@ -127,17 +133,23 @@ class Preprocessing:
     indicators: tuple[int, ...]
     logarithm: Logarithm | None = None
     quantiles: Quantiles | None = None
+    offset: Float64 | None = None
 
     @property
     def inputs(self) -> int:
         """Number of inputs that the network gets."""
         return len(self.fill) + len(self.indicators)
 
-    def apply(self, features: Float32, *, order: Literal["C", "F"] = "C") -> Float32:
+    @property
+    def unresolved(self) -> tuple[int, ...]:
+        """Indices of the features that 32 bits do not resolve."""
+        return () if self.offset is None else tuple(np.flatnonzero(self.offset).tolist())
+
+    def apply(self, features: Features, *, order: Literal["C", "F"] = "C") -> Float32:
         """Turn features, [n, n_features] with NaN where missing, into inputs, [n, inputs].
 
         Args:
-            features: of the events.
+            features: of the events; in 64 bits where there is an offset.
             order: whether the inputs of one event (C) or the events of one input (F) lie together in memory.
         """
         inputs = np.empty((len(features), self.inputs), np.float32, order=order)
@@ -146,10 +158,10 @@ class Preprocessing:
             self._fill_rows(features[rows], inputs[rows])
         return inputs
 
-    def slopes(self, features: Float32) -> Float64:
+    def slopes(self, features: Features) -> Float64:
         """Give the derivative of each scaled feature by the feature, 0 where it is missing, [n, n_features]."""
         missing = np.isnan(features)
-        values = np.where(missing, self.fill, features)
+        values = np.where(missing, self.fill, without_offset(features, self.offset))
         slopes = np.ones(values.shape)
         if self.logarithm is not None:
             slopes = self.logarithm.slopes(values)
@@ -177,12 +189,13 @@ class Preprocessing:
             quantiles=None
             if self.quantiles is None
             else Quantiles(self.quantiles.knots[chosen], self.quantiles.values[chosen]),
+            offset=None if self.offset is None or not self.offset[chosen].any() else self.offset[chosen],
         )
 
-    def _fill_rows(self, features: Float32, inputs: Float32) -> None:
+    def _fill_rows(self, features: Features, inputs: Float32) -> None:
         missing = np.isnan(features)
         scaled = inputs[:, : len(self.fill)]
-        np.copyto(scaled, features)
+        np.copyto(scaled, without_offset(features, self.offset))
         np.copyto(scaled, self.fill, where=missing)
         if self.logarithm is not None:
             self.logarithm.apply(scaled)
@@ -209,6 +222,15 @@ class Preprocessing:
             values -= self.centre
             values /= self.scale
         np.clip(values, -FARTHEST, FARTHEST, out=values)
+
+
+def without_offset(features: Features, offset: Float64 | None) -> Float32:
+    """Subtract an offset from features, [n, n_features], in 64 bits; what is left has 32 bits."""
+    if offset is not None:
+        features = features - offset
+    with np.errstate(over="ignore"):
+        left = features.astype(np.float32, copy=False)
+    return left if offset is None else np.clip(left, -MOST, MOST)
 
 
 def _compress(values: Float32, lowest: np.float32, typical: np.float32) -> Float32:
@@ -242,7 +264,7 @@ def _knot_below(values: Float32, knots: Float32) -> NDArray[np.intp]:
 
 
 def fit_preprocessing(
-    features: Float32,
+    features: Features,
     weight: Float64,
     scaling: Scaling,
     *,
@@ -255,7 +277,7 @@ def fit_preprocessing(
     and negative weights cannot make a variance negative.
 
     Args:
-        features: training features, NaN where missing, [n, n_features].
+        features: training features, NaN where missing, [n, n_features]; those of 64 bits may get an offset.
         weight: training weights, [n].
         scaling: name of the rule.
         missing_allowed: for each feature whether it may be missing; by default none may.
@@ -265,6 +287,8 @@ def fit_preprocessing(
     array([2.], dtype=float32)
     """
     size = np.abs(weight)
+    offset = float32_offsets(features)
+    features = without_offset(features, offset)
     columns = [_Column.of(features[:, index], size) for index in range(features.shape[1])]
     fill = np.array([column.quantile(0.5) for column in columns], np.float32)
     seen = np.asarray(np.isnan(features).any(axis=0))
@@ -282,6 +306,7 @@ def fit_preprocessing(
         indicators=indicators,
         logarithm=curves,
         quantiles=_fit_quantiles(columns) if scaling == "quantile" else None,
+        offset=offset,
     )
 
 

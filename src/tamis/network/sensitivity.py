@@ -37,7 +37,7 @@ class Sensitivity:
     values: Float64
     indicators: Float64
 
-    def pull_back(self, copy: Copy, features: Float32) -> Sensitivity:
+    def pull_back(self, copy: Copy, features: Float32 | Float64) -> Sensitivity:
         """Turn the sensitivity of a copy of events into that of the events, [n, n_features], NaN where missing."""
         values = copy.pull_back(self.values, features)
         return Sensitivity(self.scores, values, copy.pull_back(self.indicators, features, signed=False))
@@ -59,7 +59,9 @@ class Sensitivity:
         return Sensitivity(scores, of(self.values), of(self.indicators))
 
 
-def network_sensitivity(network: Network, preprocessing: Preprocessing, features: Float32) -> Sensitivity:
+def network_sensitivity(
+    network: Network, preprocessing: Preprocessing, features: Float32 | Float64
+) -> Sensitivity:
     """Differentiate the scores of one network.
 
     The network is differentiated by JAX, backwards from each class; the preprocessing acts on each feature alone and

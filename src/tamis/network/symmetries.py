@@ -19,6 +19,7 @@ from tamis.errors import RequestError
 from tamis.wording import suggest
 
 Float32 = NDArray[np.float32]
+Features = Float32 | NDArray[np.float64]
 Columns = tuple[int, ...]
 
 _ROWS_AT_ONCE = 16_384  # as many as stay in the cache
@@ -49,7 +50,7 @@ class Copy:
     period: Float32
     exchanges: tuple[Columns, ...] = ()
 
-    def apply(self, features: Float32) -> Float32:
+    def apply(self, features: Features) -> Features:
         """Give the copy of events, [n, n_features], NaN where missing."""
         copied = np.empty_like(features)
         for start in range(0, len(features), _ROWS_AT_ONCE):
@@ -58,7 +59,7 @@ class Copy:
         return copied
 
     def pull_back(
-        self, changes: NDArray[np.float64], features: Float32, *, signed: bool = True
+        self, changes: NDArray[np.float64], features: Features, *, signed: bool = True
     ) -> NDArray[np.float64]:
         """Turn derivatives by the features of the copy into derivatives by those of the events.
 
@@ -79,8 +80,8 @@ class Copy:
                 found[staying, ..., column] = moved[staying, ..., column]
         return found
 
-    def _of_rows(self, features: Float32) -> Float32:
-        moved: Float32 = features[:, self.source]
+    def _of_rows(self, features: Features) -> Features:
+        moved: Features = features[:, self.source]
         for columns in self.exchanges:
             staying = np.flatnonzero(np.isnan(features[:, list(columns)]).any(axis=1))[:, None]
             moved[staying, columns] = features[staying, columns]
@@ -110,7 +111,7 @@ class Symmetries:
     start: Float32
     period: Float32
 
-    def draw(self, features: Float32, rng: np.random.Generator) -> Float32:
+    def draw(self, features: Features, rng: np.random.Generator) -> Features:
         """Draw another event for each event: a fresh angle, sign and order.
 
         What is missing stays missing: of the objects of an exchange, those without a missing value change places
@@ -146,7 +147,7 @@ class Symmetries:
                 _wrap(block, columns, self.start, self.period)
         return drawn
 
-    def copies(self, features: Float32, number: int) -> Iterator[Float32]:
+    def copies(self, features: Features, number: int) -> Iterator[Features]:
         """Give some fixed copies of events, over which scores can be averaged; the first is the events themselves.
 
         Args:
@@ -216,7 +217,7 @@ class Symmetries:
 
 
 def settle_ranges(
-    sections: Sequence[SymmetrySection], names: Sequence[str], sample: Float32
+    sections: Sequence[SymmetrySection], names: Sequence[str], sample: Features
 ) -> tuple[SymmetrySection, ...]:
     """Fill in where the range of each rotation begins, so that drawn azimuths lie where the training ones do.
 
@@ -243,7 +244,7 @@ def settle_ranges(
     )
 
 
-def _start(section: Rotation, names: Sequence[str], sample: Float32) -> float:
+def _start(section: Rotation, names: Sequence[str], sample: Features) -> float:
     period = section.period
     ends = {
         name: _ends(sample[:, column])
@@ -262,7 +263,7 @@ def _start(section: Rotation, names: Sequence[str], sample: Float32) -> float:
     )
 
 
-def _ends(values: Float32) -> tuple[float, float]:
+def _ends(values: Features) -> tuple[float, float]:
     there = values[~np.isnan(values)]
     return (float(there.min()), float(there.max())) if len(there) else (0.0, 0.0)
 
@@ -315,7 +316,7 @@ def _refuse_repetition(what: str, groups: Sequence[Columns], names: Sequence[str
         used.update(columns)
 
 
-def _wrap(values: Float32, columns: Sequence[int], start: Float32, period: Float32) -> None:
+def _wrap(values: Features, columns: Sequence[int], start: Float32, period: Float32) -> None:
     """Bring columns of values, [n, n_features], into their ranges, by whole periods."""
     if not len(columns):
         return
@@ -328,7 +329,7 @@ def _wrap(values: Float32, columns: Sequence[int], start: Float32, period: Float
     values[:, list(columns)] = np.clip(inside, lowest, highest)
 
 
-def _exchange(values: Float32, objects: Sequence[Columns], keys: Float32) -> None:
+def _exchange(values: Features, objects: Sequence[Columns], keys: Float32) -> None:
     """Put the objects of each event, [n, n_features], into the order of their keys, [n, objects]."""
     incomplete = np.stack([np.isnan(values[:, columns]).any(axis=1) for columns in objects], axis=1)
     order = np.argsort(np.where(incomplete, np.float32(2), keys), axis=1, kind="stable")

@@ -66,7 +66,7 @@ class TrainedBaseline:
         return tuple(dict.fromkeys(note for note in told if note))
 
 
-def _scores(model: Model, features: NDArray[np.float32]) -> NDArray[np.floating]:
+def _scores(model: Model, features: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.floating]:
     match model:
         case Cuts():
             return model.signal_score(features)

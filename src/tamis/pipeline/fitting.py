@@ -251,7 +251,7 @@ def redrawing(
     config: Config,
     symmetries: tuple[Symmetry, ...],
     preprocessing: Preprocessing,
-    features: NDArray[np.float32],
+    features: NDArray[np.float32] | NDArray[np.float64],
 ) -> Callable[[int, int], NDArray[np.float32]] | None:
     """Give what draws the inputs of each epoch anew, where there are symmetries."""
     if not symmetries:

@@ -77,6 +77,9 @@ def compare_onnx(record: Record, classifier: Classifier | None) -> Comparison:
 
 
 def _agreeing_events(classifier: Classifier, path: Path, form: Form) -> int:
-    from tamis.deploy.onnx_check import Model, compare, reference_events
+    from tamis.deploy.agreement import compare, measure_reference, reference_events
+    from tamis.deploy.onnx_check import Model, check_numbers
 
-    return compare(classifier, Model(classifier, path, form), reference_events(classifier)).events
+    check_numbers(classifier, path)
+    reference = measure_reference(classifier, reference_events(classifier))
+    return compare(reference, Model(classifier, path, form), "ONNX Runtime").events
