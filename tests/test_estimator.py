@@ -495,4 +495,4 @@ def test_an_offset_that_32_bits_cannot_hold_hides_nothing() -> None:
 def test_a_value_too_large_for_32_bits_is_refused() -> None:
     X, y = sample()
     with pytest.raises(ValueError, match="value too large for dtype"):
-        NeuralClassifier(**SMALL).fit(np.where(X == X[0, 0], 1e300, X), y)
+        NeuralClassifier(**SMALL).fit(np.where(X[0, 0] == X, 1e300, X), y)

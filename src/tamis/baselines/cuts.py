@@ -142,8 +142,8 @@ def find_cuts(training: LabelledEvents, signal: Sequence[int], *, peel: float = 
     sums = np.array([each.tally for each in boxes])
     sizes = sums[:, [_SIGNAL_SIZE, _BACKGROUND_SIZE]]
     return Cuts(
-        low=np.stack([each.low for each in boxes]),
-        high=np.stack([each.high for each in boxes]),
+        low=np.array([each.low for each in boxes]),
+        high=np.array([each.high for each in boxes]),
         signal_inside=sums[:, _SIGNAL] / sums[0, _SIGNAL],
         inside=(sizes / sizes[0]).mean(axis=1),
     )
