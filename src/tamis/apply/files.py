@@ -192,7 +192,8 @@ def plan_tasks(
         check_names([f"score_{name}" for name in model.classifier.class_names], form)
 
     def outputs_of(sources: Sequence[SourceFile]) -> list[Path]:
-        names = output_names(sources, score_endings(sources, form, copy=wish.copy))
+        tree = model.tree if model.tree_is_wish and isinstance(model.tree, str) else None
+        names = output_names(sources, score_endings(sources, form, copy=wish.copy, tree=tree))
         return [output.absolute() / name for name in names]
 
     sources, notes = without_scores(find_inputs(files), outputs_of)

@@ -48,11 +48,13 @@ class Use:
         sample: its name.
         tree: the tree that it read; None where the file holds one.
         selection: entries for which it is false were not used; None where all were.
+        identity: what the identities of its events begin with; None for that of the file.
     """
 
     sample: str
     tree: str | None
     selection: Expression | None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,8 @@ def _of_identities(rule: IdentityRule, columns: Sequence[Values]) -> Folds:
 def _of_places(source: PlaceInTraining, chunk: Chunk) -> Folds:
     folds = np.full(chunk.length, AVERAGE, np.int32)
     for use in source.uses:
-        identity = identity_of_entries(use.sample, source.file.identity, chunk.first_entry, chunk.length)
+        of_file = use.identity or source.file.identity
+        identity = identity_of_entries(use.sample, of_file, chunk.first_entry, chunk.length)
         own = folds_of_identities(identity, source.rule.number, source.rule.seed)
         used = True if use.selection is None else truth(evaluate_chunk(use.selection, chunk))
         folds = np.where(used, own, folds)

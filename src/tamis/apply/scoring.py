@@ -259,7 +259,7 @@ def pieces(chunk: Chunk, threads: int) -> Iterator[Chunk]:
     for start in range(0, chunk.length, rows):
         stop = min(start + rows, chunk.length)
         columns = {name: values[start:stop] for name, values in chunk.columns.items()}
-        yield Chunk(chunk.source, chunk.first_entry + start, stop - start, columns)
+        yield Chunk(chunk.source, chunk.first_entry + start, stop - start, columns, chunk.identity)
 
 
 def _joined(running: Sequence[Future[Scored]]) -> Scored:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from tamis.errors import Problem
 from tamis.wording import suggest
 
-Kind = Literal["scalar", "jagged", "array", "other"]
+Kind = Literal["scalar", "jagged", "array", "other", "ambiguous", "incomplete"]
 
 _NUMBERS = {
     "double": "float64", "float": "float32", "Double32_t": "float32", "Float16_t": "float32",
@@ -31,10 +31,12 @@ class BranchType:
     """The type of one branch.
 
     Args:
-        kind: `scalar` (one number per event), `jagged` (a list of numbers), `array` (a fixed number of
-            numbers) or `other` (text, objects, nested lists).
-        number: NumPy's name of the number's type, empty for `other`.
-        found: the type as the file spells it.
+        kind: `scalar` (one number per event), `jagged` (a list of numbers), `array` (a fixed number of numbers),
+            `other` (text, objects, nested lists), `ambiguous` (several branches share the name) or `incomplete`
+            (fewer or more entries than the tree).
+        number: NumPy's name of the number's type, empty where the branch cannot be used.
+        found: the type as the file spells it; for `ambiguous` the full names, for `incomplete` the entries of branch
+            and tree.
     """
 
     kind: Kind
@@ -44,7 +46,7 @@ class BranchType:
     @property
     def usable(self) -> bool:
         """Whether an expression can use the branch."""
-        return self.kind != "other"
+        return self.kind in ("scalar", "jagged", "array")
 
 
 @lru_cache(maxsize=4096)
@@ -98,12 +100,19 @@ class FileSchema:
         tree: name of the tree; empty in a Parquet file.
         entries: number of entries.
         branches: type of each branch.
+        several: whether the sample may read several trees of a file.
     """
 
     source: SourceFile
     tree: str
     entries: int
     branches: Mapping[str, BranchType]
+    several: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What the identities of its events begin with: the file, and the tree where there may be several."""
+        return f"{self.source.identity}:{self.tree}" if self.several else self.source.identity
 
     @property
     def where(self) -> str:
@@ -141,7 +150,11 @@ def schema_problems(
             return "that is how it was in training; write such a branch, or give files of the kind that was trained on"
         return f"write {name}[0] in --selection"
 
-    problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed), remedy)]
+    problems = [
+        problem
+        for schema in filled
+        for problem in _file_problems(schema, set(scalars), set(indexed), remedy, trained)
+    ]
     told = {problem.where for problem in problems}
     for name in sorted({*scalars, *indexed}):
         problems += _differences(name, [schema for schema in filled if name in schema.branches], told)
@@ -153,7 +166,11 @@ class _Remedy(Protocol):
 
 
 def _file_problems(
-    schema: FileSchema, scalars: set[str], indexed: set[str], remedy: _Remedy
+    schema: FileSchema,
+    scalars: set[str],
+    indexed: set[str],
+    remedy: _Remedy,
+    trained: Collection[str] | None,
 ) -> list[Problem]:
     problems = []
     for name in sorted(scalars | indexed):
@@ -161,6 +178,18 @@ def _file_problems(
         if found is None:
             hint = suggest(name, schema.branches, 3)
             message = f"branch {name!r} is missing{hint or f'; there are {_listing(schema.branches)}'}"
+        elif found.kind == "ambiguous":
+            *names, last = found.found.split(" and ")
+            message = (
+                f"several branches are called {name!r}; write {', '.join(names)} or {last}"
+                if trained is None
+                else f"several branches are called {name!r}, {found.found}, and only one was there in training"
+            )
+        elif found.kind == "incomplete":
+            message = (
+                f"branch {name!r} has {found.found}: its values do not belong to the events; fill it for every event, "
+                "or leave it out"
+            )
         elif found.kind == "other":
             message = (
                 f"branch {name!r} has type {found.found}; expected whole numbers, floats or true and false: "

@@ -15,7 +15,7 @@ from tamis.wording import value as value_text
 Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel", "spike", "name"]
 
 _IDENTIFIER = re.compile(
-    r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?$"
+    r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?_*$"
     r"|eventnumber|runnumber|mcchannelnumber"
 )
 _WEIGHT = re.compile(r"(?i)weight|(^|_)(wgt|xsec|crosssection|lumiscale|scalefactor|sf)($|_)")
