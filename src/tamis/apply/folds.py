@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.chunks import Chunk
-from tamis.data.plan import evaluate_chunk
+from tamis.data.plan import evaluate_chunk, evaluate_identifier
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
     folds_of_identities,
@@ -256,9 +256,9 @@ def folds_of_chunk(source: FoldSource, chunk: Chunk) -> Folds:
     """
     match source:
         case NumberRule():
-            return _of_numbers(evaluate_chunk(source.expression, chunk), source.number)
+            return _of_numbers(evaluate_identifier(source.expression, chunk), source.number)
         case IdentityRule():
-            return _of_identities(source, [evaluate_chunk(each, chunk) for each in source.columns])
+            return _of_identities(source, [evaluate_identifier(each, chunk) for each in source.columns])
         case PlaceInTraining():
             return _of_places(source, chunk)
         case AverageOfAll():
@@ -267,7 +267,7 @@ def folds_of_chunk(source: FoldSource, chunk: Chunk) -> Folds:
             assert_never(source)
 
 
-def _of_numbers(values: Values, number: int) -> Folds:
+def _of_numbers(values: Values | NDArray[np.uint64], number: int) -> Folds:
     whole = np.ones(len(values), np.bool_)
     if values.dtype.kind == "f":
         whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
@@ -276,7 +276,7 @@ def _of_numbers(values: Values, number: int) -> Folds:
     return folds
 
 
-def _of_identities(rule: IdentityRule, columns: Sequence[Values]) -> Folds:
+def _of_identities(rule: IdentityRule, columns: Sequence[Values | NDArray[np.uint64]]) -> Folds:
     known = np.logical_and.reduce([np.isfinite(column) for column in columns])
     folds = np.full(len(known), UNKNOWN, np.int32)
     identity = identity_of_columns([column[known] for column in columns])

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.ledger import Tally, tally
-from tamis.data.plan import Quantity, SamplePlan, evaluate_chunk, evaluate_quantity, in_32_bits
+from tamis.data.plan import (
+    Quantity,
+    SamplePlan,
+    evaluate_chunk,
+    evaluate_identifier,
+    evaluate_quantity,
+    in_32_bits,
+)
 from tamis.data.precision import PrecisionSample
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
@@ -424,7 +431,7 @@ def _identity(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
     if not plan.identity:
         return identity_of_entries(plan.sample, chunk.identity, chunk.first_entry, chunk.length)
     try:
-        return identity_of_columns([evaluate_chunk(column, chunk) for column in plan.identity])
+        return identity_of_columns([evaluate_identifier(column, chunk) for column in plan.identity])
     except RowError as error:
         raise _of_entry("split.by", chunk, error.row, error) from error
 
@@ -433,7 +440,7 @@ def _fold(
     rule: Expression, chunk: Chunk, rows: slice | NDArray[np.int64], fractions: Fractions
 ) -> NDArray[np.int32]:
     try:
-        return folds_of_numbers(evaluate_chunk(rule, chunk)[rows], fractions.folds or 1)
+        return folds_of_numbers(evaluate_identifier(rule, chunk)[rows], fractions.folds or 1)
     except RowError as error:
         row = int(np.arange(chunk.length)[rows][error.row])
         raise _of_entry("split.folds", chunk, row, error) from error

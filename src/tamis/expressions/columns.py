@@ -200,5 +200,8 @@ def _widened(raw: npt.NDArray[Any]) -> Values:
         case _:
             if raw.dtype == np.uint64 and np.any(raw > _LARGEST_WHOLE):
                 rule = f"holds whole numbers above {_LARGEST_WHOLE}, the largest with a sign in 64 bits"
-                raise _UnsuitableColumnError(f"{rule}: store it in another type")
+                raise _UnsuitableColumnError(
+                    f"{rule}: it can identify an event (split.by, split.folds.by) as it is, without a formula around "
+                    "it; for anything else, store it in another type"
+                )
             return raw.astype(np.int64, copy=False)
