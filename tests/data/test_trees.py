@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from tamis.data import root_files
 from tamis.data.chunks import read_chunks, read_range
 from tamis.data.events import Events
 from tamis.data.scanning import scan_files
-from tamis.data.schema import FileSchema, SourceFile, schema_problems
+from tamis.data.schema import FileSchema, SourceFile, branch_type, schema_problems
 from tamis.errors import InputError
+from tamis.expressions import parse
 from tamis.pipeline import find_input, prepare, read
 from tamis.provenance import describe_inputs
 
@@ -248,3 +250,21 @@ def test_a_field_is_read_without_the_types_of_all_others(
     np.testing.assert_array_equal(np.concatenate([each.columns["x"] for each in chunks]), np.arange(1000))
     assert set(built) == {"x"}
     np.testing.assert_array_equal(read_range(schema, ["x"], 990, 1000).columns["x"], np.arange(990, 1000))
+
+
+@pytest.mark.parametrize(
+    ("scalars", "indexed"),
+    [(["arr"], []), ([], ["arr"]), (["arr[3]"], [])],
+    ids=["arr", "arr[1]", "`arr[3]`"],
+)
+def test_a_hint_works_when_it_is_copied(scalars: list[str], indexed: list[str]) -> None:
+    types = {"arr[3]": branch_type("float[3]"), "mass": branch_type("double"), "my eta": branch_type("float")}
+    schema = FileSchema(SourceFile("", "a.root", "a.root"), "tree", 4, types)
+    (problem,) = schema_problems([schema], scalars, indexed)
+    hint = re.search(r"write (\S+)", str(problem))
+    assert hint is not None
+    expression = parse(hint.group(1))
+    assert expression.branches == ("arr[3]",)
+    assert schema_problems([schema], expression.scalars, expression.indexed) == []
+    (problem,) = schema_problems([schema], ["my_eta"], [])
+    assert "did you mean `my eta`?" in str(problem)

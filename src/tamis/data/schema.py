@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, Protocol
 
 from tamis.errors import Problem
-from tamis.wording import suggest
+from tamis.expressions import spell_branch
+from tamis.wording import close_names
 
 Kind = Literal["scalar", "jagged", "array", "other", "ambiguous", "incomplete"]
 
@@ -21,6 +23,7 @@ _NUMBERS = {
     "long": "int64", "unsigned long": "uint64", "long long": "int64", "unsigned long long": "uint64",
     "Long64_t": "int64", "ULong64_t": "uint64", "real32_t": "float32", "real16_t": "float32",
 }  # fmt: skip
+_MOST_CHOICES = 1000
 _FIXED_WIDTH = re.compile(r"u?int(8|16|32|64)(?:_t)?|float(16|32|64)")
 _JAGGED = re.compile(r"(?:vector|ROOT::VecOps::RVec|ROOT::RVec)<(.+)>|(.+)\[\]")
 _ARRAY = re.compile(r"array<(.+),\s*\d+>|(.+)\[\d+\]")
@@ -145,10 +148,11 @@ def schema_problems(
         if not several:
             return f"write it as one of these{', or choose another branch' if trained is None else ''}"
         if trained is None:
-            return f"write {name}[0] (a feature also declares what stands for no such value, with `missing`)"
+            first = f"{spell_branch(name)}[0]"
+            return f"write {first} (a feature also declares what stands for no such value, with `missing`)"
         if name in trained:
             return "that is how it was in training; write such a branch, or give files of the kind that was trained on"
-        return f"write {name}[0] in --selection"
+        return f"write {spell_branch(name)}[0] in --selection"
 
     problems = [
         problem
@@ -176,10 +180,9 @@ def _file_problems(
     for name in sorted(scalars | indexed):
         found = schema.branches.get(name)
         if found is None:
-            hint = suggest(name, schema.branches, 3)
-            message = f"branch {name!r} is missing{hint or f'; there are {_listing(schema.branches)}'}"
+            message = f"branch {name!r} is missing{_nearest(name, schema)}"
         elif found.kind == "ambiguous":
-            *names, last = found.found.split(" and ")
+            *names, last = map(spell_branch, found.found.split(" and "))
             message = (
                 f"several branches are called {name!r}; write {', '.join(names)} or {last}"
                 if trained is None
@@ -206,6 +209,22 @@ def _file_problems(
             continue
         problems.append(Problem(schema.where, message))
     return problems
+
+
+def _nearest(name: str, schema: FileSchema) -> str:
+    """Name branches that may be meant, in the spelling that an expression takes."""
+    lists = [each for each in schema.branches if each.startswith(f"{name}[") and schema.branches[each].usable]
+    if lists:
+        return f"; {lists[0]!r} has several values per event: write {spell_branch(lists[0])}[0] for the first of them"
+    near = close_names(name, islice(schema.branches, _MOST_CHOICES))
+    if near:
+        return f"; did you mean {' or '.join(_quoted(each) for each in near)}?"
+    return f"; there are {_listing(schema.branches)}"
+
+
+def _quoted(name: str) -> str:
+    spelled = spell_branch(name)
+    return repr(name) if spelled == name else spelled
 
 
 def _listing(names: Iterable[str], limit: int = 12) -> str:
