@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -547,6 +548,8 @@ def test_the_trees_of_one_file_have_outputs_of_their_own(
         np.testing.assert_array_equal(scores["score_sig"], expected[:, 1])
     names = {each.name for each in output.iterdir()}
     assert names == {"all.nominal.scores.root", "all.JES_up.scores.root", "summary.json"}
+    proofs = verify_files(small_run, [str(path)], output)
+    assert [proof.findings for proof in proofs] == [(), ()]
     # what would still have the same name is refused, and the scores that are there stay
     with uproot.recreate(path) as file:
         for name in ("nominal", "JES_up", "JES/up"):
@@ -561,3 +564,23 @@ def test_the_trees_of_one_file_have_outputs_of_their_own(
     assert "several trees to score, 'JES_up', 'nominal'; score one after the other with --tree" in str(
         outcome.problem
     )
+
+
+def test_score_columns_are_names_that_root_can_use(
+    session_classes: Callable[..., dict[str, Any]],
+    make_run: Callable[..., Path],
+    source: Path,
+    tmp_path: Path,
+) -> None:
+    values = session_classes(classes={"t#bar{t} + jets": {}, "H\u2192bb": {"signal": True}})
+    for sample, name in zip(values["samples"], values["classes"], strict=True):
+        sample["class"] = name
+    run = make_run(values)
+    for form in ("ttree", "rntuple", "parquet"):
+        folder = tmp_path / form
+        (outcome,) = apply_files(run, [str(source)], folder, wish=Wish(form=form)).outcomes
+        scores = scores_of(Path(outcome.output))
+        assert list(scores)[:2] == ["score_t_bar_t_jets", "score_H_bb"]
+        assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in scores)
+        (proof,) = verify_files(run, [str(source)], folder)
+        assert proof.findings == ()
