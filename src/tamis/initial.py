@@ -19,7 +19,7 @@ from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.sources import expand_files
 from tamis.data.survey import Suspicion, survey_columns
 from tamis.errors import ExpressionError, InputError, Problem, RequestError
-from tamis.expressions import parse
+from tamis.expressions import parse, spell_branch
 from tamis.files import LONGER_WHILE_WRITTEN, write_text
 from tamis.places import obstacle
 from tamis.wording import is_clean
@@ -30,7 +30,6 @@ LOOKED_AT = 100_000
 
 _ENDINGS = re.compile(r"(?i)([_.-]?(events?|tree|ntuples?|nano(aod)?|flat|skim(med)?))+$")
 _SIGNAL = re.compile(r"(?i)(^|[^a-z])s(i)?g(nal)?([^a-z]|$)|signal")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def initial_configuration(files: Sequence[str], *, tree: str | None = None, folder: Path) -> str:
@@ -172,19 +171,10 @@ def _inexpressible(branches: Sequence[str]) -> list[Suspicion]:
 def _can_be_written(name: str) -> bool:
     try:
         return (
-            parse(_expression(name)).branches == (name,) and Feature(name=name, expression="x").name == name
+            parse(spell_branch(name)).branches == (name,) and Feature(name=name, expression="x").name == name
         )
     except (ExpressionError, ValidationError):
         return False
-
-
-def _expression(name: str) -> str:
-    """Write a branch as an expression: bare where that is read as this branch, else in backticks."""
-    try:
-        bare = parse(name).branches == (name,)
-    except ExpressionError:
-        bare = False
-    return name if bare else f"`{name}`"
 
 
 def _text(
@@ -243,8 +233,8 @@ def _text(
 
 def _feature(name: str, not_finite: bool, refused: str | None, sentinels: Sequence[Suspicion]) -> list[str]:
     entry = {"name": name}
-    if _expression(name) != name:
-        entry["expression"] = _expression(name)
+    if spell_branch(name) != name:
+        entry["expression"] = spell_branch(name)
     missing = [".nan"] if not_finite else []
     missing += [value_text(each.value or 0.0) for each in sentinels]
     parts = [f"{key}: {_quoted(value)}" for key, value in entry.items()]
@@ -277,11 +267,27 @@ def _unshared(schemas: Sequence[FileSchema]) -> list[str]:
 
 
 def _indexed(jagged: Sequence[str]) -> list[str]:
-    return [
-        f"  # - {{name: {name}_0, expression: '{name}[0]', missing: .nan}}  # several values per event"
-        for name in jagged
-        if _IDENTIFIER.fullmatch(name)
-    ]
+    lines = []
+    for branch in jagged:
+        first = f"{spell_branch(branch)}[0]"
+        entry = (
+            f"{{name: {_quoted(_column_name(branch) + '_0')}, expression: {_quoted(first)}, missing: .nan}}"
+        )
+        try:
+            parse(first)
+        except ExpressionError:
+            continue
+        lines.append(f"  # - {entry}  # several values per event")
+    return lines
+
+
+def _column_name(branch: str) -> str:
+    """Make a name of a feature out of that of a branch.
+
+    >>> _column_name("event.arr[3]")
+    'event_arr_3'
+    """
+    return re.sub(r"\W+", "_", branch).strip("_") or "list"
 
 
 def _quoted(text: str) -> str:

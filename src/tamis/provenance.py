@@ -40,24 +40,25 @@ def _version(package: str) -> str | None:
 
 
 def describe_inputs(schemas: Sequence[FileSchema]) -> list[dict[str, Any]]:
-    """Give name, entries, size and hash of every input file; a remote file is not read again for its hash.
+    """Give name, entries, size and hash of every tree of an input file; a remote file is not read again for its hash.
 
     Args:
         schemas: the files of all samples.
     """
-    unique = {schema.source.path: schema for schema in schemas}
+    unique = {(schema.source.path, schema.tree): schema for schema in schemas}
+    paths = dict.fromkeys(path for path, _ in unique)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        hashes = pool.map(_content, unique)
-        return [
-            {
-                "file": schema.source.identity,
-                "path": path,
-                "tree": schema.tree,
-                "entries": schema.entries,
-                **content,
-            }
-            for (path, schema), content in zip(unique.items(), hashes, strict=True)
-        ]
+        contents = dict(zip(paths, pool.map(_content, paths), strict=True))
+    return [
+        {
+            "file": schema.source.identity,
+            "path": path,
+            "tree": schema.tree,
+            "entries": schema.entries,
+            **contents[path],
+        }
+        for (path, _), schema in unique.items()
+    ]
 
 
 def describe_branches(used: Iterable[tuple[Collection[str], Sequence[FileSchema]]]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -528,3 +529,58 @@ def test_a_tree_of_a_parquet_file_is_refused(small_run: Path, columns: Columns, 
     pq.write_table(pa.table(dict(columns)), tmp_path / "a.parquet")
     (outcome,) = apply_files(small_run, [str(tmp_path / "a.parquet")], tmp_path / "out", tree="tree").outcomes
     assert "a Parquet file holds one table and no tree 'tree'" in outcome.problem
+
+
+def test_the_trees_of_one_file_have_outputs_of_their_own(
+    small_run: Path, tmp_path: Path, columns_of: ColumnsOf
+) -> None:
+    trees = {name: columns_of(50 + number, seed=number) for number, name in enumerate(("nominal", "JES/up"))}
+    path = tmp_path / "all.root"
+    with uproot.recreate(path) as file:
+        for name, columns in trees.items():
+            file.mktree(name, {key: values.dtype for key, values in columns.items()}).extend(columns)
+    output = tmp_path / "scores"
+    for name, columns in trees.items():
+        (outcome,) = apply_files(small_run, [str(path)], output, tree=name, selection="true").outcomes
+        assert outcome.status == "written"
+        scores = scores_of(Path(outcome.output))
+        expected = tamis.Classifier.load(small_run / "model").predict(columns)
+        np.testing.assert_array_equal(scores["score_sig"], expected[:, 1])
+    names = {each.name for each in output.iterdir()}
+    assert names == {"all.nominal.scores.root", "all.JES_up.scores.root", "summary.json"}
+    proofs = verify_files(small_run, [str(path)], output)
+    assert [proof.findings for proof in proofs] == [(), ()]
+    # what would still have the same name is refused, and the scores that are there stay
+    with uproot.recreate(path) as file:
+        for name in ("nominal", "JES_up", "JES/up"):
+            columns = trees["nominal"]
+            file.mktree(name, {key: values.dtype for key, values in columns.items()}).extend(columns)
+    (outcome,) = apply_files(small_run, [str(path)], output, tree="JES_up", selection="true").outcomes
+    assert outcome.status == "failed"
+    assert "holds the scores of the tree 'JES/up' of the file, not of 'JES_up'" in str(outcome.problem)
+    (outcome,) = apply_files(small_run, [str(path)], output, tree="*/*", selection="true").outcomes
+    assert outcome.status == "written"
+    (outcome,) = apply_files(small_run, [str(path)], output, tree="*", selection="true").outcomes
+    assert "several trees to score, 'JES_up', 'nominal'; score one after the other with --tree" in str(
+        outcome.problem
+    )
+
+
+def test_score_columns_are_names_that_root_can_use(
+    session_classes: Callable[..., dict[str, Any]],
+    make_run: Callable[..., Path],
+    source: Path,
+    tmp_path: Path,
+) -> None:
+    values = session_classes(classes={"t#bar{t} + jets": {}, "H\u2192bb": {"signal": True}})
+    for sample, name in zip(values["samples"], values["classes"], strict=True):
+        sample["class"] = name
+    run = make_run(values)
+    for form in ("ttree", "rntuple", "parquet"):
+        folder = tmp_path / form
+        (outcome,) = apply_files(run, [str(source)], folder, wish=Wish(form=form)).outcomes
+        scores = scores_of(Path(outcome.output))
+        assert list(scores)[:2] == ["score_t_bar_t_jets", "score_H_bb"]
+        assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in scores)
+        (proof,) = verify_files(run, [str(source)], folder)
+        assert proof.findings == ()

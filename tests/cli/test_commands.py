@@ -162,7 +162,7 @@ def test_init_copes_with_odd_branches(inside, write_tree: WriteTree) -> None:
     }
     assert "# - mixed  # left out: not alike in all files (double, float)" in text
     assert "mixed" not in found
-    assert "__hidden" not in found
+    assert found["__hidden"] == ("__hidden", True)
 
 
 def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_classes: Make) -> None:

@@ -227,3 +227,19 @@ def test_fourth_powers_of_weights_that_are_taken_are_numbers() -> None:
     powers = limits**4
     assert (powers > np.finfo(np.float64).tiny).all()
     assert np.isfinite(powers * 1e12).all()  # the sum over any number of events
+
+
+@pytest.mark.parametrize("folds", [None, {"number": 3, "by": "hash"}])
+def test_a_hash_of_64_bits_identifies_events(two_classes: Make, write_tree: WriteTree, folds: Any) -> None:
+    config = two_classes(100)
+    rng = np.random.default_rng(2)
+    numbers = {name: rng.integers(2**63, 2**64 - 1, 100, dtype=np.uint64) for name in ("bkg", "sig")}
+    for name, values in numbers.items():
+        write_tree(f"{name}.root", {"x": rng.normal(size=100), "y": rng.normal(size=100), "hash": values})
+    found = events_of({**config, "split": {"by": ["hash"], "folds": folds}})
+    assert len(np.unique(found.identity)) == 200
+    if folds is not None:
+        expected = [int(each) % 3 for each in numbers["bkg"].tolist()]
+        assert found.fold[found.class_index == 0].tolist() == expected
+    with pytest.raises(InputError, match="can identify an event"):
+        events_of({**config, "features": ["x", "hash"]})

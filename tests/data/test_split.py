@@ -12,6 +12,7 @@ from tamis.data.split import (
     VALIDATION,
     Fractions,
     assign_parts,
+    folds_of_numbers,
     hash_text,
     identity_of_columns,
     identity_of_entries,
@@ -122,3 +123,11 @@ def test_an_identity_that_is_not_a_number_is_refused() -> None:
 def test_repeated_finds_all_but_the_first(values: list[int]) -> None:
     expected = [i for i, value in enumerate(values) if value in values[:i]]
     assert repeated(np.array(values, np.uint64)).tolist() == expected
+
+
+def test_unsigned_numbers_are_used_as_they_are() -> None:
+    large = np.array([2**64 - 1, 2**63, 2**63 + 1, 5], np.uint64)
+    identity = identity_of_columns([large])
+    assert len(np.unique(identity)) == 4
+    assert identity[3] == identity_of_columns([np.array([5], np.int64)])[0]
+    assert folds_of_numbers(large, 7).tolist() == [int(each) % 7 for each in large.tolist()]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tamis.data.survey import PURITY, class_purity, identified_class, survey_columns
+from tamis.data.survey import PURITY, class_purity, identified_class, survey_column, survey_columns
 
 RNG = np.random.default_rng(3)
 CLASS = np.repeat(np.arange(3, dtype=np.int32), 1000)
@@ -107,3 +107,30 @@ def test_a_sentinel_is_found_where_the_first_sample_is_constant() -> None:
     values[2000:][rng.random(8000) < 0.05] = -999.0
     found = survey_columns({"x": values}, np.repeat([0, 1], 5000).astype(np.int32), ["a", "b"])
     assert ("sentinel", -999.0) in [(each.kind, each.value) for each in found]
+
+
+@pytest.mark.parametrize("events", [60, 120, 1000, 20_000])
+@pytest.mark.parametrize("seed", range(5))
+def test_values_that_were_rounded_are_no_sentinels(events: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    columns = {
+        "whole": np.round(rng.uniform(-40, 40, events)),
+        "narrow": np.round(rng.normal(0, 0.02, events), 3),
+        "uniform": np.round(rng.uniform(0, 0.1, events), 3),
+        "exponential": np.round(rng.exponential(1, events), 3),
+        "hundreds": np.round(rng.uniform(0, 999, events)),
+        "tens": np.round(rng.uniform(-10, 20, events)),
+    }
+    found = [each for name, values in columns.items() for each in survey_column(name, values, 0.5)]
+    assert found == []
+
+
+@pytest.mark.parametrize("events", [120, 1000, 20_000])
+@pytest.mark.parametrize("value", [-999.0, -10.0, 99.0])
+@pytest.mark.parametrize("decimals", [3, 12])
+def test_a_sentinel_in_a_tenth_of_the_events_is_found(events: int, value: float, decimals: int) -> None:
+    rng = np.random.default_rng(1)
+    values = np.round(rng.normal(0, 1, events), decimals)
+    values[rng.random(events) < 0.1] = value
+    (found,) = survey_column("dz", values, 0.5)
+    assert (found.kind, found.value) == ("sentinel", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tamis.errors import RequestError, TamisError
+from tamis.evaluation.arrays import class_ranks
+from tamis.evaluation.influence import find_influences
+from tamis.evaluation.monitors import mean_auc
+from tamis.evaluation.resampling import Resampler
 from tamis.evaluation.roc import background_rejection, limit_of_none, roc_curve, roc_curves
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]
@@ -228,3 +233,45 @@ def test_working_points_are_efficiencies(wrong: float) -> None:
     curve = roc_curve([0.0, 1.0], [0, 1], [1.0, 1.0])
     with pytest.raises(RequestError, match="working points"):
         background_rejection(curve, [0.5, wrong])
+
+
+def saturated(events: int, seed: int = 2) -> tuple[Any, Any, Any]:
+    """Scores of two classes of 32 bits, of which one is 6000 times as frequent: most of its scores round to one."""
+    rng = np.random.default_rng(seed)
+    class_index = (np.arange(events) % 2).astype(np.int64)
+    logit = rng.normal(0.3 * class_index, 1) - np.log(1e8)
+    scores = np.stack([1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))], axis=1).astype(np.float32)
+    assert len(np.unique(scores[:, 0])) < 20
+    return scores, class_index, np.where(class_index == 0, 6000.0, 1.0)
+
+
+def test_two_classes_have_one_area_also_where_scores_are_rounded() -> None:
+    scores, class_index, weight = saturated(2000)
+    first, second = roc_curves(scores, class_index, weight)
+    assert first is not None
+    assert second is not None
+    expected = by_pairs(scores[:, 1], class_index == 1, weight)
+    assert second.auc == pytest.approx(expected, abs=1e-12)
+    assert first.auc == pytest.approx(expected, abs=1e-12)
+    influences = find_influences(scores, class_index, weight)
+    np.testing.assert_allclose(influences.of_event[:, 2], influences.of_event[:, 3], atol=1e-12)
+    counts = np.random.default_rng(1).poisson(1, (2000, 5)).astype(np.uint8)
+    for working_points in ((), (0.5,)):
+        areas = Resampler(scores, class_index, weight, working_points).measure(counts).auc
+        np.testing.assert_allclose(areas[:, 0], areas[:, 1], rtol=2e-3)
+        exact = [roc_curves(scores, class_index, weight * count)[1] for count in counts.T]
+        np.testing.assert_allclose(areas[:, 1], [curve and curve.auc for curve in exact], rtol=2e-3)
+    assert mean_auc(scores, class_index, weight) == pytest.approx(expected, abs=1e-12)
+    # a rounded score of three classes is ranked by the other two
+    three = np.column_stack([scores[:, 0], scores[:, 1] / 2, scores[:, 1] / 2]).astype(np.float64)
+    assert (np.argsort(-class_ranks(three)[:, 0]) == np.argsort(scores[:, 1])).all()
+
+
+def test_a_working_point_is_a_cut_on_the_rounded_score() -> None:
+    scores, class_index, weight = saturated(2000)
+    curve = roc_curves(scores, class_index, weight)[0]
+    assert curve is not None
+    for point in background_rejection(curve, [0.3, 0.5, 0.9]):
+        passed = scores[:, 0] >= point.threshold
+        assert point.signal_efficiency == pytest.approx(passed[class_index == 0].mean())
+        assert point.background_efficiency == pytest.approx(passed[class_index == 1].mean())

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 
+import awkward
 import numpy as np
+import pandas as pd
 import pytest
 
-from tamis.errors import ExpressionError
+from tamis.classifier.columns import feature_values
+from tamis.config import Feature
+from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import MAXIMUM_DEPTH, MAXIMUM_LENGTH, evaluate, parse
 
 ATTACKS = [
     # the insides of Python's objects
-    "__import__", "__builtins__", "__class__", "x.__class__", "x.__class__.__bases__", "x.__init__.__globals__",
     "().__class__",
     "().__class__.__bases__[0].__subclasses__()", "(1).__class__", "1 .__class__", "1.0.__class__", "[].__class__",
     "{}.__class__",
-    "''.__class__", "x.__dict__", "x.a.__b", "np.__loader__", "numpy.__builtins__", "abs.__self__",
-    "abs.__globals__", "`__class__`",
-    "`x.__class__`", "`a b.__init__`", "__x", "_x.__y__.z", "x::__y", "std::__y(1)", "TMath::__class__",
+    "''.__class__", "np.__loader__", "numpy.__builtins__",
+    "x::__y", "std::__y(1)", "TMath::__class__",
     "x.__getattribute__('a')",
-    "__debug__", "__name__", "__file__", "pt.__len__()", "pt.__array__", "(pt).__class__",
+    "pt.__len__()", "(pt).__class__",
     # attributes and methods
     "(pt).real", "pt[0].real", "abs(pt).tofile", "(pt + 1).dump", "pt.tofile('x')", "pt.dump('x')", "pt.sum()",
     "np.load('x')",
@@ -100,13 +102,21 @@ ATTACKS = [
 ]  # fmt: skip
 
 
+# the insides of Python's objects, which are names of branches and nothing else: Belle II has `__weight__`
+HIDDEN = [
+    "__import__", "__builtins__", "__class__", "x.__class__", "x.__class__.__bases__", "x.__init__.__globals__",
+    "x.__dict__", "x.a.__b", "abs.__self__", "abs.__globals__", "`__class__`", "`x.__class__`", "`a b.__init__`",
+    "__x", "_x.__y__.z", "__debug__", "__name__", "__file__", "pt.__array__", "pt.__len__", "`pt`", "keys", "__len__",
+]  # fmt: skip
+
+
 def shown(text: str) -> str:
     return f"{len(text)} {text[:30]!a}"
 
 
 def test_there_are_enough_and_none_is_there_twice() -> None:
-    assert len(ATTACKS) >= 400
-    assert len(set(ATTACKS)) == len(ATTACKS)
+    assert len(ATTACKS) + len(HIDDEN) >= 400
+    assert len({*ATTACKS, *HIDDEN}) == len(ATTACKS) + len(HIDDEN)
 
 
 @pytest.mark.parametrize("text", ATTACKS, ids=shown)
@@ -158,10 +168,25 @@ def test_whole_numbers_that_do_not_fit_are_refused_and_never_wrap(text: str) -> 
     "name", ["eval", "exec", "os", "system", "self", "x._y", "a.b.c", "_", "__", "e9", "inf", "nan", "NaN"]
 )
 def test_words_that_look_dangerous_are_names_of_branches_and_nothing_else(name: str) -> None:
-    if name == "__":
-        with pytest.raises(ExpressionError):
-            parse(name)
-        return
     assert parse(name).branches == (name,)
     with pytest.raises(ExpressionError, match="there is no branch"):
         evaluate(parse(name), {"pt": np.ones(1)}, length=1)
+
+
+@pytest.mark.parametrize("text", [name for name in HIDDEN if name != "`pt`"])
+def test_a_name_is_looked_up_among_the_branches_and_never_on_an_object(text: str) -> None:
+    (name,) = parse(text).branches
+    values = np.array([1.5, 2.5])
+    tables = (
+        {"pt": values, "x": values},
+        pd.DataFrame({"pt": values, "x": values}),
+        awkward.zip({"pt": values, "x": values}),
+    )
+    with pytest.raises(ExpressionError, match="there is no branch"):
+        evaluate(parse(text), tables[0], length=2)
+    feature = Feature(name="f", expression=text)
+    for table in tables:
+        with pytest.raises(RequestError, match="needs the columns"):
+            feature_values([feature], table)
+    found = feature_values([feature], {name: values})
+    np.testing.assert_array_equal(found[:, 0], values)

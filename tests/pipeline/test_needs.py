@@ -105,6 +105,23 @@ def test_more_events_columns_and_networks_need_more(two_classes: Make) -> None:
     assert all(disk_of(each, 10**6) > disk_of(config, 10**6) for each in larger)
 
 
+# of runs that `tamis train` wrote, with 6,000 to 12,000 events, figures and the default network
+@pytest.mark.parametrize(
+    ("classes", "features", "written"),
+    [(2, 2, 2.0e6), (6, 20, 7.9e6), (2, 100, 10.4e6), (20, 2, 15.0e6), (40, 2, 38.6e6)],
+)
+def test_the_disk_that_runs_took(classes: int, features: int, written: float, two_classes: Make) -> None:
+    names = [f"c{number}" for number in range(classes)]
+    config = two_classes(
+        10,
+        name="drawn",
+        samples=[{"name": name, "class": name, "files": "bkg.root"} for name in names],
+        classes={name: {"signal": name == "c0"} for name in names},
+        features=[f"x{number}" for number in range(features)],
+    )
+    assert written / 1.5 < disk_of(parse_config(config), 12_000) < written * 1.5
+
+
 def test_a_selection_makes_the_estimate_an_upper_bound(two_classes: Make) -> None:
     config = parse_config(two_classes(100))
     selected = parse_config({**two_classes(100), "samples": [

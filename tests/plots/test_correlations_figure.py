@@ -82,3 +82,19 @@ def test_a_matrix_of_another_size_is_refused() -> None:
         plot_correlations([("c", found(3))], features=labels(2))
     with pytest.raises(TamisError, match="expected 2 rows and columns"):
         plot_correlation_difference(found(3), features=labels(2), title="d")
+
+
+@pytest.mark.parametrize(("features", "image"), [(50, False), (60, True)])
+def test_many_cells_are_the_pixels_of_an_image(features: int, image: bool) -> None:
+    matrix = np.random.default_rng(2).uniform(-1, 1, (features, features))
+    matrix[3, 5] = np.nan
+    each = Correlations(matrix, np.full_like(matrix, 0.1))
+    (figure,) = plot_correlations([("bkg", each)], features=labels(features))
+    axes = figure.axes[0]
+    assert len(axes.collections) == (not image)
+    assert len(axes.images) == image
+    if image:
+        (drawn,) = axes.images
+        np.testing.assert_array_equal(drawn.get_array().filled(np.nan), matrix)
+        assert tuple(drawn.get_extent()) == (-0.5, features - 0.5, features - 0.5, -0.5)
+        assert drawn.get_interpolation() == "none"  # sharp where it is enlarged

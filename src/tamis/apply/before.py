@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tamis.apply.outputs import Written, read_output
 from tamis.apply.pair import Pair, differences
+from tamis.data.schema import FileSchema
 from tamis.errors import InputError, Problem
 
 
@@ -45,7 +46,7 @@ def look_before(pair: Pair, output: Path) -> Before:
         raise InputError("scores", [Problem(str(output), message)])
     expected = pair.belongs(pair.read_ends())
     if any(differences(expected, found.metadata)) or found.entries != pair.schema.entries:
-        _check_replaceable(found, pair.schema.source.path, output)
+        _check_replaceable(found, pair.schema, output)
         return Before()
     damage = _damage(found)
     return Before(damage=damage) if damage else Before(kept=found)
@@ -62,9 +63,13 @@ def _reason(error: InputError) -> str:
     return "; ".join(problem.message for problem in error.problems)
 
 
-def _check_replaceable(found: Written, path: str, output: Path) -> None:
-    """Refuse to replace the scores of another file that has the same name and is still there."""
-    other = found.metadata["input"].get("path")
+def _check_replaceable(found: Written, schema: FileSchema, output: Path) -> None:
+    """Refuse to replace the scores of another file that has the same name and is still there, or of another tree."""
+    path = schema.source.path
+    other, tree = found.metadata["input"].get("path"), found.metadata["input"].get("tree")
+    if other and tree != schema.tree and os.path.realpath(other) == os.path.realpath(path):
+        message = f"holds the scores of the tree {tree!r} of the file, not of {schema.tree!r}; choose another --output"
+        raise InputError("scores", [Problem(str(output), message)])
     if other and Path(other).exists() and os.path.realpath(other) != os.path.realpath(path):
         message = f"holds the scores of {other}, another file of that name; choose another --output"
         raise InputError("scores", [Problem(str(output), message)])

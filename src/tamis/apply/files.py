@@ -30,7 +30,7 @@ from tamis.apply.notes import notes_on
 from tamis.apply.outputs import Written, check_names, open_output, score_endings
 from tamis.apply.own import without_scores
 from tamis.apply.pair import Pair, Wish, make_pair, other_types, suspicions
-from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks
+from tamis.apply.scoring import Extent, Scored, count_flags, no_extent, score_chunks, score_columns
 from tamis.apply.summary import Outcome, Status, Summary
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.schema import FileSchema, SourceFile
@@ -189,10 +189,11 @@ def plan_tasks(
     """
     form = wish.form or "ttree"
     if not wish.copy:  # the format of a copy is known when its input was looked into
-        check_names([f"score_{name}" for name in model.classifier.class_names], form)
+        check_names(score_columns(model.classifier.class_names), form)
 
     def outputs_of(sources: Sequence[SourceFile]) -> list[Path]:
-        names = output_names(sources, score_endings(sources, form, copy=wish.copy))
+        tree = model.tree if model.tree_is_wish and isinstance(model.tree, str) else None
+        names = output_names(sources, score_endings(sources, form, copy=wish.copy, tree=tree))
         return [output.absolute() / name for name in names]
 
     sources, notes = without_scores(find_inputs(files), outputs_of)

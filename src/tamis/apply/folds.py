@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.chunks import Chunk
-from tamis.data.plan import evaluate_chunk
+from tamis.data.plan import evaluate_chunk, evaluate_identifier
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
     folds_of_identities,
@@ -48,11 +48,13 @@ class Use:
         sample: its name.
         tree: the tree that it read; None where the file holds one.
         selection: entries for which it is false were not used; None where all were.
+        identity: what the identities of its events begin with; None for that of the file.
     """
 
     sample: str
     tree: str | None
     selection: Expression | None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -254,9 +256,9 @@ def folds_of_chunk(source: FoldSource, chunk: Chunk) -> Folds:
     """
     match source:
         case NumberRule():
-            return _of_numbers(evaluate_chunk(source.expression, chunk), source.number)
+            return _of_numbers(evaluate_identifier(source.expression, chunk), source.number)
         case IdentityRule():
-            return _of_identities(source, [evaluate_chunk(each, chunk) for each in source.columns])
+            return _of_identities(source, [evaluate_identifier(each, chunk) for each in source.columns])
         case PlaceInTraining():
             return _of_places(source, chunk)
         case AverageOfAll():
@@ -265,7 +267,7 @@ def folds_of_chunk(source: FoldSource, chunk: Chunk) -> Folds:
             assert_never(source)
 
 
-def _of_numbers(values: Values, number: int) -> Folds:
+def _of_numbers(values: Values | NDArray[np.uint64], number: int) -> Folds:
     whole = np.ones(len(values), np.bool_)
     if values.dtype.kind == "f":
         whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
@@ -274,7 +276,7 @@ def _of_numbers(values: Values, number: int) -> Folds:
     return folds
 
 
-def _of_identities(rule: IdentityRule, columns: Sequence[Values]) -> Folds:
+def _of_identities(rule: IdentityRule, columns: Sequence[Values | NDArray[np.uint64]]) -> Folds:
     known = np.logical_and.reduce([np.isfinite(column) for column in columns])
     folds = np.full(len(known), UNKNOWN, np.int32)
     identity = identity_of_columns([column[known] for column in columns])
@@ -285,7 +287,8 @@ def _of_identities(rule: IdentityRule, columns: Sequence[Values]) -> Folds:
 def _of_places(source: PlaceInTraining, chunk: Chunk) -> Folds:
     folds = np.full(chunk.length, AVERAGE, np.int32)
     for use in source.uses:
-        identity = identity_of_entries(use.sample, source.file.identity, chunk.first_entry, chunk.length)
+        of_file = use.identity or source.file.identity
+        identity = identity_of_entries(use.sample, of_file, chunk.first_entry, chunk.length)
         own = folds_of_identities(identity, source.rule.number, source.rule.seed)
         used = True if use.selection is None else truth(evaluate_chunk(use.selection, chunk))
         folds = np.where(used, own, folds)

@@ -18,7 +18,7 @@ from tamis.data.parquet_files import is_parquet
 from tamis.data.scanning import scan_files
 from tamis.data.schema import BranchType, FileSchema, SourceFile
 from tamis.data.signature import local_path
-from tamis.errors import InputError, RequestError
+from tamis.errors import InputError, Problem, RequestError
 
 _WILD = re.compile(r"[*?\[]")
 _WITH_TREE = re.compile(r"(.+\.root):([^:/?#][^:?#]*)")
@@ -153,12 +153,12 @@ def parse_shard(text: str) -> Shard:
 _NAMING = "--tree NAME"
 
 
-def scan_input(source: SourceFile, tree: str | None, *, only: bool) -> FileSchema:
+def scan_input(source: SourceFile, tree: str | Sequence[str] | None, *, only: bool) -> FileSchema:
     """Look into a file.
 
     Args:
         source: the file.
-        tree: the tree that is wanted in a ROOT file.
+        tree: the tree that is wanted in a ROOT file, or names and globs of which one may match.
         only: whether no other tree will do; else a file's only tree is taken whatever its name.
 
     Raises:
@@ -167,13 +167,29 @@ def scan_input(source: SourceFile, tree: str | None, *, only: bool) -> FileSchem
     if is_parquet(source):
         return scan_files([source], tree if only else None)[0]
     if only or tree is None:
-        return scan_files([source], tree, naming=_NAMING)[0]
+        return _one_tree(scan_files([source], tree, naming=_NAMING))
     try:
-        return scan_files([source], tree)[0]
+        return _one_tree(scan_files([source], tree))
     except InputError as error:
-        if f"tree {tree!r} is missing" not in str(error):
+        if "is missing; the file holds" not in str(error) and "no tree matches" not in str(error):
             raise
         return scan_files([source], naming=_NAMING)[0]
+
+
+def _one_tree(schemas: Sequence[FileSchema]) -> FileSchema:
+    """Return the only tree; every tree has a file of scores of its own.
+
+    Raises:
+        InputError: there are several.
+    """
+    if len(schemas) > 1:
+        names = ", ".join(repr(schema.tree) for schema in schemas[:12])
+        more = f" and {len(schemas) - 12} more" if len(schemas) > 12 else ""
+        message = (
+            f"the file holds several trees to score, {names}{more}; score one after the other with {_NAMING}"
+        )
+        raise InputError("input files", [Problem(schemas[0].source.path, message)])
+    return schemas[0]
 
 
 @dataclass

@@ -12,6 +12,7 @@ from tamis.apply.folds import EntryRule, FoldRule, IdentityRule, NumberRule, Tra
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.config import Config, Sample
 from tamis.data.plan import Quantity, quantity
+from tamis.data.root_files import is_several
 from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import Expression, parse
 from tamis.run_reading import FinishedRun, check_model, read_run
@@ -39,7 +40,8 @@ class Model:
         digest: hash of the classifier with its weights, `document_sha256` of `classifier.json`.
         features: the inputs, parsed.
         selection: entries for which it is false are not scored; None scores all.
-        tree: the tree that is read in files that hold several; None where nothing is known of it.
+        tree: the tree that is read in files that hold several, or names and globs of which one alone may match; None
+            where nothing is known of it.
         tree_is_wish: whether the user named the tree, so that no other one will do.
         folds: how the fold of an entry is found; None where there are no folds.
         ranges: the values of each feature in training, where they are known.
@@ -52,7 +54,7 @@ class Model:
     digest: str
     features: tuple[Quantity, ...]
     selection: Expression | None
-    tree: str | None
+    tree: str | tuple[str, ...] | None
     tree_is_wish: bool
     folds: FoldRule | None
     ranges: Mapping[str, Range]
@@ -191,22 +193,27 @@ def _ranges(metrics: Mapping[str, Any]) -> dict[str, Range]:
 
 def _training_files(run: FinishedRun) -> tuple[TrainingFile, ...]:
     samples = {sample.name: sample for sample in run.config.samples}
-    return tuple(
-        TrainingFile(
+    files: dict[str, TrainingFile] = {}
+    for given in run.provenance["inputs"]:  # one for each tree of a file
+        uses = (
+            _use(samples[account["sample"]], given, identity)
+            for account in run.ledger["samples"]
+            for identity in (given["file"], f"{given['file']}:{given['tree']}")
+            if identity in account["files"]
+        )
+        before = files.get(given["path"])
+        files[given["path"]] = TrainingFile(
             given["file"],
             given["bytes"],
             given["sha256"],
-            tuple(
-                _use(samples[account["sample"]])
-                for account in run.ledger["samples"]
-                if given["file"] in account["files"]
-            ),
+            tuple(dict.fromkeys((*(() if before is None else before.uses), *uses))),
             given["path"],
-            given["entries"],
+            given["entries"] if before is None else before.entries,
         )
-        for given in run.provenance["inputs"]
-    )
+    return tuple(files.values())
 
 
-def _use(sample: Sample) -> Use:
-    return Use(sample.name, sample.tree, None if sample.selection is None else parse(sample.selection))
+def _use(sample: Sample, given: Mapping[str, Any], identity: str) -> Use:
+    tree = given["tree"] if is_several(sample.tree) else sample.tree
+    selection = None if sample.selection is None else parse(sample.selection)
+    return Use(sample.name, tree if isinstance(tree, str) else None, selection, identity)

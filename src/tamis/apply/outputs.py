@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,11 +61,21 @@ def ending(form: Format) -> str:
     return ".parquet" if form == "parquet" else ".root"
 
 
-def score_endings(sources: Sequence[SourceFile], form: Format, *, copy: bool) -> list[str]:
-    """Give the ending of the output of each file; a copy has the format of its input, so that its name says so."""
+def score_endings(
+    sources: Sequence[SourceFile], form: Format, *, copy: bool, tree: str | None = None
+) -> list[str]:
+    """Give the ending of the output of each file; a copy has the format of its input, so that its name says so.
+
+    Args:
+        sources: the files.
+        form: how scores are written.
+        copy: whether the branches of the input are copied.
+        tree: the tree that the user asked for: other trees of the same files have outputs of other names.
+    """
+    of_tree = "" if tree is None else "." + re.sub(r"[^\w.+=@-]", "_", tree)
     if not copy:
-        return [f".scores{ending(form)}"] * len(sources)
-    return [f".scored{ending('parquet' if is_parquet(source) else 'ttree')}" for source in sources]
+        return [f"{of_tree}.scores{ending(form)}"] * len(sources)
+    return [f"{of_tree}.scored{ending('parquet' if is_parquet(source) else 'ttree')}" for source in sources]
 
 
 class _Destination(Protocol):

@@ -15,7 +15,7 @@ from tamis.apply.folds import FoldSource, describe, fold_expressions, fold_sourc
 from tamis.apply.inputs import Ends, scan_input
 from tamis.apply.model import Model
 from tamis.apply.outputs import KIND, TREE, Format, check_names
-from tamis.apply.scoring import MEANINGS, Extent, Scoring
+from tamis.apply.scoring import MEANINGS, Extent, Scoring, score_columns
 from tamis.data.chunks import read_range
 from tamis.data.schema import FileSchema, SourceFile, schema_problems
 from tamis.errors import InputError, Problem, RequestError
@@ -157,7 +157,7 @@ def bind(model: Model, schema: FileSchema, wish: Wish) -> Pair:
     if problems:
         raise InputError("input file", problems)
     form = wish.form or (format_of(schema) if wish.copy else "ttree")
-    check_names([f"score_{name}" for name in model.classifier.class_names], form)
+    check_names(score_columns(model.classifier.class_names), form)
     return Pair(schema, scoring, form, wish.copy)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,9 +20,10 @@ from tamis.apply.model import Model, read_model
 from tamis.apply.outputs import KIND, Written, parse_format, read_output, score_endings
 from tamis.apply.own import without_scores
 from tamis.apply.pair import Pair, Wish, differences, make_pair
+from tamis.apply.scoring import score_columns
 from tamis.data.chunks import read_range
 from tamis.data.schema import SourceFile
-from tamis.errors import ProblemsError, RequestError, TamisError
+from tamis.errors import InputError, ProblemsError, RequestError, TamisError
 from tamis.expressions import parse
 
 RUN = 64
@@ -132,9 +134,22 @@ def _prove_all(
 ) -> list[Proof]:
     source, paths = pair
     there = [path for path in paths if path.exists()]
+    there += sorted({each for path in paths for each in _of_trees(source, path)} - set(paths))
     if not there:
         return [Proof(source.path, "", None, 0, (_without_scores(paths[0].parent),))]
     return [_prove(model, tolerance, seed, source, path) for path in there]
+
+
+def _of_trees(source: SourceFile, output: Path) -> Iterator[Path]:
+    """Find the outputs of single trees of a file, which have the names of these before their ending."""
+    base, *ending = output.name.rsplit(".", 2)
+    for path in output.parent.glob(f"{escape(base)}.*.{'.'.join(ending)}"):
+        try:
+            found = read_output(path)
+        except InputError:
+            continue  # of which file it is cannot be known
+        if found is not None and found.metadata["input"]["file"] == PurePosixPath(source.path).name:
+            yield path
 
 
 def _prove(model: Model, tolerance: float, seed: int | None, source: SourceFile, path: Path) -> Proof:
@@ -220,7 +235,7 @@ def _rescore(
 def _predicted(pair: Pair, written: Columns, flag: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Give the class with the highest of the scores that were written."""
     classes = pair.scoring.model.classifier.class_names
-    scores = np.stack([written[f"score_{name}"] for name in classes], axis=1)
+    scores = np.stack([written[column] for column in score_columns(classes)], axis=1)
     return np.where(flag == 0, scores.argmax(axis=1), -1).astype(np.int16)
 
 

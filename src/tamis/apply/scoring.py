@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tamis.data.chunks import Chunk
 from tamis.data.plan import evaluate_chunk, evaluate_quantity, in_32_bits
 from tamis.expressions import Expression, truth
 
+_PLAIN = re.compile(r"[A-Za-z0-9_]+")
 Columns = Mapping[str, NDArray[Any]]
 Features = NDArray[np.float32] | NDArray[np.float64]
 
@@ -186,8 +188,8 @@ class Scoring:
             name: np.full(len(flag), _unscored(name, self.sentinel), kind)
             for name, kind in self.types.items()
         }
-        for name, values in zip(self.model.classifier.class_names, found.T, strict=True):
-            columns[f"score_{name}"][rows] = values
+        for column, values in zip(score_columns(self.model.classifier.class_names), found.T, strict=True):
+            columns[column][rows] = values
         columns["predicted"][rows] = found.argmax(axis=1)
         columns["flag"][:] = flag
         if folds is not None:
@@ -215,13 +217,34 @@ class Scoring:
         return Extent(low, high, outside)
 
 
+def score_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Name the column of each class, so that TTree::Draw and RDataFrame can use it in a formula.
+
+    Args:
+        classes: names of the classes; what is no letter, digit or underscore becomes an underscore.
+
+    >>> score_columns(["bkg", "t#bar{t} + jets", "t bar t jets"])
+    ('score_bkg', 'score_t_bar_t_jets', 'score_t_bar_t_jets_2')
+    """
+    names: list[str] = []
+    for name in classes:
+        plain = name if _PLAIN.fullmatch(name) else re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "class"
+        column, number = f"score_{plain}", 1
+        # a name that needs no change keeps it
+        while column in names or (plain != name and column.removeprefix("score_") in classes):
+            number += 1
+            column = f"score_{plain}_{number}"
+        names.append(column)
+    return tuple(names)
+
+
 def column_types(classes: Sequence[str], *, folds: bool) -> dict[str, np.dtype[Any]]:
     """Give the columns that are written, and their types.
 
     >>> list(column_types(["bkg", "sig"], folds=True))
     ['score_bkg', 'score_sig', 'predicted', 'flag', 'network']
     """
-    types: dict[str, Any] = {f"score_{name}": np.float32 for name in classes}
+    types: dict[str, Any] = dict.fromkeys(score_columns(classes), np.float32)
     types |= {"predicted": np.int16, "flag": np.uint8, **({"network": np.int8} if folds else {})}
     return {name: np.dtype(kind) for name, kind in types.items()}
 
@@ -259,7 +282,7 @@ def pieces(chunk: Chunk, threads: int) -> Iterator[Chunk]:
     for start in range(0, chunk.length, rows):
         stop = min(start + rows, chunk.length)
         columns = {name: values[start:stop] for name, values in chunk.columns.items()}
-        yield Chunk(chunk.source, chunk.first_entry + start, stop - start, columns)
+        yield Chunk(chunk.source, chunk.first_entry + start, stop - start, columns, chunk.identity)
 
 
 def _joined(running: Sequence[Future[Scored]]) -> Scored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -158,12 +159,15 @@ def _weigh(
 
 def _row(config: Config, each: Input, unusable: Mapping[str, int]) -> SampleRow:
     plan = each.plan
+    entries: Counter[str] = Counter()  # by file, of all trees that are read of it
+    for schema in each.schemas:
+        entries[schema.source.path] += schema.entries
     return SampleRow(
         name=plan.sample,
         class_name=config.class_names[plan.class_index],
-        files=len(each.schemas),
-        empty=sum(not schema.entries for schema in each.schemas),
+        files=len(entries),
+        empty=sum(not number for number in entries.values()),
         unusable=unusable[plan.sample],
-        entries=sum(schema.entries for schema in each.schemas),
+        entries=sum(entries.values()),
         branches=tuple(sorted(plan.scalars | plan.indexed)),
     )

@@ -27,6 +27,7 @@ from tamis.classifier.manifest import MANIFEST, check_manifest, write_manifest
 from tamis.classifier.member import Member
 from tamis.classifier.reference import check_rules, check_scores, choose_reference
 from tamis.config import ClassSection, Feature, Folds, Symmetry
+from tamis.data.plan import unsigned_column
 from tamis.data.split import folds_of_numbers
 from tamis.expressions import evaluate, parse
 from tamis.files import write_arrays, write_json
@@ -225,6 +226,9 @@ class Classifier:
         if any(name not in there for name in rule.branches):
             return None
         used = take_columns(columns, rule.branches)
+        numbers = unsigned_column(rule, used)
+        if numbers is not None:
+            return folds_of_numbers(numbers, self.folds.number)
         return folds_of_numbers(
             evaluate(rule, used, length=len(next(iter(used.values())))), self.folds.number
         )

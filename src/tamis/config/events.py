@@ -19,7 +19,7 @@ from tamis.config.fields import (
     Positive,
     Section,
     Seed,
-    Text,
+    TreeNames,
     Weight,
     or_number,
 )
@@ -33,7 +33,11 @@ class Sample(Section):
     files: FileNames = Field(
         description="one path, glob or URL, or a list of them; relative names are looked up in `data`"
     )
-    tree: Text | None = Field(None, description="the tree in the files; null where each holds one tree only")
+    tree: TreeNames | None = Field(
+        None,
+        description="the tree in the files; a glob such as `DF_*/O2cand`, or a list, reads several of each file; "
+        "null where each holds one tree only",
+    )
     weight: Weight = Field(1.0, description="the physics weight: a number or an expression of branches")
     selection: ExpressionText | None = Field(
         None, description="an expression; events for which it is false are not used; null uses all"

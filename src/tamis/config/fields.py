@@ -241,6 +241,7 @@ FileNames = Annotated[
     Field(min_length=1, strict=False),
     BeforeValidator(_as_list, json_schema_input_type=Text | Annotated[tuple[Text, ...], Field(min_length=1)]),
 ]
+TreeNames = Annotated[Text | Annotated[tuple[Text, ...], Field(min_length=1, strict=False)], Field()]
 ExpressionText = Annotated[str, AfterValidator(_checked_expression), Field(min_length=1)]
 ExpressionTexts = Annotated[
     tuple[ExpressionText, ...],

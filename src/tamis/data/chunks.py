@@ -29,12 +29,14 @@ class Chunk:
         first_entry: entry number of the first row.
         length: number of rows.
         columns: one array per branch: NumPy for scalars, awkward for jagged branches.
+        identity: what the identities of its events begin with.
     """
 
     source: SourceFile
     first_entry: int
     length: int
     columns: Mapping[str, Any]
+    identity: str = ""
 
 
 def rows_per_chunk(branches: int) -> int:
@@ -74,11 +76,11 @@ def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = 
             )
         ) is not None:
             length = len(columns[names[0]])
-            yield Chunk(schema.source, first, length, columns)
+            yield Chunk(schema.source, first, length, columns, schema.identity)
             first += length
     elif not names:
         for first in range(0, schema.entries, rows):
-            yield Chunk(schema.source, first, min(rows, schema.entries - first), {})
+            yield Chunk(schema.source, first, min(rows, schema.entries - first), {}, schema.identity)
         return
     if first != schema.entries:
         message = f"holds {first} readable entries of {schema.entries}; the file is damaged"
@@ -101,7 +103,7 @@ def read_range(schema: FileSchema, branches: Iterable[str], start: int, stop: in
     reader = parquet_files.read_range if is_parquet(schema.source) else root_files.read_range
     place = partial(_damaged_place, schema, names, start, stop)
     columns = reading(schema.source, lambda: reader(schema, names, start, stop), place) if names else {}
-    return Chunk(schema.source, start, stop - start, columns)
+    return Chunk(schema.source, start, stop - start, columns, schema.identity)
 
 
 def read_ahead(chunks: Iterator[Chunk]) -> Generator[Chunk]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.ledger import Tally, tally
-from tamis.data.plan import Quantity, SamplePlan, evaluate_chunk, evaluate_quantity, in_32_bits
+from tamis.data.plan import (
+    Quantity,
+    SamplePlan,
+    evaluate_chunk,
+    evaluate_identifier,
+    evaluate_quantity,
+    in_32_bits,
+)
 from tamis.data.precision import PrecisionSample
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
@@ -44,11 +52,11 @@ class Events:
         part: index into `tamis.data.split.PARTS`, [n].
         sample_index: index into `samples`, [n].
         file_index: index into `files`, [n].
-        entry: entry number in its file, [n].
+        entry: entry number in its tree, [n].
         spectators: float64 [n] each.
         reference: known densities or discriminants by class, float64 [n] each.
         samples: names of the samples, sorted.
-        files: identities of the files.
+        files: identities of the files, with the tree where several of a file are read.
         fold: the fold of each event, -1 where there are no folds, [n].
     """
 
@@ -211,15 +219,15 @@ def read_events(
         InputError: a file is damaged.
     """
     inputs = sorted(inputs, key=lambda item: item[0].sample)
-    files = sorted({schema.source.identity for _, schemas in inputs for schema in schemas})
-    numbers = {identity: number for number, identity in enumerate(files)}
+    places = sorted({_place(schema) for _, schemas in inputs for schema in schemas})
+    numbers = {place: number for number, place in enumerate(places)}
     entries = sum(schema.entries for _, schemas in inputs for schema in schemas)
     gathered = _Rows(inputs[0][0], entries)
     readings = []
     for number, (plan, schemas) in enumerate(inputs):
         count = _Count()
         for schema in _in_order(schemas):
-            labels = (number, numbers[schema.source.identity])
+            labels = (number, numbers[_place(schema)])
             try:
                 for chunk in read_ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
                     columns = _select(count, plan, chunk, labels, fractions, gathered.precision)
@@ -234,14 +242,14 @@ def read_events(
     if unresolved := gathered.precision.unresolved():
         _read_in_64_bits(gathered, unresolved, inputs, numbers, rows, interrupted=damaged is not None)
     names = tuple(plan.sample for plan, _ in inputs)
-    return _events(gathered, fractions, names, tuple(files)), tuple(readings)
+    return _events(gathered, fractions, names, _file_names(places)), tuple(readings)
 
 
 def _read_in_64_bits(
     gathered: _Rows,
     unresolved: Sequence[int],
     inputs: Sequence[tuple[SamplePlan, Sequence[FileSchema]]],
-    numbers: Mapping[str, int],
+    numbers: Mapping[tuple[str, str], int],
     rows: int | None,
     *,
     interrupted: bool,
@@ -263,7 +271,7 @@ def _read_in_64_bits(
         branches = frozenset().union(*(each.expression.branches for each in quantities.values()))
         for schema in _in_order(schemas):
             of_file = (gathered["sample_index"][begin:] == number) & (
-                gathered["file_index"][begin:] == numbers[schema.source.identity]
+                gathered["file_index"][begin:] == numbers[_place(schema)]
             )
             end = begin + int(np.count_nonzero(of_file))
             entries = gathered["entry"][begin:end]
@@ -285,7 +293,17 @@ def _read_in_64_bits(
 
 def _in_order(schemas: Sequence[FileSchema]) -> list[FileSchema]:
     filled = [schema for schema in schemas if schema.entries]
-    return sorted(filled, key=lambda schema: schema.source.identity)
+    return sorted(filled, key=_place)
+
+
+def _place(schema: FileSchema) -> tuple[str, str]:
+    return schema.source.identity, schema.tree
+
+
+def _file_names(places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Name each tree by its file, and with its own name where several of a file are read."""
+    trees = Counter(file for file, _ in places)
+    return tuple(f"{file}:{tree}" if trees[file] > 1 else file for file, tree in places)
 
 
 def _select(
@@ -411,9 +429,9 @@ def _float(values: Values) -> NDArray[np.float64]:
 
 def _identity(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
     if not plan.identity:
-        return identity_of_entries(plan.sample, chunk.source.identity, chunk.first_entry, chunk.length)
+        return identity_of_entries(plan.sample, chunk.identity, chunk.first_entry, chunk.length)
     try:
-        return identity_of_columns([evaluate_chunk(column, chunk) for column in plan.identity])
+        return identity_of_columns([evaluate_identifier(column, chunk) for column in plan.identity])
     except RowError as error:
         raise _of_entry("split.by", chunk, error.row, error) from error
 
@@ -422,7 +440,7 @@ def _fold(
     rule: Expression, chunk: Chunk, rows: slice | NDArray[np.int64], fractions: Fractions
 ) -> NDArray[np.int32]:
     try:
-        return folds_of_numbers(evaluate_chunk(rule, chunk)[rows], fractions.folds or 1)
+        return folds_of_numbers(evaluate_identifier(rule, chunk)[rows], fractions.folds or 1)
     except RowError as error:
         row = int(np.arange(chunk.length)[rows][error.row])
         raise _of_entry("split.folds", chunk, row, error) from error

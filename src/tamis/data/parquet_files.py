@@ -20,7 +20,7 @@ def is_parquet(source: SourceFile) -> bool:
     return source.path.lower().endswith(_PARQUET)
 
 
-def scan(source: SourceFile, tree: str | None) -> FileSchema:
+def scan(source: SourceFile, tree: str | Sequence[str] | None) -> FileSchema:
     """Find the rows of a file and the types of its columns.
 
     Raises:

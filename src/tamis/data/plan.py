@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from tamis.config import Feature, Sample, Spectator
 from tamis.data.chunks import Chunk
 from tamis.errors import ExpressionError, InputError, Problem
 from tamis.expressions import Expression, Values, evaluate, parse
+from tamis.expressions.tree import Branch
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,18 @@ def evaluate_chunk(expression: Expression, chunk: Chunk, sentinel: Sequence[floa
     except ExpressionError as error:
         problem = Problem(chunk.source.path, f"entries from {chunk.first_entry}: {error}")
         raise InputError("input files", [problem]) from error
+
+
+def evaluate_identifier(expression: Expression, chunk: Chunk) -> Values | NDArray[np.uint64]:
+    """Compute what identifies an event for every row of a chunk; a branch alone may hold any unsigned number."""
+    column = unsigned_column(expression, chunk.columns)
+    return evaluate_chunk(expression, chunk) if column is None else column
+
+
+def unsigned_column(expression: Expression, columns: Mapping[str, Any]) -> NDArray[np.uint64] | None:
+    """Return the unsigned numbers of 64 bits of an expression that is a branch of them alone; None for any other."""
+    column = columns[expression.tree.name] if isinstance(expression.tree, Branch) else None
+    return column if isinstance(column, np.ndarray) and column.dtype == np.uint64 else None
 
 
 def evaluate_quantity(quantity: Quantity, chunk: Chunk) -> Values:

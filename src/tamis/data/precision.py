@@ -70,16 +70,16 @@ class PrecisionSample:
         self._values: list[Float64] = [np.empty(0) for _ in range(features)]
 
     def rows(self, events: int) -> slice:
-        """Return which of the next events belong to the sample."""
+        """Return which of the next events belong to the sample; of a large number few from the beginning."""
+        while -(-(self._events + events) // self._every) > 2 * _EVENTS:
+            self._every *= 2
+            self._values = [column[::2] for column in self._values]
         return slice(-self._events % self._every, events, self._every)
 
     def add(self, events: int, values: Sequence[Float64]) -> None:
         """Append the chosen ones of the next events, one array for each feature."""
         self._events += events
         self._values = [np.concatenate(pair) for pair in zip(self._values, values, strict=True)]
-        while self._values and len(self._values[0]) > 2 * _EVENTS:
-            self._every *= 2
-            self._values = [column[::2] for column in self._values]
 
     def unresolved(self) -> tuple[int, ...]:
         """Return the indices of the features that 32 bits do not resolve."""

@@ -2,79 +2,221 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type
 from tamis.errors import InputError, Problem
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
+_WILD = frozenset("*?[")
 
 
-def scan(source: SourceFile, tree: str | None, naming: str) -> FileSchema:
-    """Find the tree of a file, its entries and the types of its branches.
+def scan(source: SourceFile, trees: str | Sequence[str] | None, naming: str) -> list[FileSchema]:
+    """Find the trees of a file, their entries and the types of their branches.
+
+    Args:
+        source: the file.
+        trees: name of the tree, or names and globs of several; None where the file holds one alone.
+        naming: how the user says which tree is meant.
 
     Raises:
-        InputError: the tree is missing, or it is not said which of several is meant.
+        InputError: a tree is missing, or it is not said which of several is meant.
     """
     import uproot
 
     with uproot.open({source.path: None}) as file:
-        name = _tree_name(source, file.classnames(cycle=False), tree, naming)
-        found = file[name]
-        return FileSchema(source, name, int(found.num_entries), _branches(found))
+        names = _tree_names(source, file.classnames(cycle=False), trees, naming)
+        several = is_several(trees)
+        return [
+            FileSchema(source, name, int(file[name].num_entries), _types(file[name]), several=several)
+            for name in names
+        ]
 
 
-def _tree_name(source: SourceFile, classes: Mapping[str, str], wanted: str | None, naming: str) -> str:
+def is_several(trees: str | Sequence[str] | None) -> bool:
+    """Tell whether a sample may read several trees of one file: it names a list or a glob.
+
+    >>> is_several("Events"), is_several("DF_*/O2cand"), is_several(["TreeS"])
+    (False, True, True)
+    """
+    return trees is not None and (not isinstance(trees, str) or bool(_WILD.intersection(trees)))
+
+
+def _tree_names(
+    source: SourceFile, classes: Mapping[str, str], wanted: str | Sequence[str] | None, naming: str
+) -> list[str]:
     trees = [name for name, kind in classes.items() if kind in _TREES]
-    if wanted in trees:
-        return str(wanted)
     listing = ", ".join(repr(name) for name in trees[:12]) or "no tree"
-    if wanted is not None:
-        message = f"tree {wanted!r} is missing; the file holds {listing}"
-    elif len(trees) == 1:
-        return trees[0]
-    elif trees:
-        message = f"the file holds several trees, {listing}; say which with {naming}"
-    else:
+    listing += f" and {len(trees) - 12} more" if len(trees) > 12 else ""
+    if wanted is None:
+        if len(trees) == 1:
+            return trees
         message = "the file holds no TTree or RNTuple"
-    raise InputError("input files", [Problem(source.path, message)])
+        if trees:
+            message = f"the file holds several trees, {listing}; say which with {naming}"
+        raise InputError("input files", [Problem(source.path, message)])
+    chosen: list[str] = []
+    for pattern in [wanted] if isinstance(wanted, str) else wanted:
+        matching = [pattern] if pattern in trees else []
+        if not matching and _WILD.intersection(pattern):
+            matching = [name for name in trees if _matches(name, pattern)]
+        if not matching:
+            wild = _WILD.intersection(pattern)
+            what = f"no tree matches {pattern!r}" if wild else f"tree {pattern!r} is missing"
+            raise InputError("input files", [Problem(source.path, f"{what}; the file holds {listing}")])
+        chosen += matching
+    return sorted(set(chosen)) if is_several(wanted) else chosen
 
 
-def _branches(tree: Any) -> dict[str, BranchType]:
+def _matches(name: str, pattern: str) -> bool:
+    """Tell whether a glob matches a tree, folder by folder, so that * does not run over a /."""
+    folders, patterns = name.split("/"), pattern.split("/")
+    return len(folders) == len(patterns) and all(map(fnmatchcase, folders, patterns))
+
+
+def _types(tree: Any) -> dict[str, BranchType]:
+    """Find the type of each branch; one that uproot cannot read does not make the others unusable."""
     import uproot
 
-    # in an RNTuple only whole fields: the parts of different records may share a name
-    names = tree.typenames(recursive=isinstance(tree, uproot.TTree), full_paths=False)
-    return {str(name): branch_type(str(spelling)) for name, spelling in names.items()}
+    if not isinstance(tree, uproot.TTree):
+        # in an RNTuple only whole fields: the parts of different records may share a name
+        return {str(field.name): _type_of(field) for field in tree.fields}
+    entries = int(tree.num_entries)
+    found = {name: _type_of(branch, entries) for name, branch in _branches(tree).items()}
+    for name, paths in _shared_names(tree).items():
+        if name not in found:
+            found[name] = BranchType("ambiguous", "", " and ".join(paths))
+    return found
+
+
+def _type_of(branch: Any, entries: int | None = None) -> BranchType:
+    try:
+        kind = branch_type(str(branch.typename))
+    except Exception as error:  # noqa: BLE001 - types that uproot does not know raise anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return BranchType("other", "", f"that cannot be read ({reason[:100]})")
+    if entries is not None and kind.usable and int(branch.num_entries) != entries:
+        return BranchType("incomplete", "", f"{int(branch.num_entries):,} entries, the tree {entries:,}")
+    return kind
+
+
+def _paths(tree: Any) -> list[tuple[tuple[str, ...], Any]]:
+    """Return all branches of a TTree with the names of those that they are parts of and their own, in their order."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+
+    def visit(branches: Sequence[Any], above: tuple[str, ...]) -> None:
+        for branch in branches:
+            path = (*above, str(branch.name))
+            found.append((path, branch))
+            visit(branch.branches, path)
+
+    visit(tree.branches, ())
+    return found
+
+
+def _full_name(path: tuple[str, ...]) -> str:
+    """Join the names of a path with points, as ROOT does.
+
+    >>> _full_name(("el1", "pt")), _full_name(("el1.", "el1.pt"))
+    ('el1.pt', 'el1.pt')
+    """
+    joined = ""
+    for name in path:
+        plain = name.rstrip(".")
+        joined = plain if not joined or plain.startswith(f"{joined}.") else f"{joined}.{plain}"
+    return joined
+
+
+def _branches(tree: Any) -> dict[str, Any]:
+    """Return the branches of a TTree by name.
+
+    A branch is known by its own name, such as `pt`. Where several share it, the one that is part of no other has it,
+    and the others are known by their full names, such as `el1.pt`.
+    """
+    paths = _paths(tree)
+    counts = Counter(path[-1] for path, _ in paths)
+    found = {path[-1]: branch for path, branch in paths if len(path) == 1 or counts[path[-1]] == 1}
+    for path, branch in paths:
+        if len(path) > 1 and counts[path[-1]] > 1:
+            found.setdefault(_full_name(path), branch)
+    return found
+
+
+def _shared_names(tree: Any) -> dict[str, list[str]]:
+    """Return the full names of the branches that share a name, by this name."""
+    shared: dict[str, list[str]] = {}
+    for path, _ in _paths(tree):
+        shared.setdefault(path[-1], []).append(_full_name(path))
+    return {name: paths for name, paths in shared.items() if len(paths) > 1}
 
 
 def iterate(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
     """Stream branches in chunks of rows: NumPy for scalars, awkward for jagged branches."""
     import uproot
 
-    wanted = set(names)
     with ThreadPoolExecutor(max_workers=2) as pool, uproot.open({schema.source.path: None}) as file:
         tree = file[schema.tree]
-        # names go in as a set, never as uproot's expressions, which would be compiled and run
-        options = {"filter_name": wanted.__contains__, "step_size": rows, "library": "ak"}
         if isinstance(tree, uproot.TTree):
-            options["decompression_executor"] = pool
-        for chunk in tree.iterate(**options):
-            yield {name: _column(chunk[name], schema.branches[name]) for name in names}
+            yield from _iterate_tree(tree, schema, names, rows, pool)
+        else:
+            for first in range(0, schema.entries, rows):
+                yield _read_fields(tree, schema, names, first, min(first + rows, schema.entries))
+
+
+def _iterate_tree(
+    tree: Any, schema: FileSchema, names: Sequence[str], rows: int, pool: Executor
+) -> Iterator[dict[str, Any]]:
+    branches = _branches(tree)
+    # uproot gives a chunk as a record, whose fields have the branches' own names
+    plain = {name: branches[name] for name in names if branches[name].name == name}
+    others = [name for name in names if name not in plain]
+    wanted = {id(branch) for branch in plain.values()}
+    # branches go in as such, never as uproot's expressions, which would be compiled and run
+    options = {"filter_branch": lambda branch: id(branch) in wanted, "step_size": rows, "library": "ak"}
+    chunks = tree.iterate(**options, decompression_executor=pool) if plain else None
+    for first in range(0, schema.entries, rows):
+        stop = min(first + rows, schema.entries)
+        columns = {}
+        if chunks is not None:
+            chunk = next(chunks)
+            columns = {name: _column(chunk[name], schema.branches[name]) for name in plain}
+        for name in others:
+            array = branches[name].array(
+                entry_start=first, entry_stop=stop, library="ak", decompression_executor=pool
+            )
+            columns[name] = _column(array, schema.branches[name])
+        yield columns
+
+
+def _read_fields(
+    tuple_: Any, schema: FileSchema, names: Sequence[str], start: int, stop: int
+) -> dict[str, Any]:
+    """Read fields of an RNTuple one by one: for several at once uproot builds the types of all fields first."""
+    return {
+        name: _column(tuple_[name].array(start, stop, array_cache=None), schema.branches[name])
+        for name in names
+    }
 
 
 def read_range(schema: FileSchema, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
     """Read the entries from `start` to before `stop`."""
     import uproot
 
-    wanted = set(names)
     with uproot.open({schema.source.path: None}) as file:
-        found = file[schema.tree].arrays(
-            filter_name=wanted.__contains__, entry_start=start, entry_stop=stop, library="ak"
-        )
-        return {name: _column(found[name], schema.branches[name]) for name in names}
+        tree = file[schema.tree]
+        if not isinstance(tree, uproot.TTree):
+            return _read_fields(tree, schema, names, start, stop)
+        branches = _branches(tree)
+        return {
+            name: _column(
+                branches[name].array(entry_start=start, entry_stop=stop, library="ak"), schema.branches[name]
+            )
+            for name in names
+        }
 
 
 def _column(array: Any, kind: BranchType) -> Any:

@@ -20,13 +20,13 @@ _FILES_AT_ONCE = 1000
 
 
 def scan_files(
-    sources: Sequence[SourceFile], tree: str | None = None, *, naming: str = NAMING
+    sources: Sequence[SourceFile], tree: str | Sequence[str] | None = None, *, naming: str = NAMING
 ) -> list[FileSchema]:
-    """Look into every file: its tree, number of entries and types of branches.
+    """Look into every file: its trees, number of entries and types of branches.
 
     Args:
         sources: files of one sample.
-        tree: name of the tree, or None where each file holds exactly one.
+        tree: name of the tree, names and globs of several, or None where each file holds exactly one.
         naming: how the user says which tree is meant.
 
     Raises:
@@ -39,7 +39,7 @@ def scan_files(
 
 
 def scan_usable_files(
-    sources: Sequence[SourceFile], tree: str | None = None, *, naming: str = NAMING
+    sources: Sequence[SourceFile], tree: str | Sequence[str] | None = None, *, naming: str = NAMING
 ) -> tuple[list[FileSchema], list[Problem]]:
     """Look into every file as `scan_files` does, and give the problems beside what could be looked into."""
     schemas: list[FileSchema] = []
@@ -53,17 +53,20 @@ def scan_usable_files(
             ):
                 if isinstance(found, Problem):
                     problems.append(found)
-                else:
-                    branches = known.setdefault(tuple(found.branches.items()), found.branches)
-                    schemas.append(replace(found, branches=branches))
+                    continue
+                for schema in found:
+                    branches = known.setdefault(tuple(schema.branches.items()), schema.branches)
+                    schemas.append(replace(schema, branches=branches))
     return schemas, problems
 
 
-def _scan(source: SourceFile, tree: str | None, naming: str) -> FileSchema | Problem:
-    def look() -> FileSchema:
+def _scan(
+    source: SourceFile, tree: str | Sequence[str] | None, naming: str
+) -> Sequence[FileSchema] | Problem:
+    def look() -> Sequence[FileSchema]:
         _check_signature(source)
         if is_parquet(source):
-            return parquet_files.scan(source, tree)
+            return [parquet_files.scan(source, tree)]
         return root_files.scan(source, tree, naming)
 
     try:

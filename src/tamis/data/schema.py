@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, Protocol
 
 from tamis.errors import Problem
-from tamis.wording import suggest
+from tamis.expressions import spell_branch
+from tamis.wording import close_names
 
-Kind = Literal["scalar", "jagged", "array", "other"]
+Kind = Literal["scalar", "jagged", "array", "other", "ambiguous", "incomplete"]
 
 _NUMBERS = {
     "double": "float64", "float": "float32", "Double32_t": "float32", "Float16_t": "float32",
@@ -21,6 +23,7 @@ _NUMBERS = {
     "long": "int64", "unsigned long": "uint64", "long long": "int64", "unsigned long long": "uint64",
     "Long64_t": "int64", "ULong64_t": "uint64", "real32_t": "float32", "real16_t": "float32",
 }  # fmt: skip
+_MOST_CHOICES = 1000
 _FIXED_WIDTH = re.compile(r"u?int(8|16|32|64)(?:_t)?|float(16|32|64)")
 _JAGGED = re.compile(r"(?:vector|ROOT::VecOps::RVec|ROOT::RVec)<(.+)>|(.+)\[\]")
 _ARRAY = re.compile(r"array<(.+),\s*\d+>|(.+)\[\d+\]")
@@ -31,10 +34,12 @@ class BranchType:
     """The type of one branch.
 
     Args:
-        kind: `scalar` (one number per event), `jagged` (a list of numbers), `array` (a fixed number of
-            numbers) or `other` (text, objects, nested lists).
-        number: NumPy's name of the number's type, empty for `other`.
-        found: the type as the file spells it.
+        kind: `scalar` (one number per event), `jagged` (a list of numbers), `array` (a fixed number of numbers),
+            `other` (text, objects, nested lists), `ambiguous` (several branches share the name) or `incomplete`
+            (fewer or more entries than the tree).
+        number: NumPy's name of the number's type, empty where the branch cannot be used.
+        found: the type as the file spells it; for `ambiguous` the full names, for `incomplete` the entries of branch
+            and tree.
     """
 
     kind: Kind
@@ -44,7 +49,7 @@ class BranchType:
     @property
     def usable(self) -> bool:
         """Whether an expression can use the branch."""
-        return self.kind != "other"
+        return self.kind in ("scalar", "jagged", "array")
 
 
 @lru_cache(maxsize=4096)
@@ -98,12 +103,19 @@ class FileSchema:
         tree: name of the tree; empty in a Parquet file.
         entries: number of entries.
         branches: type of each branch.
+        several: whether the sample may read several trees of a file.
     """
 
     source: SourceFile
     tree: str
     entries: int
     branches: Mapping[str, BranchType]
+    several: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What the identities of its events begin with: the file, and the tree where there may be several."""
+        return f"{self.source.identity}:{self.tree}" if self.several else self.source.identity
 
     @property
     def where(self) -> str:
@@ -136,12 +148,17 @@ def schema_problems(
         if not several:
             return f"write it as one of these{', or choose another branch' if trained is None else ''}"
         if trained is None:
-            return f"write {name}[0] (a feature also declares what stands for no such value, with `missing`)"
+            first = f"{spell_branch(name)}[0]"
+            return f"write {first} (a feature also declares what stands for no such value, with `missing`)"
         if name in trained:
             return "that is how it was in training; write such a branch, or give files of the kind that was trained on"
-        return f"write {name}[0] in --selection"
+        return f"write {spell_branch(name)}[0] in --selection"
 
-    problems = [p for schema in filled for p in _file_problems(schema, set(scalars), set(indexed), remedy)]
+    problems = [
+        problem
+        for schema in filled
+        for problem in _file_problems(schema, set(scalars), set(indexed), remedy, trained)
+    ]
     told = {problem.where for problem in problems}
     for name in sorted({*scalars, *indexed}):
         problems += _differences(name, [schema for schema in filled if name in schema.branches], told)
@@ -153,14 +170,29 @@ class _Remedy(Protocol):
 
 
 def _file_problems(
-    schema: FileSchema, scalars: set[str], indexed: set[str], remedy: _Remedy
+    schema: FileSchema,
+    scalars: set[str],
+    indexed: set[str],
+    remedy: _Remedy,
+    trained: Collection[str] | None,
 ) -> list[Problem]:
     problems = []
     for name in sorted(scalars | indexed):
         found = schema.branches.get(name)
         if found is None:
-            hint = suggest(name, schema.branches, 3)
-            message = f"branch {name!r} is missing{hint or f'; there are {_listing(schema.branches)}'}"
+            message = f"branch {name!r} is missing{_nearest(name, schema)}"
+        elif found.kind == "ambiguous":
+            *names, last = map(spell_branch, found.found.split(" and "))
+            message = (
+                f"several branches are called {name!r}; write {', '.join(names)} or {last}"
+                if trained is None
+                else f"several branches are called {name!r}, {found.found}, and only one was there in training"
+            )
+        elif found.kind == "incomplete":
+            message = (
+                f"branch {name!r} has {found.found}: its values do not belong to the events; fill it for every event, "
+                "or leave it out"
+            )
         elif found.kind == "other":
             message = (
                 f"branch {name!r} has type {found.found}; expected whole numbers, floats or true and false: "
@@ -177,6 +209,22 @@ def _file_problems(
             continue
         problems.append(Problem(schema.where, message))
     return problems
+
+
+def _nearest(name: str, schema: FileSchema) -> str:
+    """Name branches that may be meant, in the spelling that an expression takes."""
+    lists = [each for each in schema.branches if each.startswith(f"{name}[") and schema.branches[each].usable]
+    if lists:
+        return f"; {lists[0]!r} has several values per event: write {spell_branch(lists[0])}[0] for the first of them"
+    near = close_names(name, islice(schema.branches, _MOST_CHOICES))
+    if near:
+        return f"; did you mean {' or '.join(_quoted(each) for each in near)}?"
+    return f"; there are {_listing(schema.branches)}"
+
+
+def _quoted(name: str) -> str:
+    spelled = spell_branch(name)
+    return repr(name) if spelled == name else spelled
 
 
 def _listing(names: Iterable[str], limit: int = 12) -> str:

@@ -188,6 +188,8 @@ def folds_of_numbers(values: NDArray[np.generic], number: int) -> NDArray[np.int
             row = int(np.flatnonzero(~whole)[0])
             expected = "expected a whole number of a size up to 2^53"
             raise RowError(f"split.folds.by is {values[row]}", row, expected)
+    if values.dtype.kind == "u":
+        return np.asarray(values.astype(np.uint64) % np.uint64(number), np.int32)
     return np.asarray(values.astype(np.int64) % number, np.int32)
 
 

@@ -15,7 +15,7 @@ from tamis.wording import value as value_text
 Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel", "spike", "name"]
 
 _IDENTIFIER = re.compile(
-    r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?$"
+    r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?_*$"
     r"|eventnumber|runnumber|mcchannelnumber"
 )
 _WEIGHT = re.compile(r"(?i)weight|(^|_)(wgt|xsec|crosssection|lumiscale|scalefactor|sf)($|_)")
@@ -28,6 +28,11 @@ PURITY = 0.98
 """Mean fraction of each class that the values of one column alone assign rightly, from which it is suspicious."""
 SPIKE = 0.005
 """Fraction of events with one and the same outlying value, from which it may be a sentinel."""
+_MORE_FREQUENT = 5
+"""How many times more frequent than the values nearest to it a value must be, to be repeated for a reason."""
+_WIDER = 2
+"""How many times wider than the distances of these values a gap must be."""
+_NEAREST = 7
 _BEHIND = 20
 """Events that must be as near to the edge of the others as a value is, for there to be a gap."""
 
@@ -202,12 +207,12 @@ def _end(values: NDArray[np.float64], events: int) -> tuple[float, int] | None:
         count = int(np.count_nonzero(same))
         # nobody measures -999 three times
         least = 3 if value in _SENTINELS and abs(value) >= 99 else SPIKE * events
-        if count >= max(least, 2) and _stands_apart(value, values[~same]):
+        if count >= max(least, 2) and _stands_apart(value, count, values[~same]):
             return value, count
     return None
 
 
-def _stands_apart(value: float, rest: NDArray[np.float64]) -> bool:
+def _stands_apart(value: float, count: int, rest: NDArray[np.float64]) -> bool:
     """Tell whether a value is no end of the range of the others: there is a gap, and there are many behind it."""
     if not len(rest):
         return False
@@ -219,7 +224,14 @@ def _stands_apart(value: float, rest: NDArray[np.float64]) -> bool:
         return value in _SENTINELS and abs(value) >= 99 and gap > high - low
     if value not in _SENTINELS and gap <= 5 and (some == np.floor(some)).all():
         return False  # the next whole number
-    if value in _SENTINELS and gap > 0.02 * (high - low):
+    far = value in _SENTINELS and gap > 0.02 * (high - low)
+    if far and abs(value) >= 99:
+        return True
+    # of numbers that were rounded each is frequent, and is apart from the next
+    spacing, usual = _neighbours(value, rest)
+    if count < _MORE_FREQUENT * usual or gap <= _WIDER * spacing:
+        return False
+    if far:
         return True
     behind = np.count_nonzero(rest <= low + gap if value < low else rest >= high - gap)
     return bool(behind >= max(_BEHIND, 0.001 * len(rest)))
@@ -232,7 +244,19 @@ def _stands_among(value: float, count: int, values: NDArray[np.float64]) -> bool
     if len(np.unique(some)) < 0.5 * len(some) or not len(some) or not others.min() < value < others.max():
         return False
     width = 0.001 * float(others.max() - others.min())
-    return bool(count > 10 * np.count_nonzero(np.abs(others - value) < width))
+    near = float(np.count_nonzero(np.abs(others - value) < width))
+    return bool(count > 10 * max(near, _neighbours(value, others)[1]))
+
+
+def _neighbours(value: float, others: NDArray[np.float64]) -> tuple[float, float]:
+    """Return how far the different values nearest to a value are from each other, and how often each of them is."""
+    distance = np.abs(others - value)
+    some = min(len(others), 50 * _NEAREST) - 1
+    nearest = others[distance <= np.partition(distance, some)[some]]
+    values, counts = np.unique(nearest, return_counts=True)
+    order = np.argsort(np.abs(values - value))[:_NEAREST]
+    spacing = np.diff(np.sort(values[order]))
+    return float(np.median(spacing)) if len(spacing) else 0.0, float(np.median(counts[order]))
 
 
 def identified_class(

@@ -12,6 +12,8 @@ from tamis.evaluation.units import Units, squared_sum
 
 # A sum of signed weights below this share of the sum of their sizes is zero up to rounding.
 ROUNDING = 1e-12
+_NEAR_ONE = 1e-3
+_SMALLEST = 1e-300
 
 
 def real_numbers(values: ArrayLike, what: str, *, dimensions: int = 1) -> NDArray[np.float64]:
@@ -142,6 +144,39 @@ def effective_number(weight: NDArray[np.float64], units: Units | None = None) ->
     """
     squares = squared_sum(weight, units)
     return float(weight.sum()) ** 2 / squares if squares else 0.0
+
+
+def class_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers that rise with the score of each class, also where scores near one were rounded.
+
+    Scores of 32 bits near one are multiples of 6e-8, but the sum of the other scores of the event still tells how far
+    they are from one. It ranks these events: so two classes give one order of events, each the reverse of the other.
+
+    Args:
+        scores: [n_events, n_classes].
+
+    Returns:
+        The score; from 0.999 on one over the sum of the others, [n_events, n_classes].
+
+    >>> class_ranks(np.array([[1.0, 1e-9], [1.0, 1e-12], [0.25, 0.75]])).round(3).tolist()
+    [[1000000000.0, 0.0], [1000000000000.0, 0.0], [0.25, 0.75]]
+    """
+    # the sum of the others, without the difference to the sum of all, which would be rounded
+    rest = np.zeros_like(scores)
+    rest[:, 1:] = np.cumsum(scores[:, :-1], axis=1)
+    rest[:, :-1] += np.cumsum(scores[:, :0:-1], axis=1)[:, ::-1]
+    return np.where(rest < _NEAR_ONE, 1 / np.maximum(rest, _SMALLEST), scores)
+
+
+def signal_and_rest(scores: ArrayLike, signal: Sequence[int]) -> NDArray[np.float64]:
+    """Return the sums of the scores of the other classes and of the signal classes, [n, 2].
+
+    >>> signal_and_rest([[0.5, 0.25, 0.25]], [0, 2]).tolist()
+    [[0.25, 0.75]]
+    """
+    columns = np.asarray(scores, np.float64)
+    others = [index for index in range(columns.shape[1]) if index not in signal]
+    return np.stack([columns[:, others].sum(axis=1), columns[:, list(signal)].sum(axis=1)], axis=1)
 
 
 def signal_score(scores: ArrayLike, signal: Sequence[int]) -> NDArray[np.float64]:

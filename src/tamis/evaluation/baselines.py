@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tamis.errors import RequestError
-from tamis.evaluation.arrays import real_numbers, signal_score
+from tamis.evaluation.arrays import class_ranks, real_numbers, signal_and_rest
 from tamis.evaluation.resampling import Counts, Resampler, interval, resample
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve
 from tamis.evaluation.scored import ScoredEvents
@@ -193,17 +193,16 @@ def compare_baselines(
         TamisError: the arrays do not fit together, or signal or background have no positive sum of weights.
     """
     full = {name: scores for name, scores in scored.items() if scores.ndim == 2}
-    alone = [_signal_score(scores, signal) for scores in (test.scores, *scored.values())]
+    alone = [_signal_and_rest(scores, signal) for scores in (test.scores, *scored.values())]
     of_signal = np.isin(test.class_index, list(signal))
-    network, *curves = (roc_curve(score, of_signal, test.weight) for score in alone)
+    network, *curves = (
+        roc_curve(score[:, 1], of_signal, test.weight, rank=class_ranks(score)[:, 1]) for score in alone
+    )
     physics, balanced = (
         _mixtures(test, full, weight, generator, bootstraps) for weight in (test.weight, test.learned_weight)
     )
     areas = _paired(
-        [
-            Resampler(np.column_stack([1 - score, score]), of_signal.astype(np.int64), test.weight)
-            for score in alone
-        ],
+        [Resampler(score, of_signal.astype(np.int64), test.weight) for score in alone],
         test.units,
         generator,
         bootstraps,
@@ -225,8 +224,12 @@ def compare_baselines(
     )
 
 
-def _signal_score(scores: NDArray[np.floating], signal: Sequence[int]) -> Float64:
-    return signal_score(scores, signal) if scores.ndim == 2 else real_numbers(scores, "signal score")
+def _signal_and_rest(scores: NDArray[np.floating], signal: Sequence[int]) -> Float64:
+    """Return the scores of background and of signal, [n, 2], of scores by class or of a discriminant, [n]."""
+    if scores.ndim == 2:
+        return signal_and_rest(scores, signal)
+    discriminant = real_numbers(scores, "signal score")
+    return np.stack([1 - discriminant, discriminant], axis=1)
 
 
 @dataclass(frozen=True)

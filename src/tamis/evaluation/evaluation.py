@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.evaluation.arrays import positive_sum, signal_score
+from tamis.evaluation.arrays import class_ranks, positive_sum, signal_score
 from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.calibration import judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
@@ -318,8 +318,9 @@ def _limit_curves(test: ScoredEvents, class_names: Sequence[str]) -> dict[int, R
 
 def _references(test: ScoredEvents, class_names: Sequence[str]) -> dict[str, DistanceToReference]:
     indices = {name: list(class_names).index(name) for name in test.reference}
+    ranks = class_ranks(test.scores.astype(np.float64))
     return {
-        name: distance_to_reference(test.scores[:, index], values, test.class_index == index, test.weight)
+        name: distance_to_reference(ranks[:, index], values, test.class_index == index, test.weight)
         for (name, index), values in zip(indices.items(), test.reference.values(), strict=True)
     }
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, probabilities_of, weights_of
+from tamis.evaluation.arrays import (
+    class_ranks,
+    classes_of,
+    needed_sum,
+    positive_sum,
+    probabilities_of,
+    weights_of,
+)
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares, measure
 from tamis.evaluation.units import sum_by_unit
 
@@ -60,9 +67,10 @@ def find_influences(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
     of_event = np.empty((len(weights), len(value)))
     of_event[:, 0] = weights * (loss - found.loss) / total
     of_event[:, 1] = weights * (right - found.accuracy) / total
+    ranks = class_ranks(probabilities)
     for index, area in enumerate(found.auc):
         of_event[:, 2 + index] = (
-            np.nan if area is None else _of_area(probabilities[:, index], classes == index, weights, area)
+            np.nan if area is None else _of_area(ranks[:, index], classes == index, weights, area)
         )
     return Influences(value, of_event)
 

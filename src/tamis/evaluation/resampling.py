@@ -16,7 +16,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from tamis.evaluation.arrays import classes_of, needed_sum, probabilities_of, weights_of
+from tamis.evaluation.arrays import class_ranks, classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares
 from tamis.evaluation.roc import roc_curves
 from tamis.evaluation.threads import in_two_threads
@@ -29,6 +29,8 @@ MOST_CELLS = 4096
 """Cells of one score: a score with no more different values has one cell for each of them, and nothing is lost."""
 CELLS_OF_AN_AREA = 1024
 """Cells that are enough where areas are measured alone: they change by less than a hundredth of their deviations."""
+_ROUNDED = 0.001
+"""Share of events with rounded scores of a class, from which its area has cells of its own."""
 _CHOICES_AT_ONCE = 16
 _COUNTS_AT_ONCE = 2**25
 """Counts of a block of choices: 32 MiB."""
@@ -272,14 +274,19 @@ class Resampler:
         self.working_points = tuple(working_points)
         self._sums = loss_and_accuracy_sums(probabilities, classes, weights)
         self._events = probabilities, classes, weights
-        self._cells = CellSums(
-            [
-                Column(score, (classes != index).astype(np.int8))
-                for index, score in enumerate(probabilities.T)
-            ],
-            weights,
-            MOST_CELLS if working_points else CELLS_OF_AN_AREA,
-        )
+        others = [(classes != index).astype(np.int8) for index in range(probabilities.shape[1])]
+        ranks = class_ranks(probabilities)
+        if working_points:
+            # cuts are on scores; areas need their own cells only where rounded scores hide the order of events
+            hidden = [index for index, share in enumerate(_rounded_shares(ranks)) if share > _ROUNDED]
+            columns = [Column(score, group) for score, group in zip(probabilities.T, others, strict=True)]
+            columns += [Column(ranks[:, index], others[index]) for index in hidden]
+        else:
+            hidden = []
+            columns = [Column(rank, group) for rank, group in zip(ranks.T, others, strict=True)]
+        self._cells = CellSums(columns, weights, MOST_CELLS if working_points else CELLS_OF_AN_AREA)
+        self._classes = len(others)
+        self._of_area = {index: len(others) + number for number, index in enumerate(hidden)}
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -288,7 +295,7 @@ class Resampler:
     @property
     def classes(self) -> int:
         """Number of classes."""
-        return len(self._cells.exact)
+        return self._classes
 
     def measure_many(self, counts: Counts) -> Float64:
         """Compute the numbers of any number of choices on two threads, [choices, quantities], as `stacked` has them.
@@ -325,13 +332,26 @@ class Resampler:
         total, loss, right = linear_sums(self._sums, counts)
         total = np.where(total > 0, total, np.nan)
         areas, efficiencies = [], []
-        for sums, exact in zip(self._cells.sums(counts), self._cells.exact, strict=True):
-            signal, background = sums[:, 0], sums[:, 1]
-            areas.append(area_of_sums(signal, background))
-            efficiencies.append(efficiency_of_sums(signal, background, self.working_points, exact=exact))
+        sums = self._cells.sums(counts)
+        for index in range(self.classes):
+            ranked = sums[self._of_area.get(index, index)]
+            areas.append(area_of_sums(ranked[:, 0], ranked[:, 1]))
+            efficiencies.append(
+                efficiency_of_sums(
+                    sums[index][:, 0],
+                    sums[index][:, 1],
+                    self.working_points,
+                    exact=self._cells.exact[index],
+                )
+            )
         return Quantities(
             loss / total, right / total, np.stack(areas, axis=1), np.stack(efficiencies, axis=1)
         )
+
+
+def _rounded_shares(ranks: Float64) -> Float64:
+    """Return the share of events whose score of a class is so near to one that 32 bits round it, [n_classes]."""
+    return np.asarray((ranks > 1e4).mean(axis=0))
 
 
 def loss_and_accuracy_sums(

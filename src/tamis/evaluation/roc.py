@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import RequestError, TamisError
 from tamis.evaluation.arrays import (
+    class_ranks,
     classes_of,
     finite_numbers,
     needed_sum,
@@ -26,11 +27,12 @@ class RocCurve:
     """What each cut `score >= threshold` keeps of signal and of background.
 
     The points run from the cut that keeps nothing to the cut that keeps everything; there is one for each
-    different score. With weights of one sign both efficiencies only grow; with signed weights they may go
-    down between two points and leave [0, 1].
+    different score, and for each different rank where a rank was given. With weights of one sign both efficiencies
+    only grow; with signed weights they may go down between two points and leave [0, 1].
 
     Args:
-        thresholds: the cut of each point, falling, the first is infinity. Shape [n_points].
+        thresholds: the cut of each point, falling, the first is infinity; the same for points that only the rank
+            tells apart. Shape [n_points].
         signal_efficiency: weighted share of the signal that passes, from 0 to 1. Shape [n_points].
         background_efficiency: weighted share of the background that passes, from 0 to 1. Shape [n_points].
         auc: area under signal efficiency against background efficiency, by the trapezoid rule. It is the
@@ -95,7 +97,12 @@ class WorkingPoint:
 
 
 def roc_curve(
-    score: ArrayLike, is_signal: ArrayLike, weight: ArrayLike, *, class_index: int | None = None
+    score: ArrayLike,
+    is_signal: ArrayLike,
+    weight: ArrayLike,
+    *,
+    rank: ArrayLike | None = None,
+    class_index: int | None = None,
 ) -> RocCurve:
     """Follow signal and background efficiency through all cuts on a score.
 
@@ -105,6 +112,8 @@ def roc_curve(
         score: higher means more like signal. Shape [n_events].
         is_signal: true or 1 for signal, false or 0 for background. Shape [n_events].
         weight: signed physics weight. Shape [n_events].
+        rank: what rises with the score and tells events apart whose scores were rounded to one value; by default the
+            score. Shape [n_events].
         class_index: kept in the result.
 
     Raises:
@@ -126,15 +135,17 @@ def roc_curve(
     for name, part in (("signal", weights[signal]), ("background", weights[~signal])):
         where = "" if class_index is None else f" for class {class_index}"
         needed_sum(part, f"ROC curve{where}: the weights of the {name}")
-    order = np.argsort(
-        -values
-    )  # equal scores in any order: they are cut together, and a stable sort is slower
-    falling = values[order]
+    ranks = values if rank is None else real_numbers(rank, "rank")
+    same_length(ranks, len(values), "rank")
+    # equal scores in any order: they are cut together, and a stable sort is slower
+    order = np.argsort(-ranks)
+    falling = ranks[order]
     last_of_equals = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
     signal_efficiency = _efficiency(np.where(signal, weights, 0.0)[order], last_of_equals)
     background_efficiency = _efficiency(np.where(signal, 0.0, weights)[order], last_of_equals)
     return RocCurve(
-        thresholds=_frozen(np.concatenate(([np.inf], falling[last_of_equals]))),
+        # of scores that were rounded the last bit need not fall with the rank
+        thresholds=_frozen(np.minimum.accumulate(np.concatenate(([np.inf], values[order][last_of_equals])))),
         signal_efficiency=_frozen(signal_efficiency),
         background_efficiency=_frozen(background_efficiency),
         auc=float(np.trapezoid(signal_efficiency, background_efficiency)),
@@ -143,7 +154,7 @@ def roc_curve(
 
 
 def roc_curves(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> tuple[RocCurve | None, ...]:
-    """Draw the curve of each class against all others, with the score of that class.
+    """Draw the curve of each class against all others, with the score of that class, ranked by `class_ranks`.
 
     Args:
         scores: shape [n_events, n_classes].
@@ -157,10 +168,13 @@ def roc_curves(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> 
     weights = weights_of(weight, len(columns))
     classes = classes_of(class_index, len(columns), columns.shape[1])
     curves: list[RocCurve | None] = []
+    ranks = class_ranks(columns)
     for index, column in enumerate(columns.T):
         signal = classes == index
         defined = positive_sum(weights[signal]) is not None and positive_sum(weights[~signal]) is not None
-        curves.append(roc_curve(column, signal, weights, class_index=index) if defined else None)
+        curves.append(
+            roc_curve(column, signal, weights, rank=ranks[:, index], class_index=index) if defined else None
+        )
     return tuple(curves)
 
 
@@ -168,7 +182,8 @@ def background_rejection(curve: RocCurve, working_points: Sequence[float]) -> tu
     """Find the cuts that reach given signal efficiencies, and what they reject.
 
     The cut is the highest threshold at which the signal efficiency reaches the target, so it is one that an
-    analysis can apply: where scores are equal it may keep more than the target, which the result says.
+    analysis can apply: where scores are equal, or rounded to one value, it may keep more than the target, which the
+    result says.
 
     Args:
         curve: the curve of the score.
@@ -191,6 +206,8 @@ def background_rejection(curve: RocCurve, working_points: Sequence[float]) -> tu
 def _working_point(curve: RocCurve, target: float) -> WorkingPoint:
     # Efficiencies are sums: without the tolerance rounding could move the cut by one event.
     point = int(np.argmax(curve.signal_efficiency >= target - 1e-12))
+    # a cut on the score keeps all events of one score, whatever their ranks are
+    point = int(np.searchsorted(-curve.thresholds, -curve.thresholds[point], side="right")) - 1
     background = float(curve.background_efficiency[point])
     return WorkingPoint(
         target=target,

@@ -13,7 +13,7 @@ Example:
 from tamis.expressions.columns import Values, check_branches
 from tamis.expressions.evaluator import evaluate, truth
 from tamis.expressions.functions import FUNCTIONS, Function
-from tamis.expressions.parser import parse
+from tamis.expressions.parser import parse, spell_branch
 from tamis.expressions.tree import MAXIMUM_DEPTH, MAXIMUM_LENGTH, Expression, Node
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "check_branches",
     "evaluate",
     "parse",
+    "spell_branch",
     "truth",
 ]

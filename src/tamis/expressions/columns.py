@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tamis.errors import ExpressionError
 from tamis.expressions.fault import fault, nearest
 from tamis.expressions.functions import SPELLINGS
+from tamis.expressions.parser import spell_branch
 from tamis.expressions.tree import Branch, Expression, Index, Leaf
 
 Values: TypeAlias = npt.NDArray[np.bool_ | np.int64 | np.float64]
@@ -144,7 +145,7 @@ def _one_per_event(leaf: Leaf, array: Any, length: int) -> npt.NDArray[Any]:
     match leaf:
         case Branch():
             if array.ndim != 1:
-                first = f"{leaf.name}[0]"
+                first = f"{spell_branch(leaf.name)}[0]"
                 raise _UnsuitableColumnError(f"holds several values per event: write {first} for the first")
             return np.asanyarray(array)
         case Index(position=position):
@@ -200,5 +201,8 @@ def _widened(raw: npt.NDArray[Any]) -> Values:
         case _:
             if raw.dtype == np.uint64 and np.any(raw > _LARGEST_WHOLE):
                 rule = f"holds whole numbers above {_LARGEST_WHOLE}, the largest with a sign in 64 bits"
-                raise _UnsuitableColumnError(f"{rule}: store it in another type")
+                raise _UnsuitableColumnError(
+                    f"{rule}: it can identify an event (split.by, split.folds.by) as it is, without a formula around "
+                    "it; for anything else, store it in another type"
+                )
             return raw.astype(np.int64, copy=False)

@@ -112,6 +112,19 @@ def parse(text: str) -> Expression:
     return expression
 
 
+def spell_branch(name: str) -> str:
+    """Write the name of a branch as an expression: bare where that is read as this branch, else in backticks.
+
+    >>> spell_branch("Jet.pt"), spell_branch("arr[3]"), spell_branch("class")
+    ('Jet.pt', '`arr[3]`', '`class`')
+    """
+    try:
+        bare = parse(name).branches == (name,)
+    except ExpressionError:
+        bare = False
+    return name if bare else f"`{name}`"
+
+
 def _too_deep(text: str, at: int) -> ExpressionError:
     """Make the error about brackets and operators inside each other."""
     message = f"brackets and operators are nested more than {MAXIMUM_DEPTH} deep: split the expression"
@@ -122,7 +135,7 @@ def _refuse_mixed_use(expression: Expression) -> None:
     """Refuse a branch that is used both as one number and as several numbers per event."""
     for leaf in expression.leaves:
         if isinstance(leaf, Branch) and leaf.name in expression.indexed:
-            message = f"the branch {leaf.name!r} is used with and without an index: write {leaf.name}[0]"
+            message = f"the branch {leaf.name!r} is used with and without an index: write {spell_branch(leaf.name)}[0]"
             raise fault(expression.text, leaf.at, message)
 
 

@@ -68,7 +68,6 @@ _REMEDIES = {
 }
 _SYMBOL_WORDS = {"and": "&&", "or": "||", "not": "not"}
 _FORBIDDEN_WORDS = frozenset(kwlist) - {"and", "or", "not", "True", "False"}
-_HIDDEN_SEGMENT = re.compile(r"(?<![A-Za-z0-9_])__")
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -133,7 +132,6 @@ def _name(text: str, word: str, at: int) -> Token:
             f"{word!r} is a word of Python and not available: a branch of this name goes into `backticks`"
         )
         raise fault(text, at, message)
-    _refuse_hidden(text, word, at)
     return Token("name", word, at)
 
 
@@ -142,16 +140,7 @@ def _quoted(text: str, word: str, at: int) -> Token:
     name = word[1:-1]
     if not name.strip() or not name.isprintable():
         raise fault(text, at, "a name in `backticks` needs characters, and only such as can be seen")
-    _refuse_hidden(text, name, at)
     return Token("quoted", name, at)
-
-
-def _refuse_hidden(text: str, name: str, at: int) -> None:
-    """Refuse names that reach for the insides of Python objects."""
-    found = _HIDDEN_SEGMENT.search(name)
-    if found is not None:
-        place = text.index(name, at) + found.start()
-        raise fault(text, place, "a name, or a part of one, must not start with '__': rename the branch")
 
 
 def _strange_character(text: str, at: int) -> ExpressionError:

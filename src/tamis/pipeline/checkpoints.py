@@ -278,7 +278,7 @@ def _describe(config: Config, prepared: Prepared) -> _Training:
     }
     return _Training(
         events={name: _hash(each) for name, each in arrays.items()},
-        files={schema.source.identity: schema.entries for each in prepared.inputs for schema in each.schemas},
+        files={schema.identity: schema.entries for each in prepared.inputs for schema in each.schemas},
         machine={**packages, "processor": machine["processor"], "cores": str(cores())},
         config_sha256=hashlib.sha256(dump_config(config).encode()).hexdigest(),
     )

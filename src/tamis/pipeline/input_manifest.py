@@ -46,9 +46,11 @@ def write_input_manifest(config: Config, path: Path) -> int:
     if path.exists():
         _read(path)
     schemas = [schema for each in find_input(config) for schema in each.schemas]
-    listed = {
-        each["file"]: {key: each[key] for key in _Listed.model_fields} for each in describe_inputs(schemas)
-    }
+    listed: dict[str, dict[str, Any]] = {}
+    for each in describe_inputs(schemas):
+        before = listed.get(each["file"], {"entries": 0})["entries"]
+        entries = {"entries": before + each["entries"]}  # of all trees that are read of the file
+        listed[each["file"]] = {**{key: each[key] for key in _Listed.model_fields}, **entries}
     write_text(path, _text(dict(sorted(listed.items()))))
     return len(listed)
 

@@ -57,7 +57,10 @@ def look_into(config: Config) -> Found:
         bad = {problem.where for problem in unfit}
         usable = tuple(schema for schema in schemas if schema.where not in bad)
         problems += [*wrong, *broken, *unfit]
-        unusable[sample.name] = len(wrong) + len(sources) - len(usable)
+        whole = {schema.source.path for schema in schemas} - {
+            schema.source.path for schema in schemas if schema.where in bad
+        }
+        unusable[sample.name] = len(wrong) + len(sources) - len(whole)
         inputs.append(Input(plan, usable))
     problems += copied_files([schema for each in inputs for schema in each.schemas])
     return Found(

@@ -34,8 +34,12 @@ _EVALUATED, _TESTED = 200, 900  # bytes of an event, and of a test event, in the
 _TRAINED = 14  # bytes of an input of an event: as it is read, scaled, and in two shuffled copies
 _BLOCK = 8192
 _PASSES = 4
-_FIGURES = 4 * _MIB
-_FIGURES_OF_COLUMN = _MIB // 8
+# metrics.json, the figures and the report, measured on runs of 2 to 40 classes and 2 to 100 features
+_RESULTS = 1_000_000
+_RESULTS_OF_CLASS, _RESULTS_OF_PAIR = 400_000, 13_000  # each class has curves, each pair of classes cells
+_RESULTS_OF_COLUMN, _RESULTS_OF_COLUMN_AND_CLASS = 40_000, 12_000
+_CORRELATION = 120  # a coefficient of one class, with its error
+_WITHOUT_FIGURES = 0.4
 
 
 @dataclass(frozen=True)
@@ -232,5 +236,17 @@ def disk_of(config: Config, events: int) -> int:
     parameters = sum((before + 1) * after for before, after in pairwise(widths)) * config.network.members
     # two checkpoints of parameters, two moments, average and the best ones; the classifier and its ONNX forms
     networks = 4 * parameters * _members(config) * (2 * 5 + 4)
-    figures = _FIGURES + _FIGURES_OF_COLUMN * (len(config.features) + len(config.spectators))
-    return int(figures + tested * row + networks)
+    return int(_results(config) + tested * row + networks)
+
+
+def _results(config: Config) -> float:
+    """What the numbers, the figures and the report take, in bytes."""
+    classes, columns = len(config.classes), len(config.features) + len(config.spectators)
+    drawn = (
+        _RESULTS
+        + _RESULTS_OF_CLASS * classes
+        + _RESULTS_OF_PAIR * classes**2
+        + (_RESULTS_OF_COLUMN + _RESULTS_OF_COLUMN_AND_CLASS * classes) * columns
+    )
+    share = 1.0 if config.report.figures else _WITHOUT_FIGURES
+    return share * drawn + _CORRELATION * classes * columns**2

@@ -202,7 +202,7 @@ def close_ledger(
         account = SampleAccount(
             sample=reading.plan.sample,
             class_name=config.class_names[reading.plan.class_index],
-            files={schema.source.identity: schema.entries for schema in reading.schemas},
+            files={schema.identity: schema.entries for schema in reading.schemas},
             read=reading.read,
             unweighted=reading.unweighted,
             failed_selection=reading.failed_selection,

@@ -46,7 +46,7 @@ _COLOURS = {
 }
 _COLOUR = re.compile("|".join(_COLOURS))
 _PROPERTY = re.compile(
-    r"(fill|stroke|opacity|font|text-anchor|clip-path|clip-rule|white-space|mix-blend)[\w-]*\s*:"
+    r"(fill|stroke|opacity|font|text-anchor|clip-path|clip-rule|white-space|mix-blend|image-rendering)[\w-]*\s*:"
 )
 _LOCAL = re.compile(r"url\(#([^)]*)\)")
 _FOREIGN = re.compile(r"url\((?!#)|expression|@|javascript:|[{}<>\\]", re.IGNORECASE)
