@@ -22,7 +22,7 @@ from tamis.data.scanning import scan_files
 from tamis.data.schema import FileSchema, SourceFile, branch_type, schema_problems
 from tamis.errors import InputError
 from tamis.expressions import parse
-from tamis.pipeline import find_input, prepare, read
+from tamis.pipeline.preparation import find_input, prepare, read
 from tamis.provenance import describe_inputs
 
 Make = Callable[..., dict[str, Any]]
