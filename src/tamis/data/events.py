@@ -230,8 +230,10 @@ def read_events(
             labels = (number, numbers[_place(schema)])
             try:
                 for chunk in read_ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
-                    columns = _select(count, plan, chunk, labels, fractions, gathered.precision)
-                    gathered.add(chunk.length, columns)
+                    # not under a name, which would keep the rows while those of the next chunk are made
+                    gathered.add(
+                        chunk.length, _select(count, plan, chunk, labels, fractions, gathered.precision)
+                    )
                     if progress is not None:
                         progress(chunk.length)
             except InputError as error:
