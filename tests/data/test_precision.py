@@ -14,8 +14,7 @@ from tamis.config.learning import Scaling
 from tamis.data.events import Events, read_events
 from tamis.data.precision import PrecisionSample, float32_offset
 from tamis.network.preprocessing import fit_preprocessing
-from tamis.pipeline.preparation import find_input, read
-from tamis.pipeline.preparation import fractions
+from tamis.pipeline.preparation import find_input, fractions, read
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
