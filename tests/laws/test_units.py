@@ -174,7 +174,7 @@ def widths(intervals: Any) -> list[float]:
 def of_counts(counts: Counts) -> Numbers:
     return Numbers(
         [counts.background_error, counts.signal_error, counts.effective**-0.5],
-        others=[counts.significance, counts.significance_error, counts.cubes, counts.fourths],
+        others=[counts.significance, counts.significance_error, *counts.powers[2:].sum(axis=1)],
     )
 
 

@@ -50,13 +50,22 @@ class SearchPlan:
 
     Args:
         signal: indices of the classes that are signal.
-        events_per_weight: expected events for a sum of physics weights of one.
-        background_uncertainty: relative systematic uncertainty of the background.
+        events_per_weight: expected events for a sum of physics weights of one; None where it is not known: yields are
+            then sums of weights.
+        background_uncertainty: relative systematic uncertainty of each class where it is background; one number for
+            all classes.
     """
 
     signal: tuple[int, ...] = ()
-    events_per_weight: float = 1.0
-    background_uncertainty: float = 0.0
+    events_per_weight: float | None = None
+    background_uncertainty: float | tuple[float, ...] = 0.0
+
+    def requirements(self, signal: Sequence[int]) -> Requirements:
+        """Return what cuts and bins have to keep where some classes are signal, and all others background."""
+        uncertainty = self.background_uncertainty
+        if isinstance(uncertainty, tuple):
+            uncertainty = tuple(each for index, each in enumerate(uncertainty) if index not in signal)
+        return Requirements(relative=uncertainty)
 
 
 def evaluate_classifier(
@@ -87,7 +96,7 @@ def evaluate_classifier(
     learned, unseen = (parts[name].to_compare() for name in ("training", "test"))
     nothing = np.zeros(len(class_names))
     expected = {
-        name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
+        name: _expected(parts, name, plan.events_per_weight or 1.0, nothing if left_out is None else left_out)
         for name in ("validation", "test")
     }
 
@@ -169,7 +178,6 @@ def _cut_tables(
     """Follow the cuts on the signal score and on the score of each class, those that are quoted among them."""
     if expected is None:
         return ()
-    requirements = Requirements(relative=plan.background_uncertainty)
     classes = range(expected.scores.shape[1])
     quoted: dict[tuple[int, ...], list[float]] = {
         (index,): [point.threshold for point in working_points[index] or ()] for index in classes
@@ -178,7 +186,9 @@ def _cut_tables(
     of_signal += [] if search is None or search.cut is None else [search.cut]
     order = sorted(quoted, key=lambda signal: (signal != plan.signal, signal))
     tables = [
-        follow_cuts(expected, signal, requirements, also=[each for each in quoted[signal] if each <= 1])
+        follow_cuts(
+            expected, signal, plan.requirements(signal), also=[each for each in quoted[signal] if each <= 1]
+        )
         for signal in order
         if 0 < len(signal) < len(classes)
     ]
@@ -222,12 +232,11 @@ def _search(
     chosen, counted = expected["validation"], expected["test"]
     if chosen is None or counted is None or not 0 < len(plan.signal) < classes:
         return None
-    requirements = Requirements(relative=plan.background_uncertainty)
     return judge_search(
         chosen,
         counted,
         plan.signal,
-        requirements,
+        plan.requirements(plan.signal),
         events_per_weight=plan.events_per_weight,
     )
 
