@@ -651,8 +651,9 @@ def test_copies_without_units_seem_to_know_more(name: str) -> None:
             # 200 bootstrap samples know a width to 7%
             assert np.median(ratios) == pytest.approx(1, abs=0.2)
         else:
-            # a reliability shrinks estimates by their errors, which seem smaller
-            np.testing.assert_allclose(ratios, 1, rtol=0.01 if name == "reliability" else 1e-6)
+            # a reliability shrinks estimates by their errors, and an interval of few events is wider than its error
+            loose = name in ("reliability", "first_order_intervals")
+            np.testing.assert_allclose(ratios, 1, rtol=0.01 if loose else 1e-6)
     p_values = expected.flat("p_values")
     if p_values.size:
         assert (found.flat("p_values") < p_values).any()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.evaluation.arrays import positive_sum, signal_score
+from tamis.evaluation.arrays import effective_number, positive_sum, signal_score
 from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.calibration import judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
@@ -42,6 +42,8 @@ from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
 from tamis.random_streams import random_stream
 
 Float64 = NDArray[np.float64]
+FEWEST_PASSING = 3.0
+"""Effective background events that have to pass a cut for an interval of its rejection."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +303,9 @@ def _with_interval(
         units = units_of_rows(test.units, background)
         limit = limit_of_none(test.class_index[background], test.weight[background], units=units)
         return point if limit is None else point.below(limit)
-    return point if between is None or between[1] <= 0 else point.between(*between)
+    passing = background & (test.scores[:, index] >= point.threshold)
+    few = effective_number(test.weight[passing], units_of_rows(test.units, passing)) < FEWEST_PASSING
+    return point if few or between is None or between[1] <= 0 else point.between(*between)
 
 
 def _log_density(test: ScoredEvents, class_names: Sequence[str]) -> Float64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tamis.evaluation.intervals import FEWEST
 from tamis.evaluation.metrics import worse_than_guessing
 from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
@@ -133,6 +134,11 @@ def _statistics(run: FinishedRun) -> Iterator[Finding]:
     name, fewest = min(numbers.items(), key=lambda item: item[1])
     light: Light = "look" if fewest < FEW_EVENTS else "good"
     sentence = f"The smallest class of the test events, {name}, is worth {significant(fewest)} events of equal weight."
+    if fewest < FEWEST:
+        sentence += (
+            f" Below {FEWEST:g} no interval of an area or a working point of a class is quoted, because none would "
+            "cover as often as it says."
+        )
     yield Finding(light, "Statistics", sentence)
 
 
