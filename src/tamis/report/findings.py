@@ -30,6 +30,7 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
         _overtraining(metrics),
         *_calibration(metrics),
         *_limit(metrics),
+        *_areas(metrics),
         *baselines_findings(metrics),
         *_sculpting(metrics),
         *_stability(metrics),
@@ -140,6 +141,19 @@ def _statistics(run: FinishedRun) -> Iterator[Finding]:
             "cover as often as it says."
         )
     yield Finding(light, "Statistics", sentence)
+
+
+def _areas(metrics: Numbers) -> Iterator[Finding]:
+    beyond = {name: area for name, area in metrics["test"]["auc"].items() if area is not None and area > 1}
+    if beyond:
+        areas = ", ".join(f"{name} {area:.8g}" for name, area in beyond.items())
+        yield Finding(
+            "info",
+            "Areas above one",
+            f"Some areas under the curve are above one ({areas}). With weights of both signs an area is an estimate "
+            "that may lie beyond one by chance, where negative weights outweigh positive ones behind a cut; it stands "
+            "for an area close to one.",
+        )
 
 
 def effective_numbers(run: FinishedRun) -> dict[str, float]:
