@@ -19,6 +19,7 @@ from tamis.estimator.events import Float32, LabelledEvents
 from tamis.estimator.parameters import Settings, read_settings
 from tamis.evaluation.roc import roc_curves
 from tamis.network.preprocessing import fit_preprocessing
+from tamis.random_streams import random_key
 from tamis.training.recipe import settle_recipe, settle_training, size_of
 
 try:
@@ -228,8 +229,6 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         device: int | None,
     ) -> Generator[Epoch, None, Trained]:
         """Begin the training of one network."""
-        import jax
-
         from tamis.network.network import build_network
         from tamis.training.loop import Choices, train
 
@@ -238,7 +237,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
             inputs.shape[1],
             len(self.classes_),
             settings.network,
-            key=jax.random.key(seed),
+            key=random_key(seed, "training", "initial weights"),
             outputs=1 if _has_one_output(settings) else None,
             sample=inputs,
         )

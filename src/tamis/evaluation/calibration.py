@@ -21,6 +21,7 @@ from tamis.evaluation.influence import standard_errors
 from tamis.evaluation.reliability import Reliability, reliability
 from tamis.evaluation.scaling import temperature_error, temperature_scaling, vector_scaling
 from tamis.evaluation.scored import ScoredEvents
+from tamis.random_streams import random_stream
 
 Float64 = NDArray[np.float64]
 
@@ -120,12 +121,13 @@ class Calibration:
         }
 
 
-def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibration | None:
+def judge_calibration(validation: ScoredEvents, test: ScoredEvents, seed: int = 0) -> Calibration | None:
     """Measure the calibration of test events, and of what is fitted on validation events.
 
     Args:
         validation: events that decided when to stop.
         test: events that decided nothing.
+        seed: of the simulations behind the p-values.
 
     Returns:
         None where the weights of validation or test have no positive sum.
@@ -154,9 +156,15 @@ def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibrati
         influence = learned * (change - float(learned @ change) / total) / total
         return float(standard_errors(influence[:, None], test.units)[0])
 
-    def of_classes(corrected: Float64, weight: Float64) -> tuple[Reliability, ...]:
+    def of_classes(name: str, corrected: Float64, weight: Float64) -> tuple[Reliability, ...]:
         return tuple(
-            reliability(column, classes == index, weight, units=test.units)
+            reliability(
+                column,
+                classes == index,
+                weight,
+                units=test.units,
+                generator=random_stream(seed, "evaluation", "reliability", name, str(index)),
+            )
             for index, column in enumerate(corrected.T)
         )
 
@@ -164,9 +172,9 @@ def judge_calibration(validation: ScoredEvents, test: ScoredEvents) -> Calibrati
     before, after = (np.bincount(classes, weight, count) for weight in (learned, test.weight))
     defined = (before > 0).all() and (after > 0).all()
     return Calibration(
-        balanced=of_classes(scores, learned),
-        with_temperature=of_classes(temperature(scores), learned),
-        physics=of_classes(in_mixture(scores, before, after), test.weight) if defined else None,
+        balanced=of_classes("balanced", scores, learned),
+        with_temperature=of_classes("temperature", temperature(scores), learned),
+        physics=of_classes("physics", in_mixture(scores, before, after), test.weight) if defined else None,
         temperature=temperature,
         temperature_error=temperature_error(
             temperature, validation.scores, validation.class_index, fitted, validation.units

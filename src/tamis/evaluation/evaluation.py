@@ -117,7 +117,7 @@ def evaluate_classifier(
         physics = submit(bootstrap_intervals, test, test.weight, random("physics mixture"), working_points)
         balanced = submit(bootstrap_intervals, test, test.learned_weight, random("balanced mixture"))
         pairs = submit(measure_pairs, test, BOOTSTRAPS, random("pairs"))
-        calibration = submit(judge_calibration, parts["validation"], test)
+        calibration = submit(judge_calibration, parts["validation"], test, seed)
         tests = submit(
             overtraining_tests,
             *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight)),

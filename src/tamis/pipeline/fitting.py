@@ -28,6 +28,7 @@ from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 from tamis.pipeline.checkpoints import Checkpoints, MemberCheckpoints
 from tamis.pipeline.preparation import Prepared, signal_indices
 from tamis.pipeline.watch import Watch
+from tamis.random_streams import random_key, random_stream
 
 if TYPE_CHECKING:
     from tamis.training.batches import WeightedInputs
@@ -165,7 +166,7 @@ def seed_of(seed: int, member: int) -> int:
     >>> seed_of(5, 0)
     5
     """
-    return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
+    return seed if member == 0 else int(random_stream(seed, "member", str(member)).integers(2**32))
 
 
 def begin_member(
@@ -195,8 +196,6 @@ def begin_member(
     Returns:
         A generator of epochs, whose value is the trained network.
     """
-    import jax
-
     from tamis.network.network import build_network
     from tamis.training.batches import WeightedInputs
     from tamis.training.loop import train
@@ -218,7 +217,7 @@ def begin_member(
         preprocessing.inputs,
         len(config.classes),
         section,
-        key=jax.random.key(seed),
+        key=random_key(seed, "training", "initial weights"),
         outputs=1 if isinstance(config.training.loss, BinaryCrossEntropy) else None,
         sample=training.inputs,
     )
@@ -262,7 +261,9 @@ def redrawing(
     built = build_symmetries(symmetries, [feature.name for feature in config.features])
 
     def redraw(seed: int, epoch: int) -> NDArray[np.float32]:
-        return preprocessing.apply(built.draw(features, np.random.default_rng((seed, epoch, 1))))
+        return preprocessing.apply(
+            built.draw(features, random_stream(seed, "training", "symmetries", str(epoch)))
+        )
 
     return redraw
 
