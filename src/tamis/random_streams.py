@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import jax
 
 
 def random_stream(seed: int, *purpose: str) -> np.random.Generator:
@@ -18,7 +23,27 @@ def random_stream(seed: int, *purpose: str) -> np.random.Generator:
         >>> random_stream(1, "bootstrap", "pairs").integers(10, size=3).tolist()
         [2, 7, 9]
     """
-    # the length of each name goes in, so that ("ab", "c") and ("a", "bc") differ
+    return np.random.default_rng([*_words(purpose), seed])
+
+
+def random_key(seed: int, *purpose: str) -> jax.Array:
+    """Return a key of JAX of its own for a seed and a purpose.
+
+    Keys that are split or folded into one another are those of other streams only where their keys are.
+
+    Args:
+        seed: of the configuration.
+        purpose: names from the general to the particular, such as "training", "dropout".
+    """
+    import jax
+
+    words = np.random.SeedSequence([*_words(("key", *purpose)), seed]).generate_state(2)
+    key: jax.Array = jax.random.wrap_key_data(jax.numpy.asarray(words, np.uint32), impl="threefry2x32")
+    return key
+
+
+def _words(purpose: Sequence[str]) -> list[int]:
+    """Hash a purpose; the length of each name goes in, so that ("ab", "c") and ("a", "bc") differ."""
     text = "".join(f"{len(name)}:{name}" for name in purpose)
-    words = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
-    return np.random.default_rng([*words.tolist(), seed])
+    words: list[int] = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32).tolist()
+    return words

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tamis.config import Config, parse_config
+from tamis.config.facts import find_contradictions
 from tamis.errors import ConfigurationError, Problem
 
 COMPLETE = """\
@@ -383,3 +384,35 @@ def test_cuts_need_a_signal_and_a_background(minimal: str, flag: str) -> None:
     overrides = [f"classes.{name}.signal={flag}" for name in parse_config(minimal).class_names]
     with pytest.raises(ConfigurationError, match="class is marked as signal"):
         parse_config(minimal, overrides=[*overrides, "evaluation.baselines=[cuts]"])
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "message"),
+    [
+        (
+            {"bgk": 0.1},
+            "evaluation.background_uncertainty.bgk",
+            "there is no class 'bgk'; did you mean 'bkg'?",
+        ),
+        (
+            {"bkg": 0.1, "sig": 0.1},
+            "evaluation.background_uncertainty.sig",
+            "class 'sig' is signal; expected an uncertainty of backgrounds alone",
+        ),
+        (
+            {},
+            "evaluation.background_uncertainty",
+            "expected a number for every background, but there is none for 'bkg'; "
+            "write 0 for one that is known exactly",
+        ),
+    ],
+)
+def test_uncertainties_are_those_of_the_backgrounds(
+    given: dict[str, float], place: str, message: str
+) -> None:
+    classes = {"bkg": None, "sig": {"signal": True}}
+    values = {"classes": classes, "evaluation": {"background_uncertainty": given}}
+    found = {".".join(map(str, each.place)): each.message for each in find_contradictions(values)}
+    assert found[place] == message
+    values["evaluation"] = {"background_uncertainty": {"bkg": 0.1}}
+    assert not [each for each in find_contradictions(values) if each.place[0] == "evaluation"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.evaluation.asimov import Requirements
+from tamis.evaluation.asimov import Requirements, number_backgrounds
 from tamis.evaluation.counts import count_above
 from tamis.evaluation.cut_table import follow_cuts
 from tamis.evaluation.scored import ScoredEvents
@@ -29,7 +29,10 @@ def test_every_cut_is_counted_as_it_would_be_alone(seed: int, signal: tuple[int,
     score = events.scores.astype(np.float64)[:, list(signal)].sum(axis=1).clip(0, 1)
     of_signal = np.isin(events.class_index, signal)
     for cut in range(0, len(table.thresholds), 7):
-        counts = count_above(float(table.thresholds[cut]), score, of_signal, events.weight, requirements)
+        counts = count_above(
+            float(table.thresholds[cut]), score, of_signal, events.weight, requirements,
+            background=number_backgrounds(events.class_index, signal, 3),
+        )  # fmt: skip
         assert table.signal_events[cut] == pytest.approx(counts.signal, abs=1e-9)
         assert table.background_events[cut] == pytest.approx(counts.background, abs=1e-9)
         assert table.background_error[cut] == pytest.approx(counts.background_error, abs=1e-6)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from tamis.config import Adam, Dense, Training
 from tamis.evaluation.scored import ScoredEvents
@@ -218,3 +219,66 @@ def test_weights_that_are_lost_beside_others_give_no_verdict() -> None:
     heavy = ScoredEvents(training.scores, training.class_index, weight, training.factor)
     own = np.random.default_rng(1)
     assert judge_overtraining(heavy, test, NAMES, generator=own, permutations=19, bootstraps=0) is None
+
+
+def test_skewed_comparisons_do_not_hide_the_loss() -> None:
+    # 98% of the losses are smaller; of 20 skewed distances one nearly always has a larger standardised number
+    rng = np.random.default_rng(1)
+    drawn = np.column_stack([rng.normal(size=1999), rng.exponential(size=(1999, 20)) ** 2])
+    observed = np.r_[np.quantile(drawn[:, 0], 0.98), np.full(20, 0.5)]
+    single, corrected = corrected_p_values(observed, drawn)
+    assert single[0] == pytest.approx(0.02, abs=0.003)
+    # a quarter more for the share of the loss, and what the others add
+    assert corrected[0] == pytest.approx(0.02 / 0.8, rel=0.35)
+    standardised = (drawn - drawn.mean(axis=0)) / drawn.std(axis=0)
+    assert np.mean(standardised.max(axis=1) >= (observed[0] - drawn[:, 0].mean()) / drawn[:, 0].std()) > 0.3
+
+
+def test_the_other_comparisons_share_a_fifth_of_the_level() -> None:
+    rng = np.random.default_rng(2)
+    drawn = rng.normal(size=(9999, 5))
+    found = [corrected_p_values(np.r_[-3.0, size, -3.0, -3.0, -3.0], drawn)[1][1] for size in (2.5, 3.0)]
+    # the p-value of the largest of four, five times
+    alone = 1 - stats.norm.cdf([2.5, 3.0]) ** 4
+    assert found == pytest.approx(np.minimum(5 * alone, 1).tolist(), rel=0.25)
+
+
+def memorised(rng: np.random.Generator, number: int, shift: float, kind: str = "") -> ScoredEvents:
+    """Three classes whose logits are larger by `shift` for the true class than those of unseen events."""
+    class_index = rng.integers(0, 3, number).astype(np.int32)
+    logits = rng.normal(size=(number, 3))
+    logits[np.arange(number), class_index] += 1.2 + shift
+    scores = special.softmax(1.2 * logits, axis=1)
+    if kind == "ties":
+        scores = scores.round(1) + 1e-6
+        scores /= scores.sum(axis=1, keepdims=True)
+    weight = np.ones(number)
+    if kind == "heavy":
+        weight = rng.lognormal(0, 2, number) * np.where(rng.random(number) < 0.3, -1, 1)
+    return ScoredEvents(scores.astype(np.float32), class_index, weight, np.ones(number))
+
+
+def verdict_of(toy: int, number: int, shift: float, kind: str, permutations: int) -> Verdict | None:
+    rng = np.random.default_rng((toy, 9))
+    parts = memorised(rng, number, shift, kind), memorised(rng, number, 0.0, kind)
+    return judge_overtraining(*parts, "abc", generator=rng, permutations=permutations, bootstraps=0)
+
+
+@pytest.mark.parametrize("kind", ["heavy", "ties"])
+def test_it_holds_its_rate_for_200_events(kind: str, rates: Any) -> None:
+    """Weights of sigma 2, 30% of them negative; and scores of eleven values."""
+    toys, fired, toy = rates.toys(200), [], 0
+    while len(fired) < toys:
+        verdict = verdict_of(toy, 100, 0.0, kind, 19)
+        toy += 1
+        if verdict is not None:  # a class whose weights have a negative sum
+            fired.append(verdict.overtrained)
+    rates.check(sum(fired), toys, 0.05, finds=(None, 0.21), what="overtrained, 200 events")
+
+
+def test_mild_memorisation_of_1000_events_is_found(rates: Any) -> None:
+    """The comparison of the losses alone finds it in about two of three cases."""
+    toys = rates.toys(40)
+    verdicts = [verdict_of(toy, 500, 0.19, "", 99) for toy in range(toys)]
+    found = sum(verdict.overtrained for verdict in verdicts if verdict is not None)
+    rates.check(found, toys, (0.6, 1.0), finds=(0.09, None), what="mild memorisation is found")

@@ -28,7 +28,7 @@ from tamis.evaluation.bins import (
     fill_bins,
     significance_influence,
 )
-from tamis.evaluation.calibration import judge_calibration, reliability
+from tamis.evaluation.calibration import judge_calibration
 from tamis.evaluation.comparison import compare_runs
 from tamis.evaluation.correlations import correlate
 from tamis.evaluation.counts import Counts, count_above, count_inside, fill_categories
@@ -46,6 +46,7 @@ from tamis.evaluation.overtraining import kolmogorov_smirnov, overtraining_tests
 from tamis.evaluation.pairs import measure_pairs
 from tamis.evaluation.parts import bootstrap_intervals, first_order_intervals
 from tamis.evaluation.reaction import measure_reaction
+from tamis.evaluation.reliability import reliability
 from tamis.evaluation.resampling import Resampler, bootstrap, permuted_labels, resample
 from tamis.evaluation.roc import limit_of_none
 from tamis.evaluation.same_events import ScoredRun
@@ -173,7 +174,7 @@ def widths(intervals: Any) -> list[float]:
 def of_counts(counts: Counts) -> Numbers:
     return Numbers(
         [counts.background_error, counts.signal_error, counts.effective**-0.5],
-        others=[counts.significance, counts.significance_error, counts.cubes, counts.fourths],
+        others=[counts.significance, counts.significance_error, *counts.powers[2:].sum(axis=1)],
     )
 
 
@@ -650,7 +651,9 @@ def test_copies_without_units_seem_to_know_more(name: str) -> None:
             # 200 bootstrap samples know a width to 7%
             assert np.median(ratios) == pytest.approx(1, abs=0.2)
         else:
-            np.testing.assert_allclose(ratios, 1, rtol=1e-6)
+            # a reliability shrinks estimates by their errors, and an interval of few events is wider than its error
+            loose = name in ("reliability", "first_order_intervals")
+            np.testing.assert_allclose(ratios, 1, rtol=0.01 if loose else 1e-6)
     p_values = expected.flat("p_values")
     if p_values.size:
         assert (found.flat("p_values") < p_values).any()

@@ -88,9 +88,7 @@ def results(classes: int) -> Results:
     rng = np.random.default_rng(4)
     calibration = judge_calibration(validation, test)
     features = [*(f"feature_{number}" for number in range(classes - 1)), "$\\bad<b>" + 10 * "_long"]
-    importance = permutation_importance(
-        predict, x, test.class_index, test.learned_weight, features, rng, bootstraps=20
-    )
+    importance = permutation_importance(predict, x, test.class_index, test.learned_weight, features, rng)
     change = replace(importance[0].exchanged, loss=importance[0].loss / 2, loss_interval=None)
     importance = (replace(importance[0], left_out=change), *importance[1:])
     score = test.scores[:, -1].astype(np.float64)

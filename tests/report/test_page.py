@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,7 +20,7 @@ import pytest
 from tamis.errors import InputError
 from tamis.report.captions import CAPTIONS
 from tamis.report.numbers import typeset
-from tamis.report.page import report_page, write_report
+from tamis.report.page import _tiles, report_page, write_report
 from tamis.run_reading import read_run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -164,3 +165,28 @@ def test_the_page_says_what_calibration_was_applied() -> None:
     assert "a temperature of 2.0000, fitted on validation events, and one more for each of 2 folds." in said
     said = _applied_calibration({"method": "vector", "of_all": other})
     assert "factors of the logits: bkg 0.5000, sig 2.0000; offsets: bkg -0.2500, sig +0.2500" in said
+
+
+def searched(events_per_weight: float | None, relative: float | list[float]) -> SimpleNamespace:
+    bins = {"significance": 3.0, "significance_interval": [2.9, 3.1], "bins": [{}, {}]}
+    search = {
+        "bins": bins,
+        "signal": ["sig"],
+        "events_per_weight": events_per_weight,
+        "requirements": {"relative": relative},
+    }
+    intervals = {"loss": None, "accuracy": None, "auc": {"sig": None}}
+    test = {"loss": 0.5, "accuracy": 0.9, "auc": {"sig": 0.8}, "intervals": intervals}
+    metrics = {"test": test, "search": search, "classes": ["top", "sig", "wjets"]}
+    return SimpleNamespace(metrics=metrics, config=SimpleNamespace(signal_names=["sig"]))
+
+
+def test_a_significance_stands_at_the_top_with_a_luminosity_alone_and_says_what_it_assumes() -> None:
+    assert "Significance" not in [tile.title for tile in _tiles(searched(None, 0.1))]
+    for relative, assumed in (
+        (0.0, "backgrounds without systematic uncertainty"),
+        (0.05, "5% for each background apart"),
+        ([0.05, 0.2], "uncertainties of the backgrounds apart (top 5%, wjets 20%)"),
+    ):
+        (tile,) = (tile for tile in _tiles(searched(0.2, relative)) if tile.title == "Significance")
+        assert assumed in tile.note

@@ -89,6 +89,24 @@ Features = Annotated[
 ]
 
 
+def _number_or_by_class(value: object) -> object:
+    if isinstance(value, Mapping) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError(f"expected a number or a mapping (class: number), found {describe(value)}")
+
+
+def _kind_of_uncertainty(value: object) -> str:
+    return "by_class" if isinstance(value, Mapping) else "number"
+
+
+Relative = Annotated[float, Field(ge=0)]
+Uncertainty = Annotated[
+    Annotated[Relative, Tag("number")] | Annotated[Mapping[Name, Relative], Tag("by_class")],
+    Discriminator(_kind_of_uncertainty),
+    BeforeValidator(_number_or_by_class, json_schema_input_type=Relative | Mapping[Name, Relative]),
+]
+
+
 class Evaluation(Section):
     """What the results quote."""
 
@@ -104,10 +122,14 @@ class Evaluation(Section):
         "an expression for each class",
     )
     luminosity: Luminosity | None = Field(
-        None, description="for yields and significances; null takes the physics weights as expected events"
+        None,
+        description="for yields and significances; null takes the physics weights as they are, and quotes no expected "
+        "events",
     )
-    background_uncertainty: float = Field(
-        0.0, ge=0, description="relative systematic uncertainty of the background, for significances"
+    background_uncertainty: Uncertainty = Field(
+        0.0,
+        description="relative systematic uncertainty of each background, apart from each other, for significances; one "
+        "number for all, or one for each background class",
     )
     baselines: tuple[Baseline, ...] = Field(
         (),

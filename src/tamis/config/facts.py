@@ -49,6 +49,7 @@ def find_contradictions(values: Mapping[str, object]) -> list[Finding]:
         _check_column_names,
         _check_class_keys,
         _check_log_densities,
+        _check_uncertainties,
         _check_baselines,
         _check_logarithm,
         _check_left_out,
@@ -159,6 +160,8 @@ def _check_class_keys(values: Mapping[str, object]) -> Iterator[Finding]:
 
 def _mappings_by_class(values: Mapping[str, object]) -> Iterator[tuple[Place, Mapping[str, object]]]:
     yield ("weights", "balance"), _mapping(_mapping(values.get("weights")).get("balance"))
+    place = ("evaluation", "background_uncertainty")
+    yield place, _mapping(_mapping(values.get("evaluation")).get("background_uncertainty"))
     for kind in ("log_density", "discriminant"):
         yield ("evaluation", "reference", kind), _mapping(_reference(values).get(kind))
 
@@ -175,6 +178,26 @@ def _check_log_densities(values: Mapping[str, object]) -> Iterator[Finding]:
             f"expected an expression for every class, but there is none for {', '.join(map(repr, absent))}"
         )
         yield Finding(("evaluation", "reference", "log_density"), message)
+
+
+def _check_uncertainties(values: Mapping[str, object]) -> Iterator[Finding]:
+    given = _mapping(values.get("evaluation")).get("background_uncertainty")
+    classes = _mapping(values.get("classes"))
+    if not isinstance(given, Mapping) or not classes:
+        return
+    signal = [name for name, each in classes.items() if _mapping(each).get("signal") is True]
+    place = ("evaluation", "background_uncertainty")
+    for name in (name for name in given if name in signal):
+        yield Finding(
+            (*place, name), f"class {name!r} is signal; expected an uncertainty of backgrounds alone"
+        )
+    absent = [name for name in classes if name not in signal and name not in given]
+    if absent:
+        message = (
+            f"expected a number for every background, but there is none for {', '.join(map(repr, absent))}; "
+            "write 0 for one that is known exactly"
+        )
+        yield Finding(place, message)
 
 
 def _check_baselines(values: Mapping[str, object]) -> Iterator[Finding]:

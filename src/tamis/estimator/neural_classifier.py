@@ -20,6 +20,7 @@ from tamis.estimator.events import Float32, LabelledEvents
 from tamis.estimator.parameters import Settings, read_settings
 from tamis.evaluation.roc import roc_curves
 from tamis.network.preprocessing import fit_preprocessing
+from tamis.random_streams import random_stream
 from tamis.training.recipe import settle_recipe, settle_training, size_of
 
 try:
@@ -232,7 +233,6 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
     ) -> Generator[Epoch, None, Trained]:
         """Begin the training of one network."""
         from tamis.network.network import build_network
-        from tamis.random_streams import random_stream
         from tamis.training.loop import Choices, train
 
         inputs = self.preprocessing_.apply(training.features)

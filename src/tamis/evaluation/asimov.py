@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
+from tamis.evaluation.profile import profile_significance
 
 Float64 = NDArray[np.float64]
 LEAST_BACKGROUND = 1.0
@@ -21,14 +23,29 @@ class Requirements:
     """What a cut or a bin has to keep, and how well the background is known.
 
     Args:
-        relative: relative systematic uncertainty of the background.
+        relative: relative systematic uncertainty of each background, apart from each other; one number for all.
         background: least expected background.
         effective: least effective number of simulated background events.
     """
 
-    relative: float = 0.0
+    relative: float | tuple[float, ...] = 0.0
     background: float = LEAST_BACKGROUND
     effective: float = LEAST_EFFECTIVE
+
+    @property
+    def backgrounds(self) -> int | None:
+        """Number of backgrounds; None where one uncertainty is for all."""
+        return len(self.relative) if isinstance(self.relative, tuple) else None
+
+    def of_each(self, backgrounds: int) -> Float64:
+        """Return the relative uncertainties, [backgrounds].
+
+        Raises:
+            TamisError: there is another number of them.
+        """
+        if self.backgrounds not in (None, backgrounds):
+            raise TamisError(f"significance: {self.backgrounds} uncertainties for {backgrounds} backgrounds")
+        return np.broadcast_to(np.asarray(self.relative, np.float64), backgrounds)
 
 
 USUAL = Requirements()
@@ -89,65 +106,109 @@ def is_enough(b: Float64, squares: Float64, requirements: Requirements) -> NDArr
     return enough & (b**2 >= requirements.effective * squares * (1 - 1e-12))
 
 
-def significance_with(s: Float64, b: Float64, squares: Float64, requirements: Requirements) -> Float64:
-    """Compute the Asimov significance with both uncertainties of the background: systematic and statistical.
+def significance_with(
+    s: Float64, backgrounds: Float64, squares: Float64, requirements: Requirements
+) -> Float64:
+    """Compute the significance of single bins with the uncertainties of the backgrounds: systematic and statistical.
 
     Args:
-        s: expected signal, of any shape.
-        b: expected background, above zero, likewise.
-        squares: sum of the squared weights of the background, likewise.
-        requirements: how well the background is known.
+        s: expected signal, [bins].
+        backgrounds: expected events of each background, whose sums are above zero, [backgrounds, bins].
+        squares: sum of the squared weights of all backgrounds, [bins].
+        requirements: how well the backgrounds are known.
     """
-    return asimov_significance(s, b, np.sqrt(np.maximum(squares, 0) + (requirements.relative * b) ** 2))
+    return _single_bins(s, backgrounds, squares, requirements)[0]
+
+
+def _single_bins(
+    s: Float64, backgrounds: Float64, squares: Float64, requirements: Requirements
+) -> tuple[Float64, Float64, Float64, Float64]:
+    """Compute significances of single bins, and their derivatives, [bins], [bins], [backgrounds, bins], [bins]."""
+    of_each = np.moveaxis(backgrounds, 0, -1)[..., None]
+    z, by_signal, by_background, by_squares = profile_significance(
+        np.asarray(s)[..., None],
+        of_each,
+        np.asarray(squares)[..., None],
+        requirements.of_each(len(backgrounds)),
+    )
+    return z, by_signal[..., 0], np.moveaxis(by_background[..., 0], -1, 0), by_squares[..., 0]
 
 
 def significance_behind_cuts(
-    signal: Float64, background: Float64, squares: Float64, requirements: Requirements = USUAL
+    signal: Float64, backgrounds: Float64, squares: Float64, requirements: Requirements = USUAL
 ) -> Float64:
     """Compute the Asimov significance behind cuts that keep enough background.
 
     Args:
         signal: expected signal events, [cuts].
-        background: expected background events, [cuts].
-        squares: sum of the squared weights of the background, [cuts].
-        requirements: what a cut has to keep, and how well the background is known.
+        backgrounds: expected events of each background, [backgrounds, cuts].
+        squares: sum of the squared weights of all backgrounds, [cuts].
+        requirements: what a cut has to keep, and how well the backgrounds are known.
 
     Returns:
         NaN where a cut does not keep enough, [cuts].
 
-    >>> significance_behind_cuts(np.array([10.0, 10.0]), np.array([100.0, 0.5]), np.array([1.0, 0.0])).round(3).tolist()
+    >>> found = significance_behind_cuts(np.array([10.0, 10.0]), np.array([[100.0, 0.5]]), np.array([1.0, 0.0]))
+    >>> found.round(3).tolist()
     [0.979, nan]
     """
     found = np.full(len(signal), np.nan)
-    enough = is_enough(background, squares, requirements)
-    found[enough] = significance_with(signal[enough], background[enough], squares[enough], requirements)
+    enough = is_enough(backgrounds.sum(axis=0), squares, requirements)
+    found[enough] = significance_with(signal[enough], backgrounds[:, enough], squares[enough], requirements)
     return found
 
 
 def significance_error(
-    s: Float64, signal_squares: Float64, powers: tuple[Float64, ...], requirements: Requirements
+    s: Float64, signal_squares: Float64, powers: Float64, requirements: Requirements
 ) -> Float64:
-    """Propagate the variances of signal and background to first order, by central differences.
+    """Propagate the variances of signal and backgrounds to first order.
 
-    An event of weight w adds w to the background and w^2 to its variance, so the influence of one is f w + g w^2.
+    An event of weight w adds w to a background and w^2 to its variance, so the influence of one is f w + g w^2.
 
     Args:
-        s: signal.
-        signal_squares: sum of its squared weights.
-        powers: sums of the first four powers of the background's weights.
-        requirements: how well the background is known.
+        s: signal, [bins].
+        signal_squares: sum of its squared weights, [bins].
+        powers: sums of the first four powers of the weights of each background, [4, backgrounds, bins].
+        requirements: how well the backgrounds are known.
     """
     b, squares, cubes, fourths = powers
-
-    def slope(which: int) -> Float64:
-        numbers = [s, b, squares]
-        step = 1e-4 * np.abs(numbers[which])
-        moved = [[*numbers[:which], numbers[which] + way * step, *numbers[which + 1 :]] for way in (1, -1)]
-        high, low = (significance_with(each[0], each[1], each[2], requirements) for each in moved)
-        rise: Float64 = (high - low) / np.where(step > 0, 2 * step, 1)
-        return rise
-
-    by_signal, f, g = (slope(which) for which in range(3))
-    variance = by_signal**2 * signal_squares + f**2 * squares + 2 * f * g * cubes + g**2 * fourths
-    error: Float64 = np.sqrt(np.maximum(variance, 0))
+    _, by_signal, f, g = _single_bins(s, b, squares.sum(axis=0), requirements)
+    of_background = f**2 * squares + 2 * f * g * cubes + g**2 * fourths
+    error: Float64 = np.sqrt(np.maximum(by_signal**2 * signal_squares + of_background.sum(axis=0), 0))
     return error
+
+
+def number_backgrounds(
+    class_index: NDArray[np.integer], signal: Sequence[int], classes: int
+) -> NDArray[np.intp]:
+    """Number the backgrounds from 0, in the order of the classes; zero for an event of the signal, [n_events].
+
+    >>> number_backgrounds(np.array([0, 1, 2]), [1], 3).tolist()
+    [0, 0, 1]
+    """
+    is_background = ~np.isin(np.arange(classes), list(signal))
+    numbers = np.maximum(np.cumsum(is_background) - 1, 0)
+    numbers[~is_background] = 0
+    found: NDArray[np.intp] = numbers[class_index]
+    return found
+
+
+def sums_of_backgrounds(
+    sums: Callable[[NDArray[np.bool_]], ArrayLike],
+    is_signal: NDArray[np.bool_],
+    background: NDArray[np.integer] | None,
+    requirements: Requirements,
+) -> Float64:
+    """Compute sums for the events of each background, [sums, backgrounds, ...].
+
+    Args:
+        sums: computes them for some events, [n_events].
+        is_signal: [n_events].
+        background: number of the background of each event, [n_events]; None for a single one.
+        requirements: which say how many backgrounds there are.
+    """
+    if background is None:
+        return np.stack([np.asarray(sums(~is_signal))], axis=1)
+    count = requirements.backgrounds or int(background.max(initial=0)) + 1
+    each = [np.asarray(sums(~is_signal & (background == number))) for number in range(count)]
+    return np.stack(each, axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +11,11 @@ from scipy import sparse
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, finite_numbers, weights_of
-from tamis.evaluation.asimov import USUAL, Requirements, asimov_significance, is_enough, significance_with
+from tamis.evaluation.asimov import USUAL, Requirements, is_enough, significance_with
 from tamis.evaluation.counts import Counts, count_inside, signal_of
 from tamis.evaluation.cuts import CANDIDATES, candidate_cuts, sums_above
 from tamis.evaluation.influence import standard_errors
+from tamis.evaluation.profile import profile_significance
 from tamis.evaluation.units import Units, merge_in_cells, share_with_unit, units_of_rows
 
 Float64 = NDArray[np.float64]
@@ -29,7 +30,7 @@ class Binning:
     Args:
         edges: rising, from 0 to 1, [bins + 1].
         bins: what each bin holds.
-        significance: of all bins, whose background has one common relative uncertainty.
+        significance: of all bins, each of whose backgrounds has one relative uncertainty common to all bins.
     """
 
     edges: tuple[float, ...]
@@ -78,7 +79,9 @@ def choose_bins(
         squares = _squares_between(edges, values[~signal], weights[~signal], units[~signal])
     enough = is_enough(b, squares, requirements) & (np.arange(s.shape[0])[:, None] < np.arange(s.shape[0]))
     gain = np.full(s.shape, -np.inf)
-    gain[enough] = significance_with(s[enough], b[enough], squares[enough], requirements) ** 2
+    # what the bins have in common is left out of their choice
+    alone = replace(requirements, relative=0.0)
+    gain[enough] = significance_with(s[enough], b[enough][None], squares[enough], alone) ** 2
     if not np.isfinite(gain[0, -1]):
         raise TamisError(
             f"bins of the score: all events together hold {b[0, -1]:g} expected background events, at least "
@@ -135,6 +138,7 @@ def fill_bins(
     requirements: Requirements = USUAL,
     *,
     units: Units | None = None,
+    background: NDArray[np.integer] | None = None,
 ) -> Binning:
     """Fill bins with events; a bin holds its lower edge, the last one its upper edge too.
 
@@ -145,39 +149,39 @@ def fill_bins(
         weight: [n_events].
         requirements: how well the background is known.
         units: number of what each event belongs to, where several events vary together, [n_events].
+        background: number of the background that each event belongs to, from 0, [n_events]; by default all to one.
     """
     values, signal, weights = signal_of(score, is_signal, weight)
     place = bin_of(values, edges)
     bins = tuple(
-        count_inside(place == number, signal, weights, requirements, units)
+        count_inside(place == number, signal, weights, requirements, units, background)
         for number in range(len(edges) - 1)
     )
     return Binning(tuple(edges), bins, together(bins, requirements.relative))
 
 
-def together(bins: Sequence[Counts], relative: float = 0.0) -> float:
-    """Combine bins (or categories) whose background has one common relative uncertainty r.
+def together(bins: Sequence[Counts], relative: float | tuple[float, ...] = 0.0) -> float:
+    """Combine bins (or categories): the profile likelihood ratio of all of them (`profile_significance`).
 
-    The squares of the significances with the statistical uncertainties alone add up. Of their sum the common
-    uncertainty leaves L^k. In the Gaussian limit k = 1 and L = 1 - r^2 B^2 / (A (1 + r^2 C)), with A = sum of s^2 / v,
-    B = sum of s b / v, C = sum of b^2 / v, and v = b + the variance of b from the finite simulation. The power k is the
-    one with which all bins filled into a single one have their exact significance (`asimov_significance`). So one bin
-    is worth what the cut is worth that keeps the same events, and a score that tells nothing gains nothing from more
-    bins. The variances of the bins count as independent, also where events of one unit lie in several bins.
+    Each background has one relative uncertainty, common to all bins and apart from those of other backgrounds; each bin
+    has that of its finite simulation. So one bin is worth what the cut is worth that keeps the same events, and a score
+    that tells nothing gains nothing from more bins. The variances of the bins count as independent, also where events
+    of one unit lie in several bins.
 
     Args:
         bins: those without background count nothing.
-        relative: the common relative uncertainty r of the background.
+        relative: relative uncertainty of each background; one number for all.
 
     >>> found = Counts(30.0, 100.0, 0.0, 0.0, 100.0, None)
     >>> round(together([found]), 3), round(together([found] * 4), 3)
     (2.866, 5.732)
     """
-    s, b, error, *_ = _yields(bins)
-    return float(_combined(s, b, error, relative)) if len(b) else 0.0
+    return _profile(bins, relative)[0]
 
 
-def significance_interval(bins: Sequence[Counts], relative: float = 0.0) -> tuple[float, float] | None:
+def significance_interval(
+    bins: Sequence[Counts], relative: float | tuple[float, ...] = 0.0
+) -> tuple[float, float] | None:
     """Give the 68.3% interval of the significance of several bins, from the finite simulation.
 
     An event of weight w adds w to the yield of its bin and w^2 to its variance, which both count in the significance.
@@ -186,22 +190,24 @@ def significance_interval(bins: Sequence[Counts], relative: float = 0.0) -> tupl
 
     Args:
         bins: bins or categories; those without background count nothing.
-        relative: the common relative uncertainty of the background.
+        relative: relative uncertainty of each background; one number for all.
 
     Returns:
         None where no bin holds background.
 
-    >>> found = Counts(30.0, 100.0, 3.0, 1.0, 1111.0, None, cubes=2.7, fourths=0.81)
+    >>> found = Counts(30.0, 100.0, 3.0, 1.0, 1111.0, None, ((100.0, 9.0, 2.7, 0.81),))
     >>> [round(edge, 3) for edge in significance_interval([found])]
-    [2.636, 2.833]
+    [2.638, 2.835]
     """
-    numbers = _yields(bins)
-    if not len(numbers[0]):
+    filled = [each for each in bins if each.background > 0]
+    if not filled:
         return None
-    s, b, error, signal_error, cubes, fourths = numbers
-    by_signal, f, g = _slopes(s, b, error, relative)
-    variance = by_signal**2 * signal_error**2 + f**2 * error**2 + 2 * f * g * cubes + g**2 * fourths
-    value, width = float(_combined(s, b, error, relative)), float(np.sqrt(max(variance.sum(), 0.0)))
+    value, by_signal, f, g = _profile(bins, relative)
+    errors = np.array([each.signal_error for each in filled])
+    _, squares, cubes, fourths = np.stack([each.powers for each in filled], axis=-1)
+    of_background = f**2 * squares + 2 * f * g * cubes + g**2 * fourths
+    variance = float((by_signal**2 * errors**2).sum() + of_background.sum())
+    width = float(np.sqrt(max(variance, 0.0)))
     return max(value - width, 0.0), value + width
 
 
@@ -234,9 +240,10 @@ def significance_influence(
     place: NDArray[np.intp],
     is_signal: NDArray[np.bool_],
     weight: Float64,
-    relative: float = 0.0,
+    relative: float | tuple[float, ...] = 0.0,
     *,
     units: Units | None = None,
+    background: NDArray[np.integer] | None = None,
 ) -> SignificanceInfluence:
     """Give what each event contributes to the significance of several bins, to first order.
 
@@ -248,16 +255,19 @@ def significance_influence(
         place: in which bin an event is, outside of all where that is no index of one, [n_events].
         is_signal: [n_events].
         weight: expected number of events that this one stands for, [n_events].
-        relative: the common relative uncertainty of the background.
+        relative: relative uncertainty of each background; one number for all.
         units: number of what each event belongs to, where several events vary together, [n_events].
+        background: number of the background that each event belongs to, from 0, [n_events]; by default all to one.
     """
-    s, b, error, *_ = _yields(bins)
     filled = [number for number, each in enumerate(bins) if each.background > 0]
-    # the last place is that of the events outside of all bins
-    slopes = np.zeros((3, len(bins) + 1))
-    slopes[:, filled] = _slopes(s, b, error, relative)
+    value, *found = _profile(bins, relative)
     inside = (place >= 0) & (place < len(bins))
-    by_signal, f, g = slopes[:, np.where(inside, place, len(bins))]
+    # the last place is that of the events outside of all bins
+    column = np.where(inside, place, len(bins))
+    slopes = np.zeros((len(found[1]) + 2, len(bins) + 1))
+    slopes[:, filled] = np.concatenate([found[0][None], found[2][None], found[1]])
+    by_signal, g = slopes[:2, column]
+    f = slopes[2 + (0 if background is None else background), column]
     first = np.where(is_signal, by_signal, f) * weight
     if units is None:
         second = np.where(is_signal, 0.0, g) * weight**2
@@ -265,61 +275,21 @@ def significance_influence(
         # one number for the events of a unit in one bin
         cell = units * (len(bins) + 1) + np.where(inside, place, len(bins))
         second = np.where(is_signal, 0.0, g) * weight * share_with_unit(weight, cell)
-    return SignificanceInfluence(together(bins, relative), first + second, first + 2 * second, units)
+    return SignificanceInfluence(value, first + second, first + 2 * second, units)
 
 
-def _slopes(s: Float64, b: Float64, error: Float64, relative: float) -> Float64:
-    """Differentiate the significance by the signal, the background and its variance in each bin, [3, bins]."""
-    inputs = np.stack([s, b, error**2])
-
-    def slope(which: int, place: int) -> float:
-        step = 1e-4 * abs(inputs[which, place])
-        sides = []
-        for way in (1, -1):
-            moved = inputs.copy()
-            moved[which, place] += way * step
-            sides.append(float(_combined(moved[0], moved[1], np.sqrt(moved[2]), relative)))
-        return (sides[0] - sides[1]) / (2 * step) if step else 0.0
-
-    return np.array([[slope(which, place) for place in range(len(s))] for which in range(3)]).reshape(3, -1)
-
-
-def _yields(bins: Sequence[Counts]) -> tuple[Float64, ...]:
-    """Give signal, background, their errors and higher powers of the bins that hold background."""
+def _profile(
+    bins: Sequence[Counts], relative: float | tuple[float, ...]
+) -> tuple[float, Float64, Float64, Float64]:
+    """Compute the significance of the bins that hold background, and its derivatives, as `profile_significance`."""
     filled = [each for each in bins if each.background > 0]
-    names = ("signal", "background", "background_error", "signal_error", "cubes", "fourths")
-    return tuple(np.array([getattr(each, name) for each in filled], np.float64) for name in names)
-
-
-def _combined(s: Float64, b: Float64, error: Float64, relative: float) -> Float64:
-    """Combine the bins of the last axis."""
-    square = (asimov_significance(s, b, error) ** 2).sum(axis=-1)
-    combined: Float64 = np.sqrt(square * _left(np.maximum(s, 0), b, error**2, relative))
-    return combined
-
-
-def _left(s: Float64, b: Float64, squares: Float64, relative: float) -> Float64:
-    """Give the part of the squared significance that a common uncertainty of the background leaves."""
-    lost = _lost_in_gaussian_limit(s, b, squares, relative)
-    signal, background, variance = (each.sum(axis=-1, keepdims=True) for each in (s, b, squares))
-    known = asimov_significance(signal, background, np.sqrt(variance))[..., 0]
-    if relative == 0 or not (known > 0).all():
-        return 1 - lost
-    common = Requirements(relative=relative)
-    exact = significance_with(signal, background, variance, common)[..., 0] / known
-    lost_by_all = _lost_in_gaussian_limit(signal, background, variance, relative)
-    power = 2 * np.log(exact) / np.log1p(-lost_by_all)
-    left: Float64 = np.exp(power * np.log1p(-lost))
-    return left
-
-
-def _lost_in_gaussian_limit(s: Float64, b: Float64, squares: Float64, relative: float) -> Float64:
-    """Give the part of the squared significance that a common uncertainty takes away, below one."""
-    variance = b + squares
-    a, mixed, c = ((numbers / variance).sum(axis=-1) for numbers in (s * s, s * b, b * b))
-    # without any signal nothing is left, and the square is zero
-    lost: Float64 = relative**2 * mixed**2 / (np.where(a > 0, a, 1) * (1 + relative**2 * c))
-    return np.minimum(lost, 1 - 1e-15)
+    if not filled:
+        return 0.0, np.zeros(0), np.zeros((1, 0)), np.zeros(0)
+    backgrounds, squares, *_ = np.stack([each.powers for each in filled], axis=-1)
+    signal = np.array([each.signal for each in filled])
+    uncertainties = Requirements(relative=relative).of_each(len(backgrounds))
+    z, *slopes = profile_significance(signal, backgrounds, squares.sum(axis=0), uncertainties)
+    return float(z), slopes[0], slopes[1], slopes[2]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.evaluation.arrays import classes_of, finite_numbers, probabilities_of, same_length, weights_of
-from tamis.evaluation.asimov import USUAL, Requirements, significance_error, significance_with
+from tamis.evaluation.asimov import (
+    USUAL,
+    Requirements,
+    number_backgrounds,
+    significance_error,
+    significance_with,
+    sums_of_backgrounds,
+)
 from tamis.evaluation.units import Units, sum_by_unit, units_of_rows
 
 Float64 = NDArray[np.float64]
@@ -28,8 +35,8 @@ class Counts:
         signal_error: the same for the signal.
         effective: effective number of simulated background events.
         significance: Asimov significance with both uncertainties of the background; None where there is none.
-        cubes: sum of the third powers of the background's weights.
-        fourths: sum of their fourth powers.
+        by_background: sums of the first four powers of the weights of each background, [backgrounds][4]; empty for a
+            single background whose third and fourth powers are not known.
         significance_error: standard deviation of the significance from the finite simulation.
     """
 
@@ -39,9 +46,14 @@ class Counts:
     signal_error: float
     effective: float
     significance: float | None
-    cubes: float = 0.0
-    fourths: float = 0.0
+    by_background: tuple[tuple[float, ...], ...] = ()
     significance_error: float | None = None
+
+    @property
+    def powers(self) -> Float64:
+        """Sums of the first four powers of the weights of each background, [4, backgrounds]."""
+        single = ((self.background, self.background_error**2, 0.0, 0.0),)
+        return np.array(self.by_background or single).T
 
 
 def count_above(
@@ -52,6 +64,7 @@ def count_above(
     requirements: Requirements = USUAL,
     *,
     units: Units | None = None,
+    background: NDArray[np.integer] | None = None,
 ) -> Counts:
     """Count what a cut keeps of other events than those on which it was chosen.
 
@@ -62,12 +75,13 @@ def count_above(
         weight: [n_events].
         requirements: how well the background is known.
         units: number of what each event belongs to, where several events vary together, [n_events].
+        background: number of the background that each event belongs to, from 0, [n_events]; by default all to one.
 
     >>> count_above(0.5, [0.9, 0.8, 0.1], [1, 0, 0], [2.0, 100.0, 5.0]).background
     100.0
     """
     values, signal, weights = signal_of(score, is_signal, weight)
-    return count_inside(values >= threshold, signal, weights, requirements, units)
+    return count_inside(values >= threshold, signal, weights, requirements, units, background)
 
 
 def count_inside(
@@ -76,6 +90,7 @@ def count_inside(
     weights: Float64,
     requirements: Requirements,
     units: Units | None = None,
+    background: NDArray[np.integer] | None = None,
 ) -> Counts:
     """Count the events inside a cut, a bin or a category.
 
@@ -85,18 +100,23 @@ def count_inside(
         weights: expected number of events that each one stands for, [n_events].
         requirements: how well the background is known.
         units: number of what each event belongs to, where several events vary together, [n_events]; events of one unit
-            are all signal or all background.
+            are all signal or all of one background.
+        background: number of the background that each event belongs to, from 0, [n_events]; by default all to one.
     """
-    of_signal, background = (
-        sum_by_unit(weights[rows], units_of_rows(units, rows)) for rows in (inside & signal, inside & ~signal)
-    )
+    of_signal = sum_by_unit(weights[inside & signal], units_of_rows(units, inside & signal))
     s, signal_squares = of_signal.sum(), np.square(of_signal).sum()
-    powers = tuple((background**power).sum() for power in (1, 2, 3, 4))
-    b, squares, cubes, fourths = powers
+
+    def sum_powers(rows: NDArray[np.bool_]) -> list[Float64]:
+        of_unit = sum_by_unit(weights[inside & rows], units_of_rows(units, inside & rows))
+        return [(of_unit**power).sum() for power in (1, 2, 3, 4)]
+
+    powers = sums_of_backgrounds(sum_powers, signal, background, requirements)
+    b, squares = powers[:2].sum(axis=1)
     value = error = None
     if b > 0:
-        value = float(significance_with(s, b, squares, requirements))
-        error = float(significance_error(s, signal_squares, powers, requirements))
+        columns = powers[:, :, None]
+        value = float(significance_with(s[None], columns[0], squares[None], requirements)[0])
+        error = float(significance_error(s[None], signal_squares[None], columns, requirements)[0])
     return Counts(
         signal=float(s),
         background=float(b),
@@ -104,8 +124,7 @@ def count_inside(
         signal_error=float(np.sqrt(signal_squares)),
         effective=float(b**2 / squares) if squares else 0.0,
         significance=value,
-        cubes=float(cubes),
-        fourths=float(fourths),
+        by_background=tuple(map(tuple, powers.T.tolist())),
         significance_error=error,
     )
 
@@ -159,12 +178,13 @@ def fill_categories(
     probabilities = probabilities_of(scores)
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
+    background = number_backgrounds(classes, signal, probabilities.shape[1])
     chosen, of_signal = probabilities.argmax(axis=1), np.isin(classes, list(signal))
     count = probabilities.shape[1]
     return tuple(
         Category(
             tuple(np.bincount(classes[inside], weights[inside], count).tolist()),
-            count_inside(inside, of_signal, weights, requirements, units),
+            count_inside(inside, of_signal, weights, requirements, units, background),
         )
         for inside in (chosen == number for number in range(count))
     )

@@ -134,8 +134,8 @@ def follow_cuts(
     )
     passed = np.stack(by_class)
     signal_events = passed[list(signal)].sum(axis=0)
-    background = np.delete(passed, list(signal), axis=0).sum(axis=0)
-    significance = significance_behind_cuts(signal_events, background, squares, requirements)
+    backgrounds = np.delete(passed, list(signal), axis=0)
+    significance = significance_behind_cuts(signal_events, backgrounds, squares, requirements)
     return CutTable(tuple(signal), thresholds, passed, np.sqrt(np.maximum(squares, 0)), significance)
 
 

@@ -16,6 +16,7 @@ from tamis.evaluation.asimov import (
     is_enough,
     significance_behind_cuts,
     significance_error,
+    sums_of_backgrounds,
 )
 from tamis.evaluation.counts import signal_of
 from tamis.evaluation.units import Units, raised_powers, units_of_rows
@@ -70,6 +71,7 @@ def scan_cuts(
     *,
     cuts: int = CANDIDATES,
     units: Units | None = None,
+    background: NDArray[np.integer] | None = None,
 ) -> Scan:
     """Follow yields and significance through the cuts on a score.
 
@@ -80,7 +82,8 @@ def scan_cuts(
         requirements: what a cut has to keep.
         cuts: number of cuts at most, spread evenly over the events that count as signal.
         units: number of what each event belongs to, where several events vary together, [n_events]; events of one unit
-            are all signal or all background.
+            are all signal or all of one background.
+        background: number of the background that each event belongs to, from 0, [n_events]; by default all to one.
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -88,13 +91,17 @@ def scan_cuts(
     values, signal, weights = signal_of(score, is_signal, weight)
     edges = candidate_cuts(values, signal, cuts)
     s, signal_squares = _powers_above(edges, signal, values, weights, units, (1, 2))
-    powers = _powers_above(edges, ~signal, values, weights, units, (1, 2, 3, 4))
-    b, squares = powers[0], powers[1]
+
+    def sum_powers(rows: NDArray[np.bool_]) -> Float64:
+        return _powers_above(edges, rows, values, weights, units, (1, 2, 3, 4))
+
+    powers = sums_of_backgrounds(sum_powers, signal, background, requirements)
+    b, squares = powers[:2].sum(axis=1)
     enough = is_enough(b, squares, requirements)
     found = np.full((3, len(edges)), np.nan)
-    found[0] = significance_behind_cuts(s, b, squares, requirements)
+    found[0] = significance_behind_cuts(s, powers[0], squares, requirements)
     found[1, enough] = significance_error(
-        s[enough], signal_squares[enough], tuple(powers[:, enough]), requirements
+        s[enough], signal_squares[enough], powers[:, :, enough], requirements
     )
     found[2, enough] = asimov_significance(s[enough], b[enough])
     return Scan(edges, s, b, np.sqrt(np.maximum(signal_squares, 0)), np.sqrt(np.maximum(squares, 0)), *found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.evaluation.arrays import class_ranks, positive_sum, signal_score
+from tamis.evaluation.arrays import class_ranks, effective_number, positive_sum, signal_score
 from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.calibration import judge_calibration
 from tamis.evaluation.cut_table import CutTable, follow_cuts
@@ -42,6 +42,8 @@ from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
 from tamis.random_streams import random_stream
 
 Float64 = NDArray[np.float64]
+FEWEST_PASSING = 3.0
+"""Effective background events that have to pass a cut for an interval of its rejection."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,22 @@ class SearchPlan:
 
     Args:
         signal: indices of the classes that are signal.
-        events_per_weight: expected events for a sum of physics weights of one.
-        background_uncertainty: relative systematic uncertainty of the background.
+        events_per_weight: expected events for a sum of physics weights of one; None where it is not known: yields are
+            then sums of weights.
+        background_uncertainty: relative systematic uncertainty of each class where it is background; one number for
+            all classes.
     """
 
     signal: tuple[int, ...] = ()
-    events_per_weight: float = 1.0
-    background_uncertainty: float = 0.0
+    events_per_weight: float | None = None
+    background_uncertainty: float | tuple[float, ...] = 0.0
+
+    def requirements(self, signal: Sequence[int]) -> Requirements:
+        """Return what cuts and bins have to keep where some classes are signal, and all others background."""
+        uncertainty = self.background_uncertainty
+        if isinstance(uncertainty, tuple):
+            uncertainty = tuple(each for index, each in enumerate(uncertainty) if index not in signal)
+        return Requirements(relative=uncertainty)
 
 
 def evaluate_classifier(
@@ -87,7 +98,7 @@ def evaluate_classifier(
     learned, unseen = (parts[name].to_compare() for name in ("training", "test"))
     nothing = np.zeros(len(class_names))
     expected = {
-        name: _expected(parts, name, plan.events_per_weight, nothing if left_out is None else left_out)
+        name: _expected(parts, name, plan.events_per_weight or 1.0, nothing if left_out is None else left_out)
         for name in ("validation", "test")
     }
 
@@ -106,7 +117,7 @@ def evaluate_classifier(
         physics = submit(bootstrap_intervals, test, test.weight, random("physics mixture"), working_points)
         balanced = submit(bootstrap_intervals, test, test.learned_weight, random("balanced mixture"))
         pairs = submit(measure_pairs, test, BOOTSTRAPS, random("pairs"))
-        calibration = submit(judge_calibration, parts["validation"], test)
+        calibration = submit(judge_calibration, parts["validation"], test, seed)
         tests = submit(
             overtraining_tests,
             *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight)),
@@ -169,7 +180,6 @@ def _cut_tables(
     """Follow the cuts on the signal score and on the score of each class, those that are quoted among them."""
     if expected is None:
         return ()
-    requirements = Requirements(relative=plan.background_uncertainty)
     classes = range(expected.scores.shape[1])
     quoted: dict[tuple[int, ...], list[float]] = {
         (index,): [point.threshold for point in working_points[index] or ()] for index in classes
@@ -178,7 +188,9 @@ def _cut_tables(
     of_signal += [] if search is None or search.cut is None else [search.cut]
     order = sorted(quoted, key=lambda signal: (signal != plan.signal, signal))
     tables = [
-        follow_cuts(expected, signal, requirements, also=[each for each in quoted[signal] if each <= 1])
+        follow_cuts(
+            expected, signal, plan.requirements(signal), also=[each for each in quoted[signal] if each <= 1]
+        )
         for signal in order
         if 0 < len(signal) < len(classes)
     ]
@@ -222,12 +234,11 @@ def _search(
     chosen, counted = expected["validation"], expected["test"]
     if chosen is None or counted is None or not 0 < len(plan.signal) < classes:
         return None
-    requirements = Requirements(relative=plan.background_uncertainty)
     return judge_search(
         chosen,
         counted,
         plan.signal,
-        requirements,
+        plan.requirements(plan.signal),
         events_per_weight=plan.events_per_weight,
     )
 
@@ -292,7 +303,9 @@ def _with_interval(
         units = units_of_rows(test.units, background)
         limit = limit_of_none(test.class_index[background], test.weight[background], units=units)
         return point if limit is None else point.below(limit)
-    return point if between is None or between[1] <= 0 else point.between(*between)
+    passing = background & (test.scores[:, index] >= point.threshold)
+    few = effective_number(test.weight[passing], units_of_rows(test.units, passing)) < FEWEST_PASSING
+    return point if few or between is None or between[1] <= 0 else point.between(*between)
 
 
 def _log_density(test: ScoredEvents, class_names: Sequence[str]) -> Float64:

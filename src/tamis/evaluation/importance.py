@@ -11,9 +11,12 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import none_where_undefined, weights_of
+from tamis.evaluation.arrays import needed_sum, none_where_undefined, weights_of
+from tamis.evaluation.influence import Influences, find_influences
+from tamis.evaluation.intervals import around, student_factors
 from tamis.evaluation.reaction import Reaction
 from tamis.evaluation.resampling import Resampler, interval, poisson_counts
+from tamis.evaluation.units import Units, sum_by_unit
 
 Float64 = NDArray[np.float64]
 Features = NDArray[np.float32] | NDArray[np.float64]
@@ -32,9 +35,9 @@ class Change:
 
     Args:
         loss: by how much the loss grows.
-        loss_interval: 68.3% bootstrap interval, with the same bootstrap samples for both.
+        loss_interval: 68.3% interval, for the same events in both.
         auc: by how much the area under the curve of each class falls, [n_classes]; NaN where it is not defined.
-        auc_interval: 68.3% bootstrap intervals, by class; None where it is not defined.
+        auc_interval: 68.3% intervals, by class; None where it is not defined.
     """
 
     loss: float
@@ -136,15 +139,15 @@ def permutation_importance(
     generator: Generator,
     *,
     groups: Sequence[Sequence[str]] | None = None,
-    bootstraps: int = BOOTSTRAPS,
     units: NDArray[np.intp] | None = None,
 ) -> tuple[Importance, ...]:
     """Exchange the values of each group of features between events, and see how much worse the classifier becomes.
 
     An event gets the values of another one, drawn in proportion to the size of its weight, so that (but for negative
     weights) the distribution of the group stays as it was and only its connection with everything else is lost
-    (L. Breiman, Machine Learning 45 (2001) 5). The intervals are those of the difference for the same events, so they
-    are narrow; how much the network would lose if it were trained without the group is another question.
+    (L. Breiman, Machine Learning 45 (2001) 5). The intervals are those of the difference for the same events, to first
+    order, so they are narrow; they know that other events might have given their values. How much the network would
+    lose if it were trained without the group is another question.
 
     Args:
         predict: gives the scores, [n_events, n_classes], of features, [n_events, n_features].
@@ -154,7 +157,6 @@ def permutation_importance(
         names: of the features.
         generator: where the random numbers come from.
         groups: features that are exchanged together; by default those that are correlated.
-        bootstraps: number of bootstrap samples for the intervals.
         units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
@@ -164,19 +166,44 @@ def permutation_importance(
         TamisError: the arrays do not fit together, or the weights have no positive sum.
     """
     weights = weights_of(weight, len(features))
+    classes = np.asarray(class_index)
     groups = groups or correlated_groups(features, names)
     size = np.abs(weights) / np.abs(weights).sum()
-    before = Resampler(predict(features), class_index, weights)
-    baseline = BootstrappedEvents(before, bootstraps, generator, units)
+    needed_sum(weights, "importance: the weights")
+    before = find_influences(predict(features), classes, weights)
     importance = []
     for group, own in zip(groups, generator.spawn(len(groups)), strict=True):
         columns = [list(names).index(name) for name in group]
         changed = features.copy()
         donors = own.choice(len(features), len(features), p=size)
         changed[:, columns] = features[donors][:, columns]
-        after = Resampler(predict(changed), class_index, weights)
-        importance.append(Importance(tuple(group), baseline.change(after)))
+        after = find_influences(predict(changed), classes, weights)
+        importance.append(Importance(tuple(group), _change_with_donors(before, after, donors, units)))
     return tuple(sorted(importance, key=lambda each: -each.loss))
+
+
+def _change_with_donors(
+    before: Influences, after: Influences, donors: NDArray[np.intp], units: Units | None
+) -> Change:
+    """Measure how much worse the scores are, where the events that gave values are drawn too.
+
+    An event contributes what it adds itself, and what the events add to which it gave its values. The sum of the
+    squares counts twice what an event and its donor have together, which is taken away once.
+
+    Args:
+        before: influences of the events as they are.
+        after: influences with the exchanged values.
+        donors: from which event each has its values, [n_events].
+        units: number of what each event belongs to, where several events vary together, [n_events].
+    """
+    whole = _worse((after.value - before.value)[None])[0]
+    own = _worse(after.of_event - before.of_event)
+    given = np.stack([np.bincount(donors, column, len(donors)) for column in own.T], axis=1)
+    squares = np.square(sum_by_unit(own, units)).sum(axis=0)
+    both = np.square(sum_by_unit(own + given, units)).sum(axis=0) - squares
+    errors = np.sqrt(np.maximum(both, squares)) * student_factors(own + given, units)
+    loss, *areas = (around(*each) for each in zip(whole.tolist(), errors.tolist(), strict=True))
+    return Change(float(whole[0]), loss, tuple(whole[1:].tolist()), tuple(areas))
 
 
 class BootstrappedEvents:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.evaluation.arrays import positive_sum
+from tamis.evaluation.arrays import effective_number, positive_sum
 from tamis.evaluation.influence import find_influences, standard_errors
+from tamis.evaluation.intervals import FEWEST, Scale, around, from_replicas, is_known, student_factors
 from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.scored import ScoredEvents
@@ -44,7 +45,10 @@ class PartMetrics:
 
 @dataclass(frozen=True)
 class Intervals:
-    """68.3% intervals of one part in one mixture; None where a number is not defined, or not in every replica.
+    """68.3% intervals of one part in one mixture.
+
+    None stands where a number is not defined, or not in every replica, or lies at its bound; of loss and accuracy for
+    fewer than 50 effective events, and of what sets a class apart for fewer than 25 of it, or of the rest.
 
     Args:
         loss: of the loss.
@@ -79,16 +83,40 @@ def bootstrap_intervals(
         working_points: signal efficiencies at which is measured what is kept of the other classes.
     """
     resampler = Resampler(events.scores, events.class_index, weight, working_points)
-    found = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
+    drawn = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
+    found = find_influences(events.scores, events.class_index, weight)
+    factors = student_factors(found.of_event, events.units).tolist()
+    known = _known(events, weight)
+    replicas = (drawn.loss, drawn.accuracy, *drawn.auc.T)
+    loss, accuracy, *areas = (
+        from_replicas(value, each, factor, scale) if enough else None
+        for value, each, factor, scale, enough in zip(
+            found.value.tolist(), replicas, factors, _scales(len(known)), (True, True, *known), strict=True
+        )
+    )
+    enough = effective_number(weight, events.units) >= 2 * FEWEST
     return Intervals(
-        interval(found.loss),
-        interval(found.accuracy),
-        tuple(interval(area) for area in found.auc.T),
+        loss if enough else None,
+        accuracy if enough else None,
+        tuple(areas),
         tuple(
-            tuple(interval(point) for point in of_class.T)
-            for of_class in found.background_efficiency.swapaxes(0, 1)
+            tuple(interval(point) if enough else None for point in of_class.T)
+            for of_class, enough in zip(drawn.background_efficiency.swapaxes(0, 1), known, strict=True)
         ),
     )
+
+
+def _known(events: ScoredEvents, weight: Float64) -> list[bool]:
+    """Say for which classes there are enough events for intervals of what sets them apart."""
+    return [
+        is_known(events.class_index == index, weight, events.units) for index in range(events.scores.shape[1])
+    ]
+
+
+def _scales(classes: int) -> tuple[Scale, ...]:
+    """Return the scales of loss, accuracy and areas."""
+    areas: list[Scale] = ["logit"] * classes
+    return ("log", "logit", *areas)
 
 
 def measure_part(events: ScoredEvents) -> PartMetrics:
@@ -113,9 +141,13 @@ def _first_order(events: ScoredEvents, weight: Float64) -> Intervals:
     if positive_sum(weight) is None:
         return Intervals(None, None, (None,) * events.scores.shape[1])
     found = find_influences(events.scores, events.class_index, weight)
-    errors = standard_errors(found.of_event, events.units)
+    errors = standard_errors(found.of_event, events.units) * student_factors(found.of_event, events.units)
+    known = _known(events, weight)
+    enough = effective_number(weight, events.units) >= 2 * FEWEST
     loss, accuracy, *areas = (
-        (value - error, value + error) if np.isfinite(value) else None
-        for value, error in zip(found.value.tolist(), errors.tolist(), strict=True)
+        around(value, error, scale) if is_enough else None
+        for value, error, scale, is_enough in zip(
+            found.value.tolist(), errors.tolist(), _scales(len(known)), (enough, enough, *known), strict=True
+        )
     )
     return Intervals(loss, accuracy, tuple(areas))

@@ -30,8 +30,10 @@ BINS = 30
 """Bins of a spectator's distribution."""
 EVENTS = 700
 """Events that a distance correlation is computed of: its cost is their square."""
-SHUFFLES = 99
-"""Shuffles that say what a distance correlation would be by chance."""
+SIGNS = 499
+"""Sets of random signs that say what a distance correlation would be by chance."""
+FEWEST = 25.0
+"""Effective events that a distance correlation needs."""
 BEYOND = 1e100
 """Size from which a spectator's value is no measurement, and its square no number: it is missing, as infinity is."""
 LARGE = 0.1
@@ -178,46 +180,80 @@ def dependence(
 ) -> Dependence | None:
     """Measure the distance correlation of a spectator and a score (G. Szekely et al., arXiv:0803.4101).
 
-    It is computed of ranks, so that no unit matters, of events drawn at random, with the sizes of their weights: an
-    event with a negative weight counts as much as one with a positive. The p-value comes from shuffling the score
-    among these events. Where several events vary together, one of them is drawn, in proportion to the size of its
-    weight, and has the weights of all: events that are shuffled have to be independent.
+    It is that of the weighted distribution, signs included, whatever the weights depend on. It is computed of ranks, so
+    that no unit matters, of events drawn at random: the larger its weight, the more probably an event is drawn, and
+    what it has then is its weight over that probability. Where several events vary together, one of them is drawn, in
+    proportion to the size of its weight, and has the weights of all.
+
+    The p-value comes from random signs of the events (wild bootstrap of a degenerate V-statistic; A. Leucht and
+    M. Neumann, J. Multivar. Anal. 117 (2013) 257): shuffling would take weights that depend on the score to other
+    scores. An event with the part u of the weights is divided by (1 - u)^2, because the means that are taken away know
+    it too.
 
     Args:
         spectator: [n_events]; NaN where it is missing, which is left out.
         score: [n_events].
         weight: signed physics weight, [n_events].
-        generator: draws the events and the shuffles.
-        events: number of events that are drawn.
+        generator: draws the events and the signs.
+        events: number of events that are drawn, on average.
         units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
-        None for fewer than ten events, or where spectator or score are constant.
+        None for fewer than `FEWEST` effective events, or where spectator or score are constant.
     """
     values, scores, weights, units = _present(spectator, score, weight, units)
     rows = np.flatnonzero(weights)
     if units is not None:
         rows = _one_of_each_unit(rows, weights, units, generator)
-        weights = share_with_unit(np.abs(weights), units)
-    if len(rows) < 10:
+        weights = np.sign(weights) * share_with_unit(np.abs(weights), units)
+    rows, drawn = _draw(rows, weights[rows], events, generator)
+    total = positive_sum(drawn)
+    if total is None or effective_number(drawn) < FEWEST:
         return None
-    drawn = generator.choice(rows, min(events, len(rows)), replace=False)
-    if np.ptp(values[drawn]) == 0 or np.ptp(scores[drawn]) == 0:
+    if np.ptp(values[rows]) == 0 or np.ptp(scores[rows]) == 0:
         return None
-    share = np.abs(weights[drawn]) / np.abs(weights[drawn]).sum()
-    first, second = _distances(values[drawn]), _distances(scores[drawn])
-    centred = _centred(first, share)
-    own = _centred(second, share)
-    scale = _covariance(centred, centred, share) * _covariance(own, own, share)
-    observed = _covariance(centred, second, share)
+    share = drawn / total
+    first, second = (_centred(_distances(each[rows]), share) for each in (values, scores))
+    products = first * second
+    observed = float(share @ products @ share)
+    scale = float(share @ first**2 @ share) * float(share @ second**2 @ share)
     if scale < 1e-20:  # one event has nearly all of the weight
         return None
-    by_chance = 0
-    for _ in range(SHUFFLES):
-        order = generator.permutation(len(drawn))
-        by_chance += _covariance(centred, second[np.ix_(order, order)], share) >= observed
+    signs = generator.integers(0, 2, (len(rows), SIGNS)) * 2.0 - 1.0
+    moved = (share / np.maximum(1 - np.abs(share), 0.5) ** 2)[:, None] * signs
+    moved -= share[:, None] * moved.sum(axis=0)
+    by_chance = int(((moved * (products @ moved)).sum(axis=0) >= observed).sum())
     correlation = min(float(np.sqrt(max(observed, 0.0) / np.sqrt(scale))), 1.0)
-    return Dependence(correlation, (1 + by_chance) / (1 + SHUFFLES), len(drawn))
+    return Dependence(correlation, (1 + by_chance) / (1 + SIGNS), len(rows))
+
+
+def _draw(
+    rows: NDArray[np.intp], weight: Float64, number: int, generator: Generator
+) -> tuple[NDArray[np.intp], Float64]:
+    """Draw events, large weights more probably, and give each its weight over its probability.
+
+    Sums over the drawn events then are those over all events on average (D. Horvitz and D. Thompson, J. Am. Stat.
+    Assoc. 47 (1952) 663), and the drawn weights are as equal as they can be.
+
+    Args:
+        rows: the events, as indices.
+        weight: of these events, not zero.
+        number: of events that are drawn on average.
+        generator: where the random numbers come from.
+    """
+    if len(rows) <= number:
+        return rows, weight
+    size = np.abs(weight)
+    # probabilities in proportion to the sizes, at most one, that add up to the number
+    rising = np.sort(size)
+    below = np.cumsum(rising)
+    certain = np.arange(len(rows) - 1, -1, -1)  # events that are larger than this one
+    left = number - certain
+    fits = (left > 0) & (rising * left <= below)
+    last = int(np.flatnonzero(fits)[-1])
+    probability = np.minimum(size * left[last] / below[last], 1.0)
+    drawn = generator.random(len(rows)) < probability
+    return rows[drawn], weight[drawn] / probability[drawn]
 
 
 def _one_of_each_unit(
@@ -275,11 +311,6 @@ def _centred(distances: Float64, share: Float64) -> Float64:
     mean = distances @ share
     centred: Float64 = distances - mean[None, :] - mean[:, None] + mean @ share
     return centred
-
-
-def _covariance(centred: Float64, distances: Float64, share: Float64) -> float:
-    """Give the weighted mean of the products; with one of the two centred, the other need not be."""
-    return float(share @ (centred * distances) @ share)
 
 
 def mean_shift(found: Sequence[Slice], covariance: Float64 | None = None) -> float | None:
@@ -343,7 +374,7 @@ class Sculpting:
             return ""
         return (
             f"{self.spectator} of {self.class_name} depends on the score: distance correlation "
-            f"{self.dependence.distance_correlation:.2f} (p <= {self.dependence.p_value:g})."
+            f"{self.dependence.distance_correlation:.2f} (p <= {self.dependence.p_value:.2g})."
         )
 
     def to_dict(self) -> dict[str, Any]:

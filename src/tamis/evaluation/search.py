@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import RequestError
 from tamis.evaluation.arrays import probabilities_of, signal_score
-from tamis.evaluation.asimov import USUAL, Requirements, is_enough
+from tamis.evaluation.asimov import USUAL, Requirements, is_enough, number_backgrounds
 from tamis.evaluation.bins import (
     Binning,
     SignificanceInfluence,
@@ -47,7 +47,8 @@ class Search:
         yields: of each class in these bins.
         categories: of the highest score, with the test events.
         requirements: what cuts and bins have to keep.
-        events_per_weight: expected events for a sum of weights of one.
+        events_per_weight: expected events for a sum of weights of one; None where it is not known: yields are then
+            sums of weights.
         intervals: 68.3% intervals of the significances of `cut`, `bins` and `categories`, from the finite simulation;
             None where there is none.
     """
@@ -60,8 +61,13 @@ class Search:
     yields: Yields | None
     categories: tuple[Category, ...]
     requirements: Requirements
-    events_per_weight: float
+    events_per_weight: float | None
     intervals: Mapping[str, tuple[float, float] | None]
+
+    @property
+    def yields_are(self) -> str:
+        """What the yields are, in words."""
+        return "sum of weights" if self.events_per_weight is None else "expected events"
 
     @property
     def by_categories(self) -> float:
@@ -82,9 +88,12 @@ class Search:
             groups["cut"] = ((self.behind_cut,), np.where(score >= self.cut, 0, -1))
         if self.binning is not None:
             groups["bins"] = (self.binning.bins, bin_of(score, self.binning.edges))
+        background = number_backgrounds(test.class_index, self.signal, test.scores.shape[1])
         of_signal, relative = np.isin(test.class_index, list(self.signal)), self.requirements.relative
         return {
-            name: significance_influence(*groups[name], of_signal, test.weight, relative, units=test.units)
+            name: significance_influence(
+                *groups[name], of_signal, test.weight, relative, units=test.units, background=background
+            )
             for name in ("cut", "bins", "categories")
             if name in groups
         }
@@ -108,6 +117,7 @@ class Search:
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Give everything as `metrics.json` holds it."""
         return {
+            "signal": [class_names[index] for index in self.signal],
             "events_per_weight": self.events_per_weight,
             "requirements": vars(self.requirements),
             "scan": self.scan.to_dict(),
@@ -148,7 +158,7 @@ def judge_search(
     signal: Sequence[int],
     requirements: Requirements = USUAL,
     *,
-    events_per_weight: float = 1.0,
+    events_per_weight: float | None = None,
 ) -> Search:
     """Choose cut and bins of the signal score on validation events, and quote them on test events.
 
@@ -159,7 +169,8 @@ def judge_search(
         test: events that are counted, likewise.
         signal: indices of the classes that are signal.
         requirements: what cuts and bins have to keep.
-        events_per_weight: by which the weights were multiplied, for the record.
+        events_per_weight: by which the weights were multiplied, for the record; None where expected events are not
+            known.
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -174,17 +185,22 @@ def judge_search(
     ]
     chosen, counted = parts
     units = test.units
-    cut = scan_cuts(*chosen, requirements, units=validation.units).best
+    of_validation, of_test = (
+        number_backgrounds(events.class_index, signal, test.scores.shape[1]) for events in (validation, test)
+    )
+    cut = scan_cuts(*chosen, requirements, units=validation.units, background=of_validation).best
     binning = yields = None
     background = chosen[2][~chosen[1]]
     squares = np.array([squared_sum(background, units_of_rows(validation.units, ~chosen[1]))])
     if is_enough(background.sum(keepdims=True), squares, requirements).all():
-        edges = choose_bins(*chosen, replace(requirements, relative=0.0), units=validation.units)
-        binning = fill_bins(edges, *counted, requirements, units=units)
+        edges = choose_bins(*chosen, requirements, units=validation.units)
+        binning = fill_bins(edges, *counted, requirements, units=units, background=of_test)
         yields = bin_yields(
             binning.edges, counted[0], test.class_index, test.weight, test.scores.shape[1], units=units
         )
-    behind_cut = None if cut is None else count_above(cut, *counted, requirements, units=units)
+    behind_cut = (
+        None if cut is None else count_above(cut, *counted, requirements, units=units, background=of_test)
+    )
     categories = fill_categories(
         test.scores, test.class_index, test.weight, signal, requirements, units=units
     )
@@ -194,7 +210,7 @@ def judge_search(
     }
     search = Search(
         signal=tuple(signal),
-        scan=scan_cuts(*counted, requirements, units=units),
+        scan=scan_cuts(*counted, requirements, units=units, background=of_test),
         cut=cut,
         behind_cut=behind_cut,
         binning=binning,

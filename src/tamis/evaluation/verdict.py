@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy import special
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import ROUNDING, classes_of, positive_sum, probabilities_of
@@ -33,6 +34,10 @@ PERMUTATIONS = 199
 """Permutations; the smallest p-value that they can give is one in one more."""
 BOOTSTRAPS = 200
 """Bootstrap samples for each interval."""
+_ROUNDS = 10
+"""Times that the number of permutations is drawn at most, to have as many in which all sums of weights are positive."""
+SHARE_OF_LOSS = 0.8
+"""Part of the level that the comparison of the losses has; the others share the rest."""
 LEVEL = 0.05
 """Corrected p-value up to which a classifier is called overtrained."""
 
@@ -157,10 +162,12 @@ def judge_overtraining(
     Without overtraining it is of no matter to the network which events it was trained on, so that training and
     test events of a class may be exchanged. All comparisons are made anew for each permutation of them. The loss,
     the accuracy and the areas under the curve count where training is better than test; the distributions of each
-    score for each true class by the largest distance of their cumulative distributions. Each is brought to mean 0
-    and deviation 1 over the permutations. A corrected p-value is the fraction of permutations (with the events as
-    they are among them) in which the largest of all is not smaller: exact whatever the weights, their signs, and the
-    correlations of the comparisons (P. Westfall and S. Young, "Resampling-based multiple testing", Wiley 1993).
+    score for each true class by the largest distance of their cumulative distributions. `corrected_p_values` joins
+    them: the loss, which is what a training minimises, has most of the level. A corrected p-value is the fraction of
+    permutations (with the events as they are among them) in which any comparison deviates as much (P. Westfall and S.
+    Young, "Resampling-based multiple testing", Wiley 1993). It is exact where the training and test events of a class
+    are drawn alike, whatever their weights and the correlations of the comparisons. A permutation that gives a class
+    of one part no positive sum of weights is drawn again: among those that do not, the events as they are may be any.
 
     Args:
         training: events that the network learned from.
@@ -171,7 +178,8 @@ def judge_overtraining(
         bootstraps: number of bootstrap samples for the intervals.
 
     Returns:
-        None where a class has no positive sum of weights in training or test.
+        None where a class has no positive sum of weights in training or test, or has one in fewer than one of ten
+        permutations.
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -196,7 +204,15 @@ def judge_overtraining(
     def permute(number: int, own: Generator) -> Float64:
         return deviations.of(permuted_labels(is_training, groups, number, own, units))
 
-    drawn = in_blocks(permute, permutations, len(pool), generator, sums=deviations.size)
+    drawn = np.empty((0, observed.shape[1]))
+    for _ in range(_ROUNDS):
+        more = in_blocks(permute, permutations, len(pool), generator, sums=deviations.size)
+        drawn = np.concatenate([drawn, more[np.isfinite(more[:, 2 + len(classes) :]).all(axis=1)]])
+        if len(drawn) >= permutations:
+            break
+    else:
+        return None
+    drawn = drawn[:permutations]
     single, corrected = corrected_p_values(observed[0], drawn)
     parts = [_bootstrapped(part, bootstraps, generator) for part in (training, test)]
     return Verdict(tuple(_comparisons(class_names, observed[0], single, corrected, parts)), permutations)
@@ -272,6 +288,12 @@ def _distances(first: Float64, second: Float64) -> Float64:
 def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Float64]:
     """Compute the p-value of each quantity alone, and corrected for there being several.
 
+    Each quantity is brought to a normal distribution over the permutations, as far as mean, deviation and skewness go:
+    distances are skewed, and of several standardised numbers the skewed ones are the largest. The first quantity has
+    the part `SHARE_OF_LOSS` of the level, and the largest of the others the rest: a quantity has the normal
+    p-value of the first, or of the largest of the others, divided by its part, and the smallest of all counts.
+    What is done to the events as they are is done to each permutation, so the result is exact, whatever the shapes.
+
     Args:
         observed: how much each quantity deviates; larger is more, [quantities].
         drawn: the same for each permutation, [permutations, quantities]; what cannot be computed counts as more.
@@ -281,19 +303,54 @@ def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Floa
 
     >>> single, corrected = corrected_p_values(np.array([9.0, 0.5]), np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 2.0]]))
     >>> single.tolist(), corrected.tolist()
-    ([0.25, 0.75], [0.25, 0.75])
+    ([0.25, 0.75], [0.25, 1.0])
     """
     everything = np.concatenate([observed[None], drawn])
     # differences of rounding alone are none
     known = np.where(np.isfinite(everything), everything, np.nan).round(12)
     known[:, np.isnan(known[0])] = 0.0  # what is not defined for the events as they are says nothing
-    mean, deviation = np.nanmean(known, axis=0), np.nanstd(known, axis=0)
-    scaled = np.where(deviation > 0, known - mean, 0) / np.where(deviation > 0, deviation, 1)
-    scaled = np.where(np.isnan(scaled), np.inf, scaled)
-    limit = scaled[0] - 1e-9
-    single = (scaled >= limit).mean(axis=0)
-    corrected = (scaled.max(axis=1)[:, None] >= limit).mean(axis=0)
+    normal = _to_normal(known)
+    single = (normal >= normal[0] - 1e-9).mean(axis=0)
+    sizes = -special.log_ndtr(-normal)
+    sizes[:, 0] += np.log(SHARE_OF_LOSS)
+    if sizes.shape[1] > 1:
+        largest = normal[:, 1:].max(axis=1, keepdims=True)
+        # the others on the scale of the largest of them
+        others = _to_normal(np.concatenate([largest, normal[:, 1:]], axis=1), reference=largest[:, 0])[:, 1:]
+        sizes[:, 1:] = -special.log_ndtr(-others) + np.log(1 - SHARE_OF_LOSS)
+    corrected = (sizes.max(axis=1)[:, None] >= sizes[0] - 1e-9).mean(axis=0)
     return single, corrected
+
+
+def _to_normal(values: Float64, reference: Float64 | None = None) -> Float64:
+    """Bring columns to mean 0, deviation 1 and skewness 0, as far as a gamma distribution describes them.
+
+    The moments for a row are those of all other rows: a row that is far from all others does not hide behind them.
+    Source: E. Wilson and M. Hilferty, Proc. Natl. Acad. Sci. 17 (1931) 684.
+
+    Args:
+        values: [rows, columns]; NaN becomes infinity.
+        reference: what has this mean, deviation and skewness, [rows]; by default each column.
+    """
+    of = values if reference is None else reference[:, None]
+    known = np.isfinite(of)
+    centre = np.nanmean(np.where(known, of, np.nan), axis=0)
+    width = np.nanstd(np.where(known, of, np.nan), axis=0)
+    size = np.where(width > 0, width, 1)
+    scaled = np.where(known, (of - centre) / size, 0)
+    number = np.maximum(known.sum(axis=0) - known, 1)
+    first, second, third = ((scaled**power).sum(axis=0) - scaled**power for power in (1, 2, 3))
+    mean = first / number
+    variance = second / number - mean**2
+    deviation = np.sqrt(np.maximum(variance, 1e-6))
+    skewness = (third / number - 3 * mean * second / number + 2 * mean**3) / deviation**3
+    skewness = np.clip(skewness, -2, 2)
+    skewness = np.where(np.abs(skewness) < 1e-3, 1e-3, skewness)
+    unit = np.where(np.isfinite(values), (values - centre) / size, 0)
+    unit = np.where(width > 0, unit - mean, 0) / deviation
+    base = np.maximum(1 + skewness / 2 * unit, 1e-9)
+    normal = 6 / skewness * (np.cbrt(base) - 1) + skewness / 6
+    return np.where(np.isnan(values) | np.isposinf(values), np.inf, normal)
 
 
 def _bootstrapped(part: ScoredEvents, choices: int, generator: Generator) -> tuple[Float64, Float64]:

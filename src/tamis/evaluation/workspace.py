@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tamis.errors import RequestError
+from tamis.evaluation.asimov import Requirements
 from tamis.evaluation.bins import Yields
 
 CHANNEL = "score"
@@ -38,13 +39,18 @@ def obstacle(yields: Yields, class_names: Sequence[str]) -> str:
 
 
 def pyhf_workspace(
-    yields: Yields, class_names: Sequence[str], signal: Sequence[int], *, relative: float = 0.0
+    yields: Yields,
+    class_names: Sequence[str],
+    signal: Sequence[int],
+    *,
+    relative: float | tuple[float, ...] = 0.0,
 ) -> dict[str, Any]:
     """Write the bins of a score as a workspace for pyhf (HistFactory in JSON).
 
-    The signal strength `mu` scales the signal classes. The backgrounds have one common normalisation uncertainty where
-    one is given, as the significances of tamis have it. They share the uncertainty of the finite simulation in each
-    bin, and the signal classes share another one: with one for all, a signal would make the background better known.
+    The signal strength `mu` scales the signal classes. Each background has a normalisation uncertainty of its own
+    where one is given, as the significances of tamis have it. They share the uncertainty of the finite simulation in
+    each bin, and the signal classes share another one: with one for all, a signal would make the background better
+    known.
     The observation is the Asimov data set for mu = 1.
 
     Source: L. Heinrich et al., "pyhf: pure-Python implementation of HistFactory", JOSS 6 (2021) 2823.
@@ -53,7 +59,7 @@ def pyhf_workspace(
         yields: of the bins.
         class_names: in the order of the class indices.
         signal: indices of the classes that are signal.
-        relative: relative systematic uncertainty of the background.
+        relative: relative systematic uncertainty of each background, in the order of the classes; one number for all.
 
     Raises:
         RequestError: a class has a bin with a negative yield, or a bin is empty, which HistFactory does not take.
@@ -65,11 +71,14 @@ def pyhf_workspace(
     problem = obstacle(yields, class_names)
     if problem:
         raise RequestError(problem)
+    backgrounds = [index for index in range(len(class_names)) if index not in signal]
+    uncertainties = Requirements(relative=relative).of_each(len(backgrounds)).tolist()
+    of_class = dict(zip(backgrounds, uncertainties, strict=True))
     samples = [
         {
             "name": name,
             "data": list(yields.numbers[index]),
-            "modifiers": _modifiers(yields.errors[index], is_signal=index in signal, relative=relative),
+            "modifiers": _modifiers(name, yields.errors[index], of_class.get(index)),
         }
         for index, name in enumerate(class_names)
     ]
@@ -81,14 +90,15 @@ def pyhf_workspace(
     }
 
 
-def _modifiers(errors: Sequence[float], *, is_signal: bool, relative: float) -> list[dict[str, Any]]:
-    kind = "signal" if is_signal else "background"
+def _modifiers(name: str, errors: Sequence[float], relative: float | None) -> list[dict[str, Any]]:
+    """Give the modifiers of a class: of the signal where there is no uncertainty."""
+    kind = "signal" if relative is None else "background"
     modifiers: list[dict[str, Any]] = [
         {"name": f"simulation_of_{kind}", "type": "staterror", "data": list(errors)}
     ]
-    if is_signal:
+    if relative is None:
         modifiers.append({"name": "mu", "type": "normfactor", "data": None})
     elif relative:
         spread = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
-        modifiers.append({"name": "background", "type": "normsys", "data": spread})
+        modifiers.append({"name": f"background_{name}", "type": "normsys", "data": spread})
     return modifiers

@@ -166,7 +166,7 @@ def seed_of(seed: int, member: int) -> int:
     >>> seed_of(5, 0)
     5
     """
-    return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
+    return seed if member == 0 else int(random_stream(seed, "member", str(member)).integers(2**32))
 
 
 def begin_member(
@@ -261,7 +261,9 @@ def redrawing(
     built = build_symmetries(symmetries, [feature.name for feature in config.features])
 
     def redraw(seed: int, epoch: int) -> NDArray[np.float32]:
-        return preprocessing.apply(built.draw(features, np.random.default_rng((seed, epoch, 1))))
+        return preprocessing.apply(
+            built.draw(features, random_stream(seed, "training", "symmetries", str(epoch)))
+        )
 
     return redraw
 

@@ -224,11 +224,21 @@ def left_out(config: Config, ledger: Ledger) -> NDArray[np.float64] | None:
     return sums if sums.any() else None
 
 
+def _uncertainties(config: Config) -> float | tuple[float, ...]:
+    """Return the relative uncertainty of all backgrounds, or that of each class (zero for a signal)."""
+    given = config.evaluation.background_uncertainty
+    return (
+        given
+        if isinstance(given, float | int)
+        else tuple(given.get(name, 0.0) for name in config.class_names)
+    )
+
+
 def search_plan(config: Config) -> SearchPlan:
     """Give what a search with the signal score would look like."""
     luminosity = config.evaluation.luminosity
     return SearchPlan(
         signal=signal_indices(config),
-        events_per_weight=1.0 if luminosity is None else luminosity.quoted / luminosity.of_weights,
-        background_uncertainty=config.evaluation.background_uncertainty,
+        events_per_weight=None if luminosity is None else luminosity.quoted / luminosity.of_weights,
+        background_uncertainty=_uncertainties(config),
     )

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from tamis.errors import TamisError
-from tamis.evaluation.calibration import Reliability, ReliabilityBin
+from tamis.evaluation.reliability import Reliability, ReliabilityBin
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, columns_that_fit
 from tamis.plots.panels import grid_of
@@ -135,7 +135,8 @@ def _say_errors(axes: Axes, before: Reliability, after: Reliability | None) -> N
 
 
 def _line(what: str, found: Reliability) -> str:
-    chance = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.2g}"
+    # no simulation deviated as much: all that is known is that the p-value is not larger
+    chance = "p \N{LESS-THAN OR EQUAL TO} 0.001" if found.p_value <= 0.001 else f"p = {found.p_value:.2g}"
     return f"{what} ECE {found.error:.4f}, {chance}"
 
 

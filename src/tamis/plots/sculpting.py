@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tamis.errors import TamisError
 from tamis.evaluation.histogram import Histogram
-from tamis.evaluation.sculpting import Sculpting
+from tamis.evaluation.sculpting import SIGNS, Sculpting
 from tamis.plots.labels import ClassStyle, fitting_size
 from tamis.plots.legend import Entry, add_legend, columns_that_fit
 from tamis.plots.panels import grid_of
@@ -25,6 +25,8 @@ _SHADES = LinearSegmentedColormap.from_list("cuts", ["#5790fc", "#7a21dd", "#1a1
 FEWEST_EVENTS = 20.0
 """Effective events of which a shape is drawn."""
 WARNING_COLOUR = "#b3001b"
+_LEAST_CHANCE = 1 / (1 + SIGNS)
+"""The smallest p-value that there is."""
 _WARNING = "\N{WARNING SIGN}"
 
 
@@ -151,9 +153,8 @@ def _name_block(axes: Axes, found: Sculpting, style: ClassStyle) -> None:
         correlation, chance = found.dependence.distance_correlation, found.dependence.p_value
         mark = f"{_WARNING} " if found.dependence.large else ""
         colour = WARNING_COLOUR if found.dependence.large else MUTED_COLOUR
-        note = (
-            f"{mark}distance correlation {correlation:.2f} (p {'<=' if chance <= 0.01 else '='} {chance:.2g})"
-        )
+        relation = "<=" if chance <= _LEAST_CHANCE else "="
+        note = f"{mark}distance correlation {correlation:.2f} (p {relation} {chance:.2g})"
     axes.text(0.0, 1.03, note, transform=axes.transAxes, fontsize=8.5, color=colour, va="bottom")
 
 

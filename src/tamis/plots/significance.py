@@ -45,7 +45,7 @@ def plot_significance(search: Search) -> Figure:
     lower.set_xlim(0, 1)
     lower.set_xlabel("Cut on the signal score")
     upper.set_ylabel("Asimov significance")
-    lower.set_ylabel("Expected events")
+    lower.set_ylabel(search.yields_are.capitalize())
     figure.align_ylabels()
     return figure
 
@@ -59,7 +59,9 @@ def _draw_significance(axes: Axes, search: Search) -> None:
     axes.plot(x, scan.without_uncertainty[known], color=MUTED_COLOUR, linestyle="--", linewidth=1.2)
     tops = [float((y + error).max(initial=0)), float(scan.without_uncertainty[known].max(initial=0))]
     relative = search.requirements.relative
-    systematic = f" and systematic ({relative:.3g})" if relative else ""
+    ranges = sorted(set(relative)) if isinstance(relative, tuple) else [relative]
+    numbers = " to ".join(f"{each:.3g}" for each in dict.fromkeys((ranges[0], ranges[-1])))
+    systematic = f" and systematic ({numbers} for each class)" if ranges[-1] else ""
     entries: list[Entry] = [
         (Line2D([], [], color=SIGNAL_COLOUR), f"background with statistical{systematic} uncertainty"),
         (
@@ -143,7 +145,7 @@ def plot_binning(search: Search, *, classes: Sequence[ClassStyle]) -> Figure:
     lowest, highest = _stack(upper, search, classes)
     upper.set_yscale("log")
     upper.set_ylim(lowest, top_with_room(lowest, highest, rows, height=3.8))
-    upper.set_ylabel("Expected events in the bin")
+    upper.set_ylabel(f"{search.yields_are.capitalize()} in the bin")
     add_legend(upper, _stack_entries(search, classes, texts), loc="upper left", ncols=columns, fontsize=size)
     _draw_bins(lower, search)
     return figure

@@ -70,8 +70,8 @@ CAPTIONS = (
     ),
     Caption(
         "binning", "search", "Bins of the signal score",
-        "What each bin holds, and its significance alone. A common uncertainty of the background is constrained by all "
-        "bins together.",
+        "What each bin holds, and its significance alone. The uncertainty of a background is constrained by all bins "
+        "together.",
     ),
     Caption(
         "importance", "importance", "Importance of the features",

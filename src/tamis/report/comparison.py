@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tamis.config.difference import DifferentValue, configuration_differences
 from tamis.errors import RequestError
 from tamis.evaluation.comparison import PairComparison, RunComparison, compare_runs
@@ -18,6 +16,7 @@ from tamis.files import LONGER_WHILE_WRITTEN, write_text
 from tamis.places import obstacle
 from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
+from tamis.random_streams import random_stream
 from tamis.report import comparison_tables as tables
 from tamis.report.blocks import Block, Finding, Findings, Light, Page, Picture, Section, Text, Tile, Tiles
 from tamis.report.numbers import typeset, with_interval
@@ -59,7 +58,7 @@ def write_comparison(
     _check_output(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in folders]
     _check_not_of_a_run(path, runs)
-    comparison = compare_runs(scored_runs(runs), np.random.default_rng(runs[0].config.seed))
+    comparison = compare_runs(scored_runs(runs), random_stream(runs[0].config.seed, "comparison"))
     page = render(comparison_page(runs, comparison, path.absolute().parent))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)

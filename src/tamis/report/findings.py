@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tamis.evaluation.intervals import FEWEST
 from tamis.evaluation.metrics import worse_than_guessing
 from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
@@ -29,6 +30,7 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
         _overtraining(metrics),
         *_calibration(metrics),
         *_limit(metrics),
+        *_areas(metrics),
         *baselines_findings(metrics),
         *_sculpting(metrics),
         *_stability(metrics),
@@ -133,7 +135,25 @@ def _statistics(run: FinishedRun) -> Iterator[Finding]:
     name, fewest = min(numbers.items(), key=lambda item: item[1])
     light: Light = "look" if fewest < FEW_EVENTS else "good"
     sentence = f"The smallest class of the test events, {name}, is worth {significant(fewest)} events of equal weight."
+    if fewest < FEWEST:
+        sentence += (
+            f" Below {FEWEST:g} no interval of an area or a working point of a class is quoted, because none would "
+            "cover as often as it says."
+        )
     yield Finding(light, "Statistics", sentence)
+
+
+def _areas(metrics: Numbers) -> Iterator[Finding]:
+    beyond = {name: area for name, area in metrics["test"]["auc"].items() if area is not None and area > 1}
+    if beyond:
+        areas = ", ".join(f"{name} {area:.8g}" for name, area in beyond.items())
+        yield Finding(
+            "info",
+            "Areas above one",
+            f"Some areas under the curve are above one ({areas}). With weights of both signs an area is an estimate "
+            "that may lie beyond one by chance, where negative weights outweigh positive ones behind a cut; it stands "
+            "for an area close to one.",
+        )
 
 
 def effective_numbers(run: FinishedRun) -> dict[str, float]:

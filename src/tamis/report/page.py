@@ -200,9 +200,10 @@ def _tiles(run: FinishedRun) -> tuple[Tile, ...]:
         value, interval = with_interval(test["auc"][name], intervals["auc"][name])
         tiles.append(Tile(f"AUC of {name}", value, interval, "against all other classes"))
     search = run.metrics["search"]
-    if search is not None and search["bins"] is not None:
+    # sums of weights are no events: without a luminosity there is nothing to discover
+    if search is not None and search["bins"] is not None and search["events_per_weight"] is not None:
         bins = search["bins"]
-        note = f"Asimov, {len(bins['bins'])} bins, with the statistics of the simulated background"
+        note = f"Asimov, {len(bins['bins'])} bins; {_assumption(run.metrics)}"
         tiles.append(
             Tile("Significance", *with_interval(bins["significance"], bins["significance_interval"]), note)
         )
@@ -239,13 +240,14 @@ def _explorer(run: FinishedRun) -> list[Block]:
         "marks": marks,
         "classes": list(run.class_names),
         "colours": colours(len(run.class_names)),
+        "yields": _yields(search),
     }
     return [
         Text(
-            "Move the threshold: events of the test sample whose score is at least as large pass. Yields are expected "
-            "events, the test events of each class scaled to all that are used; the significance has the statistical "
-            "uncertainty of the simulated background and the configured systematic one. A cut that is chosen here is "
-            "chosen on test events: do not quote its significance."
+            "Move the threshold: events of the test sample whose score is at least as large pass. Yields are those of "
+            f"the test events of each class ({_yields(search)}), scaled to all that are used; the significance has the "
+            "statistical uncertainty of the simulated backgrounds and the configured systematic ones. A cut that is "
+            "chosen here is chosen on test events: do not quote its significance."
         ),
         Explorer(data),
     ]
@@ -324,16 +326,49 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
         for key, end in (("significance", ""), ("significance_interval", "_interval"))
     }
     said.append(f"Categories of the highest score reach {_significance(by_categories)}.")
-    relative = search["requirements"]["relative"]
-    known = "has no systematic uncertainty" if not relative else f"is known to {100 * relative:g}%"
     said.append(
         "Cut and bins were chosen on validation events and are quoted on test events; intervals are those of the "
-        f"finite simulation. A sum of weights of one stands for {significant(search['events_per_weight'])} expected "
-        f"events. The background {known}; the statistics of its simulation count as well."
-        " Test events are scaled to the sum of weights of all used events of their class."
+        f"finite simulation. {_sentence(_assumption(metrics))} Test events are scaled to the sum of weights of all "
+        "used events of their class."
     )
+    if search["events_per_weight"] is None:
+        said.insert(
+            0,
+            "evaluation.luminosity is not given, so that all yields are sums of weights, and the significances those "
+            "of an experiment that expects as many events.",
+        )
+    else:
+        events = significant(search["events_per_weight"])
+        said.append(f"A sum of weights of one stands for {events} expected events.")
     found: list[Block] = [Text(" ".join(said))]
     return [*found, *([] if bins is None else [tables.bins_table(bins)]), tables.categories_table(search)]
+
+
+def _yields(search: Mapping[str, Any] | None) -> str:
+    """Say what the yields are."""
+    return "sum of weights" if search is None or search["events_per_weight"] is None else "expected events"
+
+
+def _assumption(metrics: Mapping[str, Any]) -> str:
+    """Say what the significances take for granted of the backgrounds."""
+    search = metrics["search"]
+    relative = search["requirements"]["relative"]
+    backgrounds = [name for name in metrics["classes"] if name not in search["signal"]]
+    numbers = dict.fromkeys(backgrounds, relative)
+    if isinstance(relative, list | tuple):
+        numbers = dict(zip(backgrounds, relative, strict=True))
+    if not any(numbers.values()):
+        return "backgrounds without systematic uncertainty, with the statistics of their simulation"
+    if len(set(numbers.values())) == 1:
+        uncertainty = f"{100 * next(iter(numbers.values())):g}% for each background apart"
+    else:
+        of_each = ", ".join(f"{name} {100 * number:g}%" for name, number in numbers.items())
+        uncertainty = f"uncertainties of the backgrounds apart ({of_each})"
+    return f"{uncertainty}, and the statistics of their simulation"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _significance(numbers: Mapping[str, Any]) -> str:

@@ -157,7 +157,8 @@ def categories_table(search: Numbers) -> Table:
         for name, each in search["categories"].items()
     )
     columns = ("highest score", *names, "signal", "background", "significance")
-    return Table(columns, rows, "Expected events of each true class by the class with the highest score.")
+    yields = "Sum of weights" if search["events_per_weight"] is None else "Expected events"
+    return Table(columns, rows, f"{yields} of each true class by the class with the highest score.")
 
 
 def bins_table(bins: Numbers) -> Table:

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from tamis.random_streams import random_key, random_stream
 from tamis.training.devices import Placement
 
 Block = jax.Array
@@ -156,7 +157,7 @@ def _fill(
     """Shuffle the events into the shards, [devices, batches, rows, events of a shard]."""
     devices, batches, rows, share = shards.shape
     order = np.arange(len(packed))
-    order[:events] = np.random.default_rng((seed, epoch)).permutation(events)
+    order[:events] = random_stream(seed, "training", "order", str(epoch)).permutation(events)
     of_batch = order.reshape(batches, devices * share)
     step = max(_ROWS_AT_ONCE // (devices * share), 1)
     gathered = np.empty((step * devices * share, rows), np.float32)
@@ -189,7 +190,7 @@ class _Groups:
         devices, batches, rows, share = shards.shape
         order = np.arange(len(self._groups))
         whole = self._events // GROUP  # what is left over, and the padding, stays at the end
-        order[:whole] = np.random.default_rng((self._seed, epoch)).permutation(whole)
+        order[:whole] = random_stream(self._seed, "training", "order", str(epoch)).permutation(whole)
         of_batch = order.reshape(batches, -1)
         target = shards.reshape(devices, batches, rows, share // GROUP, GROUP)
         step = max(_ROWS_AT_ONCE // (devices * share), 1)
@@ -201,7 +202,8 @@ class _Groups:
 
     def _deal(self, number: int) -> None:
         order = np.arange(len(self._packed))
-        order[: self._events] = np.random.default_rng((self._seed, number, 0)).permutation(self._events)
+        stream = random_stream(self._seed, "training", "groups", str(number))
+        order[: self._events] = stream.permutation(self._events)
         step = _ROWS_AT_ONCE // GROUP
         for first in range(0, len(self._groups), step):
             chosen = order[first * GROUP : (first + step) * GROUP]
@@ -227,7 +229,7 @@ def _shuffle_on_device(
 ) -> Generator[Block, None, None]:
     everything = NamedSharding(placement.mesh, PartitionSpec())
     on_device = jax.device_put(packed, everything)
-    key = jax.random.key(seed)
+    key = random_key(seed, "training", "order")
     shuffle = _device_shuffle(events, batch_size, NamedSharding(placement.mesh, BLOCK))
     while True:
         yield shuffle(on_device, jax.random.fold_in(key, epoch))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tamis.config import EarlyStopping, ScheduleFreeAdamW, Significance, Training
 from tamis.errors import RequestError, TrainingError
 from tamis.network.network import Network
+from tamis.random_streams import random_key
 from tamis.training.batches import Block, WeightedInputs, fixed_block, shuffled_blocks
 from tamis.training.checkpoint import Keep, Progress
 from tamis.training.devices import Placement, place
@@ -126,7 +127,7 @@ def train(
         stand.restore(begun, placement)
     checks = fixed_block(validation, VALIDATION_BATCH, placement)
     course = _Course(layout, method, placement, checks, steps, keep)
-    key = jax.random.key(seed)
+    key = random_key(seed, "training", "dropout")
     changing = max(getattr(layer, "changing_until", 0.0) for layer in network.layers)
     first = len(stand.epochs)
     with closing(shuffled_blocks(training, batch_size, seed, placement, first_epoch=first)) as blocks:

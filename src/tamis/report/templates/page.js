@@ -83,7 +83,7 @@
     slider, tiles, plots,
     element("div", { class: "wide" }, element("table", {},
       element("thead", {}, element("tr", {},
-        element("th", {}, "class"), element("th", { class: "number" }, "efficiency"), element("th", { class: "number" }, "expected events"))),
+        element("th", {}, "class"), element("th", { class: "number" }, "efficiency"), element("th", { class: "number" }, data.yields))),
       body)));
 
   const quantities = [

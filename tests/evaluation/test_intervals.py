@@ -1,0 +1,159 @@
+"""Intervals cover as often as they say, down to 25 effective events, near bounds and with spread and signed weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from tamis.evaluation.importance import permutation_importance
+from tamis.evaluation.intervals import around, from_replicas, is_known, student_factors
+from tamis.evaluation.parts import Intervals, bootstrap_intervals, first_order_intervals
+from tamis.evaluation.scored import ScoredEvents
+
+CASES = {
+    # events of signal and background, distance of the two Gaussians, sigma of the weights, share of negative ones
+    "50 signal events, AUC 0.997": (50, 1000, 3.9, 0.0, 0.0),
+    "25 signal events": (25, 500, 2.0, 0.0, 0.0),
+    "sigma 1.3": (250, 1000, 2.0, 1.3, 0.0),
+    "sigma 1.3, AUC 0.997": (250, 1000, 3.9, 1.3, 0.0),
+    "30% negative": (300, 1000, 1.5, 0.0, 0.3),
+}
+POINTS = (0.5, 0.9)
+
+
+def toy(case: str, rng: np.random.Generator) -> ScoredEvents:
+    """Two Gaussians with the posterior of equal shares as the score."""
+    signal, background, distance, sigma, negative = CASES[case]
+    class_index = np.repeat([1, 0], [signal, background]).astype(np.int32)
+    number = signal + background
+    score = special.expit(distance * (rng.normal(size=number) + distance * (class_index - 0.5)))
+    weight = rng.lognormal(0, sigma, number) * np.where(rng.random(number) < negative, -1, 1)
+    return ScoredEvents(np.stack([1 - score, score], axis=1), class_index, weight, np.ones(number))
+
+
+def truths(case: str) -> dict[str, float]:
+    """Integrate over the densities of the two classes."""
+    distance = CASES[case][2]
+    x = np.linspace(-9, 9, 20_001)
+    density = stats.norm.pdf(x)
+    # in standard deviations from its own mean, both classes have the same distribution of losses
+    loss = np.trapezoid(density * np.logaddexp(0, -distance * (x + distance / 2)), x)
+    right = float(stats.norm.cdf(distance / 2))
+    return {
+        "loss": float(loss),
+        "accuracy": right,
+        "area": float(stats.norm.cdf(distance / np.sqrt(2))),
+        **{f"{point}": float(stats.norm.sf(distance + stats.norm.isf(point))) for point in POINTS},
+    }
+
+
+def covered(found: Intervals, truth: dict[str, float]) -> dict[str, bool]:
+    """Say which intervals that are quoted hold the truth."""
+    intervals = {"loss": found.loss, "accuracy": found.accuracy, "area": found.auc[1]}
+    if any(found.kept):
+        intervals |= {f"{point}": between for point, between in zip(POINTS, found.kept[1], strict=True)}
+    return {name: each[0] <= truth[name] <= each[1] for name, each in intervals.items() if each is not None}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", ["bootstrap", "first order"])
+def test_intervals_of_quoted_numbers_cover(case: str, kind: str, rates: Any) -> None:
+    truth, toys = truths(case), rates.toys(60)
+    inside: dict[str, list[bool]] = {"loss": [], "accuracy": [], "area": []}
+    for number in range(toys):
+        rng = np.random.default_rng((number, 1))
+        events = toy(case, rng)
+        found = (
+            bootstrap_intervals(events, events.weight, rng)
+            if kind == "bootstrap"
+            else first_order_intervals(events)["physics"]
+        )
+        for name, each in covered(found, truth).items():
+            inside[name].append(each)
+    for name, each in inside.items():
+        # nearly all toys have enough effective events
+        assert len(each) >= 0.85 * toys
+        count = round(np.mean(each) * toys)
+        rates.check(count, toys, (0.64, 0.75), finds=(0.19, 1.0), what=f"{kind} interval of the {name}")
+
+
+def test_below_25_effective_events_no_interval_is_quoted() -> None:
+    rng = np.random.default_rng(1)
+    for signal, quoted in ((25, True), (24, False)):
+        class_index = np.repeat([1, 0], [signal, 200]).astype(np.int32)
+        score = special.expit(rng.normal(class_index - 0.5))
+        events = ScoredEvents(
+            np.stack([1 - score, score], axis=1), class_index, np.ones(len(score)), np.ones(len(score))
+        )
+        for found in (
+            bootstrap_intervals(events, events.weight, rng, [0.5]),
+            first_order_intervals(events)["physics"],
+        ):
+            assert [each is not None for each in found.auc] == [quoted] * 2
+            assert found.loss is not None
+            assert [[each is not None for each in of_class] for of_class in found.kept] in (
+                [],
+                [[quoted], [quoted]],
+            )
+    assert not is_known(class_index == 1, np.where(class_index == 1, -1.0, 1.0))
+
+
+def test_an_interval_stays_inside_the_bounds_of_its_number() -> None:
+    low, high = around(0.999, 0.01, "logit")
+    assert 0 < low < 0.999 < high < 1
+    assert around(0.01, 0.02, "log")[0] > 0
+    assert around(1.0, 0.0, "logit") is None
+    # to first order all scales are one
+    for scale in ("linear", "log", "logit"):
+        assert around(0.5, 1e-4, scale) == pytest.approx((0.4999, 0.5001), rel=1e-6)
+
+
+def test_replicas_give_their_width_on_the_scale() -> None:
+    replicas = special.expit(np.linspace(-1, 1, 1001))
+    low, high = from_replicas(0.9, replicas, 1.5, "logit")
+    assert (special.logit(high) - special.logit(low)) / 2 == pytest.approx(1.5 * 0.683, rel=0.01)
+    assert (special.logit(high) + special.logit(low)) / 2 == pytest.approx(special.logit(0.9))
+    assert from_replicas(0.9, [0.5, np.nan], 1.0, "logit") is None
+    assert from_replicas(0.9, np.r_[np.full(50, 0.8), np.ones(50)], 1.0, "logit")[1] == 1.0
+    # with signed weights an area may be above one
+    assert from_replicas(1.001, np.linspace(0.999, 1.003, 1000), 1.0, "logit")[1] > 1.001
+
+
+def test_few_large_influences_widen_an_interval() -> None:
+    rng = np.random.default_rng(3)
+    spread = rng.lognormal(0, 2, (200, 1))
+    assert student_factors(spread)[0] > 1.05 > 1.01 > student_factors(rng.normal(size=(200, 1)))[0]
+    # two events of one unit are one
+    once = student_factors(spread)
+    units = np.repeat(np.arange(200), 2)
+    np.testing.assert_allclose(student_factors(np.repeat(spread / 2, 2, axis=0), units), once)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.3])
+def test_the_interval_of_an_irrelevant_feature_holds_zero(sigma: float, rates: Any) -> None:
+    """A feature that the scores follow, and that says nothing: on average its exchange changes nothing."""
+
+    def predict(features: np.ndarray) -> np.ndarray:
+        first, second = features.T
+        signal = special.expit(1.5 * first + 0.3 * second + 0.15 * first * second)
+        return np.stack([1 - signal, signal], axis=1)
+
+    toys = rates.toys(100)
+    inside = {"loss": 0, "area": 0}
+    for number in range(toys):
+        rng = np.random.default_rng((number, 2))
+        class_index = rng.integers(0, 2, 1000)
+        features = np.stack([rng.normal(class_index - 0.5), rng.normal(size=1000)], axis=1)
+        weight = rng.lognormal(0, sigma, 1000)
+        found = permutation_importance(
+            predict, features.astype(np.float32), class_index, weight, ["used", "useless"], rng,
+            groups=[("used",), ("useless",)],
+        )  # fmt: skip
+        (change,) = (each.exchanged for each in found if each.features == ("useless",))
+        inside["loss"] += change.loss_interval[0] <= 0 <= change.loss_interval[1]
+        inside["area"] += change.auc_interval[1][0] <= 0 <= change.auc_interval[1][1]
+    for name, count in inside.items():
+        rates.check(count, toys, (0.64, 0.73), finds=(0.28, 0.98), what=f"irrelevant feature, {name}")
