@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
-import numpy as np
 import pytest
 
 from tamis.config.difference import configuration_differences
 from tamis.errors import RequestError
 from tamis.evaluation.comparison import RunComparison, compare_runs
+from tamis.random_streams import random_stream
 from tamis.report.blocks import Cell, Page, Picture, Table
 from tamis.report.comparison import comparison_page, write_comparison
 from tamis.run_reading import FinishedRun, read_run, scored_runs
@@ -24,7 +24,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 def read(*folders: Path) -> tuple[list[FinishedRun], RunComparison]:
     runs = [read_run(folder) for folder in folders]
-    return runs, compare_runs(scored_runs(runs), np.random.default_rng(runs[0].config.seed))
+    return runs, compare_runs(scored_runs(runs), random_stream(runs[0].config.seed, "comparison"))
 
 
 def tables(page: Page) -> list[Table]:

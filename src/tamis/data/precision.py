@@ -35,9 +35,9 @@ def float32_offset(values: NDArray[np.floating[Any]]) -> float:
     if values.dtype == np.float32:
         return 0.0
     sample = values[:: max(1, len(values) // _EVENTS)]
-    sample = sample[np.isfinite(sample)].astype(np.float64)
-    with np.errstate(over="ignore"):
-        error = np.abs(sample - sample.astype(np.float32))
+    # what is beyond the range of 32 bits is refused elsewhere, or counts as missing
+    sample = sample[np.abs(sample) <= np.finfo(np.float32).max].astype(np.float64)
+    error = np.abs(sample - sample.astype(np.float32))
     if not error.any():  # no value at all, or each of them exact
         return 0.0
     low, centre, high = np.quantile(sample, (0.25, 0.5, 0.75))
