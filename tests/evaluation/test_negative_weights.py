@@ -102,7 +102,7 @@ def test_significances_are_compared_where_there_is_a_search() -> None:
         assert each.error > 0
 
 
-@pytest.mark.parametrize("relative", [0.0, 0.1])
+@pytest.mark.parametrize("relative", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_errors_of_changed_significances_and_working_points_are_their_spread(relative: float) -> None:
     """The cut and the bins are those of other events: 100 toys know a width to 7%."""
     chosen = scored(3000, 1000, shaped=True)

@@ -358,7 +358,14 @@ def test_reliability_of_few_units_has_their_errors() -> None:
     np.testing.assert_allclose(*errors)
 
 
-@pytest.mark.parametrize(("common", "at_least"), [(1.0, 0.03), (0.5, 0.003), (0.0, 0.003)])
+@pytest.mark.parametrize(
+    ("common", "at_least"),
+    [
+        (1.0, 0.03),
+        pytest.param(0.5, 0.003, marks=pytest.mark.slow),
+        pytest.param(0.0, 0.003, marks=pytest.mark.slow),
+    ],
+)
 def test_reliability_fires_no_more_often_than_it_says(common: float, at_least: float) -> None:
     """In 300 toys of 500 units of four events, of one score or of several: a rate of 19% is noticed at 99%."""
     rng = np.random.default_rng(7)

@@ -40,6 +40,7 @@ from tamis.evaluation.histogram import fill, number_of_bins
 from tamis.evaluation.importance import BootstrappedEvents
 from tamis.evaluation.influence import find_influences, standard_errors
 from tamis.evaluation.inputs import Samples, count_outside, survey_inputs
+from tamis.evaluation.intervals import is_known, student_factors
 from tamis.evaluation.monitors import best_significance
 from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import kolmogorov_smirnov, overtraining_tests
@@ -513,6 +514,13 @@ def of_evaluation(events: Events) -> Numbers:
     )
 
 
+def known_above(events: Events, cut: float) -> bool:
+    """Say whether the class is known in events above a cut; the cuts go from many events to few."""
+    rows = events.score > cut
+    units = None if events.units is None else events.units[rows]
+    return is_known(events.is_signal[rows], events.weight[rows], units)
+
+
 RESAMPLED = {
     "bootstrap_intervals", "bootstrap", "resample", "permuted_labels", "measure_pairs", "judge_overtraining",
     "compare_baselines", "compare_runs", "BootstrappedEvents", "measure_reaction", "evaluate_classifier",
@@ -549,6 +557,9 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     ),
     "first_order_intervals": of_first_order,
     "follow_cuts": of_cut_table,
+    "is_known": lambda events: Numbers(
+        others=[known_above(events, cut) for cut in np.linspace(0.3, 0.9, 25)]
+    ),
     "judge_calibration": of_calibration,
     "judge_negative_weights": of_negative,
     "judge_overtraining": of_verdict,
@@ -574,6 +585,9 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
         of_slices(slices(events.features[:, 0], events.score, events.weight, units=events.units))
     ),
     "standard_errors": of_linear,
+    "student_factors": lambda events: Numbers(
+        others=student_factors((events.weight * events.score)[:, None], events.units) - 1
+    ),
     "survey_inputs": of_survey,
     "temperature_error": of_temperature,
 }

@@ -464,6 +464,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(tmp_path) -> None:
     # devices are fixed when JAX starts, so this needs a process of its own
     (tmp_path / "tests_of_loop.py").write_text(Path(__file__).read_text(encoding="utf-8"))

@@ -61,9 +61,9 @@ def _draw_significance(axes: Axes, search: Search) -> None:
     relative = search.requirements.relative
     ranges = sorted(set(relative)) if isinstance(relative, tuple) else [relative]
     numbers = " to ".join(f"{each:.3g}" for each in dict.fromkeys((ranges[0], ranges[-1])))
-    systematic = f" and systematic ({numbers} for each class)" if ranges[-1] else ""
+    systematic = f", and {numbers} of each class" if ranges[-1] else ""
     entries: list[Entry] = [
-        (Line2D([], [], color=SIGNAL_COLOUR), f"background with statistical{systematic} uncertainty"),
+        (Line2D([], [], color=SIGNAL_COLOUR), f"uncertainty of the background: statistical{systematic}"),
         (
             Patch(color=SIGNAL_COLOUR, alpha=0.25, linewidth=0),
             "from the finite simulation (one standard deviation)",
