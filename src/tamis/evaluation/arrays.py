@@ -146,6 +146,17 @@ def effective_number(weight: NDArray[np.float64], units: Units | None = None) ->
     return float(weight.sum()) ** 2 / squares if squares else 0.0
 
 
+def mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Number values by rising size from one on, equal ones by the mean of their numbers, [n].
+
+    >>> mean_ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist()
+    [3.5, 1.0, 3.5, 2.0]
+    """
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
+
+
 def class_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return numbers that rise with the score of each class, also where scores near one were rounded.
 

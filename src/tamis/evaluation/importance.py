@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import needed_sum, none_where_undefined, weights_of
+from tamis.evaluation.arrays import mean_ranks, needed_sum, none_where_undefined, weights_of
 from tamis.evaluation.influence import Influences, find_influences
 from tamis.evaluation.intervals import around, student_factors
 from tamis.evaluation.reaction import Reaction
@@ -112,11 +112,10 @@ def correlated_groups(
     if len(names) == 1:
         return ((names[0],),)
     # here, because what draws the result imports this module as well
-    from scipy import stats
     from scipy.cluster import hierarchy
     from scipy.spatial import distance
 
-    ranks = stats.rankdata(np.where(np.isnan(values), -np.inf, values), axis=0)
+    ranks = np.stack([mean_ranks(np.where(np.isnan(column), -np.inf, column)) for column in values.T], axis=1)
     constant = np.ptp(ranks, axis=0) == 0
     with np.errstate(invalid="ignore"):
         correlation = np.abs(np.corrcoef(ranks, rowvar=False))

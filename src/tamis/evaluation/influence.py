@@ -11,11 +11,10 @@ from tamis.evaluation.arrays import (
     class_ranks,
     classes_of,
     needed_sum,
-    positive_sum,
     probabilities_of,
     weights_of,
 )
-from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares, measure
+from tamis.evaluation.metrics import loss_and_accuracy_sums
 from tamis.evaluation.units import sum_by_unit
 
 Float64 = NDArray[np.float64]
@@ -59,19 +58,15 @@ def find_influences(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
     total = needed_sum(weights, "influence: the weights")
-    found = measure(probabilities, classes, weights)
-    value = np.array([found.loss, found.accuracy, *(np.nan if area is None else area for area in found.auc)])
-    rows = np.arange(len(weights))
-    loss = -np.log(np.maximum(probabilities[rows, classes], SMALLEST_SCORE))
-    right = chosen_shares(probabilities)[rows, classes]
-    of_event = np.empty((len(weights), len(value)))
-    of_event[:, 0] = weights * (loss - found.loss) / total
-    of_event[:, 1] = weights * (right - found.accuracy) / total
     ranks = class_ranks(probabilities)
-    for index, area in enumerate(found.auc):
-        of_event[:, 2 + index] = (
-            np.nan if area is None else _of_area(ranks[:, index], classes == index, weights, area)
-        )
+    value = np.empty(2 + ranks.shape[1])
+    of_event = np.empty((len(weights), len(value)))
+    _, *sums = loss_and_accuracy_sums(probabilities, classes, weights)
+    for number, of_one in enumerate(sums):
+        value[number] = of_one.sum() / total
+        of_event[:, number] = (of_one - weights * value[number]) / total
+    for index, rank in enumerate(ranks.T):
+        value[2 + index], of_event[:, 2 + index] = _of_area(rank, classes == index, weights)
     return Influences(value, of_event)
 
 
@@ -154,18 +149,22 @@ def kept_influences(
     )
 
 
-def _of_area(score: Float64, signal: NDArray[np.bool_], weight: Float64, area: float) -> Float64:
+def _of_area(score: Float64, signal: NDArray[np.bool_], weight: Float64) -> tuple[float, Float64]:
+    """Compute the area under the curve, and what each event contributes to it; NaN where it is not defined."""
+    sums = [float(weight[part].sum()) for part in (signal, ~signal)]
+    if min(sums) <= 0:
+        return np.nan, np.full(len(score), np.nan)
     order = np.argsort(score)
     rising, is_signal, weights = score[order], signal[order], weight[order]
     begins = np.append(True, rising[1:] != rising[:-1])
     first, group = np.flatnonzero(begins), np.cumsum(begins) - 1
-    sums = [positive_sum(weight[part]) or np.nan for part in (signal, ~signal)]
     # share of signal, and of background, with a lower score; equal ones count one half
     below = []
     for part, total in zip((is_signal, ~is_signal), sums, strict=True):
         of_group = np.add.reduceat(np.where(part, weights, 0.0), first)
         below.append((np.cumsum(of_group) - of_group / 2)[group] / total)
+    area = float(np.where(is_signal, weights * below[1], 0.0).sum()) / sums[0]
     beaten = np.where(is_signal, (below[1] - area) / sums[0], (1 - below[0] - area) / sums[1])
     found = np.empty_like(score)
     found[order] = weights * beaten
-    return found
+    return area, found

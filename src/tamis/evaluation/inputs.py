@@ -357,8 +357,6 @@ def count_outside(
     >>> found.events, found.extreme, found.beyond, round(found.expected, 3)
     (1, 7.0, 5.0, 1.333)
     """
-    from scipy import stats  # here, because it takes a while to import
-
     finite = np.isfinite(values)
     outside = np.zeros(len(values), np.bool_)
     tested = np.zeros(len(values), np.bool_)
@@ -377,7 +375,7 @@ def count_outside(
         n_training, n_test, n_outside = (
             _count_units(units, rows) for rows in (seen, test, test[distance > 0])
         )
-        p_values.append(stats.hypergeom.cdf(1, n_training + n_test, n_training, n_outside + 1))
+        p_values.append(_at_most_one(n_training, n_test, n_outside + 1))
         expected += _expected_outside(values, seen, test, units)
     if not ends:
         return None
@@ -399,6 +397,24 @@ def count_outside(
 
 def _count_units(units: Units | None, rows: Rows) -> int:
     return len(rows) if units is None else int(np.count_nonzero(np.bincount(units[rows])))
+
+
+def _at_most_one(first: int, second: int, drawn: int) -> float:
+    """Compute the probability that at most one of some drawn units is of the first kind.
+
+    Args:
+        first: number of units of the first kind.
+        second: number of the others.
+        drawn: without replacement.
+    """
+    none, one, all_ways = (
+        special.gammaln(number + 1) - special.gammaln(chosen + 1) - special.gammaln(number - chosen + 1)
+        for number, chosen in ((second, drawn), (second, drawn - 1), (first + second, drawn))
+    )
+    ways = (np.exp(none - all_ways) if drawn <= second else 0.0) + (
+        first * np.exp(one - all_ways) if drawn <= second + 1 else 0.0
+    )
+    return min(float(ways), 1.0)
 
 
 def _expected_outside(values: Float64, training: Rows, test: Rows, units: Units | None) -> float:

@@ -96,6 +96,22 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
     )
 
 
+def loss_and_accuracy_sums(
+    probabilities: NDArray[np.float64], class_index: NDArray[np.integer], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Compute what each event adds to the sums of weights, of losses and of right decisions, [3, n_events].
+
+    Args:
+        probabilities: [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weight: signed weight, [n_events].
+    """
+    rows = np.arange(len(weight))
+    loss = -np.log(np.maximum(probabilities[rows, class_index], SMALLEST_SCORE))
+    right = chosen_shares(probabilities)[rows, class_index]
+    return np.stack([weight, weight * loss, weight * right])
+
+
 def chosen_shares(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give one to the class with the highest score; classes that share it share the one. Shape as the input.
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from tamis.evaluation.arrays import class_ranks, classes_of, needed_sum, probabilities_of, weights_of
-from tamis.evaluation.metrics import SMALLEST_SCORE, chosen_shares
+from tamis.evaluation.metrics import loss_and_accuracy_sums
 from tamis.evaluation.roc import roc_curves
 from tamis.evaluation.threads import in_two_threads
 
@@ -352,22 +352,6 @@ class Resampler:
 def _rounded_shares(ranks: Float64) -> Float64:
     """Return the share of events whose score of a class is so near to one that 32 bits round it, [n_classes]."""
     return np.asarray((ranks > 1e4).mean(axis=0))
-
-
-def loss_and_accuracy_sums(
-    probabilities: Float64, class_index: NDArray[np.integer[Any]], weight: Float64
-) -> Float64:
-    """Compute what each event adds to the sums of weights, of losses and of right decisions, [3, n_events].
-
-    Args:
-        probabilities: [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: signed weight, [n_events].
-    """
-    rows = np.arange(len(weight))
-    loss = -np.log(np.maximum(probabilities[rows, class_index], SMALLEST_SCORE))
-    right = chosen_shares(probabilities)[rows, class_index]
-    return np.stack([weight, weight * loss, weight * right])
 
 
 def linear_sums(values: Float64, counts: Counts) -> Float64:

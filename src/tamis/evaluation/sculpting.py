@@ -14,6 +14,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.arrays import (
     ROUNDING,
     effective_number,
+    mean_ranks,
     positive_sum,
     real_numbers,
     same_length,
@@ -299,9 +300,7 @@ def _present(
 
 
 def _distances(values: Float64) -> Float64:
-    from scipy import stats  # here, because what draws the result imports this module as well
-
-    ranks = stats.rankdata(values) / len(values)
+    ranks = mean_ranks(values) / len(values)
     distances: Float64 = np.abs(ranks[:, None] - ranks[None, :])
     return distances
 

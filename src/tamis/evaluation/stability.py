@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from tamis.evaluation.arrays import none_where_undefined, positive_sum
 from tamis.evaluation.influence import Influences, find_influences, standard_errors
@@ -192,11 +193,9 @@ def compare_folds(values: ArrayLike, errors: ArrayLike) -> float:
     >>> round(compare_folds([1.0, 3.0], [1.0, 1.0]), 4)
     0.1573
     """
-    from scipy import stats  # here, because what draws the result imports this module as well
-
     numbers, precision = np.asarray(values, np.float64), 1 / np.square(np.asarray(errors, np.float64))
     mean = precision @ numbers / precision.sum()
-    return float(stats.chi2.sf(precision @ np.square(numbers - mean), len(numbers) - 1))
+    return float(special.chdtrc(len(numbers) - 1, precision @ np.square(numbers - mean)))
 
 
 def _measure(group: Unseen) -> _Group:

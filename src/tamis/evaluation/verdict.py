@@ -13,6 +13,7 @@ from scipy import special
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import ROUNDING, classes_of, positive_sum, probabilities_of
+from tamis.evaluation.metrics import loss_and_accuracy_sums
 from tamis.evaluation.resampling import (
     CellSums,
     Column,
@@ -23,7 +24,6 @@ from tamis.evaluation.resampling import (
     in_blocks,
     interval,
     linear_sums,
-    loss_and_accuracy_sums,
     permuted_labels,
 )
 from tamis.evaluation.scored import ScoredEvents, join
