@@ -154,7 +154,6 @@ def test_seeds_are_averaged_and_differ(module_classes: Make, tmp_path: Path) -> 
     assert loaded.scores(features).tobytes() == run.classifier.scores(features).tobytes()
 
 
-@pytest.mark.slow  # compiles a training of shared members; the tests of exports save and load untrained ones
 def test_shared_members_are_saved_and_loaded(module_classes: Make, tmp_path: Path) -> None:
     config = quick(module_classes(300))
     config["network"] = {"layers": [{"nodes": 4}], "members": 4, "embedding": {"type": "periodic"}}

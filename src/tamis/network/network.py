@@ -139,7 +139,8 @@ def build_network(
     if section.members == 1:
         return Network((*hidden, _output(inputs, nodes, section, random=last)), embedding)
     members = [_dense_output(inputs, nodes, section, random=each) for each in last.spawn(section.members)]
-    heads: Dense = jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *members)
+    # not with NumPy: where shapes alone are asked for, there are no numbers
+    heads: Dense = jax.tree.map(lambda *each: jnp.stack(each), *members)
     signs = 1 - 2 * signed.integers(2, size=(section.members, first))
     return Network((*hidden, heads), embedding, jnp.asarray(signs.astype(np.float32)))
 
