@@ -81,8 +81,11 @@ def profile_significance(
 
 def _gamma(n: Float64, expected: Float64, variance: Float64) -> Float64:
     """Compute the factor of the simulation that fits best."""
-    middle = 1 - variance * expected
-    gamma: Float64 = (middle + np.sqrt(middle**2 + 4 * n * variance)) / 2
+    middle, product = 1 - variance * expected, n * variance
+    root = np.sqrt(middle**2 + 4 * product)
+    # the same number twice: a difference of nearly equal ones would be rounded to zero
+    larger = (np.abs(middle) + root) / 2
+    gamma: Float64 = np.where(middle > 0, larger, product / np.where(middle > 0, 1.0, larger))
     return np.maximum(gamma, 1e-300)
 
 
