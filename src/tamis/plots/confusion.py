@@ -13,9 +13,11 @@ from matplotlib.patches import Rectangle
 from tamis.errors import TamisError
 from tamis.plots.cells import draw_cells, number_colour
 from tamis.plots.labels import ClassStyle, fitting_size, text_width
-from tamis.plots.style import MUTED_COLOUR, figure_style
+from tamis.plots.style import LIGHT_ON_FILL, MUTED_COLOUR, figure_style
 
-_SHADES = LinearSegmentedColormap.from_list("share", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
+_SHADES = LinearSegmentedColormap.from_list(
+    "share", [LIGHT_ON_FILL, "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"]
+)
 _LONGEST_LABEL = 2.4
 
 

@@ -16,13 +16,13 @@ from tamis.errors import TamisError
 from tamis.evaluation.correlations import Correlations
 from tamis.plots.cells import CellNumber, CellNumbers, draw_cells, number_colour
 from tamis.plots.labels import fitting_size, text_width
-from tamis.plots.style import MUTED_COLOUR, figure_style
+from tamis.plots.style import LIGHT_ON_FILL, MUTED_COLOUR, figure_style
 
 PANELS_PER_PAGE = 6
 CERTAIN = 2.0
 """Errors from which the number of a difference is written."""
 _SHADES = LinearSegmentedColormap.from_list(
-    "correlation", ["#0b2a6f", "#3f74d1", "#a9c6f5", "#ffffff", "#f7b9ae", "#d9453c", "#7a0c18"]
+    "correlation", ["#0b2a6f", "#3f74d1", "#a9c6f5", LIGHT_ON_FILL, "#f7b9ae", "#d9453c", "#7a0c18"]
 )
 _LONGEST_LABEL = 1.5
 _SMALLEST_NUMBER = 4.5

@@ -16,9 +16,11 @@ from tamis.evaluation.pairs import Interval, PairCurve, Pairs
 from tamis.plots.cells import draw_cells, number_colour
 from tamis.plots.labels import ClassStyle, fitting_size, text_width
 from tamis.plots.roc import RocLine, RocOutline, outline_of, plot_outlines
-from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, figure_style
+from tamis.plots.style import LIGHT_ON_FILL, LINE_STYLES, MUTED_COLOUR, figure_style
 
-_SHADES = LinearSegmentedColormap.from_list("area", ["#ffffff", "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"])
+_SHADES = LinearSegmentedColormap.from_list(
+    "area", [LIGHT_ON_FILL, "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"]
+)
 _LONGEST_LABEL = 2.4
 
 

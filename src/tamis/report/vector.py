@@ -43,6 +43,9 @@ _COLOURS = {
     "white": "var(--paper)",
     "#dfe0e4": "var(--line)",
     "#e4e5e8": "var(--line)",
+    # areas behind what is drawn: light on paper, dark on a dark page
+    "#f6d5d9": "var(--region)",
+    "#ededee": "var(--panel)",
 }
 _COLOUR = re.compile("|".join(_COLOURS))
 _PROPERTY = re.compile(
@@ -89,7 +92,7 @@ def inline_text(text: str, prefix: str, label: str, where: Path | str = "a figur
     """Make a figure fit to stand in a page.
 
     Only shapes and text are kept. Names in it get a prefix, so that several figures can stand in one page. Black
-    follows the colour of the text, white that of the paper.
+    follows the colour of the text, white that of the paper, and shaded areas behind both those of the page.
 
     Args:
         text: of the SVG.
