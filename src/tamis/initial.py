@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from tamis.config import Feature, parse_config
 from tamis.data.chunks import read_chunks
+from tamis.data.roles import branch_role, names_signal, observed_data_word
 from tamis.data.scanning import scan_files
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.sources import expand_files
@@ -29,11 +31,25 @@ LOOKED_AT = 100_000
 """Entries of each file that the suspicions rest on."""
 
 _ENDINGS = re.compile(r"(?i)([_.-]?(events?|tree|ntuples?|nano(aod)?|flat|skim(med)?))+$")
-_SIGNAL = re.compile(r"(?i)(^|[^a-z])s(i)?g(nal)?([^a-z]|$)|signal")
+_SIMULATION = re.compile(r"(?i)bkg|background|(^|[^a-z])(mc|sim\w*)([^a-z]|$)")
+ASKS_FOR_SIGNAL = "Which class is the signal?"
+"""What a configuration asks where the names of the files do not say it."""
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """The weight that is proposed for a sample, and what a person should know of it."""
+
+    expression: str
+    comment: str
 
 
 def initial_configuration(files: Sequence[str], *, tree: str | None = None, folder: Path) -> str:
-    """Write a commented configuration with one class per file.
+    """Write a commented configuration with one class per file of simulated events.
+
+    Files of observed data become no class, and weights, corrections and measures of pile-up no features; comments say
+    so. Where the names of the files do not say which class is the signal, the configuration asks: `tamis train`
+    refuses it until a person has answered.
 
     Args:
         files: paths, globs or URLs of ROOT or Parquet files; each file becomes a class of its own.
@@ -41,10 +57,10 @@ def initial_configuration(files: Sequence[str], *, tree: str | None = None, fold
         folder: where the configuration will stand; files below it are named relative to it.
 
     Returns:
-        YAML that `tamis train` accepts as it is.
+        YAML that `tamis train` accepts as it is, or once it says which class is the signal.
 
     Raises:
-        RequestError: there are fewer than two files, or no branch that all of them share.
+        RequestError: there are fewer than two files of simulated events, or no branch that all of them share.
         InputError: a file cannot be read.
     """
     sources = expand_files("", files, Path.cwd())
@@ -61,13 +77,35 @@ def initial_configuration(files: Sequence[str], *, tree: str | None = None, fold
             "cannot hold; rename it"
         )
     schemas = scan_files(sources, tree, naming="--tree NAME")
-    names = class_names([schema.source for schema in schemas])
-    branches = _shared_branches(schemas)
-    columns, class_index = _look(schemas, branches)
-    suspicions = [*survey_columns(columns, class_index, names), *_inexpressible(branches)]
-    text = _text(schemas, names, columns, suspicions, _not_finite(schemas, branches), folder, tree)
-    parse_config(text, data=folder)  # what is written is accepted
-    return text
+    observed = _observed_data(schemas, folder)
+    simulated = [schema for schema in schemas if schema not in observed.values()]
+    if len(simulated) < 2:
+        listing = "; ".join(reason for reason in observed)
+        raise RequestError(
+            f"a classifier needs at least two classes of simulated events, one file each; {listing}; give more files "
+            "of simulated events, or write the configuration by hand where data are to be a class"
+        )
+    names = class_names([schema.source for schema in simulated])
+    branches = _shared_branches(simulated)
+    columns, class_index = _look(simulated, branches)
+    suspicions = [
+        *survey_columns(columns, class_index, names),
+        *_inexpressible(branches),
+        *_absent_in_data(branches, list(observed.values()), folder),
+    ]
+    signal = [name for name in names if names_signal(name)]
+    if len(signal) == len(names):
+        signal = []  # nothing to go by: a person decides
+    not_finite = _not_finite(simulated, branches)
+    weights = [_propose_weight(schema) for schema in simulated]
+
+    def text(signal: Sequence[str]) -> str:
+        return _text(
+            simulated, names, columns, suspicions, not_finite, folder, tree, signal, weights, list(observed)
+        )
+
+    parse_config(text(signal or names[:1]), data=folder)  # what is written is accepted, once it has a signal
+    return text(signal)
 
 
 def write_configuration(text: str, path: Path) -> None:
@@ -99,6 +137,101 @@ def class_names(sources: Sequence[SourceFile]) -> list[str]:
             name = f"{name}_{len(names) + 1}"
         names.append(name)
     return names
+
+
+def _observed_data(schemas: Sequence[FileSchema], folder: Path) -> dict[str, FileSchema]:
+    """Find the files of observed data, by their names and by generator weights that only they do not have.
+
+    Returns:
+        The files, by a sentence on each that says why.
+    """
+    observed: dict[str, FileSchema] = {}
+    paths = [schema.source.path.split("?")[0].split("/") for schema in schemas]
+    shared = set.intersection(*(set(path[:-1]) for path in paths))  # says nothing about one of them
+    for schema, (*folders, stem) in zip(schemas, paths, strict=True):
+        folders = [name for name in folders if name not in shared]
+        word = observed_data_word(re.sub(r"\.(root|parquet)$", "", stem), folders)
+        if word is not None:
+            reason = f"its path says {word!r}"
+            observed[f"{_relative(schema.source.path, folder)} looks like observed data ({reason})"] = schema
+    rest = [schema for schema in schemas if schema not in observed.values()]
+    generated = [schema for schema in rest if _generator_weights(schema)]
+    if len(generated) < 2:  # one file alone with such a weight does not show that the others are data
+        return observed
+    for schema in rest:
+        stem = schema.source.path.rsplit("/", 1)[-1]
+        if schema in generated or names_signal(stem) or _SIMULATION.search(stem):
+            continue
+        reason = f"it has no generator weight, and others have {_generator_weights(generated[0])[0]}"
+        observed[f"{_relative(schema.source.path, folder)} looks like observed data ({reason})"] = schema
+    return observed
+
+
+def _generator_weights(schema: FileSchema) -> list[str]:
+    return _scalars(schema, "generator weight")
+
+
+def _scalars(schema: FileSchema, role: str) -> list[str]:
+    return [
+        name
+        for name, kind in schema.branches.items()
+        if kind.kind == "scalar" and branch_role(name, schema.branches) == role and _can_be_written(name)
+    ]
+
+
+def _absent_in_data(branches: Sequence[str], observed: Sequence[FileSchema], folder: Path) -> list[Suspicion]:
+    suspicions = []
+    for name in branches:
+        schema = next((schema for schema in observed if name not in schema.branches), None)
+        if schema is not None:
+            place = _relative(schema.source.path, folder)
+            reason = f"is not in {place}, which looks like observed data"
+            suspicions.append(Suspicion(name, "truth", reason))
+    return suspicions
+
+
+def _propose_weight(schema: FileSchema) -> _Weight:
+    """Propose the physics weight of a sample out of its branches.
+
+    The weight of an event stands before that of the generator, which it usually contains.
+    """
+    usual = "the physics weight: a number or an expression of branches"
+    candidates = [*_scalars(schema, "event weight"), *_generator_weights(schema)]
+    if not candidates:
+        return _Weight("1.0", usual)
+    name, *others = candidates
+    finite, total = True, 0.0
+    for chunk in read_chunks(schema, [name]):
+        values = np.asarray(chunk.columns[name]).astype(np.float64)
+        finite = finite and bool(np.isfinite(values).all())
+        total += float(values[np.isfinite(values)].sum())
+    if not finite or total <= 0:
+        problem = "is not finite in every event" if not finite else "has a sum that is not above 0"
+        return _Weight("1.0", f"{usual}; {name} looks like one, but {problem}")
+    comment = usual + "".join(f"; if {name} does not contain {other}: {name} * {other}" for other in others)
+    return _Weight(_quoted(spell_branch(name)), comment)
+
+
+def _corrections(weights: Sequence[_Weight], suspicions: Sequence[Suspicion]) -> list[str]:
+    """Write comments on what the proposed weights do not contain."""
+    factors = [spell_branch(each.column) for each in suspicions if each.kind == "scale factor"]
+    variations = [each.column for each in suspicions if each.kind == "variation"]
+    lines = []
+    if factors:
+        base = next((each.expression for each in weights if each.expression != "1.0"), None)
+        product = " * ".join(([] if base is None else [base.strip('"')]) + factors)
+        lines.append(
+            f"  # Scale factors are in no weight here; where they are to correct the simulation: "
+            f"weight: {_quoted(product)}"
+        )
+    if variations:
+        lines.append(f"  # Systematic variations, for studies of uncertainties: {', '.join(variations)}")
+    if any(each.expression != "1.0" for each in weights):
+        lines.append(
+            "  # A generator weight does not normalise a sample; for yields multiply it by cross section * "
+            "luminosity / sum of weights."
+        )
+    return lines
 
 
 def _shared_branches(schemas: Sequence[FileSchema]) -> list[str]:
@@ -185,8 +318,14 @@ def _text(
     not_finite: set[str],
     folder: Path,
     tree: str | None,
+    signal: Sequence[str],
+    weights: Sequence[_Weight],
+    observed: Sequence[str],
 ) -> str:
-    refused = {each.column: each.reason for each in suspicions if each.kind not in ("sentinel", "spike")}
+    refused: dict[str, str] = {}
+    for each in suspicions:
+        if each.kind not in ("sentinel", "spike"):
+            refused.setdefault(each.column, each.reason)
     if len(refused) == len(columns):
         listing = "; ".join(f"{name} {reason}" for name, reason in refused.items())
         raise RequestError(
@@ -197,25 +336,33 @@ def _text(
         name: [each for each in suspicions if each.column == name and each.kind == "sentinel"]
         for name in columns
     }
-    signal = [name for name in names if _SIGNAL.search(name)]
-    if len(signal) in (0, len(names)):  # nothing to go by: a person decides
-        signal = [names[-1]]
     lines = [
         "# Written by `tamis init`. Read it, change it, then: tamis check, tamis train.",
         f"name: {_quoted(_run_name(folder))}",
         "seed: 1",
         "",
         "samples:  # one for each process; several may belong to one class",
+        *(f"  # {reason}: it is not a class. `tamis apply RUN FILE` gives it scores." for reason in observed),
+        *_corrections(weights, suspicions),
     ]
-    for schema, name in zip(schemas, names, strict=True):
+    generated = any(_generator_weights(schema) for schema in schemas)
+    for schema, name, weight in zip(schemas, names, weights, strict=True):
         lines += [
             f"  - name: {_quoted(name)}",
             f"    class: {_quoted(name)}",
             f"    files: {_quoted(_relative(schema.source.path, folder))}  # {schema.entries} entries",
             *([f"    tree: {_quoted(schema.tree)}"] if tree is not None else []),
-            "    weight: 1.0  # the physics weight: a number or an expression of branches",
+            f"    weight: {weight.expression}  # {weight.comment}",
         ]
+        if generated and not _generator_weights(schema):
+            lines.append(
+                "    # Other files have a generator weight and this one has none: if it is observed data, remove it."
+            )
     lines += ["", "classes:  # the order is that of the network's outputs"]
+    if not signal:
+        lines.append(
+            f"  # {ASKS_FOR_SIGNAL} The names of the files do not say it: write `signal: true` beside it."
+        )
     lines += [f"  {_quoted(name)}: {{signal: {'true' if name in signal else 'false'}}}" for name in names]
     lines += ["", "features:  # every branch with one number per event that all files share"]
     for name in columns:
@@ -249,7 +396,11 @@ def _feature(name: str, not_finite: bool, refused: str | None, sentinels: Sequen
 def _others(schemas: Sequence[FileSchema]) -> list[str]:
     """Name the branches that could be features but for their shape, as comments."""
     first = schemas[0].branches
-    jagged = [name for name, kind in first.items() if kind.kind in ("jagged", "array")]
+    jagged = [
+        name
+        for name, kind in first.items()
+        if kind.kind in ("jagged", "array") and branch_role(name, first) in (None, "pile-up", "scale factor")
+    ]
     return [*_unshared(schemas), *_indexed(jagged)]
 
 

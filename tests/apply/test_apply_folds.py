@@ -18,15 +18,18 @@ from tamis.apply import ChunkSize, Flag, Outcome, Wish, apply_files
 from tamis.apply.folds import (
     AverageOfAll,
     EntryRule,
+    IdentityRule,
+    NumberRule,
     PlaceInTraining,
     TrainingFile,
     Use,
     find_in_training,
     fold_source,
 )
-from tamis.data.schema import FileSchema, SourceFile
+from tamis.data.schema import BranchType, FileSchema, SourceFile
 from tamis.data.split import folds_of_identities, identity_of_columns
 from tamis.errors import InputError
+from tamis.expressions import parse
 from tamis.pipeline.preparation import prepare
 
 Make = Callable[..., dict[str, Any]]
@@ -224,6 +227,48 @@ def test_a_file_without_that_number_is_refused_unless_it_is_called_unseen(
     assert "has no event, which the fold of an event follows from" in outcome.problem
     apply_files(run, [str(tmp_path / "a.root")], tmp_path, wish=UNSEEN)
     assert set(scores_of(tmp_path / "a.scores.root")["network"].tolist()) == {-1, -2}
+
+
+@pytest.mark.parametrize(
+    "rule", [NumberRule(parse("event"), 2), IdentityRule((parse("run"), parse("event")), 2, 0)]
+)
+def test_another_tree_with_the_columns_of_the_folds_is_never_averaged(
+    rule: NumberRule | IdentityRule,
+) -> None:
+    url = "https://a.org/sig.root"
+    trained = TrainingFile("sig.root", None, None, (Use("sig", "tree", None),), url, 100)
+    integer = BranchType("scalar", "int64", "int64_t")
+
+    def schema(entries: int, *branches: str) -> FileSchema:
+        return FileSchema(SourceFile("", url, url), "tree_up", entries, dict.fromkeys(branches, integer))
+
+    known = schema(100, "run", "event")
+    assert fold_source(rule, known, [trained], unseen=False) == rule
+    with pytest.raises(
+        InputError, match=r"another tree of a file of the training \(sig.root\), and has .*event, which"
+    ):
+        fold_source(rule, known, [trained], unseen=True)
+    # without the columns, and in files that the training did not read, the user decides
+    assert fold_source(rule, schema(100, "run"), [trained], unseen=True) == AverageOfAll()
+    assert fold_source(rule, schema(99, "run", "event"), [trained], unseen=True) == AverageOfAll()
+
+
+def test_the_average_does_not_replace_scores_of_networks_that_never_saw_the_events(
+    by_number: tuple[Path, Path], columns_of: Callable[..., Any], write_events: Write, tmp_path: Path
+) -> None:
+    run, _ = by_number
+    write_events(tmp_path / "new.root", columns_of(60))
+    paths = [str(tmp_path / "new.root")]
+    apply_files(run, paths, tmp_path / "out")
+    scores = tmp_path / "out" / "new.scores.root"
+    before = scores.read_bytes()
+    (outcome,) = apply_files(run, paths, tmp_path / "out", wish=UNSEEN).outcomes
+    assert "holds scores of the networks that never saw each event (the remainder of event" in outcome.problem
+    assert scores.read_bytes() == before
+    (outcome,) = apply_files(run, paths, tmp_path / "other", wish=UNSEEN).outcomes
+    assert set(outcome.networks) <= {"-1", "-2"}
+    # the other way round nothing is lost
+    assert not apply_files(run, paths, tmp_path / "other").outcomes[0].problem
 
 
 def test_an_event_whose_number_is_no_number_is_flagged(

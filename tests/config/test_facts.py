@@ -75,7 +75,8 @@ BROKEN = [
         "{signal: true}",
         "{}",
         "classes",
-        "no class is marked as signal; write signal: true for at least one",
+        "no class is marked as signal; write signal: true for at least one, the one that you look for: "
+        "`NAME: {signal: true}`",
         10,
     ),
     (

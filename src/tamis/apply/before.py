@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tamis.apply.folds import AverageOfAll, describe
 from tamis.apply.outputs import Written, read_output
 from tamis.apply.pair import Pair, differences
 from tamis.data.schema import FileSchema
@@ -47,9 +50,23 @@ def look_before(pair: Pair, output: Path) -> Before:
     expected = pair.belongs(pair.read_ends())
     if any(differences(expected, found.metadata)) or found.entries != pair.schema.entries:
         _check_replaceable(found, pair.schema, output)
+        _check_average(found, expected, output)
         return Before()
     damage = _damage(found)
     return Before(damage=damage) if damage else Before(kept=found)
+
+
+def _check_average(found: Written, expected: Mapping[str, Any], output: Path) -> None:
+    """Refuse to replace scores of networks that never saw the events by the average of all, of the same model."""
+    average = describe(AverageOfAll())
+    before = found.metadata.get("folds")
+    same = found.metadata.get("model") == expected["model"]
+    if same and before not in (None, average) and expected["folds"] == average:
+        message = (
+            f"holds scores of the networks that never saw each event ({before}), and the average of all networks would "
+            "replace them; leave out --unseen, or choose another --output"
+        )
+        raise InputError("scores", [Problem(str(output), message)])
 
 
 def _damage(found: Written) -> str:

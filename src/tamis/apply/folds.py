@@ -146,12 +146,18 @@ def fold_source(
         if (found := find_in_training(schema, training)) and _uses(found, schema):
             message = f"is a file of the training ({found.identity}); it cannot be scored with --unseen"
             raise InputError("folds", [Problem(schema.source.path, message)])
+        if found and not isinstance(rule, EntryRule) and not _absent_branches(rule, schema):
+            names = ", ".join(dict.fromkeys(name for each in _expressions(rule) for name in each.branches))
+            message = (
+                f"is another tree of a file of the training ({found.identity}), and has {names}, which the fold of an "
+                "event follows from: it may hold the same events; leave out --unseen, and each event gets the networks "
+                "that never saw it"
+            )
+            raise InputError("folds", [Problem(schema.where, message)])
         return AverageOfAll()
     match rule:
         case NumberRule() | IdentityRule():
-            absent = sorted(
-                name for each in _expressions(rule) for name in each.branches if name not in schema.branches
-            )
+            absent = _absent_branches(rule, schema)
             if absent and schema.entries:
                 message = f"has no {', '.join(absent)}, which the fold of an event follows from; {_UNSEEN}"
                 raise InputError("folds", [Problem(schema.where, message)])
@@ -160,6 +166,13 @@ def fold_source(
             return _place(rule, schema, training)
         case _:
             assert_never(rule)
+
+
+def _absent_branches(rule: NumberRule | IdentityRule, schema: FileSchema) -> list[str]:
+    """Return the branches that the folds follow from and that a file does not have."""
+    return sorted(
+        name for each in _expressions(rule) for name in each.branches if name not in schema.branches
+    )
 
 
 def _place(rule: EntryRule, schema: FileSchema, training: Sequence[TrainingFile]) -> FoldSource:

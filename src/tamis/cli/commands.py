@@ -195,7 +195,7 @@ def init(
     ] = None,
 ) -> None:
     """Look into files and write a configuration to start from."""
-    from tamis.initial import initial_configuration, write_configuration
+    from tamis.initial import ASKS_FOR_SIGNAL, initial_configuration, write_configuration
 
     folder = Path.cwd() if output is None else output.parent
     text = initial_configuration(files, tree=tree, folder=folder)
@@ -203,7 +203,8 @@ def init(
         typer.echo(text, nl=False)
     else:
         write_configuration(text, output)
-        typer.echo(f"wrote {output}; read it, then: tamis train {output}")
+        advice = "say in it which class is the signal" if ASKS_FOR_SIGNAL in text else "read it"
+        typer.echo(f"wrote {output}; {advice}, then: tamis train {output}")
 
 
 @app.command()

@@ -145,7 +145,11 @@ def _check_signal(values: Mapping[str, object]) -> Iterator[Finding]:
     if len(flags) < 2 or not all(isinstance(flag, bool) for flag in flags):
         return
     if not any(flags):
-        yield Finding(("classes",), "no class is marked as signal; write signal: true for at least one")
+        message = (
+            "no class is marked as signal; write signal: true for at least one, the one that you look for: "
+            "`NAME: {signal: true}`"
+        )
+        yield Finding(("classes",), message)
     if all(flags):
         yield Finding(("classes",), "every class is marked as signal; at least one must be a background")
 

@@ -1,24 +1,37 @@
-"""Columns that look wrong as features: constant, numbering events, weights, giving the class away, sentinels."""
+"""Columns that look wrong as features: constant, event numbers, weights, pile-up, classes given away, sentinels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.roles import branch_role, varied_branch
 from tamis.wording import value as value_text
 
-Kind = Literal["constant", "empty", "identifier", "weight", "truth", "class", "sentinel", "spike", "name"]
+Kind = Literal[
+    "constant",
+    "empty",
+    "identifier",
+    "weight",
+    "scale factor",
+    "variation",
+    "pile-up",
+    "truth",
+    "class",
+    "sentinel",
+    "spike",
+    "name",
+]
 
 _IDENTIFIER = re.compile(
     r"(?i)(^|_)(run|lumi|luminosityblock|ls|event|evt|entry|index|id|bx)(_?(number|nr|num|no|id))?_*$"
     r"|eventnumber|runnumber|mcchannelnumber"
 )
-_WEIGHT = re.compile(r"(?i)weight|(^|_)(wgt|xsec|crosssection|lumiscale|scalefactor|sf)($|_)")
 _TRUTH = re.compile(
     r"(?i:log_?density|truth|(^|_)(label|target|is_?(signal|sig|bkg))($|_))|^[Gg]en([A-Z_]|$)"
 )
@@ -76,12 +89,17 @@ def survey_columns(
     several = len(np.unique(class_index)) > 1  # else every column tells the class of all events
     for name, values in columns.items():
         purity = class_purity(values.astype(np.float64), class_index, len(classes)) if several else 0.0
-        found += survey_column(name, values, purity, names=names)
+        found += survey_column(name, values, purity, names=names, others=columns)
     return found
 
 
 def survey_column(
-    name: str, values: NDArray[np.generic], purity: float, *, names: bool = False
+    name: str,
+    values: NDArray[np.generic],
+    purity: float,
+    *,
+    names: bool = False,
+    others: Collection[str] = (),
 ) -> list[Suspicion]:
     """Say what looks wrong in one column whose purity is known.
 
@@ -90,11 +108,14 @@ def survey_column(
         values: [n]; NaN where missing.
         purity: from `class_purity`.
         names: whether the column's name counts.
+        others: names of all columns, among which variations have their opposite.
 
     >>> [each.reason for each in survey_column("charge", np.array([1.0, 1.0]), 0.5)]
     ['is 1 in all events']
     """
-    unfit = _constant(name, values) or (_by_name(name, values) if names else None) or _class(name, purity)
+    unfit = (
+        _constant(name, values) or (_by_name(name, values, others) if names else None) or _class(name, purity)
+    )
     certain = unfit is not None and unfit.kind in ("constant", "empty")
     return [*([] if unfit is None else [unfit]), *([] if certain else _sentinels(name, values))]
 
@@ -108,16 +129,36 @@ def _constant(name: str, values: NDArray[np.generic]) -> Suspicion | None:
     return None
 
 
-def _by_name(name: str, values: NDArray[np.generic]) -> Suspicion | None:
+def _by_name(name: str, values: NDArray[np.generic], others: Collection[str]) -> Suspicion | None:
+    role = branch_role(name, others)
+    if role == "variation":
+        reason = f"looks like a systematic variation of {varied_branch(name, others)}"
+        return Suspicion(name, "variation", reason)
     if _IDENTIFIER.search(name):
         return Suspicion(name, "identifier", "looks like a number that identifies events")
-    if _WEIGHT.search(name):
+    if role in ("generator weight", "event weight", "weight"):
         return Suspicion(name, "weight", "looks like an event weight")
+    if role == "scale factor" and _is_near_one(values):
+        return Suspicion(name, "scale factor", "looks like a scale factor, which belongs in the weight")
+    if role == "pile-up":
+        reason = (
+            "measures pile-up, which depends on the running conditions and is often simulated wrongly; use it as a "
+            "feature only where simulation is reweighted to data"
+        )
+        return Suspicion(name, "pile-up", reason)
     if _TRUTH.search(name):
         return Suspicion(name, "truth", "looks like the truth of a simulation, which data do not have")
     if values.dtype.kind in "iu" and len(values) > 1000 and len(np.unique(values)) > 0.99 * len(values):
         return Suspicion(name, "identifier", "is a whole number that is different in nearly every event")
     return None
+
+
+def _is_near_one(values: NDArray[np.generic]) -> bool:
+    """Return whether numbers can be scale factors: near 1, and no flags ("SF" is also same flavour)."""
+    numbers = values.astype(np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    fractional = bool((numbers != np.floor(numbers)).any())
+    return fractional and 0.3 < float(np.median(numbers)) < 3
 
 
 def _class(name: str, purity: float) -> Suspicion | None:
