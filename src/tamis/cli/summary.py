@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tamis.data.ledger import Ledger
-from tamis.data.split import PARTS
+from tamis.data.split import PARTS, TEST
 from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.metrics import worse_than_guessing
 from tamis.evaluation.results import Evaluation
@@ -90,17 +90,23 @@ def flattening(run: Run) -> list[str]:
 
 def ledger_table(ledger: Ledger, classes: Sequence[str]) -> Table:
     """Show where the entries of each class went."""
-    table = plain_table(
-        "Events", ["class", "entries", "not selected", "dropped", *PARTS, "sum of weights", "negative"]
-    )
     numbers = ledger.to_dict(classes)
+    # with folds every used event is a test event, of the networks that never saw it
+    in_folds = bool(numbers["total"].get("folds"))
+    parts = {part: part for part in PARTS}
+    if in_folds:
+        parts[PARTS[TEST]] = "used"
+    titles = [*PARTS[:TEST], "tested out of fold" if in_folds else PARTS[TEST]]
+    table = plain_table(
+        "Events", ["class", "entries", "not selected", "dropped", *titles, "sum of weights", "negative"]
+    )
     for name, row in (*numbers["classes"].items(), ("total", numbers["total"])):
         dropped = sum(policy["events"] for policy in row["dropped"].values())
         counts = (
             row["entries"],
             row["failed_selection"]["events"],
             dropped,
-            *(row[part]["events"] for part in PARTS),
+            *(row[part]["events"] for part in parts.values()),
         )
         used = row["used"]
         weights = (f"{used['sum_of_weights']:,.6g}", f"{100 * used['negative_fraction']:.1f}%")

@@ -9,6 +9,7 @@ from tamis.evaluation.intervals import FEWEST
 from tamis.evaluation.metrics import worse_than_guessing
 from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
+from tamis.report.epochs import epochs_sentence
 from tamis.report.numbers import minus, significant, typeset
 from tamis.run_reading import FinishedRun
 
@@ -38,7 +39,7 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
         *_statistics(run),
         *_negative(run),
         *_overflow(metrics),
-        _training(metrics),
+        Finding("info", "Training", epochs_sentence(run.history)),
         _ledger(run),
     )
 
@@ -194,14 +195,6 @@ def _overflow(metrics: Numbers) -> Iterator[Finding]:
             f"{100 * overflow[name]:.2g}% of the training events."
         )
         yield Finding("look", "Fixed point", sentence)
-
-
-def _training(metrics: Numbers) -> Finding:
-    history = metrics["history"]
-    sentence = (
-        f"The weights are those of epoch {history['best_epoch']} of {history['epochs']}; it ended because "
-    )
-    return Finding("info", "Training", f"{sentence}{history['ended_because']}.")
 
 
 def _ledger(run: FinishedRun) -> Finding:
