@@ -109,7 +109,7 @@ def ledger_table(ledger: Ledger, classes: Sequence[str]) -> Table:
             *(row[part]["events"] for part in parts.values()),
         )
         used = row["used"]
-        weights = (f"{used['sum_of_weights']:,.6g}", f"{100 * used['negative_fraction']:.1f}%")
+        weights = (f"{used['sum_of_weights']:,.6g}", f"{100 * used['negative_fraction']:z.1f}%")
         table.add_row(escape(name), *(f"{count:,}" for count in counts), *weights)
     return table
 
@@ -160,11 +160,12 @@ def verdicts(evaluation: Evaluation) -> list[str]:
     if evaluation.limit is not None:
         auc = max((each for each in evaluation.limit.auc if each is not None), default=0.0)
         sentences.append(
-            f"Distance to the limit: {evaluation.limit.loss:+.4f} in loss, {auc:+.4f} in AUC (largest of the classes)."
+            f"Distance to the limit: {evaluation.limit.loss:+z.4f} in loss, {auc:+z.4f} in AUC (largest of the "
+            "classes)."
         )
     for name, found in evaluation.references.items():
         sentences.append(
-            f"Reference for {escape(name)}: AUC {found.reference.auc:.4f}, {found.auc:+.4f} against the network."
+            f"Reference for {escape(name)}: AUC {found.reference.auc:.4f}, {found.auc:+z.4f} against the network."
         )
     judged = (evaluation.verdict, evaluation.stability, evaluation.negative_weights)
     sentences += [escape(each.sentence) for each in judged if each is not None]
@@ -188,4 +189,6 @@ def baseline_sentence(result: BaselineResult) -> str:
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:+.4f}" if interval is None else f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+    return (
+        f"{value:+z.4f}" if interval is None else f"{value:+z.4f} [{interval[0]:+z.4f}, {interval[1]:+z.4f}]"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tamis.report.blocks import Block, Cell, Finding, Table, Text
-from tamis.report.numbers import cell, percent, short, significant, with_interval
+from tamis.report.numbers import CHANCE, cell, percent, short, significant, with_interval
 
 Numbers = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ def baselines_section(metrics: Numbers) -> list[Block]:
     boxes = [box for each in baselines.values() for box in each["boxes"] or ()]
     text = (
         "Other classifiers, trained on the same events and not tuned. Differences are network "
-        f"minus baseline on the same test events, with paired 68.3% intervals. {' '.join(notes)}"
+        f"minus baseline on the same test events, with paired 68.3% intervals. {CHANCE} {' '.join(notes)}"
     )
     return [Text(text.strip()), _results(baselines), *([_boxes(boxes)] if boxes else [])]
 

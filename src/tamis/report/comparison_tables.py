@@ -9,7 +9,7 @@ from tamis.config.difference import DifferentValue
 from tamis.evaluation.comparison import LEVEL, MIXTURES, Difference, RunComparison, RunNumbers
 from tamis.report.blocks import Cell, Light, Table
 from tamis.report.epochs import kept_epochs
-from tamis.report.numbers import cell, count, p_value, short
+from tamis.report.numbers import CHANCE, cell, count, p_value, short
 from tamis.report.tables import rejection_cell
 from tamis.run_reading import FinishedRun
 
@@ -63,7 +63,7 @@ def differences_table(comparison: RunComparison) -> Table:
         f"Differences to {first} with their 68.3% intervals from {comparison.pairs[0].bootstraps} bootstrap samples, "
         "which draw every event equally often for all runs. The corrected p-value is the probability that any of the "
         f"{comparison.pairs[0].compared} differences deviates as much by chance; up to {LEVEL:g} it is marked: a tick "
-        "where the run is better than the first, a cross where it is worse."
+        f"where the run is better than the first, a cross where it is worse. {CHANCE}"
     )
     return Table(("run", *words) if several else words, rows, caption, numeric=3 if several else 2)
 

@@ -92,8 +92,8 @@ def _limit(metrics: Numbers) -> Iterator[Finding]:
         yield Finding(
             "info",
             "Distance to the limit",
-            f"The loss is {minus(format(limit['distance_in_loss'], '+.4f'))} from the smallest that any classifier can "
-            f"reach on these events ({limit['loss']:.4f}).",
+            f"The loss is {minus(format(limit['distance_in_loss'], '+z.4f'))} from the smallest that any classifier "
+            f"can reach on these events ({limit['loss']:.4f}).",
         )
 
 

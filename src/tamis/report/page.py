@@ -217,7 +217,7 @@ def _tiles(run: FinishedRun) -> tuple[Tile, ...]:
         )
     limit = run.metrics.get("limit")
     if limit is not None:
-        distance = minus(f"{limit['distance_in_loss']:+.4f}")
+        distance = minus(f"{limit['distance_in_loss']:+z.4f}")
         tiles.append(Tile("Distance to the limit", distance, "", "in loss; 0 is the best that is possible"))
     return tuple(tiles)
 
@@ -302,7 +302,7 @@ def _applied_calibration(applied: Mapping[str, Any] | None) -> str:
         return ""
     scaling = applied["of_all"]
     factors = ", ".join(f"{name} {each:.4f}" for name, each in scaling["scale"].items())
-    offsets = ", ".join(f"{name} {each:+.4f}" for name, each in scaling["offset"].items())
+    offsets = ", ".join(f"{name} {each:+z.4f}" for name, each in scaling["offset"].items())
     said = (
         f"a temperature of {1 / next(iter(scaling['scale'].values())):.4f}"
         if applied["method"] == "temperature"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tamis.report.blocks import Cell, Table
-from tamis.report.numbers import bound, cell, count, p_value, percent, short, significant
+from tamis.report.numbers import CHANCE, bound, cell, count, p_value, percent, short, significant
 from tamis.run_reading import FinishedRun
 
 Numbers = Mapping[str, Any]
@@ -102,7 +102,7 @@ def comparisons_table(verdict: Numbers) -> Table:
     caption = (
         f"{verdict['permutations']} permutations of training and test events; the corrected p-value is the probability "
         "that any of the comparisons deviates as much by chance. Of distributions the largest distance is given. "
-        "All is in the balanced mixture; differences are training minus test."
+        f"All is in the balanced mixture; differences are training minus test. {CHANCE} The corrected p-value judges."
     )
     return Table(columns, rows, caption)
 
