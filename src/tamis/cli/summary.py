@@ -39,7 +39,7 @@ def plain_table(title: str, columns: Sequence[str]) -> Table:
 def print_run(run: Run, folder: Path, seconds: float, notes: Sequence[str] = ()) -> None:
     """Print what was trained on what, the headline numbers, where the rest is, and what else there is to know."""
     console = results_console()
-    history, timing = run.trained.history, run.metrics()["timing"]
+    history, timing = run.trained.history, run.timing
     kept = f"kept epoch {history.best} of {len(history.epochs)}: {history.reason}"
     if len(run.members) > 1:
         epochs = ", ".join(f"{each.history.best}/{len(each.history.epochs)}" for each in run.members)

@@ -10,6 +10,7 @@ from tamis.evaluation.metrics import worse_than_guessing
 from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
 from tamis.report.epochs import epochs_sentence
+from tamis.report.network_findings import network_findings
 from tamis.report.numbers import minus, significant, typeset
 from tamis.run_reading import FinishedRun
 
@@ -39,6 +40,7 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
         *_statistics(run),
         *_negative(run),
         *_overflow(metrics),
+        *network_findings(run),
         Finding("info", "Training", epochs_sentence(run.history)),
         _ledger(run),
     )
