@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.report.numbers import bound, digits_of, p_value, with_error, with_interval
+from tamis.report.details import _change_and_error
+from tamis.report.numbers import bound, digits_of, p_value, percent, significant, with_error, with_interval
 
 SIZES = st.floats(1e-9, 1e9)
 
@@ -30,7 +31,7 @@ def test_a_limit_holds_as_it_is_written(value: float) -> None:
         (16501.0, "< 17,000", "> 16,000"),
         (0.00304, "< 0.0031", "> 0.0030"),
         (0.3, "< 0.30", "> 0.30"),
-        (6.11e-5, "< 6.2e\N{MINUS SIGN}05", "> 6.1e\N{MINUS SIGN}05"),
+        (6.11e-5, "< 0.000062", "> 0.000061"),
     ],
 )
 def test_a_limit_has_two_digits(value: float, upper: str, lower: str) -> None:
@@ -58,3 +59,29 @@ def test_number_interval_and_error_have_the_same_digits() -> None:
 @pytest.mark.parametrize(("value", "text"), [(0.000999, "< 0.001"), (0.001, "0.001"), (0.04567, "0.0457")])
 def test_a_p_value_is_a_number_from_its_least_value_on(value: float, text: str) -> None:
     assert (p_value(value).text, p_value(value).value) == (text, value)
+
+
+@given(st.floats(-1, 1), st.integers(0, 4))
+def test_a_zero_in_percent_has_no_sign_and_what_is_no_zero_is_not_written_as_one(
+    value: float, digits: int
+) -> None:
+    text = percent(value, digits).text.removesuffix("%")
+    written = number_in(text)
+    assert abs(written - 100 * value) <= 0.5000001 * 10.0**-digits
+    if written == 0:
+        assert "\N{MINUS SIGN}" not in text
+        assert abs(value) <= 1e-12
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(5.6e-05, "0.000056"), (0.0046, "0.0046"), (9.99e-05, "0.00010"), (-5.6e-05, "\N{MINUS SIGN}0.000056")],
+)
+def test_numbers_of_one_column_have_one_notation(value: float, text: str) -> None:
+    assert significant(value, 2) == text
+
+
+def test_a_change_and_its_error_have_the_same_digits() -> None:
+    texts = [each.text for each in _change_and_error(0.00463, 5.6e-05)]
+    assert texts == ["+0.004630", "0.000056"]
+    assert [each.value for each in _change_and_error(0.25, 0.0)] == [0.25, 0.0]

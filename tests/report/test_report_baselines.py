@@ -76,6 +76,8 @@ def test_tables_hold_differences_and_cuts() -> None:
         (0.02, 0.011, "info"),  # more than one standard deviation, less than two
         (0.02, 0.03, "info"),
         (-0.02, 0.009, "look"),
+        (-0.03, 0.009, "bad"),
+        (-0.03, 0.016, "info"),
         (-0.02, 0.011, "info"),
     ],
 )

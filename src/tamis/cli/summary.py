@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tamis.data.ledger import Ledger
-from tamis.data.split import PARTS
+from tamis.data.split import PARTS, TEST
 from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.metrics import worse_than_guessing
 from tamis.evaluation.results import Evaluation
@@ -39,7 +39,7 @@ def plain_table(title: str, columns: Sequence[str]) -> Table:
 def print_run(run: Run, folder: Path, seconds: float, notes: Sequence[str] = ()) -> None:
     """Print what was trained on what, the headline numbers, where the rest is, and what else there is to know."""
     console = results_console()
-    history, timing = run.trained.history, run.metrics()["timing"]
+    history, timing = run.trained.history, run.timing
     kept = f"kept epoch {history.best} of {len(history.epochs)}: {history.reason}"
     if len(run.members) > 1:
         epochs = ", ".join(f"{each.history.best}/{len(each.history.epochs)}" for each in run.members)
@@ -90,20 +90,26 @@ def flattening(run: Run) -> list[str]:
 
 def ledger_table(ledger: Ledger, classes: Sequence[str]) -> Table:
     """Show where the entries of each class went."""
-    table = plain_table(
-        "Events", ["class", "entries", "not selected", "dropped", *PARTS, "sum of weights", "negative"]
-    )
     numbers = ledger.to_dict(classes)
+    # with folds every used event is a test event, of the networks that never saw it
+    in_folds = bool(numbers["total"].get("folds"))
+    parts = {part: part for part in PARTS}
+    if in_folds:
+        parts[PARTS[TEST]] = "used"
+    titles = [*PARTS[:TEST], "tested out of fold" if in_folds else PARTS[TEST]]
+    table = plain_table(
+        "Events", ["class", "entries", "not selected", "dropped", *titles, "sum of weights", "negative"]
+    )
     for name, row in (*numbers["classes"].items(), ("total", numbers["total"])):
         dropped = sum(policy["events"] for policy in row["dropped"].values())
         counts = (
             row["entries"],
             row["failed_selection"]["events"],
             dropped,
-            *(row[part]["events"] for part in PARTS),
+            *(row[part]["events"] for part in parts.values()),
         )
         used = row["used"]
-        weights = (f"{used['sum_of_weights']:,.6g}", f"{100 * used['negative_fraction']:.1f}%")
+        weights = (f"{used['sum_of_weights']:,.6g}", f"{100 * used['negative_fraction']:z.1f}%")
         table.add_row(escape(name), *(f"{count:,}" for count in counts), *weights)
     return table
 
@@ -154,11 +160,12 @@ def verdicts(evaluation: Evaluation) -> list[str]:
     if evaluation.limit is not None:
         auc = max((each for each in evaluation.limit.auc if each is not None), default=0.0)
         sentences.append(
-            f"Distance to the limit: {evaluation.limit.loss:+.4f} in loss, {auc:+.4f} in AUC (largest of the classes)."
+            f"Distance to the limit: {evaluation.limit.loss:+z.4f} in loss, {auc:+z.4f} in AUC (largest of the "
+            "classes)."
         )
     for name, found in evaluation.references.items():
         sentences.append(
-            f"Reference for {escape(name)}: AUC {found.reference.auc:.4f}, {found.auc:+.4f} against the network."
+            f"Reference for {escape(name)}: AUC {found.reference.auc:.4f}, {found.auc:+z.4f} against the network."
         )
     judged = (evaluation.verdict, evaluation.stability, evaluation.negative_weights)
     sentences += [escape(each.sentence) for each in judged if each is not None]
@@ -182,4 +189,6 @@ def baseline_sentence(result: BaselineResult) -> str:
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:+.4f}" if interval is None else f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+    return (
+        f"{value:+z.4f}" if interval is None else f"{value:+z.4f} [{interval[0]:+z.4f}, {interval[1]:+z.4f}]"
+    )

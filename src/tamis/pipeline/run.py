@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tamis.classifier import Classifier
 from tamis.config import Config
 from tamis.data.split import (
@@ -27,6 +29,10 @@ from tamis.pipeline.watch import Watch
 
 if TYPE_CHECKING:
     from tamis.training.loop import Choices, Trained
+
+
+_EVENTS_FOR_NODES = 1000
+"""Used events, evenly spread, for all of which a dead node is zero."""
 
 
 def _plain(cost: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,8 +101,13 @@ class Run:
                 "best_epoch": self.trained.history.best,
                 "ended_because": self.trained.history.reason,
             },
-            "timing": {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)},
+            "timing": self.timing,
         }
+
+    @property
+    def timing(self) -> dict[str, Any]:
+        """Device, speed of the training and wall time of each stage, as `metrics.json` holds them."""
+        return {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)}
 
     def numbers(self) -> dict[str, Any]:
         """Give the part of `metrics` that follows from the classifier and the events alone."""
@@ -115,12 +126,28 @@ class Run:
                 "shared_members": network.members,
                 "layers": [_plain(vars(cost)) for cost in layer_costs(network.layers)],
                 "overflow": dict(self.overflow),
+                "dead_nodes": self._dead_nodes(),
             },
             "training_factors": dict(
                 zip(self.classifier.class_names, self.prepared.weighed.factors.tolist(), strict=True)
             ),
             **({"flattened": {name: vars(each) for name, each in flattened.items()}} if flattened else {}),
             "applied_calibration": self._calibration(),
+        }
+
+    def _dead_nodes(self) -> dict[str, Any]:
+        """Count the nodes of each hidden layer that are zero for all of some events, network by network."""
+        from tamis.network.dead_nodes import count_dead_nodes
+
+        features = self.prepared.events.features
+        rows = np.linspace(0, len(features) - 1, min(_EVENTS_FOR_NODES, len(features))).astype(np.intp)
+        inputs = [each.preprocessing.apply(features[rows]) for each in self.classifier.members]
+        return {
+            "events": len(rows),
+            "networks": [
+                count_dead_nodes(member.network, each)
+                for member, each in zip(self.classifier.members, inputs, strict=True)
+            ],
         }
 
     def _calibration(self) -> dict[str, Any] | None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tamis.report.blocks import Block, Cell, Finding, Table, Text
-from tamis.report.numbers import cell, percent, short, significant, with_interval
+from tamis.report.numbers import CHANCE, cell, percent, short, significant, with_interval
 
 Numbers = Mapping[str, Any]
+FAR_BEHIND = 1.25
+"""Ratio of the areas above the curves from which the network is far behind a baseline."""
 
 
 def baselines_section(metrics: Numbers) -> list[Block]:
@@ -20,7 +22,7 @@ def baselines_section(metrics: Numbers) -> list[Block]:
     boxes = [box for each in baselines.values() for box in each["boxes"] or ()]
     text = (
         "Other classifiers, trained on the same events and not tuned. Differences are network "
-        f"minus baseline on the same test events, with paired 68.3% intervals. {' '.join(notes)}"
+        f"minus baseline on the same test events, with paired 68.3% intervals. {CHANCE} {' '.join(notes)}"
     )
     return [Text(text.strip()), _results(baselines), *([_boxes(boxes)] if boxes else [])]
 
@@ -33,7 +35,13 @@ def baselines_findings(metrics: Numbers) -> Iterator[Finding]:
         # one standard deviation is no verdict: zero must lie outside of twice the interval
         low, high = (2 * edge - signal["difference"] for edge in signal["difference_interval"] or (-1.0, 1.0))
         said = f"network minus baseline in the AUC of the signal: {value} {interval}"
-        if high < 0:
+        if high < 0 and 1 - (signal["auc"] + signal["difference"]) > FAR_BEHIND * (1 - signal["auc"]):
+            yield Finding(
+                "bad",
+                f"Baseline {name}",
+                f"The network is far behind it: {said}. The training failed, or its settings do not fit these events.",
+            )
+        elif high < 0:
             yield Finding("look", f"Baseline {name}", f"It is better than the network: {said}.")
         elif low > 0:
             yield Finding("good", f"Baseline {name}", f"The network is better: {said}.")

@@ -8,7 +8,8 @@ from typing import Any
 from tamis.config.difference import DifferentValue
 from tamis.evaluation.comparison import LEVEL, MIXTURES, Difference, RunComparison, RunNumbers
 from tamis.report.blocks import Cell, Light, Table
-from tamis.report.numbers import cell, count, p_value, short
+from tamis.report.epochs import kept_epochs
+from tamis.report.numbers import CHANCE, cell, count, p_value, short
 from tamis.report.tables import rejection_cell
 from tamis.run_reading import FinishedRun
 
@@ -62,7 +63,7 @@ def differences_table(comparison: RunComparison) -> Table:
         f"Differences to {first} with their 68.3% intervals from {comparison.pairs[0].bootstraps} bootstrap samples, "
         "which draw every event equally often for all runs. The corrected p-value is the probability that any of the "
         f"{comparison.pairs[0].compared} differences deviates as much by chance; up to {LEVEL:g} it is marked: a tick "
-        "where the run is better than the first, a cross where it is worse."
+        f"where the run is better than the first, a cross where it is worse. {CHANCE}"
     )
     return Table(("run", *words) if several else words, rows, caption, numeric=3 if several else 2)
 
@@ -134,7 +135,7 @@ def training_table(runs: Sequence[FinishedRun], names: Sequence[str]) -> Table:
             count(run.metrics["network"]["parameters"]),
             count(run.metrics["network"]["networks"]),
             Cell(
-                f"{run.metrics['history']['best_epoch']} of {run.metrics['history']['epochs']}",
+                kept_epochs(run.history),
                 float(run.metrics["history"]["best_epoch"]),
             ),
             count(run.provenance["parts"]["training"]),
@@ -143,7 +144,7 @@ def training_table(runs: Sequence[FinishedRun], names: Sequence[str]) -> Table:
         for number, (name, run) in enumerate(zip(names, runs, strict=True))
     )
     columns = ("run", "parameters", "networks", "epoch kept", "training events", "overtrained")
-    caption = "Parameters are those of one network; with several networks the epoch is that of the first."
+    caption = "Parameters are those of one network; with several networks the epochs are those of each."
     return Table(columns, rows, caption)
 
 

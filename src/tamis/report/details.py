@@ -13,8 +13,8 @@ from tamis.report.numbers import (
     p_value,
     percent,
     short,
-    significant,
     typeset,
+    with_error,
     with_interval,
 )
 
@@ -133,7 +133,7 @@ def _differences(differences: list[Numbers]) -> Table:
             Cell(" and ".join(each["features"])),
             Cell(" minus ".join(each["classes"])),
             Cell(
-                minus(f"{each['difference']:+.3f} \N{PLUS-MINUS SIGN} {each['error']:.3f}"),
+                minus(f"{each['difference']:+z.3f} \N{PLUS-MINUS SIGN} {each['error']:.3f}"),
                 each["difference"],
             ),
         )
@@ -166,8 +166,7 @@ def negative_section(metrics: Numbers) -> list[Block]:
             Cell(_name_of_change(each)),
             short(each["quoted"]),
             short(each["without"]),
-            short(each["change"], 3),
-            short(each["error"], 2),
+            *_change_and_error(each["change"], each["error"]),
         )
         for each in found["changes"]
     )
@@ -194,11 +193,18 @@ def _name_of_change(change: Numbers) -> str:
     return f"{quantity}{of}{at}"
 
 
+def _change_and_error(change: float | None, error: float | None) -> tuple[Cell, Cell]:
+    """Write a change and its error with the same digits, each in a cell."""
+    if change is None or not error:
+        return short(change, 3), short(error, 2)
+    text, _, size = with_error(change, error, signed=True).partition(" \N{PLUS-MINUS SIGN} ")
+    return Cell(text, change), Cell(size, error)
+
+
 def _gain(spread: Numbers) -> Cell:
     if spread["gain"] is None:
         return cell(None)
-    error = significant(spread["gain_error"], 2)
-    return Cell(f"{significant(spread['gain'], 2)} \N{PLUS-MINUS SIGN} {error}", spread["gain"])
+    return Cell(with_error(spread["gain"], spread["gain_error"], signed=True), spread["gain"])
 
 
 def stability_section(metrics: Numbers) -> list[Block]:

@@ -9,6 +9,8 @@ from tamis.evaluation.intervals import FEWEST
 from tamis.evaluation.metrics import worse_than_guessing
 from tamis.report.baselines import baselines_findings
 from tamis.report.blocks import Finding, Light
+from tamis.report.epochs import epochs_sentence
+from tamis.report.network_findings import network_findings
 from tamis.report.numbers import minus, significant, typeset
 from tamis.run_reading import FinishedRun
 
@@ -38,7 +40,8 @@ def findings_of(run: FinishedRun) -> tuple[Finding, ...]:
         *_statistics(run),
         *_negative(run),
         *_overflow(metrics),
-        _training(metrics),
+        *network_findings(run),
+        Finding("info", "Training", epochs_sentence(run.history)),
         _ledger(run),
     )
 
@@ -91,8 +94,8 @@ def _limit(metrics: Numbers) -> Iterator[Finding]:
         yield Finding(
             "info",
             "Distance to the limit",
-            f"The loss is {minus(format(limit['distance_in_loss'], '+.4f'))} from the smallest that any classifier can "
-            f"reach on these events ({limit['loss']:.4f}).",
+            f"The loss is {minus(format(limit['distance_in_loss'], '+z.4f'))} from the smallest that any classifier "
+            f"can reach on these events ({limit['loss']:.4f}).",
         )
 
 
@@ -194,14 +197,6 @@ def _overflow(metrics: Numbers) -> Iterator[Finding]:
             f"{100 * overflow[name]:.2g}% of the training events."
         )
         yield Finding("look", "Fixed point", sentence)
-
-
-def _training(metrics: Numbers) -> Finding:
-    history = metrics["history"]
-    sentence = (
-        f"The weights are those of epoch {history['best_epoch']} of {history['epochs']}; it ended because "
-    )
-    return Finding("info", "Training", f"{sentence}{history['ended_because']}.")
 
 
 def _ledger(run: FinishedRun) -> Finding:

@@ -10,6 +10,12 @@ from tamis.report.blocks import Cell
 
 Interval = Sequence[float] | None
 _NOTHING = "\N{EN DASH}"
+_SMALLEST_FIXED = 1e-6
+"""Size from which a number is written without an exponent, so that a column has one notation."""
+_ROUNDING = 1e-12
+"""Size of a fraction below which it is zero but for rounding."""
+CHANCE = "A 68.3% interval leaves out zero in a third of all cases by chance alone."
+"""What to say where intervals of differences stand without a test beside them."""
 
 
 def digits_of(interval: Interval, fallback: int = 4) -> int:
@@ -60,8 +66,8 @@ def cell(value: float | None, interval: Interval = None, *, signed: bool = False
 def short(value: float | None, digits: int = 4) -> Cell:
     """Write a number with some significant digits into a cell; thousands are grouped.
 
-    >>> short(1234.567).text, short(0.00012345).text
-    ('1,235', '0.0001234')
+    >>> short(1234.567).text, short(0.00012345).text, short(5.6e-05, 2).text
+    ('1,235', '0.0001234', '0.000056')
     """
     return Cell(significant(value, digits), _sortable(value))
 
@@ -73,7 +79,13 @@ def significant(value: float | None, digits: int = 4) -> str:
     if abs(value) >= 10 ** (digits - 1):
         return minus(f"{value:,.0f}")
     text = f"{value:#.{digits}g}"
-    return minus(text.rstrip(".") if "e" not in text else f"{value:.{digits - 1}e}")
+    if "e" not in text:
+        return minus(text.rstrip("."))
+    if abs(value) < _SMALLEST_FIXED:
+        return minus(f"{value:.{digits - 1}e}")
+    # the exponent of the rounded number, which may be larger than that of the number
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    return minus(f"{value:.{max(0, digits - 1 - exponent)}f}")
 
 
 def bound(value: float, *, upper: bool) -> str:
@@ -88,8 +100,19 @@ def bound(value: float, *, upper: bool) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> Cell:
-    """Write a fraction in percent."""
-    return Cell(_NOTHING if value is None else minus(f"{100 * value:.{digits}f}%"), _sortable(value))
+    """Write a fraction in percent; one that rounds to zero has a digit that does not, and zero has no sign.
+
+    >>> percent(0.1234).text, percent(0.0).text, percent(0.0002).text, percent(-1e-17).text
+    ('12.3%', '0.0%', '0.02%', '0.0%')
+    """
+    return Cell(_NOTHING if value is None else f"{_percentage(value, digits)}%", _sortable(value))
+
+
+def _percentage(value: float, digits: int) -> str:
+    text = f"{100 * value:z.{digits}f}"
+    if float(text) == 0 and abs(value) > _ROUNDING:
+        return significant(100 * value, 1)
+    return minus(text)
 
 
 def count(value: float) -> Cell:

@@ -34,6 +34,7 @@ from tamis.report.details import (
     stability_section,
 )
 from tamis.report.diagram import Column, draw_network
+from tamis.report.epochs import epochs_sentence
 from tamis.report.findings import findings_of
 from tamis.report.numbers import minus, significant, typeset, with_error, with_interval
 from tamis.report.rendering import render
@@ -115,10 +116,17 @@ def _lead(run: FinishedRun) -> str:
         else f"what follows is judged on {parts['test']:,} that no network saw"
     )
     verb, were = ("tells", "It was") if several == 1 else ("tell", "They were")
+    trained = (
+        f"{were} trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, "
+    )
+    if run.config.split.folds is not None:
+        trained = (
+            f"{parts['training']:,} events train them and {parts['validation']:,} choose their epochs, in each network "
+            "only those outside of its own fold, "
+        )
     return (
         f"{what} of {network['parameters']:,} parameters{each} {verb} apart {told} by {len(run.config.features)} "
-        f"features. {were} trained on {parts['training']:,} events, the epoch was chosen on {parts['validation']:,}, "
-        f"and {judged}.{_labels(run)}"
+        f"features. {trained}and {judged}.{_labels(run)}"
     )
 
 
@@ -149,7 +157,7 @@ def _sections(run: FinishedRun) -> Iterator[tuple[str, str, Iterable[Block]]]:
     yield "baselines", "Baselines", baselines_section(metrics)
     yield "overtraining", "Overtraining", _overtraining(metrics)
     yield "calibration", "Calibration", _calibration(metrics)
-    yield "search", "Search", _search(metrics)
+    yield "search", "Search", _search(metrics, in_folds=run.config.split.folds is not None)
     yield "importance", "Importance of the features", importance_section(metrics)
     yield "sculpting", "Sculpting of spectators", _rows(tables.sculpting_table(metrics))
     yield "negative", "Negative weights", negative_section(metrics)
@@ -209,7 +217,7 @@ def _tiles(run: FinishedRun) -> tuple[Tile, ...]:
         )
     limit = run.metrics.get("limit")
     if limit is not None:
-        distance = minus(f"{limit['distance_in_loss']:+.4f}")
+        distance = minus(f"{limit['distance_in_loss']:+z.4f}")
         tiles.append(Tile("Distance to the limit", distance, "", "in loss; 0 is the best that is possible"))
     return tuple(tiles)
 
@@ -294,7 +302,7 @@ def _applied_calibration(applied: Mapping[str, Any] | None) -> str:
         return ""
     scaling = applied["of_all"]
     factors = ", ".join(f"{name} {each:.4f}" for name, each in scaling["scale"].items())
-    offsets = ", ".join(f"{name} {each:+.4f}" for name, each in scaling["offset"].items())
+    offsets = ", ".join(f"{name} {each:+z.4f}" for name, each in scaling["offset"].items())
     said = (
         f"a temperature of {1 / next(iter(scaling['scale'].values())):.4f}"
         if applied["method"] == "temperature"
@@ -308,7 +316,18 @@ def _applied_calibration(applied: Mapping[str, Any] | None) -> str:
     )
 
 
-def _search(metrics: Mapping[str, Any]) -> list[Block]:
+def _chosen(*, in_folds: bool) -> str:
+    """Say which events chose the cut and the bins, and which are quoted."""
+    if not in_folds:
+        return "Cut and bins were chosen on validation events and are quoted on test events."
+    return (
+        "Cut and bins were chosen on the validation events, with scores of networks whose epoch these events chose, "
+        "and are quoted on all events, with scores of networks that never saw them. The validation events are among "
+        "those: they are no independent sample, so that the significance may be slightly too high."
+    )
+
+
+def _search(metrics: Mapping[str, Any], *, in_folds: bool) -> list[Block]:
     search = metrics["search"]
     if search is None:
         return []
@@ -327,9 +346,9 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
     }
     said.append(f"Categories of the highest score reach {_significance(by_categories)}.")
     said.append(
-        "Cut and bins were chosen on validation events and are quoted on test events; intervals are those of the "
-        f"finite simulation. {_sentence(_assumption(metrics))} Test events are scaled to the sum of weights of all "
-        "used events of their class."
+        f"{_chosen(in_folds=in_folds)} Intervals are those of the finite simulation. "
+        f"{_sentence(_assumption(metrics))} Test events are scaled to the sum of weights of all used events of "
+        "their class."
     )
     if search["events_per_weight"] is None:
         said.insert(
@@ -341,7 +360,11 @@ def _search(metrics: Mapping[str, Any]) -> list[Block]:
         events = significant(search["events_per_weight"])
         said.append(f"A sum of weights of one stands for {events} expected events.")
     found: list[Block] = [Text(" ".join(said))]
-    return [*found, *([] if bins is None else [tables.bins_table(bins)]), tables.categories_table(search)]
+    return [
+        *found,
+        *([] if bins is None else [tables.bins_table(bins, in_folds=in_folds)]),
+        tables.categories_table(search),
+    ]
 
 
 def _yields(search: Mapping[str, Any] | None) -> str:
@@ -377,11 +400,10 @@ def _significance(numbers: Mapping[str, Any]) -> str:
 
 def _network(run: FinishedRun) -> list[Block]:
     metrics = run.metrics
-    history, timing = metrics["history"], metrics["timing"]
+    timing = metrics["timing"]
     text = (
         f"Trained on {timing['device']} in {timing['train_seconds']:.1f} s ({timing['events_per_second']:,.0f} events "
-        f"per second). Kept are the weights of epoch {history['best_epoch']} of {history['epochs']}: "
-        f"{history['ended_because']}."
+        f"per second). {epochs_sentence(run.history)}"
     )
     columns = _columns(run)
     sentence = "Features at the left, classes at the right; wide layers are drawn with a few of their nodes."

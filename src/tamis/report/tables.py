@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tamis.report.blocks import Cell, Table
-from tamis.report.numbers import bound, cell, count, p_value, percent, short, significant
+from tamis.report.numbers import CHANCE, bound, cell, count, p_value, percent, short, significant
 from tamis.run_reading import FinishedRun
 
 Numbers = Mapping[str, Any]
@@ -102,7 +102,7 @@ def comparisons_table(verdict: Numbers) -> Table:
     caption = (
         f"{verdict['permutations']} permutations of training and test events; the corrected p-value is the probability "
         "that any of the comparisons deviates as much by chance. Of distributions the largest distance is given. "
-        "All is in the balanced mixture; differences are training minus test."
+        f"All is in the balanced mixture; differences are training minus test. {CHANCE} The corrected p-value judges."
     )
     return Table(columns, rows, caption)
 
@@ -161,7 +161,7 @@ def categories_table(search: Numbers) -> Table:
     return Table(columns, rows, f"{yields} of each true class by the class with the highest score.")
 
 
-def bins_table(bins: Numbers) -> Table:
+def bins_table(bins: Numbers, *, in_folds: bool) -> Table:
     """What each bin of the signal score holds."""
     edges = bins["edges"]
     rows = tuple(
@@ -176,7 +176,8 @@ def bins_table(bins: Numbers) -> Table:
         for low, high, each in zip(edges[:-1], edges[1:], bins["bins"], strict=True)
     )
     columns = ("signal score", "signal", "background", "its error", "effective events", "significance")
-    caption = "Edges chosen on validation events, filled with test events; the error is that of the finite simulation."
+    events = "all events, the validation events among them" if in_folds else "test events"
+    caption = f"Edges chosen on validation events, filled with {events}; the error is that of the finite simulation."
     return Table(columns, rows, caption)
 
 
@@ -206,7 +207,8 @@ def sculpting_table(metrics: Numbers) -> Table:
 
 def ledger_table(run: FinishedRun) -> Table:
     """Where the entries of each sample went."""
-    parts = [part for part in _PARTS if part in run.ledger["total"]]
+    in_folds = bool(run.ledger["total"].get("folds"))
+    parts = [part for part in _PARTS if part in run.ledger["total"] and not (in_folds and part == "test")]
     rows = tuple(
         (
             Cell(each["sample"]),
@@ -215,22 +217,26 @@ def ledger_table(run: FinishedRun) -> Table:
             count(each["failed_selection"]["events"]),
             count(sum(tally["events"] for tally in each["dropped"].values())),
             *(count(each[part]["events"]) for part in parts),
+            # with folds every used event is a test event, of the networks that never saw it
+            *((count(each["used"]["events"]),) if in_folds else ()),
             short(each["used"]["sum_of_weights"]),
             short(each["used"]["effective_number"]),
             percent(each["used"]["negative_fraction"]),
         )
         for each in run.ledger["samples"]
     )
+    tested = ("tested out of fold",) if in_folds else ()
     columns = (
-        "sample", "class", "entries", "not selected", "dropped", *parts, "sum of weights", "effective number",
+        "sample", "class", "entries", "not selected", "dropped", *parts, *tested, "sum of weights", "effective number",
         "negative",
     )  # fmt: skip
-    return Table(
-        columns,
-        rows,
-        "Each entry of the input is in exactly one column between 'not selected' and 'test'.",
-        2,
-    )
+    caption = "Each entry of the input is in exactly one column between 'not selected' and 'test'."
+    if in_folds:
+        caption = (
+            "Each entry of the input is in exactly one column between 'not selected' and 'validation'. Every event of "
+            "training and validation is also a test event, of the networks that never saw its fold."
+        )
+    return Table(columns, rows, caption, 2)
 
 
 def layers_table(metrics: Numbers) -> Table:
