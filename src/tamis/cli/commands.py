@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -30,7 +31,7 @@ app = typer.Typer(
     name="tamis",
     help="Train, validate and hand over neural-network classifiers for particle-physics events.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -85,8 +86,18 @@ NoFigures = Annotated[
 ]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tamis {version('tamis')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
 ) -> None:
     """Hold the options of all commands; `main` reads --debug, wherever it stands."""
@@ -462,7 +473,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(given: list[str], *, debug: bool) -> None:
     try:
-        if not {"--help", "--version"} & set(given):
+        if not {"-h", "--help", "--version"} & set(given):
             _check_folder()
             check_address_space()  # libraries hang or abort where they cannot reserve memory
         try:
