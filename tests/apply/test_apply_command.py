@@ -48,12 +48,23 @@ def test_all_done_is_zero(apply: Run, files: Path) -> None:
 
 def test_work_that_failed_is_one(apply: Run, files: Path) -> None:
     (files / "bad.root").write_text("bad")
-    code, out, err = apply("0.root", "bad.root", "absent.root", "-o", "scores")
+    code, out, err = apply("0.root", "bad.root", "-o", "scores")
     assert code == 1
-    assert "1 of 3 files" in out
-    assert err.count("failed:") == 2
+    assert "1 of 2 files" in out
+    assert err.count("failed:") == 1
     assert "bad.root: is not a ROOT or Parquet file: it begins with b'bad'" in err
+
+
+def test_a_missing_file_is_a_wrong_request_and_the_others_are_scored(apply: Run, files: Path) -> None:
+    (files / "bad.root").write_text("bad")
+    code, out, err = apply("0.root", "bad.root", "absent.root", "-o", "scores")
+    assert code == 2
+    assert "1 of 3 files have their scores" in out
+    assert err.count("failed:") == 2
     assert "absent.root: there is no such file; check the path" in err
+    assert "tamis: 1 input file does not exist: " in err
+    code, _, err = apply("0.root", "absent.root", "-o", "scores", "--verify")
+    assert (code, err.count("1 input file does not exist")) == (2, 1)
 
 
 @pytest.mark.parametrize(

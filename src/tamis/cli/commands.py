@@ -21,7 +21,7 @@ import typer
 from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
 from tamis.cli.compilation_cache import check_cache, compilation_cache
 from tamis.cli.exporting import print_fpga
-from tamis.cli.requests import refuse_what_outputs_say
+from tamis.cli.requests import refuse_missing_files, refuse_what_outputs_say
 from tamis.cli.streams import ClosedPipeError, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
 from tamis.machine import check_address_space, too_little_memory
@@ -401,6 +401,7 @@ def apply(
         )
     print_summary(summary, output)
     if summary.failed:
+        refuse_missing_files(each.file for each in summary.outcomes if not each.done)
         raise TamisError("not all files have their scores: see the table above")
 
 
@@ -415,6 +416,7 @@ def _verify(
         proofs = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
     print_proofs(proofs)
     if not all(proof.holds for proof in proofs):
+        refuse_missing_files(proof.file for proof in proofs if not proof.holds)
         raise TamisError("not all scores belong to these files and this run: see the table above")
 
 
