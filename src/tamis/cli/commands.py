@@ -22,7 +22,7 @@ from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
 from tamis.cli.compilation_cache import check_cache, compilation_cache
 from tamis.cli.exporting import print_fpga
 from tamis.cli.requests import refuse_missing_files, refuse_what_outputs_say
-from tamis.cli.streams import ClosedPipeError, standard_streams
+from tamis.cli.streams import ClosedPipeError, print_message, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
 from tamis.machine import check_address_space, too_little_memory
 from tamis.places import failure
@@ -121,7 +121,7 @@ def train(
     changes = [*(overrides or ()), *(["report.figures=false"] if no_figures else ())]
     loaded = load_config(config, data=data, overrides=changes)
     compare_with_manifest(loaded, manifest)
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
 
 
@@ -181,7 +181,7 @@ def check(
         if as_json:
             print_json(CheckResult(problems=error.problems))
         raise
-    check_cache(_say)
+    check_cache(print_message)
     with watching() as watch:
         result = check_input(loaded, watch, folder=output or Path("runs") / loaded.name)
     if as_json:
@@ -248,7 +248,7 @@ def demo(
     from tamis.demo import demo_configuration
 
     folder = output or Path("runs") / "demo"
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         config = demo_configuration(
             folder, events=events, seed=seed, overwrite=overwrite, figures=not no_figures
         )
@@ -278,12 +278,12 @@ def export(
 
     folder = model_of(run)
     if form is ExportFormat.FPGA:
-        with compilation_cache(_say):
+        with compilation_cache(print_message):
             print_fpga(folder, output)
         return
     everything = form is ExportFormat.ALL
     forms = [each for each in FORMS if everything or each == form.value]
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         found = export_classifier(folder, forms, output, skip_untranslatable=everything)
     for path in found.files:
         typer.echo(f"wrote {path}")
@@ -385,7 +385,7 @@ def apply(
         None if form is None else parse_format(form), -1.0 if sentinel is None else sentinel, unseen, copy
     )
     parts = None if chunk is None else parse_chunk(chunk), None if shard is None else parse_shard(shard)
-    with compilation_cache(_say), applying() as listener:
+    with compilation_cache(print_message), applying() as listener:
         summary = apply_files(
             run,
             files,
@@ -412,7 +412,7 @@ def _verify(
     from tamis.cli.application import print_proofs
 
     share = None if shard is None else parse_shard(shard)
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         proofs = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
     print_proofs(proofs)
     if not all(proof.holds for proof in proofs):
@@ -441,15 +441,11 @@ def verify(
     from tamis.cli.verifying import print_verification
     from tamis.verification import verify_run
 
-    with compilation_cache(_say), watching() as watch:
+    with compilation_cache(print_message), watching() as watch:
         found = verify_run(run, data=data, tolerance=tolerance, watch=watch)
     print_verification(found)
     if not found.holds:
         raise TamisError("this run is not as it was written: see the table above")
-
-
-def _say(sentence: str) -> None:
-    typer.echo(f"tamis: {sentence}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
