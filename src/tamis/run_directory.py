@@ -18,7 +18,7 @@ from tamis.data.split import PARTS, TEST
 from tamis.errors import ExportError, TamisError
 from tamis.figures import chapters_of
 from tamis.files import complete_file, sha256, sync_folder, write_json, write_text
-from tamis.pipeline.run import Run
+from tamis.pipeline.run import Run, check_trained
 from tamis.plots.book import Chapter, check_names, draw_chapter, write_chapters
 from tamis.provenance import (
     command_line,
@@ -61,9 +61,10 @@ def write_run(
         What the user should know of: why there are no ONNX files, or where the rest of the run before still is.
 
     Raises:
-        RequestError: as `check_output`.
+        RequestError: as `check_output`, or the run was read back from its folder.
         TamisError: a process that draws figures was killed.
     """
+    check_trained(run, "write_run")
     folder = Path(folder).resolve()  # a link stays where it is; what it points to is replaced
     check_output(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
