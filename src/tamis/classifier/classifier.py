@@ -149,7 +149,7 @@ class Classifier:
             RequestError: they have another shape.
         """
         try:
-            rows: NDArray[Any] = np.asarray(features, getattr(features, "dtype", self.feature_type))
+            rows: NDArray[Any] = np.asanyarray(features, getattr(features, "dtype", self.feature_type))
         except (TypeError, ValueError) as error:
             raise RequestError(
                 f"the features are not an array of numbers ({error}); pass columns with names to `predict`"
