@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> No
     for stage in ("reading", "training", "evaluation", "figures and files"):
         assert stage in shown
     assert "400 entries" in shown
+    assert re.search(r"evaluation .* (\d+) of \1 parts", shown)
     assert re.search(
         r"epoch 3/3  loss \d\.\d{4}  validation \d\.\d{4}  accuracy \d\.\d{4}  [\d,]+ events/s", shown
     )
@@ -119,3 +121,20 @@ def test_a_log_gets_the_first_epoch_each_tenth_and_the_last(capsys: pytest.Captu
         "network 1/5  epoch 100/100",
     ]
     assert len(networks) == 11
+
+
+def test_a_log_says_how_far_a_long_evaluation_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    with watching() as watch:
+        watch.stage("evaluation")
+        for done in range(1, 9):
+            seconds[0] += 4
+            watch.step(done, 8)
+    assert capsys.readouterr().err.splitlines() == [
+        "tamis: evaluation",
+        "tamis: evaluation: 3 of 8 parts",
+        "tamis: evaluation: 6 of 8 parts",
+    ]

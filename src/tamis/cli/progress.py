@@ -26,6 +26,8 @@ from tamis.run_folder import check_output, check_place, lock_of, recover
 from tamis.run_reading import CHECKPOINTS
 from tamis.training.history import Epoch
 
+_SECONDS_BETWEEN_LINES = 10.0
+
 
 def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
     """Train with progress, write the run directory and print the summary.
@@ -58,7 +60,13 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
             watch.stage("figures and files")
             arguments = ["tamis", *sys.argv[1:]]
             notes = write_run(
-                run, folder, overwrite=overwrite, arguments=arguments, started=started, executor=executor
+                run,
+                folder,
+                overwrite=overwrite,
+                arguments=arguments,
+                started=started,
+                executor=executor,
+                progress=watch.step,
             )
     print_run(run, folder, time.perf_counter() - clock, notes)
 
@@ -111,19 +119,31 @@ def watching() -> Iterator[Watch]:
 
 
 def _logged() -> Watch:
-    """Write a line for each stage, and for some epochs: the first, one for each tenth of all, and the last."""
+    """Write a line for each stage, and for some epochs: the first, one for each tenth of all, and the last.
+
+    What else takes long gets a line when the last one is ten seconds old.
+    """
+    current, written = "", 0.0
     reached: dict[int, int] = {}
     tenths = 0
     unwritten = ""
     lock = Lock()
 
     def stage(name: str) -> None:
-        nonlocal tenths, unwritten
+        nonlocal tenths, unwritten, current, written
         if unwritten:  # the training ended early
             print_message(unwritten)
         reached.clear()
         tenths, unwritten = 0, ""
         print_message(name)
+        current, written = name, time.monotonic()
+
+    def step(done: int, total: int) -> None:
+        nonlocal written
+        with lock:
+            if time.monotonic() - written >= _SECONDS_BETWEEN_LINES:
+                print_message(f"{current}: {done} of {total} parts")
+                written = time.monotonic()
 
     def epoch(member: int, members: int, result: Epoch) -> None:
         nonlocal tenths, unwritten
@@ -136,7 +156,7 @@ def _logged() -> Watch:
                 print_message(unwritten)
                 tenths, unwritten = done, ""
 
-    return Watch(stage=stage, epoch=epoch)
+    return Watch(stage=stage, epoch=epoch, step=step)
 
 
 def _live(progress: Progress) -> Watch:
@@ -162,7 +182,10 @@ def _live(progress: Progress) -> Watch:
             note=_note(member, members, result),
         )
 
-    return Watch(stage, read, epoch)
+    def step(done: int, total: int) -> None:
+        progress.update(progress.tasks[-1].id, total=total, completed=done, note=f"{done} of {total} parts")
+
+    return Watch(stage, read, epoch, step)
 
 
 def _note(member: int, members: int, epoch: Epoch) -> str:

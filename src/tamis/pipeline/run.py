@@ -238,7 +238,7 @@ def train(
         classifier, members = fit(config, prepared, watch, choices, checkpoints)
     with clock("evaluation"):
         parts = score(classifier, prepared.events)
-        evaluation = evaluate(config, prepared, classifier, parts)
+        evaluation = evaluate(config, prepared, classifier, parts, watch.step)
         baselines = judge_baselines(config, prepared, trained, parts[PARTS[TEST]])
     evaluation = _leave_out(config, prepared, classifier, parts[PARTS[TEST]], evaluation, clock, choices)
     return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds, baselines)
