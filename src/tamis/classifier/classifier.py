@@ -154,7 +154,7 @@ class Classifier:
             raise RequestError(
                 f"the features are not an array of numbers ({error}); pass columns with names to `predict`"
             ) from error
-        if rows.ndim != 2 or rows.shape[1] != len(self.features):
+        if rows.ndim != 2 or (len(rows) and rows.shape[1] != len(self.features)):
             advice = (
                 "; put one event into brackets, [features]" if rows.shape == (len(self.features),) else ""
             )
