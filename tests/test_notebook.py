@@ -6,6 +6,8 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
+
 import tamis
 from tamis.notebook import table
 from tamis.run_directory import write_run
@@ -44,12 +46,26 @@ def test_a_run_a_classifier_and_a_history_show_themselves(
     run = tamis.train(tamis.parse_config(two_classes(300)))
     text = shown(run)
     assert "tamis run small" in text
+    assert repr(run.classifier) == "Classifier(1 network, 2 features, classes bkg, sig)"
+    numbers = run.evaluation.parts["test"].physics
+    assert repr(run.evaluation) == (
+        f"Evaluation(classes bkg, sig; test events: loss {numbers.loss:.4g}, accuracy {numbers.accuracy:.4g})"
+    )
+    assert repr(run) == f"Run('small', {run.classifier!r}, {run.evaluation!r})"
     assert f"{run.evaluation.parts['test'].physics.loss:.5g}" in text
     assert "vertrain" in text
     assert "bkg" in shown(run.classifier)
     assert "all 3 epochs were trained" in shown(run.trained.history)
     write_run(run, tmp_path / "small")
-    assert shown(tamis.read_run(tmp_path / "small")) == text
+    finished = tamis.read_run(tmp_path / "small")
+    assert shown(finished) == text
+    assert repr(finished) == f"FinishedRun('{tmp_path / 'small'}', classes bkg, sig)"
+    for function, arguments in ((tamis.draw_run, ()), (write_run, (tmp_path / "other",))):
+        with pytest.raises(tamis.RequestError, match=r"takes the run that tamis\.train returned") as refused:
+            function(finished, *arguments)
+        assert str(tmp_path / "small") in str(refused.value)
+    with pytest.raises(tamis.RequestError, match="load the file first"):
+        tamis.train("small.yaml")  # type: ignore[arg-type]
 
 
 def test_names_are_escaped() -> None:

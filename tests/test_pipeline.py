@@ -221,7 +221,9 @@ def test_a_run_is_not_overwritten_unless_asked_and_its_folder_may_be_text(
     write_run(run, folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for place in (folder, str(folder)):
-        with pytest.raises(RequestError, match="holds a run already; choose another folder with --output"):
+        with pytest.raises(
+            RequestError, match=r"holds a run already; choose another folder, or .* in Python overwrite=True"
+        ):
             write_run(run, place)
     (folder / "metrics.json").write_text("{}")  # so that it has to be written anew
     write_run(run, str(folder), overwrite=True)

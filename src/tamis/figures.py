@@ -52,7 +52,13 @@ def draw_run(run: Run) -> dict[str, Figure]:
 
     Returns:
         Figures by name, in the order of the book.
+
+    Raises:
+        RequestError: the run was read back from its folder, which does not hold the events that figures need.
     """
+    from tamis.pipeline.run import check_trained  # processes that only draw do without the pipeline
+
+    check_trained(run, "draw_run")
     return {drawing.name: drawing.draw() for chapter in chapters_of(run) for drawing in chapter}
 
 

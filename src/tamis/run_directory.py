@@ -18,7 +18,7 @@ from tamis.data.split import PARTS, TEST
 from tamis.errors import ExportError, TamisError
 from tamis.figures import chapters_of
 from tamis.files import complete_file, sha256, sync_folder, write_json, write_text
-from tamis.pipeline.run import Run
+from tamis.pipeline.run import Run, check_trained
 from tamis.plots.book import Chapter, check_names, draw_chapter, write_chapters
 from tamis.provenance import (
     command_line,
@@ -41,6 +41,7 @@ def write_run(
     arguments: Sequence[str] = (),
     started: str = "",
     executor: Executor | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[str, ...]:
     """Write the run directory.
 
@@ -56,14 +57,16 @@ def write_run(
         executor: draws the figures while the other files are written, for example a
             `concurrent.futures.ProcessPoolExecutor`; by default they are drawn in this process. The files are the
             same.
+        progress: called with how many groups of figures are drawn, and how many there are.
 
     Returns:
         What the user should know of: why there are no ONNX files, or where the rest of the run before still is.
 
     Raises:
-        RequestError: as `check_output`.
+        RequestError: as `check_output`, or the run was read back from its folder.
         TamisError: a process that draws figures was killed.
     """
+    check_trained(run, "write_run")
     folder = Path(folder).resolve()  # a link stays where it is; what it points to is replaced
     check_output(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +77,7 @@ def write_run(
         _write_files(run, unfinished)
         onnx = _hand_over(run, unfinished / "model")
         if chapters:
-            write_chapters(_finished(chapters), unfinished / "figures", run.config.report.formats)
+            write_chapters(_finished(chapters, progress), unfinished / "figures", run.config.report.formats)
         provenance = _provenance(run, unfinished, arguments, started or now())
         write_json(unfinished / FINISHED, with_own_hash({**provenance, "onnx": onnx}))
         write_report(unfinished)
@@ -115,14 +118,20 @@ def _begin_figures(run: Run, executor: Executor | None) -> list[Callable[[], Cha
     return [executor.submit(draw_chapter, chapter, report.formats).result for chapter in chapters]
 
 
-def _finished(chapters: Sequence[Callable[[], Chapter]]) -> list[Chapter]:
+def _finished(
+    chapters: Sequence[Callable[[], Chapter]], progress: Callable[[int, int], None]
+) -> list[Chapter]:
+    finished = []
     try:
-        return [chapter() for chapter in chapters]
+        for chapter in chapters:
+            finished.append(chapter())
+            progress(len(finished), len(chapters))
     except BrokenExecutor as error:
         raise TamisError(
             "a process that draws figures was killed, perhaps for lack of memory; run the same command again, with "
             "more memory or without figures (report.figures: false)"
         ) from error
+    return finished
 
 
 def _hand_over(run: Run, model: Path) -> dict[str, Any]:

@@ -67,12 +67,12 @@ def check_place(folder: Path) -> None:
         RequestError: it is a file, or cannot be made.
     """
     if not os.path.realpath(folder).strip(os.sep):
-        raise RequestError(f"{folder} cannot be a run directory; choose another folder with --output")
+        raise RequestError(f"{folder} cannot be a run directory; choose another folder")
     reason = obstacle(folder, longer=_WHILE_WRITTEN)
     if reason:
-        raise RequestError(f"{folder} cannot be made: {reason}; choose another folder with --output")
+        raise RequestError(f"{folder} cannot be made: {reason}; choose another folder")
     if folder.exists() and not folder.is_dir():
-        raise RequestError(f"{folder} is a file; choose another folder with --output")
+        raise RequestError(f"{folder} is a file; choose another folder")
 
 
 def _foreign_inside(folder: Path) -> list[str]:
@@ -109,15 +109,16 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
     if foreign:
         raise RequestError(
             f"{folder} holds files that are not of a run ({', '.join(foreign[:5])}); "
-            "move them, or choose another folder with --output"
+            "move them, or choose another folder"
         )
     foreign = foreign_files(folder / CHECKPOINTS)
     if foreign:
         raise RequestError(
             f"{folder / CHECKPOINTS} holds files that are no checkpoints ({', '.join(foreign[:5])}); move them, or "
-            "choose another folder with --output"
+            "choose another folder"
         )
     if found - {CHECKPOINTS} and not overwrite:
         raise RequestError(
-            f"{folder} holds a run already; choose another folder with --output, or replace it with --overwrite"
+            f"{folder} holds a run already; choose another folder, or replace the run (--overwrite; in "
+            "Python overwrite=True)"
         )

@@ -54,6 +54,10 @@ class FinishedRun:
     ledger: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        """Give the folder and the classes."""
+        return f"FinishedRun({str(self.folder)!r}, classes {', '.join(self.class_names)})"
+
     def _repr_html_(self) -> str:
         """Show the numbers that are quoted first in a notebook."""
         return run_summary(self.name, self.metrics)

@@ -10,7 +10,9 @@ import awkward
 import pytest
 import uproot
 
+from tamis.apply.summary import Outcome, Summary
 from tamis.cli import main
+from tamis.cli.application import print_summary
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -48,12 +50,46 @@ def test_all_done_is_zero(apply: Run, files: Path) -> None:
 
 def test_work_that_failed_is_one(apply: Run, files: Path) -> None:
     (files / "bad.root").write_text("bad")
-    code, out, err = apply("0.root", "bad.root", "absent.root", "-o", "scores")
+    code, out, err = apply("0.root", "bad.root", "-o", "scores")
     assert code == 1
-    assert "1 of 3 files" in out
-    assert err.count("failed:") == 2
+    assert "1 of 2 files" in out
+    assert err.count("failed:") == 1
     assert "bad.root: is not a ROOT or Parquet file: it begins with b'bad'" in err
+
+
+def test_a_warning_of_several_files_is_one_line_with_their_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = tuple(
+        Outcome(
+            f"/data/{number}.root", "", "written", 1, 1, warnings=("'x' is float64, float32 in training",)
+        )
+        for number in range(5)
+    )
+    failed = tuple(
+        Outcome(f"/data/{name}.root", "", "failed", problem=f"/data/{name}.root: holds no tree")
+        for name in "ab"
+    )
+    odd = Outcome("/data/odd.root", "", "written", 1, 1, warnings=("'x' is constant",))
+    print_summary(Summary("", (*outcomes, *failed, odd)), tmp_path)
+    out, err = capsys.readouterr()
+    assert [line for line in out.splitlines() if line.startswith("warning")] == [
+        "warning: 5 files: 'x' is float64, float32 in training (/data/0.root; /data/1.root; /data/2.root and 2 more)",
+        "warning: /data/odd.root: 'x' is constant",
+    ]
+    assert err == "failed: 2 files: holds no tree (/data/a.root; /data/b.root)\n"
+
+
+def test_a_missing_file_is_a_wrong_request_and_the_others_are_scored(apply: Run, files: Path) -> None:
+    (files / "bad.root").write_text("bad")
+    code, out, err = apply("0.root", "bad.root", "absent.root", "-o", "scores")
+    assert code == 2
+    assert "1 of 3 files have their scores" in out
+    assert err.count("failed:") == 2
     assert "absent.root: there is no such file; check the path" in err
+    assert "tamis: 1 input file does not exist: " in err
+    code, _, err = apply("0.root", "absent.root", "-o", "scores", "--verify")
+    assert (code, err.count("1 input file does not exist")) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,58 @@ def test_save_and_load_change_no_bit(classifier: tamis.Classifier, tmp_path: Pat
     ]
 
 
+def test_save_takes_a_text_and_names_a_folder_that_cannot_be_made(
+    classifier: tamis.Classifier, tmp_path: Path
+) -> None:
+    classifier.save(str(tmp_path / "model"))
+    assert tamis.Classifier.load(str(tmp_path / "model")).class_names == classifier.class_names
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match=r"file is a file; choose another folder$"):
+        classifier.save(tmp_path / "file")
+
+
+def test_lists_and_arrays_of_features_give_the_same_scores(classifier: tamis.Classifier) -> None:
+    features = np.array([[0.5, 1.0], [1.5, np.nan]], np.float32)
+    assert classifier.scores(features.tolist()).tobytes() == classifier.scores(features).tobytes()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (1.0, r"features have the shape \(\); expected \(n_events, 2\), in the order x, abs_y$"),
+        (np.ones(2), r"have the shape \(2,\); .*; put one event into brackets, \[features\]$"),
+        (np.ones((4, 3)), r"have the shape \(4, 3\); expected \(n_events, 2\)"),
+        ([[1.0], [1.0, 2.0]], "are not an array of numbers"),
+        ({"x": [1.0], "y": [2.0]}, "pass columns with names to `predict`"),
+    ],
+)
+def test_features_of_another_shape_are_refused(
+    features: Any, message: str, classifier: tamis.Classifier
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        classifier.scores(features)
+
+
+@pytest.mark.parametrize("fold", [0, [0, 1, 0]])
+def test_folds_of_another_number_of_events_are_refused(fold: Any, classifier: tamis.Classifier) -> None:
+    with pytest.raises(RequestError, match="expected one number for each of the 2 events"):
+        classifier.scores(np.ones((2, 2), np.float32), np.array(fold))
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (1.0, "float has none"),
+        (np.ones(2), "ndarray has none"),
+        ({"x": 1.0, "y": 2.0}, "column 'x' cannot be used .it is one number; for one event put"),
+        ({"x": np.float32(1.0), "y": 2.0}, "column 'x' cannot be used .it is one number; for one event put"),
+    ],
+)
+def test_predict_refuses_what_has_no_columns(events: Any, message: str, classifier: tamis.Classifier) -> None:
+    with pytest.raises(RequestError, match=message):
+        classifier.predict(events)
+
+
 def test_indicator_and_logarithm_stay_with_their_feature(module_classes: Make, tmp_path: Path) -> None:
     # values are missing in the second feature alone
     features = ["x", {"name": "y", "expression": "y > -1 ? y : -999", "missing": -999}]

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import uproot
 import yaml
 
 import tamis
+from tamis.cli.commands import app
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
@@ -45,13 +47,31 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert "--debug" in result.stdout
 
 
+@pytest.mark.parametrize("option", ["-h", "--help"])
 @pytest.mark.parametrize(
-    "command", ["demo", "simulate", "init", "check", "train", "export", "compare", "verify"]
+    "command", ["", *sorted(command.name or command.callback.__name__ for command in app.registered_commands)]
 )
-def test_every_command_explains_itself(command: str, inside) -> None:
-    code, out, _ = inside(command, "--help")
+def test_every_command_explains_itself(command: str, option: str, inside) -> None:
+    code, out, _ = inside(*command.split(), option)
     assert code == 0
-    assert "Usage: tamis" in out
+    assert f"Usage: tamis {command}".rstrip() in out
+
+
+def test_the_version_is_that_of_the_package(inside) -> None:
+    assert inside("--version") == (0, f"tamis {version('tamis')}\n", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell: str, inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TAMIS_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "tamis sim")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    monkeypatch.setenv("COMP_WORDS", "tamis sim")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    status, out, _ = inside()
+    assert status == 0
+    assert "simulate" in out
+    assert "compare" not in out
 
 
 def test_demo_goes_the_whole_way(demo_folder: Path, inside, monkeypatch: pytest.MonkeyPatch) -> None:

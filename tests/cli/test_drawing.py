@@ -60,7 +60,12 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_processes_draw_the_same_files(run: tamis.Run, processes: Executor, tmp_path: Path) -> None:
     tamis.write_run(run, tmp_path / "here")
-    tamis.write_run(run, tmp_path / "there", executor=processes)
+    progress: list[tuple[int, int]] = []
+    tamis.write_run(
+        run, tmp_path / "there", executor=processes, progress=lambda *numbers: progress.append(numbers)
+    )
+    assert progress == [(number, len(progress)) for number in range(1, len(progress) + 1)]
+    assert len(progress) > 1
     here, there = files_of(tmp_path / "here"), files_of(tmp_path / "there")
     assert list(here) == list(there)
     assert [name for name in here if here[name] != there[name]] == []

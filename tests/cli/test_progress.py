@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tamis.cli.progress import watching
+from tamis.training.history import Epoch
+
+EPOCHS = [f"epoch {number}/3" for number in (1, 2, 3)]
 Make = Callable[..., dict[str, Any]]
 
 
@@ -54,10 +59,13 @@ def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> No
     for stage in ("reading", "training", "evaluation", "figures and files"):
         assert stage in shown
     assert "400 entries" in shown
+    assert re.search(r"evaluation .* (\d+) of \1 parts", shown)
     assert re.search(
         r"epoch 3/3  loss \d\.\d{4}  validation \d\.\d{4}  accuracy \d\.\d{4}  [\d,]+ events/s", shown
     )
     assert "reading" not in output.splitlines()[0]
+    # a line of its own, above the bar
+    assert re.search(r"(^|[\r\n]) *tamis: A training needs about [^\r\n]* free\)\. *\r?\n", shown)
 
 
 def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
@@ -71,7 +79,7 @@ def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "stages"),
     [
-        ("train", ["reading", "A training needs", "training", "evaluation", "figures and files"]),
+        ("train", ["reading", "A training needs", "training", *EPOCHS, "evaluation", "figures and files"]),
         ("check", ["files", "reading", "checks"]),
     ],
 )
@@ -82,5 +90,51 @@ def test_a_log_gets_one_plain_line_for_each_stage(name: str, stages: list[str], 
     )
     assert "\x1b" not in result.stdout + result.stderr
     # how much a training needs ends with numbers
-    lines = [re.sub(r"(needs) about .*", r"\1", line) for line in result.stderr.splitlines()]
+    lines = [
+        re.sub(r"(needs) about .*|(/3)  loss .* events/s", r"\1\2", line)
+        for line in result.stderr.splitlines()
+    ]
     assert lines == [f"tamis: {stage}" for stage in stages]
+
+
+def logged_epochs(capsys: pytest.CaptureFixture[str], epochs: int, planned: int, members: int) -> list[str]:
+    """Return the lines of a log of networks that are trained one after the other, without their numbers."""
+    with watching() as watch:
+        watch.stage("training")
+        for member in range(members):
+            for number in range(1, epochs + 1):
+                watch.epoch(member, members, Epoch(number, 0.5, 0.8, 0.6, 0.7, 1e-3, 0.1, 100, planned))
+        watch.stage("evaluation")
+    first, *lines, last = capsys.readouterr().err.splitlines()
+    assert (first, last) == ("tamis: training", "tamis: evaluation")
+    return [line.removeprefix("tamis: ").split("  loss")[0] for line in lines]
+
+
+def test_a_log_gets_the_first_epoch_each_tenth_and_the_last(capsys: pytest.CaptureFixture[str]) -> None:
+    tenths = [f"epoch {number}/200" for number in (1, *range(20, 201, 20))]
+    assert logged_epochs(capsys, 200, planned=200, members=1) == tenths
+    assert logged_epochs(capsys, 43, planned=200, members=1) == [*tenths[:3], "epoch 43/200"]
+    networks = logged_epochs(capsys, 100, planned=100, members=5)
+    assert networks[:3] == [
+        "network 1/5  epoch 1/100",
+        "network 1/5  epoch 50/100",
+        "network 1/5  epoch 100/100",
+    ]
+    assert len(networks) == 11
+
+
+def test_a_log_says_how_far_a_long_evaluation_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    with watching() as watch:
+        watch.stage("evaluation")
+        for done in range(1, 9):
+            seconds[0] += 4
+            watch.step(done, 8)
+    assert capsys.readouterr().err.splitlines() == [
+        "tamis: evaluation",
+        "tamis: evaluation: 3 of 8 parts",
+        "tamis: evaluation: 6 of 8 parts",
+    ]

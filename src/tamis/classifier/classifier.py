@@ -29,10 +29,13 @@ from tamis.classifier.reference import check_rules, check_scores, choose_referen
 from tamis.config import ClassSection, Feature, Folds, Symmetry
 from tamis.data.plan import unsigned_column
 from tamis.data.split import folds_of_numbers
+from tamis.errors import RequestError
 from tamis.expressions import evaluate, parse
 from tamis.files import write_arrays, write_json
 from tamis.network.preprocessing import Preprocessing
 from tamis.notebook import heading, table
+from tamis.places import obstacle
+from tamis.wording import counted
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
@@ -120,15 +123,46 @@ class Classifier:
             features: of the events, of the type `feature_type`.
             fold: the fold of each event, whose scores come from the members that never saw it; -1, and no folds at
                 all, takes the average of all members, [n].
+
+        Raises:
+            RequestError: the features are not one row for each event, or the folds not one number for each.
         """
+        features = self._rows(features)
         if fold is None:
             return self._calibrated(self._mean(features, self.members), None)
+        if np.shape(fold) != (len(features),):
+            raise RequestError(
+                f"the folds have the shape {np.shape(fold)}; expected one number for each of the {len(features):,} "
+                "events"
+            )
         scores = np.empty((len(features), len(self.classes)), np.float32)
         for number in np.unique(fold):
             rows = fold == number
             averaged = self._mean(features[rows], self._members_of(number))
             scores[rows] = self._calibrated(averaged, int(number))
         return scores
+
+    def _rows(self, features: Any) -> Features:
+        """Return the features as an array, [n, n_features].
+
+        Raises:
+            RequestError: they have another shape.
+        """
+        try:
+            rows: NDArray[Any] = np.asanyarray(features, getattr(features, "dtype", self.feature_type))
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                f"the features are not an array of numbers ({error}); pass columns with names to `predict`"
+            ) from error
+        if rows.ndim != 2 or (len(rows) and rows.shape[1] != len(self.features)):
+            advice = (
+                "; put one event into brackets, [features]" if rows.shape == (len(self.features),) else ""
+            )
+            raise RequestError(
+                f"the features have the shape {rows.shape}; expected (n_events, {len(self.features)}), in the order "
+                f"{', '.join(self.feature_names)}{advice}"
+            )
+        return rows
 
     def _calibrated(self, scores: Float32, fold: int | None) -> Float32:
         if self.calibration is None:
@@ -233,6 +267,13 @@ class Classifier:
             evaluate(rule, used, length=len(next(iter(used.values())))), self.folds.number
         )
 
+    def __repr__(self) -> str:
+        """Name the classes, and count features and networks."""
+        return (
+            f"Classifier({counted(len(self.members), 'network')}, {counted(len(self.features), 'feature')}, "
+            f"classes {', '.join(self.classes)})"
+        )
+
     def _repr_html_(self) -> str:
         """Show inputs, outputs and networks in a notebook."""
         missing = {True: "refused", False: "allowed"}
@@ -261,8 +302,19 @@ class Classifier:
             reference_fold=_nothing() if of_fold is None else of_fold.astype(np.float32),
         )
 
-    def save(self, folder: Path) -> None:
-        """Write `classifier.json`, `weights.safetensors` and `manifest.json`; nothing else is needed to load it."""
+    def save(self, folder: Path | str) -> None:
+        """Write `classifier.json`, `weights.safetensors` and `manifest.json`; nothing else is needed to load it.
+
+        Args:
+            folder: is made where it is not there.
+
+        Raises:
+            RequestError: it is a file, or cannot be made.
+        """
+        folder = Path(folder)
+        reason = obstacle(folder / DOCUMENT)
+        if reason:
+            raise RequestError(f"{folder} cannot be made or written to: {reason}; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
         hashed = write_arrays(folder / WEIGHTS, self._arrays())
         write_json(folder / DOCUMENT, self._document(hashed).to_dict())

@@ -114,6 +114,8 @@ def column_names(events: Any) -> list[str]:
 def _column(events: Any, name: str) -> Any:
     expected = "expected an array with one number, or one list of numbers, for each event"
     try:
+        if isinstance(events[name], int | float | np.number):
+            raise TypeError(f"it is one number; for one event put it into brackets, [{events[name]}]")
         found = _array(events[name])
         len(found)
     except RequestError:

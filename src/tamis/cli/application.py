@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -15,6 +15,7 @@ from rich.table import Table
 from tamis.apply import Listener, Outcome, Proof, Summary
 from tamis.apply.scoring import MEANINGS
 from tamis.cli.summary import plain_table, results_console
+from tamis.errors import Problem, group_problems
 from tamis.wording import counted
 
 _MOST_ROWS = 30
@@ -72,14 +73,37 @@ def print_summary(summary: Summary, output: Path) -> None:
     if len(shown) < len(summary.outcomes):
         console.print(f"({len(summary.outcomes) - len(shown):,} files with their scores are not listed)")
     errors = Console(stderr=True, highlight=False)
-    for outcome in summary.outcomes:
-        for text in outcome.warnings:
-            console.print(f"warning: {escape(outcome.file)}: {escape(text)}", soft_wrap=True)
-        if outcome.status == "failed":
-            errors.print(f"failed: {escape(outcome.problem)}", soft_wrap=True)
+    for line in _grouped((each.file, text) for each in summary.outcomes for text in each.warnings):
+        console.print(f"warning: {escape(line)}", soft_wrap=True)
+    for line in _grouped(_failure(each) for each in summary.outcomes if each.status == "failed"):
+        errors.print(f"failed: {escape(line)}", soft_wrap=True)
     for text in summary.notes:
         console.print(f"note: {escape(text)}", soft_wrap=True)
     console.print(_sentence(summary, output), soft_wrap=True)
+
+
+def _failure(outcome: Outcome) -> tuple[str, str]:
+    """Return the file and why it failed; no file where the reason names it elsewhere, as in `FILE:TREE: ...`."""
+    message = outcome.problem.removeprefix(f"{outcome.file}: ")
+    return "" if outcome.file in message else outcome.file, message
+
+
+def _grouped(messages: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Write a line for each different message: its file, or how many files have it and the first of them.
+
+    Args:
+        messages: files and what is said of them.
+
+    >>> list(_grouped([("a.root", "is empty"), ("b.root", "is odd"), ("c.root", "is empty")]))
+    ['2 files: is empty (a.root; c.root)', 'b.root: is odd']
+    """
+    for group in group_problems([Problem(*each) for each in messages]):
+        number = len(group.problems)
+        yield (
+            str(group.problems[0])
+            if number == 1
+            else f"{counted(number, 'file')}: {group.message} ({group.places})"
+        )
 
 
 def _table(summary: Summary, shown: list[Outcome]) -> Table:
@@ -123,11 +147,10 @@ def print_proofs(proofs: Sequence[Proof]) -> None:
         )
     if shown:
         console.print(table)
-    for each in proofs:
-        for text in each.findings:
-            errors.print(f"{escape(each.output or each.file)}: {escape(text)}", soft_wrap=True)
-        for text in each.notes:
-            console.print(f"note: {escape(each.output)}: {escape(text)}", soft_wrap=True)
+    for line in _grouped((each.output or each.file, text) for each in proofs for text in each.findings):
+        errors.print(escape(line), soft_wrap=True)
+    for line in _grouped((each.output, text) for each in proofs for text in each.notes):
+        console.print(f"note: {escape(line)}", soft_wrap=True)
     console.print(
         f"{sum(each.holds for each in proofs):,} of {len(proofs):,} belong to these files and this run."
     )

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -20,8 +21,8 @@ import typer
 from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
 from tamis.cli.compilation_cache import check_cache, compilation_cache
 from tamis.cli.exporting import print_fpga
-from tamis.cli.requests import refuse_what_outputs_say
-from tamis.cli.streams import ClosedPipeError, standard_streams
+from tamis.cli.requests import refuse_missing_files, refuse_what_outputs_say
+from tamis.cli.streams import ClosedPipeError, print_message, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
 from tamis.machine import check_address_space, too_little_memory
 from tamis.places import failure
@@ -30,7 +31,7 @@ app = typer.Typer(
     name="tamis",
     help="Train, validate and hand over neural-network classifiers for particle-physics events.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -85,8 +86,18 @@ NoFigures = Annotated[
 ]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tamis {version('tamis')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
 ) -> None:
     """Hold the options of all commands; `main` reads --debug, wherever it stands."""
@@ -110,7 +121,7 @@ def train(
     changes = [*(overrides or ()), *(["report.figures=false"] if no_figures else ())]
     loaded = load_config(config, data=data, overrides=changes)
     compare_with_manifest(loaded, manifest)
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
 
 
@@ -170,7 +181,7 @@ def check(
         if as_json:
             print_json(CheckResult(problems=error.problems))
         raise
-    check_cache(_say)
+    check_cache(print_message)
     with watching() as watch:
         result = check_input(loaded, watch, folder=output or Path("runs") / loaded.name)
     if as_json:
@@ -238,7 +249,7 @@ def demo(
     from tamis.demo import demo_configuration
 
     folder = output or Path("runs") / "demo"
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         config = demo_configuration(
             folder, events=events, seed=seed, overwrite=overwrite, figures=not no_figures
         )
@@ -268,12 +279,12 @@ def export(
 
     folder = model_of(run)
     if form is ExportFormat.FPGA:
-        with compilation_cache(_say):
+        with compilation_cache(print_message):
             print_fpga(folder, output)
         return
     everything = form is ExportFormat.ALL
     forms = [each for each in FORMS if everything or each == form.value]
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         found = export_classifier(folder, forms, output, skip_untranslatable=everything)
     for path in found.files:
         typer.echo(f"wrote {path}")
@@ -375,7 +386,7 @@ def apply(
         None if form is None else parse_format(form), -1.0 if sentinel is None else sentinel, unseen, copy
     )
     parts = None if chunk is None else parse_chunk(chunk), None if shard is None else parse_shard(shard)
-    with compilation_cache(_say), applying() as listener:
+    with compilation_cache(print_message), applying() as listener:
         summary = apply_files(
             run,
             files,
@@ -391,6 +402,7 @@ def apply(
         )
     print_summary(summary, output)
     if summary.failed:
+        refuse_missing_files(each.file for each in summary.outcomes if not each.done)
         raise TamisError("not all files have their scores: see the table above")
 
 
@@ -401,10 +413,11 @@ def _verify(
     from tamis.cli.application import print_proofs
 
     share = None if shard is None else parse_shard(shard)
-    with compilation_cache(_say):
+    with compilation_cache(print_message):
         proofs = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
     print_proofs(proofs)
     if not all(proof.holds for proof in proofs):
+        refuse_missing_files(proof.file for proof in proofs if not proof.holds)
         raise TamisError("not all scores belong to these files and this run: see the table above")
 
 
@@ -429,15 +442,11 @@ def verify(
     from tamis.cli.verifying import print_verification
     from tamis.verification import verify_run
 
-    with compilation_cache(_say), watching() as watch:
+    with compilation_cache(print_message), watching() as watch:
         found = verify_run(run, data=data, tolerance=tolerance, watch=watch)
     print_verification(found)
     if not found.holds:
         raise TamisError("this run is not as it was written: see the table above")
-
-
-def _say(sentence: str) -> None:
-    typer.echo(f"tamis: {sentence}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -463,7 +472,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(given: list[str], *, debug: bool) -> None:
     try:
-        if not {"--help", "--version"} & set(given):
+        if not {"-h", "--help", "--version"} & set(given):
             _check_folder()
             check_address_space()  # libraries hang or abort where they cannot reserve memory
         try:

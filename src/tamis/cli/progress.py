@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from tamis.cli.drawing import drawing_processes
 from tamis.cli.stopping import Stop
+from tamis.cli.streams import print_message
 from tamis.config import Config
 from tamis.files import folders_for, locked
 from tamis.pipeline.checkpoints import Checkpoints, useful_checkpoints
@@ -24,6 +25,8 @@ from tamis.provenance import now
 from tamis.run_folder import check_output, check_place, lock_of, recover
 from tamis.run_reading import CHECKPOINTS
 from tamis.training.history import Epoch
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
@@ -57,7 +60,13 @@ def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
             watch.stage("figures and files")
             arguments = ["tamis", *sys.argv[1:]]
             notes = write_run(
-                run, folder, overwrite=overwrite, arguments=arguments, started=started, executor=executor
+                run,
+                folder,
+                overwrite=overwrite,
+                arguments=arguments,
+                started=started,
+                executor=executor,
+                progress=watch.step,
             )
     print_run(run, folder, time.perf_counter() - clock, notes)
 
@@ -67,7 +76,7 @@ def _room_for(folder: Path) -> Callable[[Needs], None]:
 
     def needs(found: Needs) -> None:
         there = found.on_disk_of(folder)
-        typer.echo(f"tamis: {there.sentence}", err=True)
+        print_message(there.sentence)
         check_needs(there)
 
     return needs
@@ -88,7 +97,7 @@ def _checkpoints(config: Config, folder: Path, stop: Stop, *, anew: bool) -> Che
     if every is None:
         return None
     place = folder.resolve() / CHECKPOINTS
-    return Checkpoints(place, every, anew, stop.asked, lambda said: typer.echo(f"tamis: {said}", err=True))
+    return Checkpoints(place, every, anew, stop.asked, print_message)
 
 
 @contextmanager
@@ -96,7 +105,7 @@ def watching() -> Iterator[Watch]:
     """Show on the standard error what a command is busy with; the standard output holds results alone."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Watch(stage=lambda name: console.print(f"tamis: {name}", highlight=False))
+        yield _logged()
         return
     with Progress(
         TextColumn("{task.description:<18}"),
@@ -107,6 +116,47 @@ def watching() -> Iterator[Watch]:
         transient=True,
     ) as progress:
         yield _live(progress)
+
+
+def _logged() -> Watch:
+    """Write a line for each stage, and for some epochs: the first, one for each tenth of all, and the last.
+
+    What else takes long gets a line when the last one is ten seconds old.
+    """
+    current, written = "", 0.0
+    reached: dict[int, int] = {}
+    tenths = 0
+    unwritten = ""
+    lock = Lock()
+
+    def stage(name: str) -> None:
+        nonlocal tenths, unwritten, current, written
+        if unwritten:  # the training ended early
+            print_message(unwritten)
+        reached.clear()
+        tenths, unwritten = 0, ""
+        print_message(name)
+        current, written = name, time.monotonic()
+
+    def step(done: int, total: int) -> None:
+        nonlocal written
+        with lock:
+            if time.monotonic() - written >= _SECONDS_BETWEEN_LINES:
+                print_message(f"{current}: {done} of {total} parts")
+                written = time.monotonic()
+
+    def epoch(member: int, members: int, result: Epoch) -> None:
+        nonlocal tenths, unwritten
+        with lock:
+            first = not reached
+            reached[member] = result.number
+            done = 10 * sum(reached.values()) // max(result.planned * members, 1)
+            unwritten = _note(member, members, result)
+            if first or done > tenths:
+                print_message(unwritten)
+                tenths, unwritten = done, ""
+
+    return Watch(stage=stage, epoch=epoch, step=step)
 
 
 def _live(progress: Progress) -> Watch:
@@ -125,20 +175,23 @@ def _live(progress: Progress) -> Watch:
 
     def epoch(member: int, members: int, result: Epoch) -> None:
         reached[member] = result.number
-        of = f"network {member + 1}/{members}  " if members > 1 else ""
         progress.update(
             progress.tasks[-1].id,
             total=result.planned * members,
             completed=sum(reached.values()),
-            note=of + _note(result),
+            note=_note(member, members, result),
         )
 
-    return Watch(stage, read, epoch)
+    def step(done: int, total: int) -> None:
+        progress.update(progress.tasks[-1].id, total=total, completed=done, note=f"{done} of {total} parts")
+
+    return Watch(stage, read, epoch, step)
 
 
-def _note(epoch: Epoch) -> str:
+def _note(member: int, members: int, epoch: Epoch) -> str:
+    network = f"network {member + 1}/{members}  " if members > 1 else ""
     return (
-        f"epoch {epoch.number}/{epoch.planned}  loss {epoch.training_loss:.4f}  "
+        f"{network}epoch {epoch.number}/{epoch.planned}  loss {epoch.training_loss:.4f}  "
         f"validation {epoch.validation_loss:.4f}  accuracy {epoch.validation_accuracy:.4f}  "
         f"{epoch.events_per_second:,.0f} events/s"
     )

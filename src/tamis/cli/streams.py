@@ -123,3 +123,12 @@ def _discard_unwritten(stream: TextIO) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
+
+
+def print_message(sentence: str) -> None:
+    """Print a message to the standard error, above the progress bar where there is one.
+
+    `typer.echo` writes to the file behind `sys.stderr`, and so into the line of the bar.
+    """
+    sys.stderr.write(f"tamis: {sentence}\n")
+    sys.stderr.flush()

@@ -36,7 +36,7 @@ from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.sculpting import Sculpting, measure_sculpting
 from tamis.evaluation.search import Search, judge_search
 from tamis.evaluation.stability import Unseen, judge_stability
-from tamis.evaluation.threads import in_two_threads
+from tamis.evaluation.threads import Steps, in_two_threads
 from tamis.evaluation.units import units_of_rows
 from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
 from tamis.random_streams import random_stream
@@ -80,6 +80,7 @@ def evaluate_classifier(
     alone: Sequence[Unseen] = (),
     left_out: Float64 | None = None,
     seed: int = 0,
+    steps: Steps | None = None,
 ) -> Evaluation:
     """Compute all results that follow from scores alone.
 
@@ -93,6 +94,7 @@ def evaluate_classifier(
         left_out: for each class the sum of weights of the events that were left out of the training, whose test events
             are then of another kind; None where none was.
         seed: of the permutations and bootstrap samples.
+        steps: counts the parts of the evaluation.
     """
     test = parts["test"]
     learned, unseen = (parts[name].to_compare() for name in ("training", "test"))
@@ -106,7 +108,7 @@ def evaluate_classifier(
         return random_stream(seed, "evaluation", purpose)
 
     # what takes long and needs nothing of the rest begins first
-    with in_two_threads() as submit:
+    with in_two_threads(steps) as submit:
         verdict = submit(
             lambda: (
                 None

@@ -86,6 +86,14 @@ class Evaluation:
     retrained: Change | None = None
     stability: Stability | None = None
 
+    def __repr__(self) -> str:
+        """Give the classes, and loss and accuracy of the test events."""
+        test = self.parts["test"].physics
+        return (
+            f"Evaluation(classes {', '.join(self.class_names)}; test events: loss {test.loss:.4g}, "
+            f"accuracy {test.accuracy:.4g})"
+        )
+
     @property
     def smallest_p_value(self) -> tuple[float, int] | None:
         """The smallest p-value of all overtraining tests, and how many tests there were."""

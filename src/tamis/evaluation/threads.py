@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import ParamSpec, Protocol, TypeVar
+from threading import Lock
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -23,9 +24,37 @@ class Submit(Protocol):
         """Begin to do some work on one of the threads."""
 
 
+class Steps:
+    """Counts the work that was begun and that is done.
+
+    Args:
+        report: called with both numbers, done and begun, whenever some work is done; from several threads.
+    """
+
+    def __init__(self, report: Callable[[int, int], None]) -> None:
+        """Begin at zero."""
+        self._report = report
+        self._begun = self._done = 0
+        self._lock = Lock()
+
+    def begin(self, future: Future[Any]) -> None:
+        """Count some work, and once more when it is done."""
+        with self._lock:
+            self._begun += 1
+        future.add_done_callback(self._finish)
+
+    def _finish(self, _future: Future[Any]) -> None:
+        with self._lock:
+            self._done += 1
+            self._report(self._done, self._begun)
+
+
 @contextmanager
-def in_two_threads() -> Iterator[Submit]:
+def in_two_threads(steps: Steps | None = None) -> Iterator[Submit]:
     """Give independent work to two threads; all of it is done when the block ends.
+
+    Args:
+        steps: counts the work.
 
     Example:
         >>> with in_two_threads() as submit:
@@ -35,7 +64,16 @@ def in_two_threads() -> Iterator[Submit]:
     """
     # threads of the linear algebra would wait for work on the cores that these two need
     with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
-        yield pool.submit
+
+        def submit(
+            work: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+        ) -> Future[Result]:
+            future = pool.submit(work, *args, **kwargs)
+            if steps is not None:
+                steps.begin(future)
+            return future
+
+        yield submit
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +30,7 @@ from tamis.evaluation.reaction import measure_reaction
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.scored import ScoredEvents, units_of
 from tamis.evaluation.stability import Unseen
-from tamis.evaluation.threads import in_two_threads
+from tamis.evaluation.threads import Steps, in_two_threads
 from tamis.pipeline.preparation import Prepared, signal_indices
 from tamis.random_streams import random_stream
 
@@ -144,15 +144,26 @@ def score_alone(classifier: Classifier, events: Events, test: ScoredPart) -> tup
 
 
 def evaluate(
-    config: Config, prepared: Prepared, classifier: Classifier, scored: Mapping[str, ScoredPart]
+    config: Config,
+    prepared: Prepared,
+    classifier: Classifier,
+    scored: Mapping[str, ScoredPart],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Evaluation:
     """Compute all results of a classifier from the events and their scores.
 
     With cross-training an event is training for one network and test for another. Training and test are compared
     as independent samples, so the training's events are of the even folds there, and the test's of the odd.
+
+    Args:
+        config: the configuration.
+        prepared: the events.
+        classifier: the trained classifier.
+        scored: the events of each part, with their scores.
+        progress: called with how many parts of the evaluation are done, and how many were begun.
     """
-    test = scored[PARTS[TEST]]
-    with in_two_threads() as submit:
+    test, steps = scored[PARTS[TEST]], Steps(progress)
+    with in_two_threads(steps) as submit:
         importance = submit(weigh_features, config, classifier, prepared, test)
         inputs = submit(look_at_inputs, config, prepared)
         evaluation = evaluate_classifier(
@@ -164,6 +175,7 @@ def evaluate(
             alone=score_alone(classifier, prepared.events, test),
             left_out=left_out(config, prepared.ledger),
             seed=config.seed,
+            steps=steps,
         )
     return replace(evaluation, importance=importance.result(), inputs=inputs.result())
 

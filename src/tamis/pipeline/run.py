@@ -16,6 +16,7 @@ from tamis.data.split import (
     TEST,
     TRAINING,
 )
+from tamis.errors import RequestError
 from tamis.evaluation.baselines import BaselineResult
 from tamis.evaluation.results import Evaluation
 from tamis.notebook import run_summary
@@ -86,6 +87,10 @@ class Run:
                 for fold, trained in zip(folds, self.members, strict=True)
             ],
         }
+
+    def __repr__(self) -> str:
+        """Give the name, the classifier and the numbers that are quoted first."""
+        return f"Run({self.config.name!r}, {self.classifier!r}, {self.evaluation!r})"
 
     def _repr_html_(self) -> str:
         """Show the numbers that are quoted first in a notebook."""
@@ -201,6 +206,25 @@ class Run:
         }
 
 
+def check_trained(run: object, function: str) -> None:
+    """Refuse what `train` did not return, such as a run that was read back from its folder.
+
+    Args:
+        run: what a user passed.
+        function: to which function.
+
+    Raises:
+        RequestError: with what to do instead.
+    """
+    if isinstance(run, Run):
+        return
+    folder = getattr(run, "folder", None)
+    there = "" if folder is None else f"; {folder} holds the figures, the report and all files of this run"
+    raise RequestError(
+        f"{function} takes the run that tamis.train returned, with its events, not {type(run).__name__}{there}"
+    )
+
+
 def train(
     config: Config,
     watch: Watch | None = None,
@@ -220,7 +244,13 @@ def train(
         StoppedError: the training was asked to stop, and its progress is kept.
         InputError: the files do not hold what the configuration asks for.
         TrainingError: the training diverged, or one without some features, where these are asked for.
+        RequestError: `config` is not a configuration.
     """
+    if not isinstance(config, Config):
+        raise RequestError(
+            f"train takes a configuration, not {type(config).__name__}; load the file first: "
+            "tamis.train(tamis.load_config('analysis.yaml'))"
+        )
     watch = watch or Watch()
     clock = _Clock(watch)
     with clock("reading"):
@@ -235,7 +265,7 @@ def train(
         classifier, members = fit(config, prepared, watch, choices, checkpoints)
     with clock("evaluation"):
         parts = score(classifier, prepared.events)
-        evaluation = evaluate(config, prepared, classifier, parts)
+        evaluation = evaluate(config, prepared, classifier, parts, watch.step)
         baselines = judge_baselines(config, prepared, trained, parts[PARTS[TEST]])
     evaluation = _leave_out(config, prepared, classifier, parts[PARTS[TEST]], evaluation, clock, choices)
     return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds, baselines)

@@ -59,7 +59,7 @@ class Recomputation:
             return [*found, *nothing_recomputed("the classifier cannot be used", without_ledger=True)]
         watch.stage("evaluation")
         parts = score(classifier, prepared.events)
-        run = self._run(classifier, prepared, parts)
+        run = self._run(classifier, prepared, parts, watch)
         scores = self._scores(run)
         if self.tolerance and not _same_bits(run, self.record.folder / SCORES):
             reason = "the scores of this machine are not the same bits, though within the tolerance"
@@ -74,8 +74,10 @@ class Recomputation:
         number, differences = compare_values(written, expected)
         return Comparison(LEDGER, number, few(differences, "events.json"))
 
-    def _run(self, classifier: Classifier, prepared: Prepared, parts: Mapping[str, ScoredPart]) -> Run:
-        evaluation = evaluate(self.config, prepared, classifier, parts)
+    def _run(
+        self, classifier: Classifier, prepared: Prepared, parts: Mapping[str, ScoredPart], watch: Watch
+    ) -> Run:
+        evaluation = evaluate(self.config, prepared, classifier, parts, watch.step)
         return Run(self.config, classifier, (), prepared, parts, evaluation, {})
 
     def _scores(self, run: Run) -> Comparison:
