@@ -598,7 +598,7 @@ WITHOUT_ERRORS = {
     "classes_of", "weights_of", "positive_sum", "needed_sum", "signal_of", "join", "loss_and_accuracy_sums",
     "without_negative", "same_events", "in_one_mixture",
     # numbers whose errors come from the bootstrap or from their influences
-    "measure", "measure_part", "roc_curve", "roc_curves", "pair_curves", "mean_auc", "distance_to_limit",
+    "measure", "measure_part", "rank_events", "roc_curve", "roc_curves", "pair_curves", "mean_auc", "distance_to_limit",
     "distance_to_reference", "shape_distance", "find_influences", "keep_sums", "kept_influences",
     # fits, whose error is `temperature_error`
     "temperature_scaling", "vector_scaling",

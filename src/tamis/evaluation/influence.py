@@ -14,7 +14,8 @@ from tamis.evaluation.arrays import (
     probabilities_of,
     weights_of,
 )
-from tamis.evaluation.metrics import loss_and_accuracy_sums
+from tamis.evaluation.metrics import chosen_shares, event_losses
+from tamis.evaluation.roc import rank_events
 from tamis.evaluation.units import sum_by_unit
 
 Float64 = NDArray[np.float64]
@@ -61,10 +62,10 @@ def find_influences(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
     ranks = class_ranks(probabilities)
     value = np.empty(2 + ranks.shape[1])
     of_event = np.empty((len(weights), len(value)))
-    _, *sums = loss_and_accuracy_sums(probabilities, classes, weights)
-    for number, of_one in enumerate(sums):
-        value[number] = of_one.sum() / total
-        of_event[:, number] = (of_one - weights * value[number]) / total
+    correct = chosen_shares(probabilities)[np.arange(len(weights)), classes]
+    for number, terms in enumerate((event_losses(probabilities, classes), correct)):
+        value[number] = float(weights @ terms) / total
+        of_event[:, number] = weights * (terms - value[number]) / total
     for index, rank in enumerate(ranks.T):
         value[2 + index], of_event[:, 2 + index] = _of_area(rank, classes == index, weights)
     return Influences(value, of_event)
@@ -149,22 +150,23 @@ def kept_influences(
     )
 
 
-def _of_area(score: Float64, signal: NDArray[np.bool_], weight: Float64) -> tuple[float, Float64]:
-    """Compute the area under the curve, and what each event contributes to it; NaN where it is not defined."""
-    sums = [float(weight[part].sum()) for part in (signal, ~signal)]
-    if min(sums) <= 0:
-        return np.nan, np.full(len(score), np.nan)
-    order = np.argsort(score)
-    rising, is_signal, weights = score[order], signal[order], weight[order]
-    begins = np.append(True, rising[1:] != rising[:-1])
-    first, group = np.flatnonzero(begins), np.cumsum(begins) - 1
-    # share of signal, and of background, with a lower score; equal ones count one half
-    below = []
-    for part, total in zip((is_signal, ~is_signal), sums, strict=True):
-        of_group = np.add.reduceat(np.where(part, weights, 0.0), first)
-        below.append((np.cumsum(of_group) - of_group / 2)[group] / total)
-    area = float(np.where(is_signal, weights * below[1], 0.0).sum()) / sums[0]
-    beaten = np.where(is_signal, (below[1] - area) / sums[0], (1 - below[0] - area) / sums[1])
-    found = np.empty_like(score)
-    found[order] = weights * beaten
-    return area, found
+def _of_area(rank: Float64, is_signal: NDArray[np.bool_], weight: Float64) -> tuple[float, Float64]:
+    """Compute the area under the curve and the influence of each event on it; NaN where it is not defined."""
+    signal_sum, background_sum = (float(weight[part].sum()) for part in (is_signal, ~is_signal))
+    if min(signal_sum, background_sum) <= 0:
+        return np.nan, np.full(len(rank), np.nan)
+    ranked = rank_events(rank, is_signal, weight)
+    area = ranked.auc
+    # share of signal, and of background, that ranks higher; equal ones count one half
+    signal_above, background_above = (
+        (efficiency[1:] + efficiency[:-1]) / 2
+        for efficiency in (ranked.signal_efficiency, ranked.background_efficiency)
+    )
+    group = np.repeat(np.arange(len(signal_above)), np.diff(ranked.last_of_equals, prepend=-1))
+    influence = np.empty_like(rank)
+    influence[ranked.order] = weight[ranked.order] * np.where(
+        is_signal[ranked.order],
+        (1 - background_above[group] - area) / signal_sum,
+        (signal_above[group] - area) / background_sum,
+    )
+    return area, influence

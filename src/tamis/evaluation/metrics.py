@@ -83,10 +83,9 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
     classes = classes_of(class_index, *probabilities.shape)
     total = needed_sum(weights, "metrics: the weights")
     chosen = chosen_shares(probabilities)
-    rows = range(len(weights))
     return Metrics(
-        loss=float(weights @ -np.log(np.maximum(probabilities[rows, classes], SMALLEST_SCORE))) / total,
-        accuracy=float(weights @ chosen[rows, classes]) / total,
+        loss=float(weights @ event_losses(probabilities, classes)) / total,
+        accuracy=float(weights @ chosen[np.arange(len(weights)), classes]) / total,
         auc=tuple(
             None if curve is None else curve.auc for curve in roc_curves(probabilities, classes, weights)
         ),
@@ -94,6 +93,13 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
         sum_of_weights=tuple(float(weights[classes == index].sum()) for index in range(chosen.shape[1])),
         events=tuple(np.bincount(classes, minlength=chosen.shape[1]).tolist()),
     )
+
+
+def event_losses(probabilities: NDArray[np.float64], class_index: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Compute the cross-entropy of each event, [n_events], of its scores, [n_events, n_classes]."""
+    of_true_class = probabilities[np.arange(len(probabilities)), class_index]
+    losses: NDArray[np.float64] = -np.log(np.maximum(of_true_class, SMALLEST_SCORE))
+    return losses
 
 
 def loss_and_accuracy_sums(
@@ -106,10 +112,8 @@ def loss_and_accuracy_sums(
         class_index: the true class, [n_events].
         weight: signed weight, [n_events].
     """
-    rows = np.arange(len(weight))
-    loss = -np.log(np.maximum(probabilities[rows, class_index], SMALLEST_SCORE))
-    right = chosen_shares(probabilities)[rows, class_index]
-    return np.stack([weight, weight * loss, weight * right])
+    correct = chosen_shares(probabilities)[np.arange(len(weight)), class_index]
+    return np.stack([weight, weight * event_losses(probabilities, class_index), weight * correct])
 
 
 def chosen_shares(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

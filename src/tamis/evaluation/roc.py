@@ -96,6 +96,52 @@ class WorkingPoint:
         return replace(self, background_efficiency_limit=limit, background_rejection_limit=1 / limit)
 
 
+@dataclass(frozen=True, eq=False)
+class RankedEvents:
+    """Events in the order of falling rank, with the efficiencies behind each group of equal ranks.
+
+    Args:
+        order: indices of the events by falling rank, [n_events].
+        last_of_equals: position in `order` of the last event of each group, [groups].
+        signal_efficiency: of the first groups together, beginning with none, [groups + 1].
+        background_efficiency: likewise.
+    """
+
+    order: NDArray[np.intp]
+    last_of_equals: NDArray[np.intp]
+    signal_efficiency: NDArray[np.float64]
+    background_efficiency: NDArray[np.float64]
+
+    @property
+    def auc(self) -> float:
+        """Area under the curve, equal ranks counting one half."""
+        return float(np.trapezoid(self.signal_efficiency, self.background_efficiency))
+
+
+def rank_events(
+    rank: NDArray[np.float64], is_signal: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> RankedEvents:
+    """Sort events by falling rank and sum the efficiencies.
+
+    Args:
+        rank: [n_events].
+        is_signal: [n_events].
+        weight: signed weight; signal and background have positive sums, [n_events].
+
+    >>> ranked = rank_events(np.array([0.1, 0.8, 0.8]), np.array([False, False, True]), np.ones(3))
+    >>> ranked.background_efficiency.tolist(), ranked.auc
+    ([0.0, 0.5, 1.0], 0.75)
+    """
+    # equal ranks in any order: they are cut together, and a stable sort is slower
+    order = np.argsort(-rank)
+    falling = rank[order]
+    last_of_equals = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
+    signal_efficiency, background_efficiency = (
+        _efficiency(np.where(part, weight, 0.0)[order], last_of_equals) for part in (is_signal, ~is_signal)
+    )
+    return RankedEvents(order, last_of_equals, signal_efficiency, background_efficiency)
+
+
 def roc_curve(
     score: ArrayLike,
     is_signal: ArrayLike,
@@ -137,18 +183,14 @@ def roc_curve(
         needed_sum(part, f"ROC curve{where}: the weights of the {name}")
     ranks = values if rank is None else real_numbers(rank, "rank")
     same_length(ranks, len(values), "rank")
-    # equal scores in any order: they are cut together, and a stable sort is slower
-    order = np.argsort(-ranks)
-    falling = ranks[order]
-    last_of_equals = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
-    signal_efficiency = _efficiency(np.where(signal, weights, 0.0)[order], last_of_equals)
-    background_efficiency = _efficiency(np.where(signal, 0.0, weights)[order], last_of_equals)
+    ranked = rank_events(ranks, signal, weights)
+    lowest_scores = values[ranked.order][ranked.last_of_equals]
     return RocCurve(
         # of scores that were rounded the last bit need not fall with the rank
-        thresholds=_frozen(np.minimum.accumulate(np.concatenate(([np.inf], values[order][last_of_equals])))),
-        signal_efficiency=_frozen(signal_efficiency),
-        background_efficiency=_frozen(background_efficiency),
-        auc=float(np.trapezoid(signal_efficiency, background_efficiency)),
+        thresholds=_frozen(np.minimum.accumulate(np.concatenate(([np.inf], lowest_scores)))),
+        signal_efficiency=_frozen(ranked.signal_efficiency),
+        background_efficiency=_frozen(ranked.background_efficiency),
+        auc=ranked.auc,
         class_index=class_index,
     )
 
