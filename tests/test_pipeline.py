@@ -358,8 +358,8 @@ def test_features_are_weighed_and_spectators_compared(two_classes: Make, split: 
     assert len(sculpting["cuts"]) == 3
     for name in ("bkg", "sig"):
         copy, other = sculpting["spectators"]["copy"][name], sculpting["spectators"]["w"][name]
-        # after three epochs the score follows y a little; with folds the scores are those of three networks
-        assert copy["dependence"]["distance_correlation"] > (0.7 if split else 0.8)
+        # with folds the scores are those of three networks
+        assert copy["dependence"]["distance_correlation"] > (0.75 if split else 0.9)
         assert copy["warning"].startswith(f"copy of {name} depends on the score: distance correlation 0.")
         assert other["warning"] is None
         assert copy["shapes"][0] > copy["shapes"][2]
