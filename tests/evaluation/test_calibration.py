@@ -17,6 +17,7 @@ from tamis.evaluation.calibration import in_mixture, judge_calibration
 from tamis.evaluation.reliability import reliability
 from tamis.evaluation.scaling import temperature_error, temperature_scaling, vector_scaling
 from tamis.evaluation.scored import ScoredEvents
+from tamis.random_streams import random_stream
 
 MEANS = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])
 
@@ -290,8 +291,11 @@ def test_temperature_scaling_is_judged_on_test_events() -> None:
         assert after.p_value > 1e-3
         assert after.error < before.error / 2
     corrected = found.temperature(parts[1].scores)
-    expected = reliability(corrected[:, 1], parts[1].class_index == 1, np.ones(5000))
-    assert found.with_temperature[1].bins == expected.bins
+    expected = reliability(
+        corrected[:, 1], parts[1].class_index == 1, np.ones(5000),
+        generator=random_stream(0, "evaluation", "reliability", "temperature", "1"),
+    )  # fmt: skip
+    assert found.with_temperature[1] == expected
     assert found.to_dict(["a", "b", "c"])["with_temperature"]["b"]["error"] == expected.error
 
 
@@ -333,5 +337,9 @@ def test_what_is_quoted_is_quoted_of_test_events_in_both_mixtures() -> None:
     physical = in_mixture(test.scores, before, after)
     for index in range(3):
         of_class = test.class_index == index
-        assert found.balanced[index].bins == reliability(test.scores[:, index], of_class, learned).bins
-        assert found.physics[index].bins == reliability(physical[:, index], of_class, test.weight).bins
+        for name, quoted, scores, weight in (
+            ("balanced", found.balanced, test.scores, learned),
+            ("physics", found.physics, physical, test.weight),
+        ):
+            generator = random_stream(0, "evaluation", "reliability", name, str(index))
+            assert quoted[index] == reliability(scores[:, index], of_class, weight, generator=generator)
