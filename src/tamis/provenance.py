@@ -40,7 +40,7 @@ def _version(package: str) -> str | None:
 
 
 def describe_inputs(schemas: Sequence[FileSchema]) -> list[dict[str, Any]]:
-    """Give name, entries, size and hash of every tree of an input file; a remote file is not read again for its hash.
+    """Return name, entries, size and hash of every tree of an input file; a remote file is not read again for its hash.
 
     Args:
         schemas: the files of all samples.

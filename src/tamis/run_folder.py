@@ -24,13 +24,13 @@ _LEFT_BEHIND = r"\.{}\.[0-9a-f]{{32}}\.(part|before)"
 
 
 def lock_of(folder: Path) -> Path:
-    """Give the file that a process holds while it works on a run directory; it lies beside it."""
+    """Return the lock file of a run directory; it lies beside the directory."""
     folder = folder.resolve()
     return folder.with_name(f".{folder.name}.lock")
 
 
 def recover(folder: Path) -> None:
-    """Put back what a process that was killed while it wrote a run directory had moved away, and remove its rest.
+    """Restore a run directory that a killed process had moved away, and remove the files that it left.
 
     To be called by the one that holds the lock.
 
@@ -82,8 +82,8 @@ def _foreign_inside(folder: Path) -> list[str]:
     from tamis.deploy.names import DERIVED
 
     try:
-        own = json.loads((folder / FINISHED).read_text(encoding="utf-8"))["outputs"]
-        listed = {*own, *(f"model/{name}" for name in (*DERIVED, MANIFEST))}
+        written_files = json.loads((folder / FINISHED).read_text(encoding="utf-8"))["outputs"]
+        listed = {*written_files, *(f"model/{name}" for name in (*DERIVED, MANIFEST))}
     except (OSError, ValueError, KeyError, TypeError):
         return []  # a damaged run is replaced as it is
     inside = (path for name in ("model", "figures") for path in sorted((folder / name).rglob("*")))
@@ -104,8 +104,8 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
     """
     check_place(folder)
     folder = folder.resolve()
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    foreign = [*sorted(found - _OWN), *_foreign_inside(folder)]
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    foreign = [*sorted(names - _OWN), *_foreign_inside(folder)]
     if foreign:
         raise RequestError(
             f"{folder} holds files that are not of a run ({', '.join(foreign[:5])}); "
@@ -117,7 +117,7 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
             f"{folder / CHECKPOINTS} holds files that are no checkpoints ({', '.join(foreign[:5])}); move them, or "
             "choose another folder"
         )
-    if found - {CHECKPOINTS} and not overwrite:
+    if names - {CHECKPOINTS} and not overwrite:
         raise RequestError(
             f"{folder} holds a run already; choose another folder, or replace the run (--overwrite; in "
             "Python overwrite=True)"

@@ -55,7 +55,7 @@ class FinishedRun:
     provenance: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        """Give the folder and the classes."""
+        """Return the folder and the classes."""
         return f"FinishedRun({str(self.folder)!r}, classes {', '.join(self.class_names)})"
 
     def _repr_html_(self) -> str:

@@ -130,8 +130,9 @@ def test_weight_two_equals_a_doubled_row(name: str) -> None:
     first, second = (evaluate(name, logits, target_of(classes, each)) for each in (heavy, doubled))
     assert first[0] == pytest.approx(second[0], rel=1e-5)
     np.testing.assert_allclose(first[1][:, 7], second[1][:, [7, -1]].sum(axis=1), rtol=1e-4, atol=1e-6)
+    # sums of float32 in another order: a few of the last bits of the largest gradients
     np.testing.assert_allclose(
-        np.delete(first[1], (7, -1), 1), np.delete(second[1], (7, -1), 1), rtol=1e-5, atol=1e-5
+        np.delete(first[1], (7, -1), 1), np.delete(second[1], (7, -1), 1), rtol=2e-6, atol=1e-5
     )
 
 

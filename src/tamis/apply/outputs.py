@@ -64,7 +64,7 @@ def ending(form: Format) -> str:
 def score_endings(
     sources: Sequence[SourceFile], form: Format, *, copy: bool, tree: str | None = None
 ) -> list[str]:
-    """Give the ending of the output of each file; a copy has the format of its input, so that its name says so.
+    """Return the file ending of the output of each file; a copy has that of the format of its input.
 
     Args:
         sources: the files.

@@ -145,10 +145,10 @@ def _of_trees(source: SourceFile, output: Path) -> Iterator[Path]:
     base, *ending = output.name.rsplit(".", 2)
     for path in output.parent.glob(f"{escape(base)}.*.{'.'.join(ending)}"):
         try:
-            found = read_output(path)
+            score_file = read_output(path)
         except InputError:
             continue  # of which file it is cannot be known
-        if found is not None and found.metadata["input"]["file"] == PurePosixPath(source.path).name:
+        if score_file is not None and score_file.metadata["input"]["file"] == PurePosixPath(source.path).name:
             yield path
 
 

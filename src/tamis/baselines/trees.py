@@ -46,8 +46,8 @@ class Trees:
     def scores(self, features: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
         """Give the probability of each class, [n, n_classes], of features with NaN where missing, [n, n_features]."""
         narrow = without_offset(features, self.offset)
-        found = self.booster.inplace_predict(narrow, iteration_range=(0, self.rounds), missing=np.nan)
-        scores = np.asarray(found, np.float32)
+        predictions = self.booster.inplace_predict(narrow, iteration_range=(0, self.rounds), missing=np.nan)
+        scores = np.asarray(predictions, np.float32)
         return np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
 
 

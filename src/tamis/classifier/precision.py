@@ -6,7 +6,7 @@ from tamis.classifier.classifier import Classifier
 
 
 def precision_problem(classifier: Classifier) -> str | None:
-    """Say why a form that takes features of 32 bits cannot give the scores, and what to do; None where it can."""
+    """Return why a format with 32-bit features cannot reproduce the scores, and what to do; None if it can."""
     names = classifier.unresolved_features
     if not names:
         return None

@@ -185,17 +185,17 @@ def _check_log_densities(values: Mapping[str, object]) -> Iterator[Finding]:
 
 
 def _check_uncertainties(values: Mapping[str, object]) -> Iterator[Finding]:
-    given = _mapping(values.get("evaluation")).get("background_uncertainty")
+    uncertainties = _mapping(values.get("evaluation")).get("background_uncertainty")
     classes = _mapping(values.get("classes"))
-    if not isinstance(given, Mapping) or not classes:
+    if not isinstance(uncertainties, Mapping) or not classes:
         return
     signal = [name for name, each in classes.items() if _mapping(each).get("signal") is True]
     place = ("evaluation", "background_uncertainty")
-    for name in (name for name in given if name in signal):
+    for name in (name for name in uncertainties if name in signal):
         yield Finding(
             (*place, name), f"class {name!r} is signal; expected an uncertainty of backgrounds alone"
         )
-    absent = [name for name in classes if name not in signal and name not in given]
+    absent = [name for name in classes if name not in signal and name not in uncertainties]
     if absent:
         message = (
             f"expected a number for every background, but there is none for {', '.join(map(repr, absent))}; "

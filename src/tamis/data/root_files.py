@@ -38,7 +38,7 @@ def scan(source: SourceFile, trees: str | Sequence[str] | None, naming: str) -> 
 
 
 def is_several(trees: str | Sequence[str] | None) -> bool:
-    """Tell whether a sample may read several trees of one file: it names a list or a glob.
+    """Return whether a sample may read several trees of one file, because `tree` is a list or a glob.
 
     >>> is_several("Events"), is_several("DF_*/O2cand"), is_several(["TreeS"])
     (False, True, True)
@@ -47,12 +47,12 @@ def is_several(trees: str | Sequence[str] | None) -> bool:
 
 
 def _tree_names(
-    source: SourceFile, classes: Mapping[str, str], wanted: str | Sequence[str] | None, naming: str
+    source: SourceFile, classes: Mapping[str, str], patterns: str | Sequence[str] | None, naming: str
 ) -> list[str]:
     trees = [name for name, kind in classes.items() if kind in _TREES]
     listing = ", ".join(repr(name) for name in trees[:12]) or "no tree"
     listing += f" and {len(trees) - 12} more" if len(trees) > 12 else ""
-    if wanted is None:
+    if patterns is None:
         if len(trees) == 1:
             return trees
         message = "the file holds no TTree or RNTuple"
@@ -60,7 +60,7 @@ def _tree_names(
             message = f"the file holds several trees, {listing}; say which with {naming}"
         raise InputError("input files", [Problem(source.path, message)])
     chosen: list[str] = []
-    for pattern in [wanted] if isinstance(wanted, str) else wanted:
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matching = [pattern] if pattern in trees else []
         if not matching and _WILD.intersection(pattern):
             matching = [name for name in trees if _matches(name, pattern)]
@@ -69,11 +69,11 @@ def _tree_names(
             what = f"no tree matches {pattern!r}" if wild else f"tree {pattern!r} is missing"
             raise InputError("input files", [Problem(source.path, f"{what}; the file holds {listing}")])
         chosen += matching
-    return sorted(set(chosen)) if is_several(wanted) else chosen
+    return sorted(set(chosen)) if is_several(patterns) else chosen
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Tell whether a glob matches a tree, folder by folder, so that * does not run over a /."""
+    """Return whether a glob matches the name of a tree, folder by folder: * does not match a /."""
     folders, patterns = name.split("/"), pattern.split("/")
     return len(folders) == len(patterns) and all(map(fnmatchcase, folders, patterns))
 
@@ -86,11 +86,11 @@ def _types(tree: Any) -> dict[str, BranchType]:
         # in an RNTuple only whole fields: the parts of different records may share a name
         return {str(field.name): _type_of(field) for field in tree.fields}
     entries = int(tree.num_entries)
-    found = {name: _type_of(branch, entries) for name, branch in _branches(tree).items()}
+    types = {name: _type_of(branch, entries) for name, branch in _branches(tree).items()}
     for name, paths in _shared_names(tree).items():
-        if name not in found:
-            found[name] = BranchType("ambiguous", "", " and ".join(paths))
-    return found
+        if name not in types:
+            types[name] = BranchType("ambiguous", "", " and ".join(paths))
+    return types
 
 
 def _type_of(branch: Any, entries: int | None = None) -> BranchType:
@@ -106,16 +106,16 @@ def _type_of(branch: Any, entries: int | None = None) -> BranchType:
 
 def _paths(tree: Any) -> list[tuple[tuple[str, ...], Any]]:
     """Return all branches of a TTree with the names of those that they are parts of and their own, in their order."""
-    found: list[tuple[tuple[str, ...], Any]] = []
+    paths: list[tuple[tuple[str, ...], Any]] = []
 
     def visit(branches: Sequence[Any], above: tuple[str, ...]) -> None:
         for branch in branches:
             path = (*above, str(branch.name))
-            found.append((path, branch))
+            paths.append((path, branch))
             visit(branch.branches, path)
 
     visit(tree.branches, ())
-    return found
+    return paths
 
 
 def _full_name(path: tuple[str, ...]) -> str:
@@ -139,11 +139,11 @@ def _branches(tree: Any) -> dict[str, Any]:
     """
     paths = _paths(tree)
     counts = Counter(path[-1] for path, _ in paths)
-    found = {path[-1]: branch for path, branch in paths if len(path) == 1 or counts[path[-1]] == 1}
+    by_name = {path[-1]: branch for path, branch in paths if len(path) == 1 or counts[path[-1]] == 1}
     for path, branch in paths:
         if len(path) > 1 and counts[path[-1]] > 1:
-            found.setdefault(_full_name(path), branch)
-    return found
+            by_name.setdefault(_full_name(path), branch)
+    return by_name
 
 
 def _shared_names(tree: Any) -> dict[str, list[str]]:
@@ -174,9 +174,9 @@ def _iterate_tree(
     # uproot gives a chunk as a record, whose fields have the branches' own names
     plain = {name: branches[name] for name in names if branches[name].name == name}
     others = [name for name in names if name not in plain]
-    wanted = {id(branch) for branch in plain.values()}
+    branch_ids = {id(branch) for branch in plain.values()}
     # branches go in as such, never as uproot's expressions, which would be compiled and run
-    options = {"filter_branch": lambda branch: id(branch) in wanted, "step_size": rows, "library": "ak"}
+    options = {"filter_branch": lambda branch: id(branch) in branch_ids, "step_size": rows, "library": "ak"}
     chunks = tree.iterate(**options, decompression_executor=pool) if plain else None
     for first in range(0, schema.entries, rows):
         stop = min(first + rows, schema.entries)

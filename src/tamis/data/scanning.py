@@ -22,7 +22,7 @@ _FILES_AT_ONCE = 1000
 def scan_files(
     sources: Sequence[SourceFile], tree: str | Sequence[str] | None = None, *, naming: str = NAMING
 ) -> list[FileSchema]:
-    """Look into every file: its trees, number of entries and types of branches.
+    """Read the schema of every file: its trees, number of entries and types of branches.
 
     Args:
         sources: files of one sample.

@@ -145,7 +145,7 @@ def _network_scores(network: Document, features: Float32, rounding: Rounding) ->
 
 
 def _has_exact_inputs(network: Document) -> bool:
-    """Tell whether every form gives the first layer the same bits, as it does without logarithms, roots and waves."""
+    """Return whether all formats compute bit-identical inputs of the first layer: no logarithm, root or wave."""
     embedding = network["embedding"]
     rooted = network["scaling"]["kind"] == "robust"
     return not rooted and network["logarithm"] is None and (embedding or {}).get("kind") != "periodic"

@@ -196,11 +196,11 @@ def _change_with_donors(
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
     whole = _worse((after.value - before.value)[None])[0]
-    own = _worse(after.of_event - before.of_event)
-    given = np.stack([np.bincount(donors, column, len(donors)) for column in own.T], axis=1)
-    squares = np.square(sum_by_unit(own, units)).sum(axis=0)
-    both = np.square(sum_by_unit(own + given, units)).sum(axis=0) - squares
-    errors = np.sqrt(np.maximum(both, squares)) * student_factors(own + given, units)
+    of_event = _worse(after.of_event - before.of_event)
+    of_donor = np.stack([np.bincount(donors, column, len(donors)) for column in of_event.T], axis=1)
+    squares = np.square(sum_by_unit(of_event, units)).sum(axis=0)
+    both = np.square(sum_by_unit(of_event + of_donor, units)).sum(axis=0) - squares
+    errors = np.sqrt(np.maximum(both, squares)) * student_factors(of_event + of_donor, units)
     loss, *areas = (around(*each) for each in zip(whole.tolist(), errors.tolist(), strict=True))
     return Change(float(whole[0]), loss, tuple(whole[1:].tolist()), tuple(areas))
 

@@ -21,7 +21,7 @@ FEWEST = 25.0
 
 
 def is_known(is_class: NDArray[np.bool_], weight: Float64, units: Units | None = None) -> bool:
-    """Say whether a class, and the rest, have enough effective events for intervals of what sets them apart.
+    """Return whether a class and the other classes have enough effective events for the interval of an area.
 
     Args:
         is_class: [n_events].

@@ -107,7 +107,7 @@ def bootstrap_intervals(
 
 
 def _known(events: ScoredEvents, weight: Float64) -> list[bool]:
-    """Say for which classes there are enough events for intervals of what sets them apart."""
+    """Return for each class whether it has enough events for the interval of its area."""
     return [
         is_known(events.class_index == index, weight, events.units) for index in range(events.scores.shape[1])
     ]

@@ -87,7 +87,7 @@ class Evaluation:
     stability: Stability | None = None
 
     def __repr__(self) -> str:
-        """Give the classes, and loss and accuracy of the test events."""
+        """Return the classes, and the loss and accuracy of the test events."""
         test = self.parts["test"].physics
         return (
             f"Evaluation(classes {', '.join(self.class_names)}; test events: loss {test.loss:.4g}, "

@@ -91,7 +91,7 @@ def pyhf_workspace(
 
 
 def _modifiers(name: str, errors: Sequence[float], relative: float | None) -> list[dict[str, Any]]:
-    """Give the modifiers of a class: of the signal where there is no uncertainty."""
+    """Return the modifiers of a class: of a signal class if it has no uncertainty."""
     kind = "signal" if relative is None else "background"
     modifiers: list[dict[str, Any]] = [
         {"name": f"simulation_of_{kind}", "type": "staterror", "data": list(errors)}

@@ -145,7 +145,7 @@ def build_embedding(
         inputs: number of inputs.
         sample: preprocessed training inputs, [n, inputs], whose quantiles the bins follow; without it the bins
             divide the range from -3 to 3 evenly.
-        random: where the random numbers come from.
+        random: generator of the initial values.
     """
     match section:
         case PeriodicSection():

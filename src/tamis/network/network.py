@@ -116,7 +116,7 @@ def build_network(
         inputs: number of inputs, indicators included.
         classes: number of classes.
         layers: the hidden layers, or the whole section `network`.
-        random: where the random numbers come from; each layer has a stream of its own.
+        random: generator of the initial weights; each layer draws from a child of it.
         outputs: number of outputs, the number of classes by default; 1 stands for two classes.
         sample: preprocessed training inputs, [n, inputs], for embeddings that follow their quantiles.
 
@@ -158,7 +158,7 @@ def build_layer(
     Args:
         section: as configured.
         inputs: number of inputs of the layer.
-        random: where the random numbers come from; each layer has a stream of its own.
+        random: generator of the initial weights; each layer draws from a child of it.
 
     Raises:
         RequestError: the layer does not fit the number of its inputs.

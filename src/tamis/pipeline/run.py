@@ -89,7 +89,7 @@ class Run:
         }
 
     def __repr__(self) -> str:
-        """Give the name, the classifier and the numbers that are quoted first."""
+        """Return the name, the classifier and the headline numbers."""
         return f"Run({self.config.name!r}, {self.classifier!r}, {self.evaluation!r})"
 
     def _repr_html_(self) -> str:

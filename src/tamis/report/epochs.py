@@ -36,7 +36,7 @@ def kept_epochs(history: Numbers) -> str:
 
 
 def epochs_sentence(history: Numbers) -> str:
-    """Say which epochs are kept and why the training ended, for every network.
+    """Format the selected epoch of every network and why its training ended.
 
     >>> one = {"best": 3, "epochs": [{}] * 5, "reason": "all 5 epochs were trained"}
     >>> epochs_sentence(one)

@@ -317,7 +317,7 @@ def _applied_calibration(applied: Mapping[str, Any] | None) -> str:
 
 
 def _chosen(*, in_folds: bool) -> str:
-    """Say which events chose the cut and the bins, and which are quoted."""
+    """Explain on which events the cut and the bins were chosen, and on which they are quoted."""
     if not in_folds:
         return "Cut and bins were chosen on validation events and are quoted on test events."
     return (
@@ -368,12 +368,12 @@ def _search(metrics: Mapping[str, Any], *, in_folds: bool) -> list[Block]:
 
 
 def _yields(search: Mapping[str, Any] | None) -> str:
-    """Say what the yields are."""
+    """Explain what the yields are."""
     return "sum of weights" if search is None or search["events_per_weight"] is None else "expected events"
 
 
 def _assumption(metrics: Mapping[str, Any]) -> str:
-    """Say what the significances take for granted of the backgrounds."""
+    """Explain which background uncertainties the significances assume."""
     search = metrics["search"]
     relative = search["requirements"]["relative"]
     backgrounds = [name for name in metrics["classes"] if name not in search["signal"]]
