@@ -44,14 +44,14 @@ def with_signal(text: str, name: str) -> Config:
 @pytest.mark.parametrize(
     ("name", "values", "reason"),
     [
-        ("data_2018.root", columns(), "its path says 'data'"),
+        ("data_2018.root", columns(), "its path contains 'data'"),
         (
             "data_2018.root",
             simulated(),
-            "its path says 'data'",
+            "its path contains 'data'",
         ),  # a weight of 1 is often written for data, too
-        ("SingleMuon.root", columns(), "its path says 'SingleMuon'"),
-        ("Run2018A/part.root", columns(), "its path says 'Run2018A'"),
+        ("SingleMuon.root", columns(), "its path contains 'SingleMuon'"),
+        ("Run2018A/part.root", columns(), "its path contains 'Run2018A'"),
         ("period_B.root", columns(), "it has no generator weight, and others have genWeight"),
     ],
 )

@@ -152,7 +152,7 @@ def _observed_data(schemas: Sequence[FileSchema], folder: Path) -> dict[str, Fil
         folders = [name for name in folders if name not in shared]
         word = observed_data_word(re.sub(r"\.(root|parquet)$", "", stem), folders)
         if word is not None:
-            reason = f"its path says {word!r}"
+            reason = f"its path contains {word!r}"
             observed[f"{_relative(schema.source.path, folder)} looks like observed data ({reason})"] = schema
     rest = [schema for schema in schemas if schema not in observed.values()]
     generated = [schema for schema in rest if _generator_weights(schema)]

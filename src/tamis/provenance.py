@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": platform.machine(),
     }
+
+
+@cache
+def tamis_version() -> str:
+    """Return the installed version of tamis; "unknown" for a source tree that is not installed.
+
+    The metadata are read once: later the process may have lost the right to read its installation.
+    """
+    return _version("tamis") or "unknown"
 
 
 def _version(package: str) -> str | None:

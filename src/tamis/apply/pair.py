@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +18,7 @@ from tamis.apply.scoring import MEANINGS, Extent, Scoring, score_columns
 from tamis.data.chunks import read_range
 from tamis.data.schema import FileSchema, SourceFile, schema_problems
 from tamis.errors import InputError, Problem, RequestError
+from tamis.provenance import tamis_version
 from tamis.wording import limits
 from tamis.wording import value as value_text
 
@@ -117,7 +117,7 @@ class Pair:
             "counts": dict(counts),
             "networks": dict(networks),
             "warnings": list(warnings),
-            "tamis": version("tamis"),
+            "tamis": tamis_version(),
         }
 
     def read_ends(self) -> Ends:

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -88,7 +87,9 @@ NoFigures = Annotated[
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"tamis {version('tamis')}")
+        from tamis.provenance import tamis_version
+
+        typer.echo(f"tamis {tamis_version()}")
         raise typer.Exit
 
 
@@ -290,8 +291,8 @@ def export(
         typer.echo(f"wrote {path}")
     for name, each in found.comparisons.items():
         typer.echo(
-            f"{name}: on {each.events:,} events no score is farther than {each.difference:.1g} from float64; those of "
-            f"tamis, in float32, {each.float32_difference:.1g}."
+            f"{name}: on {each.events:,} events the scores differ by at most {each.difference:.1g} from a float64 "
+            f"computation (those of tamis in float32 by {each.float32_difference:.1g})."
         )
     for note in found.notes:
         typer.echo(f"note: {note}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from tamis.deploy.onnx_classifier import Form, build_model, fold_input, packed_i
 from tamis.deploy.resolution import require_float32
 from tamis.deploy.weaver import preprocess_document
 from tamis.files import complete_file, write_json
+from tamis.provenance import tamis_version
 
 
 def export_onnx(
@@ -107,7 +107,7 @@ def describe(classifier: Classifier, folder: Path, form: Form) -> dict[str, Any]
     return {
         "format": "tamis onnx",
         "version": 1,
-        "producer": f"tamis {version('tamis')}",
+        "producer": f"tamis {tamis_version()}",
         "inputs": list(classifier.feature_names) if form == "named" else [packed_input(classifier)],
         "inputs_are": "the features, in 32 bits; a feature that is an expression is computed before it is passed",
         "features": features,

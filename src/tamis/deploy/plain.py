@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, assert_never
 
 import numpy as np
@@ -23,6 +22,7 @@ from tamis.network.preprocessing import Preprocessing
 from tamis.network.quantized import Quantized
 from tamis.network.sparse import Sparse
 from tamis.network.symmetries import Copy, build_symmetries
+from tamis.provenance import tamis_version
 
 Document = dict[str, Any]
 
@@ -47,7 +47,7 @@ def plain_document(classifier: Classifier) -> Document:
     return {
         "format": "tamis plain",
         "version": 1,
-        "producer": f"tamis {version('tamis')}",
+        "producer": f"tamis {tamis_version()}",
         "features": [
             {
                 "name": feature.name,
