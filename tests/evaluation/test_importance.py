@@ -11,8 +11,9 @@ from sklearn.inspection import permutation_importance as of_scikit_learn
 from sklearn.linear_model import LogisticRegression
 
 from tamis.errors import TamisError
-from tamis.evaluation.importance import BootstrappedEvents, correlated_groups, permutation_importance
-from tamis.evaluation.resampling import Resampler
+from tamis.evaluation.importance import compare_influences, correlated_groups, permutation_importance
+from tamis.evaluation.influence import find_influences
+from tamis.evaluation.resampling import Resampler, poisson_counts
 
 NAMES = ("strong", "weak", "useless", "echo")
 
@@ -121,14 +122,29 @@ def test_events_that_vary_together_widen_the_intervals() -> None:
     class_index = np.repeat(rng.integers(0, 2, 2000), 4)
     chances = np.repeat(rng.beta(2, 2, (2, 2000)), 4, axis=1)
     before, after = (
-        Resampler(np.stack([1 - each, each], axis=1), class_index, np.ones(8000)) for each in chances
+        find_influences(np.stack([1 - each, each], axis=1), class_index, np.ones(8000)) for each in chances
     )
     widths = [
-        np.diff(BootstrappedEvents(before, 1000, np.random.default_rng(2), given).change(after).loss_interval)
+        np.diff(compare_influences(before, after, given).loss_interval)
         for given in (np.repeat(np.arange(2000), 4), None)
     ]
-    # 1000 bootstrap samples know a width to 3%
-    assert widths[0] / widths[1] == pytest.approx(2.0, rel=0.15)
+    assert widths[0] / widths[1] == pytest.approx(2.0, rel=0.001)
+
+
+def test_an_interval_of_a_change_is_that_of_a_paired_bootstrap() -> None:
+    rng = np.random.default_rng(3)
+    class_index = rng.integers(0, 2, 3000)
+    noise = rng.normal(size=(2, 3000))
+    logits = class_index + noise[0], class_index + 0.5 * noise[0] + noise[1]
+    scores = [np.stack([special.expit(-each), special.expit(each)], axis=1) for each in logits]
+    weight = rng.lognormal(0, 0.5, 3000) * np.where(rng.random(3000) < 0.1, -1, 1)
+    found = compare_influences(*(find_influences(each, class_index, weight) for each in scores))
+    counts = poisson_counts(1000, 3000, rng)
+    before, after = (Resampler(each, class_index, weight).measure(counts) for each in scores)
+    assert np.diff(found.loss_interval) / 2 == pytest.approx(np.std(after.loss - before.loss), rel=0.1)
+    assert np.diff(found.auc_interval[1]) / 2 == pytest.approx(
+        np.std(before.auc[:, 1] - after.auc[:, 1]), rel=0.1
+    )
 
 
 def test_correlated_features_are_exchanged_together() -> None:

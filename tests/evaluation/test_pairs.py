@@ -37,7 +37,7 @@ def known_area(first: int, second: int, means: np.ndarray = MEANS) -> float:
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
 def test_areas_of_gaussians_are_known(weights: str) -> None:
-    found = measure_pairs(gaussians(200_000, 1, weights), 0, np.random.default_rng(1))
+    found = measure_pairs(gaussians(200_000, 1, weights))
     for first, second in combinations(range(3), 2):
         assert found.auc[first][second] == pytest.approx(known_area(first, second), abs=0.005)
         assert found.auc[first][second] == found.auc[second][first]
@@ -47,7 +47,7 @@ def test_areas_of_gaussians_are_known(weights: str) -> None:
 def test_intervals_cover_the_truth(rates: Any) -> None:
     covered, toys = np.zeros(3), rates.toys(200)
     for toy in range(toys):
-        found = measure_pairs(gaussians(450, toy, "signed"), 60, np.random.default_rng(toy))
+        found = measure_pairs(gaussians(600, toy, "signed"))
         for number, (first, second) in enumerate(combinations(range(3), 2)):
             interval = found.intervals[first][second]
             assert interval is not None
@@ -57,15 +57,14 @@ def test_intervals_cover_the_truth(rates: Any) -> None:
 
 def test_the_curve_of_a_pair_has_the_area_of_the_pair() -> None:
     events = gaussians(3000, 2, "signed")
-    found, curves = measure_pairs(events, 0, np.random.default_rng(1)), pair_curves(events, [1, 2])
+    found, curves = measure_pairs(events), pair_curves(events, [1, 2])
     assert [(each.signal, each.background) for each in curves] == [(1, 0), (2, 0)]
     for each in curves:
         assert each.curve.auc == pytest.approx(found.auc[each.signal][each.background], rel=1e-12)
         assert each.curve.class_index == each.signal
 
 
-def test_all_pairs_are_of_the_same_bootstrap_samples() -> None:
-    # two classes that hold copies of the same events: their areas against the third vary together
+def test_copies_of_a_class_are_told_from_another_one_equally_well() -> None:
     events = gaussians(600, 3, means=np.array([[0.0], [0.0], [1.0]]))
     copy = events.class_index == 0
     rows = np.r_[np.flatnonzero(copy), np.flatnonzero(copy), np.flatnonzero(events.class_index == 2)]
@@ -74,35 +73,43 @@ def test_all_pairs_are_of_the_same_bootstrap_samples() -> None:
     scores[:, 1] = scores[:, 0]
     scores /= scores.sum(axis=1, keepdims=True)
     doubled = ScoredEvents(scores, classes.astype(np.int32), np.ones(len(rows)), np.ones(len(rows)))
-    found = measure_pairs(doubled, 100, np.random.default_rng(1))
+    found = measure_pairs(doubled)
     assert found.auc[0][2] == found.auc[1][2]
+    assert found.intervals[0][2] == found.intervals[1][2]
     assert found.auc[0][1] == 0.5
-    # the events of class 2 are shared, those of 0 and 1 are not
-    assert found.intervals[0][2] != found.intervals[1][2]
-    alone = measure_pairs(doubled, 100, np.random.default_rng(1))
-    assert alone == found
+
+
+@pytest.mark.parametrize(("events", "known"), [(24, False), (25, True)])
+def test_a_class_of_few_events_has_no_interval(events: int, known: bool) -> None:
+    many = gaussians(2000, 6)
+    rows = np.r_[np.flatnonzero(many.class_index != 0), np.flatnonzero(many.class_index == 0)[:events]]
+    found = measure_pairs(
+        ScoredEvents(many.scores[rows], many.class_index[rows], many.weight[rows], many.factor[rows])
+    )
+    assert [found.intervals[0][other] is not None for other in (1, 2)] == [known, known]
+    assert found.intervals[1][2] is not None
 
 
 def test_events_of_one_identity_vary_together() -> None:
     # every event five times: the interval is that of the events, not of the rows
     events = gaussians(600, 4)
-    once = measure_pairs(events, 200, np.random.default_rng(1)).intervals[0][1]
+    once = measure_pairs(events).intervals[0][1]
     rows = np.repeat(np.arange(600), 5)
     five = ScoredEvents(
         events.scores[rows], events.class_index[rows], events.weight[rows], events.factor[rows],
         identity=rows.astype(np.uint64),
     )  # fmt: skip
-    together = measure_pairs(five, 200, np.random.default_rng(1)).intervals[0][1]
-    apart = measure_pairs(replace(five, identity=None), 200, np.random.default_rng(1)).intervals[0][1]
+    together = measure_pairs(five).intervals[0][1]
+    apart = measure_pairs(replace(five, identity=None)).intervals[0][1]
     width = once[1] - once[0]
-    assert together[1] - together[0] == pytest.approx(width, rel=0.25)
-    assert apart[1] - apart[0] == pytest.approx(width / np.sqrt(5), rel=0.25)
+    assert together[1] - together[0] == pytest.approx(width, rel=0.01)
+    assert apart[1] - apart[0] == pytest.approx(width / np.sqrt(5), rel=0.01)
 
 
 def test_a_pair_without_weights_is_not_defined() -> None:
     events = gaussians(300, 5)
     events.weight[events.class_index == 1] = -1.0
-    found = measure_pairs(events, 10, np.random.default_rng(1))
+    found = measure_pairs(events)
     assert found.auc[0][1] is found.auc[1][2] is found.intervals[0][1] is None
     assert found.auc[0][2] is not None
     assert [(each.signal, each.background) for each in pair_curves(events, [2])] == [(2, 0)]

@@ -38,8 +38,7 @@ def measure(groups, weight=None, slopes=SLOPES, features=None, **more):
     known, signal, class_index = sample(**more)
     weights = np.ones(len(known)) if weight is None else weight
     return measure_reaction(
-        sensitivity(signal, slopes), known if features is None else features, class_index, weights, groups,
-        np.random.default_rng(1),
+        sensitivity(signal, slopes), known if features is None else features, class_index, weights, groups
     )  # fmt: skip
 
 
@@ -84,8 +83,7 @@ def test_units_do_not_matter() -> None:
     scales = np.array([1e-3, 1e3, 1.0, 7.0])
     given_units = measure([[0, 3], [1]])
     others = measure_reaction(
-        sensitivity(signal, SLOPES / scales), known * scales, class_index, np.ones(len(known)), [[0, 3], [1]],
-        np.random.default_rng(1),
+        sensitivity(signal, SLOPES / scales), known * scales, class_index, np.ones(len(known)), [[0, 3], [1]]
     )  # fmt: skip
     for first, second in zip(given_units, others, strict=True):
         assert first.loss == pytest.approx(second.loss, rel=1e-6)
@@ -108,14 +106,7 @@ def test_an_event_of_weight_two_is_two_events() -> None:
     weight = np.random.default_rng(2).integers(0, 3, 301)
     rows = np.repeat(np.arange(301), weight)
     found = [
-        measure_reaction(
-            sensitivity(signal[own]),
-            known[own],
-            class_index[own],
-            weights,
-            [[0], [0, 1]],
-            np.random.default_rng(1),
-        )
+        measure_reaction(sensitivity(signal[own]), known[own], class_index[own], weights, [[0], [0, 1]])
         for own, weights in ((np.arange(301), weight.astype(float)), (rows, np.ones(len(rows))))
     ]
     for first, second in zip(*found, strict=True):
@@ -131,7 +122,7 @@ def test_an_indicator_belongs_to_its_feature() -> None:
     indicators[:, :, 2] = 3.0
     found = measure_reaction(
         Sensitivity(of_values.scores, of_values.values, indicators), features, class_index, np.ones(len(known)),
-        [[2], [0, 2]], np.random.default_rng(1),
+        [[2], [0, 2]]
     )  # fmt: skip
     assert found[0].loss == pytest.approx(3.0 * np.sqrt(0.25 * 0.75), rel=1e-9)
     assert found[1].loss > found[0].loss
@@ -160,9 +151,7 @@ def test_the_interval_covers_the_truth(rates: Any) -> None:
     inside, toys = 0, rates.toys(200)
     for toy in range(toys):
         known, signal, class_index = sample(400, seed=toy)
-        found = measure_reaction(
-            sensitivity(signal), known, class_index, np.ones(400), [[0]], np.random.default_rng(toy)
-        )[0]
+        found = measure_reaction(sensitivity(signal), known, class_index, np.ones(400), [[0]])[0]
         spread = np.sqrt(covariance(known[:, :1], np.ones(400))[0, 0])
         low, high = found.loss_interval
         inside += low <= truth * spread <= high
@@ -172,10 +161,6 @@ def test_the_interval_covers_the_truth(rates: Any) -> None:
 def test_arrays_that_do_not_fit_are_refused() -> None:
     known, signal, class_index = sample(50)
     with pytest.raises(TamisError, match="do not fit derivatives"):
-        measure_reaction(
-            sensitivity(signal), known[:, :2], class_index, np.ones(50), [[0]], np.random.default_rng(1)
-        )
+        measure_reaction(sensitivity(signal), known[:, :2], class_index, np.ones(50), [[0]])
     with pytest.raises(TamisError, match="positive sum"):
-        measure_reaction(
-            sensitivity(signal), known, class_index, -np.ones(50), [[0]], np.random.default_rng(1)
-        )
+        measure_reaction(sensitivity(signal), known, class_index, -np.ones(50), [[0]])

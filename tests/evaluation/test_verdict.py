@@ -49,7 +49,7 @@ def test_it_fires_at_the_nominal_rate(weights: str, rates: Any) -> None:
         rng = np.random.default_rng((toy, 3))
         training, test = part(rng, 150, weights), part(rng, 100, weights)
         own = np.random.default_rng((toy, 4))
-        verdict = judge_overtraining(training, test, NAMES, generator=own, permutations=19, bootstraps=0)
+        verdict = judge_overtraining(training, test, NAMES, generator=own, permutations=19)
         if verdict is not None:  # few heavy negative events can make the sum of a class negative
             fired.append(verdict.overtrained)
     assert len(fired) >= 0.995 * toys
@@ -62,7 +62,7 @@ def test_it_fires_at_the_nominal_rate(weights: str, rates: Any) -> None:
 def test_it_finds_scores_that_are_too_sure_in_training(weights: str) -> None:
     rng = np.random.default_rng(5)
     found = [
-        judged(part(rng, 1000, weights, sharper=2.5), part(rng, 1000, weights), toy, bootstraps=0).overtrained
+        judged(part(rng, 1000, weights, sharper=2.5), part(rng, 1000, weights), toy).overtrained
         for toy in range(20)
     ]
     assert sum(found) >= 19
@@ -99,7 +99,7 @@ def test_a_network_that_memorises_is_found() -> None:
 
 def test_a_network_that_is_better_in_test_is_not_overtrained_in_its_loss() -> None:
     rng = np.random.default_rng(7)
-    verdict = judged(part(rng, 500, "unit", sharper=0.2), part(rng, 500, "unit"), bootstraps=0)
+    verdict = judged(part(rng, 500, "unit", sharper=0.2), part(rng, 500, "unit"))
     loss = next(each for each in verdict.comparisons if each.quantity == "loss")
     assert loss.difference > 0
     assert loss.p_value > 0.9
@@ -159,7 +159,7 @@ def test_a_network_that_gives_all_events_the_same_scores_is_not_overtrained() ->
             factor = np.where(class_index == 1, 1.37, 0.61)
             scores = np.full((number, 2), 0.5, np.float32)
             parts.append(ScoredEvents(scores, class_index, rng.exponential(size=number), factor))
-        assert judged(*parts, seed, bootstraps=0).p_value == 1.0
+        assert judged(*parts, seed).p_value == 1.0
 
 
 def test_events_of_one_identity_are_exchanged_together(rates: Any) -> None:
@@ -179,7 +179,7 @@ def test_events_of_one_identity_are_exchanged_together(rates: Any) -> None:
                     identity=(again + first).astype(np.uint64),
                 )
             )
-        fired.append(judged(*parts, toy, permutations=19, bootstraps=0).overtrained)
+        fired.append(judged(*parts, toy, permutations=19).overtrained)
     # single events would fire in most of the toys
     rates.check(sum(fired), toys, 0.05, finds=(None, 0.30), what="the same with four copies of each event")
 
@@ -200,10 +200,10 @@ def test_a_p_value_at_the_level_is_overtrained_and_one_above_is_not() -> None:
     rng = np.random.default_rng(13)
     training, test = part(rng, 400, "unit", sharper=4.0), part(rng, 400, "unit")
     # nothing deviates as much: the p-value is one in one more than the permutations
-    assert judged(training, test, permutations=19, bootstraps=0).p_value == LEVEL
-    assert judged(training, test, permutations=19, bootstraps=0).overtrained
-    assert judged(training, test, permutations=18, bootstraps=0).p_value == 1 / 19
-    assert not judged(training, test, permutations=18, bootstraps=0).overtrained
+    assert judged(training, test, permutations=19).p_value == LEVEL
+    assert judged(training, test, permutations=19).overtrained
+    assert judged(training, test, permutations=18).p_value == 1 / 19
+    assert not judged(training, test, permutations=18).overtrained
 
 
 def test_a_permutation_that_deviates_as_much_counts() -> None:
@@ -218,7 +218,7 @@ def test_weights_that_are_lost_beside_others_give_no_verdict() -> None:
     weight[np.flatnonzero(training.class_index == 1)[:2]] = 1e30
     heavy = ScoredEvents(training.scores, training.class_index, weight, training.factor)
     own = np.random.default_rng(1)
-    assert judge_overtraining(heavy, test, NAMES, generator=own, permutations=19, bootstraps=0) is None
+    assert judge_overtraining(heavy, test, NAMES, generator=own, permutations=19) is None
 
 
 def test_skewed_comparisons_do_not_hide_the_loss() -> None:
@@ -261,7 +261,7 @@ def memorised(rng: np.random.Generator, number: int, shift: float, kind: str = "
 def verdict_of(toy: int, number: int, shift: float, kind: str, permutations: int) -> Verdict | None:
     rng = np.random.default_rng((toy, 9))
     parts = memorised(rng, number, shift, kind), memorised(rng, number, 0.0, kind)
-    return judge_overtraining(*parts, "abc", generator=rng, permutations=permutations, bootstraps=0)
+    return judge_overtraining(*parts, "abc", generator=rng, permutations=permutations)
 
 
 @pytest.mark.parametrize("kind", ["heavy", "ties"])

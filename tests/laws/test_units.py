@@ -37,15 +37,15 @@ from tamis.evaluation.cuts import scan_cuts
 from tamis.evaluation.distributions import Distribution, feature_distributions, score_distribution
 from tamis.evaluation.evaluation import SearchPlan, evaluate_classifier
 from tamis.evaluation.histogram import fill, number_of_bins
-from tamis.evaluation.importance import BootstrappedEvents
+from tamis.evaluation.importance import compare_influences
 from tamis.evaluation.influence import find_influences, standard_errors
 from tamis.evaluation.inputs import Samples, count_outside, survey_inputs
-from tamis.evaluation.intervals import is_known, student_factors
+from tamis.evaluation.intervals import half_widths, is_known, student_factors
 from tamis.evaluation.monitors import best_significance
 from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import kolmogorov_smirnov, overtraining_tests
 from tamis.evaluation.pairs import measure_pairs
-from tamis.evaluation.parts import bootstrap_intervals, first_order_intervals
+from tamis.evaluation.parts import bootstrap_intervals, first_order_intervals, measure_to_first_order
 from tamis.evaluation.reaction import measure_reaction
 from tamis.evaluation.reliability import reliability
 from tamis.evaluation.resampling import Resampler, bootstrap, permuted_labels, resample
@@ -426,7 +426,7 @@ def of_permutations(events: Events) -> Numbers:
 
 
 def of_pairs(events: Events) -> Numbers:
-    return Numbers(widths(measure_pairs(events.scored(), 200, generator()).intervals))
+    return Numbers(widths(measure_pairs(events.scored()).intervals))
 
 
 def of_verdict(events: Events) -> Numbers:
@@ -461,9 +461,10 @@ def of_runs(events: Events) -> Numbers:
 
 def of_exchanged(events: Events) -> Numbers:
     before, after = (
-        Resampler(scores, events.class_index, events.weight) for scores in (events.scores, events.others)
+        find_influences(scores, events.class_index, events.weight)
+        for scores in (events.scores, events.others)
     )
-    found = BootstrappedEvents(before, 200, generator(), events.units).change(after)
+    found = compare_influences(before, after, events.units)
     return Numbers(widths((found.loss_interval, found.auc_interval)))
 
 
@@ -475,8 +476,6 @@ def of_reaction(events: Events) -> Numbers:
         events.class_index,
         events.weight,
         [[0], [1, 2]],
-        generator(),
-        bootstraps=200,
         units=events.units,
     )
     return Numbers(widths([(each.loss_interval, each.scores_interval) for each in found]))
@@ -522,17 +521,22 @@ def known_above(events: Events, cut: float) -> bool:
 
 
 RESAMPLED = {
-    "bootstrap_intervals", "bootstrap", "resample", "permuted_labels", "measure_pairs", "judge_overtraining",
-    "compare_baselines", "compare_runs", "BootstrappedEvents", "measure_reaction", "evaluate_classifier",
+    "bootstrap_intervals", "bootstrap", "resample", "permuted_labels", "judge_overtraining",
+    "compare_baselines", "compare_runs", "evaluate_classifier",
 }  # fmt: skip
+WIDER = {
+    "reliability", "first_order_intervals", "measure_to_first_order", "half_widths", "compare_influences",
+    "measure_pairs", "measure_reaction",
+}  # fmt: skip
+"""A reliability shrinks estimates by their errors, and an interval of few events is wider than its error."""
 LAWS: dict[str, Callable[[Events], Numbers]] = {
-    "BootstrappedEvents": of_exchanged,
     "best_significance": of_best_significance,
     "bin_yields": of_bin_yields,
     "bootstrap": of_bootstrap,
     "bootstrap_intervals": of_bootstrap_intervals,
     "choose_bins": of_choose_bins,
     "compare_baselines": of_baselines,
+    "compare_influences": of_exchanged,
     "compare_runs": of_runs,
     "correlate": of_correlations,
     "count_above": lambda events: of_counts(
@@ -557,6 +561,9 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     ),
     "first_order_intervals": of_first_order,
     "follow_cuts": of_cut_table,
+    "half_widths": lambda events: Numbers(
+        half_widths(find_influences(events.scores, events.class_index, events.weight).of_event, events.units)
+    ),
     "is_known": lambda events: Numbers(
         others=[known_above(events, cut) for cut in np.linspace(0.3, 0.9, 25)]
     ),
@@ -571,6 +578,9 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     ),
     "measure_pairs": of_pairs,
     "measure_reaction": of_reaction,
+    "measure_to_first_order": lambda events: Numbers(
+        measure_to_first_order(events.scores, events.class_index, events.weight, events.units).error
+    ),
     "measure_sculpting": of_sculpting,
     "number_of_bins": of_number_of_bins,
     "overtraining_tests": of_overtraining_tests,
@@ -598,8 +608,9 @@ WITHOUT_ERRORS = {
     "classes_of", "weights_of", "positive_sum", "needed_sum", "signal_of", "join", "loss_and_accuracy_sums",
     "without_negative", "same_events", "in_one_mixture",
     # numbers whose errors come from the bootstrap or from their influences
-    "measure", "measure_part", "rank_events", "roc_curve", "roc_curves", "pair_curves", "mean_auc", "distance_to_limit",
-    "distance_to_reference", "shape_distance", "find_influences", "keep_sums", "kept_influences",
+    "measure", "measure_part", "efficiencies", "roc_curve", "roc_curves", "pair_curves", "mean_auc",
+    "distance_to_limit", "distance_to_reference", "shape_distance", "find_influences", "influences_on_area",
+    "influences_on_means", "keep_sums", "kept_influences",
     # fits, whose error is `temperature_error`
     "temperature_scaling", "vector_scaling",
 }  # fmt: skip
@@ -665,9 +676,7 @@ def test_copies_without_units_seem_to_know_more(name: str) -> None:
             # 200 bootstrap samples know a width to 7%
             assert np.median(ratios) == pytest.approx(1, abs=0.2)
         else:
-            # a reliability shrinks estimates by their errors, and an interval of few events is wider than its error
-            loose = name in ("reliability", "first_order_intervals")
-            np.testing.assert_allclose(ratios, 1, rtol=0.01 if loose else 1e-6)
+            np.testing.assert_allclose(ratios, 1, rtol=0.01 if name in WIDER else 1e-6)
     p_values = expected.flat("p_values")
     if p_values.size:
         assert (found.flat("p_values") < p_values).any()

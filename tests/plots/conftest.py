@@ -101,6 +101,6 @@ def results(classes: int) -> Results:
         judge_search(validation, test, [classes - 1], Requirements(relative=0.02)),
         importance,
         measure_sculpting({"mass": mass}, score, test.class_index, test.weight, names, [0.3, 0.6, 2.0], rng),
-        judge_overtraining(training, test, names, permutations=49, bootstraps=20, generator=rng),
-        measure_pairs(test, 20, rng),
+        judge_overtraining(training, test, names, permutations=49, generator=rng),
+        measure_pairs(test),
     )

@@ -31,7 +31,10 @@ def test_roc_image(events_of: Callable[..., Any]) -> Figure:
     noisy[:, 2] += 0.1 * np.sin(np.arange(len(noisy)))
     curves = zip(
         three,
-        roc_curves(noisy, events.class_index, events.weight),
+        [
+            roc_curve(column, events.class_index == index, events.weight)
+            for index, column in enumerate(noisy.T)
+        ],
         roc_curves(events.scores, events.class_index, events.weight),
         strict=True,
     )

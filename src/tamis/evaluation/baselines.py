@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from tamis.errors import RequestError
 from tamis.evaluation.arrays import class_ranks, real_numbers, signal_and_rest
+from tamis.evaluation.parts import BOOTSTRAPS
 from tamis.evaluation.resampling import Counts, Resampler, interval, resample
 from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve
 from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.verdict import BOOTSTRAPS
 
 Float64 = NDArray[np.float64]
 Range = tuple[float, float] | None

@@ -22,7 +22,14 @@ from tamis.evaluation.limit import (
 from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import overtraining_tests
 from tamis.evaluation.pairs import measure_pairs, pair_curves
-from tamis.evaluation.parts import Intervals, bootstrap_intervals, first_order_intervals, measure_part
+from tamis.evaluation.parts import (
+    Intervals,
+    PartMetrics,
+    bootstrap_intervals,
+    first_order_intervals,
+    measure_part,
+)
+from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.roc import (
     RocCurve,
@@ -38,7 +45,7 @@ from tamis.evaluation.search import Search, judge_search
 from tamis.evaluation.stability import Unseen, judge_stability
 from tamis.evaluation.threads import Steps, in_two_threads
 from tamis.evaluation.units import units_of_rows
-from tamis.evaluation.verdict import BOOTSTRAPS, judge_overtraining
+from tamis.evaluation.verdict import judge_overtraining
 from tamis.random_streams import random_stream
 
 Float64 = NDArray[np.float64]
@@ -116,22 +123,27 @@ def evaluate_classifier(
                 else judge_overtraining(learned, unseen, class_names, generator=random("overtraining"))
             )
         )
-        physics = submit(bootstrap_intervals, test, test.weight, random("physics mixture"), working_points)
-        balanced = submit(bootstrap_intervals, test, test.learned_weight, random("balanced mixture"))
-        pairs = submit(measure_pairs, test, BOOTSTRAPS, random("pairs"))
+        ranked_test = RankedScores(test.scores)
+        physics = submit(
+            bootstrap_intervals, test, test.weight, random("physics mixture"), working_points, ranked_test
+        )
+        balanced = submit(
+            bootstrap_intervals, test, test.learned_weight, random("balanced mixture"), (), ranked_test
+        )
+        pairs = submit(measure_pairs, test)
         calibration = submit(judge_calibration, parts["validation"], test, seed)
         tests = submit(
             overtraining_tests,
             *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight)),
             units=(learned.units, unseen.units),
         )
-        measured = {name: submit(measure_part, events) for name, events in parts.items()}
-        first_order = {name: submit(first_order_intervals, parts[name]) for name in parts if name != "test"}
+        measured = submit(measure_part, test, ranked_test)
+        others = {name: submit(_with_intervals, events) for name, events in parts.items() if name != "test"}
         stability = submit(judge_stability, alone, class_names)
         of_pairs = submit(pair_curves, test, plan.signal)
         sculpting = submit(_sculpting, test, plan, class_names, working_points, random("sculpting"))
         search = submit(_search, expected, plan, len(class_names))
-        curves = roc_curves(test.scores, test.class_index, test.weight)
+        curves = roc_curves(ranked_test, test.class_index, test.weight)
         limit = _limit(test, class_names) if densities else None
         references = {} if densities else _references(test, class_names)
         points = _working_points(test, curves, working_points, physics.result())
@@ -141,12 +153,13 @@ def evaluate_classifier(
             class_names,
             working_points,
             _counted(expected, search.result(), plan),
+            ranked_test,
         )
         cut_tables = _cut_tables(expected["test"], plan, search.result(), points)
     cuts, sculpted = sculpting.result()
     return Evaluation(
         class_names=tuple(class_names),
-        parts={name: part.result() for name, part in measured.items()},
+        parts={name: others[name].result()[0] if name in others else measured.result() for name in parts},
         curves=curves,
         working_points=points,
         pairs=pairs.result(),
@@ -159,7 +172,7 @@ def evaluate_classifier(
         references=references,
         verdict=verdict.result(),
         intervals={
-            **{name: intervals.result() for name, intervals in first_order.items()},
+            **{name: found.result()[1] for name, found in others.items()},
             "test": {"physics": physics.result(), "balanced": balanced.result()},
         },
         calibration=calibration.result(),
@@ -171,6 +184,11 @@ def evaluate_classifier(
         negative_weights=negative.result(),
         stability=stability.result(),
     )
+
+
+def _with_intervals(events: ScoredEvents) -> tuple[PartMetrics, dict[str, Intervals]]:
+    ranked_scores = RankedScores(events.scores)
+    return measure_part(events, ranked_scores), first_order_intervals(events, ranked_scores)
 
 
 def _cut_tables(

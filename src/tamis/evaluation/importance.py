@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import mean_ranks, needed_sum, none_where_undefined, weights_of
 from tamis.evaluation.influence import Influences, find_influences
-from tamis.evaluation.intervals import around, student_factors
+from tamis.evaluation.intervals import around, half_widths, student_factors
 from tamis.evaluation.reaction import Reaction
-from tamis.evaluation.resampling import Resampler, interval, poisson_counts
 from tamis.evaluation.units import Units, sum_by_unit
 
 Float64 = NDArray[np.float64]
@@ -25,8 +24,6 @@ EVENTS = 50_000
 """Events of which the importance is known well enough."""
 CORRELATED = 0.8
 """Size of the rank correlation from which features are exchanged together."""
-BOOTSTRAPS = 100
-"""Bootstrap samples for each interval."""
 
 
 @dataclass(frozen=True)
@@ -195,53 +192,29 @@ def _change_with_donors(
         donors: from which event each has its values, [n_events].
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
-    whole = _worse((after.value - before.value)[None])[0]
     of_event = _worse(after.of_event - before.of_event)
     of_donor = np.stack([np.bincount(donors, column, len(donors)) for column in of_event.T], axis=1)
     squares = np.square(sum_by_unit(of_event, units)).sum(axis=0)
     both = np.square(sum_by_unit(of_event + of_donor, units)).sum(axis=0) - squares
     errors = np.sqrt(np.maximum(both, squares)) * student_factors(of_event + of_donor, units)
-    loss, *areas = (around(*each) for each in zip(whole.tolist(), errors.tolist(), strict=True))
-    return Change(float(whole[0]), loss, tuple(whole[1:].tolist()), tuple(areas))
+    return _change(before, after, errors)
 
 
-class BootstrappedEvents:
-    """Events with some scores, and bootstrap samples of them with which other scores are compared.
-
-    The samples are drawn once, so that what is luck for both scores falls out of their difference.
+def compare_influences(before: Influences, after: Influences, units: Units | None = None) -> Change:
+    """Measure how much worse some scores are than others of the same events, with intervals to first order.
 
     Args:
-        before: the events with their scores.
-        bootstraps: number of bootstrap samples.
-        generator: where the random numbers come from.
+        before: influences with the one scores.
+        after: influences of the same events with the other ones.
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
+    return _change(before, after, half_widths(_worse(after.of_event - before.of_event), units))
 
-    def __init__(
-        self,
-        before: Resampler,
-        bootstraps: int,
-        generator: Generator,
-        units: NDArray[np.intp] | None = None,
-    ) -> None:
-        """Draw the bootstrap samples and measure the scores in each of them."""
-        self._counts = poisson_counts(bootstraps, len(before), generator, units)
-        self._values, self._drawn = before.values(), before.measure_many(self._counts)
 
-    def change(self, after: Resampler) -> Change:
-        """Measure how much worse other scores of the same events are.
-
-        Args:
-            after: the same events in the same order, with the other scores.
-        """
-        whole = _worse((after.values() - self._values)[None])[0]
-        drawn = _worse(after.measure_many(self._counts) - self._drawn)
-        return Change(
-            loss=float(whole[0]),
-            loss_interval=interval(drawn[:, 0]),
-            auc=tuple(whole[1:].tolist()),
-            auc_interval=tuple(interval(column) for column in drawn[:, 1:].T),
-        )
+def _change(before: Influences, after: Influences, errors: Float64) -> Change:
+    whole = _worse((after.value - before.value)[None])[0]
+    loss, *areas = (around(*each) for each in zip(whole.tolist(), errors.tolist(), strict=True))
+    return Change(float(whole[0]), loss, tuple(whole[1:].tolist()), tuple(areas))
 
 
 def _worse(changes: Float64) -> Float64:

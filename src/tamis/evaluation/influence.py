@@ -7,15 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis.evaluation.arrays import (
-    class_ranks,
-    classes_of,
-    needed_sum,
-    probabilities_of,
-    weights_of,
-)
+from tamis.evaluation.arrays import classes_of, needed_sum, weights_of
 from tamis.evaluation.metrics import chosen_shares, event_losses
-from tamis.evaluation.roc import rank_events
+from tamis.evaluation.ranking import RankedScores, Ranking, ranked
+from tamis.evaluation.roc import area, efficiencies
 from tamis.evaluation.units import sum_by_unit
 
 Float64 = NDArray[np.float64]
@@ -34,7 +29,9 @@ class Influences:
     of_event: Float64
 
 
-def find_influences(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Influences:
+def find_influences(
+    scores: ArrayLike | RankedScores, class_index: ArrayLike, weight: ArrayLike
+) -> Influences:
     """Compute the numbers of some events, and the influence of each event on them.
 
     The influences sum to zero, and the root of the sum of their squares is the standard deviation of the number
@@ -55,19 +52,19 @@ def find_influences(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike
     >>> found.value[1], found.of_event[:, 1].tolist()
     (np.float64(0.75), [0.0625, -0.1875, 0.125])
     """
-    probabilities = probabilities_of(scores)
+    sorted_scores = ranked(scores)
+    probabilities = sorted_scores.probabilities
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
     total = needed_sum(weights, "influence: the weights")
-    ranks = class_ranks(probabilities)
-    value = np.empty(2 + ranks.shape[1])
+    value = np.empty(2 + probabilities.shape[1])
     of_event = np.empty((len(weights), len(value)))
     correct = chosen_shares(probabilities)[np.arange(len(weights)), classes]
     for number, terms in enumerate((event_losses(probabilities, classes), correct)):
         value[number] = float(weights @ terms) / total
         of_event[:, number] = weights * (terms - value[number]) / total
-    for index, rank in enumerate(ranks.T):
-        value[2 + index], of_event[:, 2 + index] = _of_area(rank, classes == index, weights)
+    for index, ranking in enumerate(sorted_scores.rankings):
+        value[2 + index], of_event[:, 2 + index] = influences_on_area(ranking, classes == index, weights)
     return Influences(value, of_event)
 
 
@@ -83,6 +80,22 @@ def standard_errors(of_event: Float64, units: NDArray[np.intp] | None = None) ->
     """
     errors: Float64 = np.sqrt(np.square(sum_by_unit(of_event, units)).sum(axis=0))
     return errors
+
+
+def influences_on_means(values: Float64, weight: Float64) -> tuple[Float64, Float64]:
+    """Compute weighted means and the influence of each event on them.
+
+    Args:
+        values: [n_events, numbers].
+        weight: signed, with a positive sum, [n_events].
+
+    >>> means, of_event = influences_on_means(np.array([[1.0], [5.0]]), np.array([3.0, 1.0]))
+    >>> means, of_event.tolist()
+    (array([2.]), [[-0.75], [0.75]])
+    """
+    total = float(weight.sum())
+    means: Float64 = weight @ values / total
+    return means, (values - means) * (weight / total)[:, None]
 
 
 def keep_sums(
@@ -150,23 +163,33 @@ def kept_influences(
     )
 
 
-def _of_area(rank: Float64, is_signal: NDArray[np.bool_], weight: Float64) -> tuple[float, Float64]:
-    """Compute the area under the curve and the influence of each event on it; NaN where it is not defined."""
+def influences_on_area(
+    ranking: Ranking, is_signal: NDArray[np.bool_], weight: Float64
+) -> tuple[float, Float64]:
+    """Compute the area under the curve and the influence of each event on it; NaN where it is not defined.
+
+    Args:
+        ranking: the events, sorted.
+        is_signal: [n_events].
+        weight: signed, [n_events].
+
+    >>> ranking = RankedScores([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]).rankings[1]
+    >>> found, of_event = influences_on_area(ranking, np.array([False, True, False]), np.ones(3))
+    >>> found, of_event.tolist()
+    (0.5, [0.25, 0.0, -0.25])
+    """
     signal_sum, background_sum = (float(weight[part].sum()) for part in (is_signal, ~is_signal))
     if min(signal_sum, background_sum) <= 0:
-        return np.nan, np.full(len(rank), np.nan)
-    ranked = rank_events(rank, is_signal, weight)
-    area = ranked.auc
+        return np.nan, np.full(len(weight), np.nan)
+    found = efficiencies(ranking, is_signal, weight)
+    whole = area(*found)
     # share of signal, and of background, that ranks higher; equal ones count one half
-    signal_above, background_above = (
-        (efficiency[1:] + efficiency[:-1]) / 2
-        for efficiency in (ranked.signal_efficiency, ranked.background_efficiency)
+    signal_above, background_above = ((efficiency[1:] + efficiency[:-1]) / 2 for efficiency in found)
+    group = np.repeat(np.arange(len(signal_above)), np.diff(ranking.last_of_equals, prepend=-1))
+    influence = np.empty_like(weight)
+    influence[ranking.order] = weight[ranking.order] * np.where(
+        is_signal[ranking.order],
+        (1 - background_above[group] - whole) / signal_sum,
+        (signal_above[group] - whole) / background_sum,
     )
-    group = np.repeat(np.arange(len(signal_above)), np.diff(ranked.last_of_equals, prepend=-1))
-    influence = np.empty_like(rank)
-    influence[ranked.order] = weight[ranked.order] * np.where(
-        is_signal[ranked.order],
-        (1 - background_above[group] - area) / signal_sum,
-        (signal_above[group] - area) / background_sum,
-    )
-    return area, influence
+    return whole, influence

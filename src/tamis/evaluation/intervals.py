@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from tamis.evaluation.arrays import effective_number
+from tamis.evaluation.arrays import ROUNDING, effective_number
+from tamis.evaluation.influence import standard_errors
 from tamis.evaluation.units import Units, sum_by_unit, units_of_rows
 
 Float64 = NDArray[np.float64]
@@ -56,6 +57,17 @@ def student_factors(of_event: Float64, units: Units | None = None) -> Float64:
     return factors
 
 
+def half_widths(of_event: Float64, units: Units | None = None) -> Float64:
+    """Compute half the width of the interval of each number: its standard error times `student_factors`, [numbers].
+
+    Args:
+        of_event: influences, [n_events, numbers].
+        units: number of what each event belongs to, where several events vary together, [n_events].
+    """
+    errors: Float64 = standard_errors(of_event, units) * student_factors(of_event, units)
+    return errors
+
+
 def around(value: float, error: float, scale: Scale = "linear") -> Interval | None:
     """Return the interval of a number that is symmetric on a scale; None where the number lies at its bound.
 
@@ -64,8 +76,8 @@ def around(value: float, error: float, scale: Scale = "linear") -> Interval | No
         error: half the width of the interval, to first order.
         scale: on which the number varies about as a normal one: the logarithm, or that of the odds.
 
-    >>> around(0.5, 0.1), around(1.0, 0.1, "logit")
-    ((0.4, 0.6), None)
+    >>> around(0.5, 0.1), around(1.0, 0.1, "logit"), around(1.5, 0.25, "logit")
+    ((0.4, 0.6), None, (1.25, 1.75))
     """
     if not np.isfinite(value) or not np.isfinite(error):
         return None
@@ -77,6 +89,8 @@ def around(value: float, error: float, scale: Scale = "linear") -> Interval | No
                 return None
             return value * float(np.exp(-error / value)), value * float(np.exp(error / value))
         case "logit":
+            if value < -ROUNDING or value > 1 + ROUNDING:
+                return value - error, value + error  # signed weights carry estimates beyond their bounds
             if not 0 < value < 1:
                 return None
             width = error / (value * (1 - value))

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.calibration import SMALLEST_SCORE as SMALLEST_SCORE
-from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, probabilities_of, weights_of
+from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, weights_of
+from tamis.evaluation.ranking import RankedScores, ranked
 from tamis.evaluation.roc import roc_curves
 
 
@@ -56,7 +57,7 @@ class Metrics:
         }
 
 
-def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Metrics:
+def measure(scores: ArrayLike | RankedScores, class_index: ArrayLike, weight: ArrayLike) -> Metrics:
     """Measure loss, accuracy, areas under the curve and confusion.
 
     The loss is -sum_i w_i log p_i / sum_i w_i, where p_i is the score of the true class of event i, not
@@ -78,7 +79,8 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
         >>> result.confusion
         ((1.0, 0.0), (0.3333333333333333, 0.6666666666666666))
     """
-    probabilities = probabilities_of(scores)
+    sorted_scores = ranked(scores)
+    probabilities = sorted_scores.probabilities
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
     total = needed_sum(weights, "metrics: the weights")
@@ -87,7 +89,7 @@ def measure(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Met
         loss=float(weights @ event_losses(probabilities, classes)) / total,
         accuracy=float(weights @ chosen[np.arange(len(weights)), classes]) / total,
         auc=tuple(
-            None if curve is None else curve.auc for curve in roc_curves(probabilities, classes, weights)
+            None if curve is None else curve.auc for curve in roc_curves(sorted_scores, classes, weights)
         ),
         confusion=_confusion(chosen, classes, weights),
         sum_of_weights=tuple(float(weights[classes == index].sum()) for index in range(chosen.shape[1])),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import effective_number, positive_sum
 from tamis.evaluation.influence import find_influences, keep_sums, kept_influences, standard_errors
+from tamis.evaluation.ranking import RankedScores, ranked
 from tamis.evaluation.roc import background_rejection, roc_curves
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import Search
@@ -149,6 +150,7 @@ def judge_negative_weights(
     class_names: Sequence[str],
     working_points: Sequence[float],
     searches: tuple[Counted | None, Counted | None] = (None, None),
+    ranked_scores: RankedScores | None = None,
 ) -> NegativeWeights | None:
     """See what the negative weights cost, and what would change without the events that have them.
 
@@ -161,6 +163,7 @@ def judge_negative_weights(
         working_points: signal efficiencies at which background efficiencies are quoted.
         searches: what the score is worth with all events, and without those of negative weight; None where it is not
             known.
+        ranked_scores: the scores of the events, where they are sorted.
 
     Returns:
         None where no weight is negative.
@@ -174,9 +177,10 @@ def judge_negative_weights(
     without = without_negative(test)
     if without is None:
         return NegativeWeights(shares, ())
+    scores = ranked(test.scores) if ranked_scores is None else ranked_scores
     changes = [
-        *_numbers(test, without, class_names),
-        *_working_points(test, without, class_names, working_points),
+        *_numbers(scores, test, without, class_names),
+        *_working_points(scores, test, without, class_names, working_points),
         *_significances(*searches),
     ]
     return NegativeWeights(shares, tuple(changes))
@@ -196,9 +200,10 @@ def _share(weight: Float64, units: Units | None) -> NegativeShare:
     )
 
 
-def _numbers(test: ScoredEvents, without: ScoredEvents, class_names: Sequence[str]) -> Iterator[Change]:
-    quoted = find_influences(test.scores, test.class_index, test.weight)
-    changed = find_influences(without.scores, without.class_index, without.weight)
+def _numbers(
+    scores: RankedScores, test: ScoredEvents, without: ScoredEvents, class_names: Sequence[str]
+) -> Iterator[Change]:
+    quoted, changed = (find_influences(scores, test.class_index, events.weight) for events in (test, without))
     of_event = keep_sums(changed.of_event, test.class_index, test.weight, without.weight)
     errors = standard_errors(of_event - quoted.of_event, test.units)
     names = [("loss", None), ("accuracy", None), *(("auc", name) for name in class_names)]
@@ -210,15 +215,19 @@ def _numbers(test: ScoredEvents, without: ScoredEvents, class_names: Sequence[st
 
 
 def _working_points(
-    test: ScoredEvents, without: ScoredEvents, class_names: Sequence[str], targets: Sequence[float]
+    scores: RankedScores,
+    test: ScoredEvents,
+    without: ScoredEvents,
+    class_names: Sequence[str],
+    targets: Sequence[float],
 ) -> Iterator[Change]:
-    curves = (roc_curves(each.scores, each.class_index, each.weight) for each in (test, without))
+    curves = (roc_curves(scores, test.class_index, events.weight) for events in (test, without))
     for index, (name, *pair) in enumerate(zip(class_names, *curves, strict=True)):
         before, after = ([] if curve is None else background_rejection(curve, targets) for curve in pair)
         for first, second in zip(before, after, strict=False):
             quoted, changed = (
                 kept_influences(
-                    np.asarray(events.scores[:, index], np.float64),
+                    scores.probabilities[:, index],
                     events.class_index == index,
                     events.weight,
                     point.threshold,

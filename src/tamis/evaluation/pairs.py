@@ -8,13 +8,15 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.evaluation.arrays import classes_of, positive_sum, probabilities_of, weights_of
-from tamis.evaluation.resampling import CellSums, Column, Counts, area_of_sums, interval, resample
+from tamis.evaluation.influence import influences_on_area
+from tamis.evaluation.intervals import around, half_widths, is_known
+from tamis.evaluation.ranking import rank_events
 from tamis.evaluation.roc import RocCurve, roc_curve
 from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.units import units_of_rows
 
 Float64 = NDArray[np.float64]
 
@@ -48,7 +50,7 @@ class Pairs:
     Args:
         auc: area under the curve of the score ratio, [n_classes][n_classes]; symmetric, None on the diagonal and where
             a class has no positive sum of weights.
-        intervals: 68.3% bootstrap intervals, likewise.
+        intervals: 68.3% intervals, likewise.
     """
 
     auc: tuple[tuple[float | None, ...], ...]
@@ -66,16 +68,14 @@ class Pairs:
         }
 
 
-def measure_pairs(events: ScoredEvents, choices: int, generator: Generator) -> Pairs:
-    """Compute the area under the curve of every pair of classes, with bootstrap intervals.
+def measure_pairs(events: ScoredEvents) -> Pairs:
+    """Compute the area under the curve of every pair of classes, with its interval to first order.
 
-    All pairs are of the same bootstrap samples: an event counts as often in each pair that it belongs to. Training
-    factors change nothing here, because each side is one class.
+    Training factors change nothing here, because each side is one class. No interval is given where a class has fewer
+    than 25 effective events.
 
     Args:
         events: with their scores; the weights are signed.
-        choices: number of bootstrap samples.
-        generator: where the random numbers come from.
 
     Raises:
         TamisError: the arrays do not fit together.
@@ -85,27 +85,19 @@ def measure_pairs(events: ScoredEvents, choices: int, generator: Generator) -> P
     classes = classes_of(events.class_index, *scores.shape)
     count = scores.shape[1]
     defined = [positive_sum(weight[classes == index]) is not None for index in range(count)]
-    pairs = [pair for pair in combinations(range(count), 2) if defined[pair[0]] and defined[pair[1]]]
-    ratios = [score_ratio(scores, *pair) for pair in pairs]
-    # group 0 is the first class, group 1 the second; all others have no part
-    groups = [np.where(classes == first, 0, np.where(classes == second, 1, -1)) for first, second in pairs]
-    cells = CellSums([Column(*each) for each in zip(ratios, groups, strict=True)], weight)
-
-    def measure(counts: Counts) -> Float64:
-        areas = [area_of_sums(sums[:, 0], sums[:, 1]) for sums in cells.sums(counts)]
-        return np.stack(areas, axis=1) if areas else np.empty((counts.shape[1], 0))
-
-    once = [
-        roc_curve(ratio[group >= 0], group[group >= 0] == 0, weight[group >= 0]).auc
-        for ratio, group in zip(ratios, groups, strict=True)
-    ]
-    drawn = resample(measure, len(scores), choices, generator, events.units, sums=cells.size)
     auc: list[list[float | None]] = [[None] * count for _ in range(count)]
     intervals: list[list[Interval]] = [[None] * count for _ in range(count)]
-    for number, (first, second) in enumerate(pairs):
-        auc[first][second] = auc[second][first] = once[number]
-        found = interval(drawn[:, number]) if choices else None
-        intervals[first][second] = intervals[second][first] = found
+    for first, second in combinations(range(count), 2):
+        if not (defined[first] and defined[second]):
+            continue
+        rows = np.flatnonzero((classes == first) | (classes == second))
+        is_first, units = classes[rows] == first, units_of_rows(events.units, rows)
+        ranking = rank_events(score_ratio(scores[rows], first, second))
+        value, of_event = influences_on_area(ranking, is_first, weight[rows])
+        auc[first][second] = auc[second][first] = value
+        if is_known(is_first, weight[rows], units):
+            (error,) = half_widths(of_event[:, None], units).tolist()
+            intervals[first][second] = intervals[second][first] = around(value, error, "logit")
     return Pairs(tuple(map(tuple, auc)), tuple(map(tuple, intervals)))
 
 

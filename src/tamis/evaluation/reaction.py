@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import classes_of, needed_sum, weights_of
-from tamis.evaluation.resampling import Counts, interval, linear_sums, resample
+from tamis.evaluation.arrays import classes_of, effective_number, needed_sum, weights_of
+from tamis.evaluation.influence import influences_on_means
+from tamis.evaluation.intervals import FEWEST, around, half_widths
 
 if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
@@ -22,8 +22,6 @@ Float64 = NDArray[np.float64]
 
 EVENTS = 20_000
 """Events of which the reaction is known well enough."""
-BOOTSTRAPS = 100
-"""Bootstrap samples for each interval."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,9 @@ class Reaction:
     Args:
         loss: mean size of the change of log(score of the true class), in nats, where the features of the group move
             by one standard deviation, as they move together.
-        loss_interval: 68.3% bootstrap interval.
+        loss_interval: 68.3% interval to first order; None for fewer than 25 effective events.
         scores: mean size of the change of the score of each class, likewise, [n_classes].
-        scores_interval: 68.3% bootstrap intervals, by class.
+        scores_interval: likewise, by class.
     """
 
     loss: float
@@ -59,9 +57,7 @@ def measure_reaction(
     class_index: ArrayLike,
     weight: ArrayLike,
     groups: Sequence[Sequence[int]],
-    generator: Generator,
     *,
-    bootstraps: int = BOOTSTRAPS,
     units: NDArray[np.intp] | None = None,
 ) -> tuple[Reaction, ...]:
     r"""Average how strongly the scores react to each group of features.
@@ -85,8 +81,6 @@ def measure_reaction(
         class_index: the true class, [n_events].
         weight: signed weight, [n_events].
         groups: indices of the features of each group.
-        generator: where the random numbers come from.
-        bootstraps: number of bootstrap samples for the intervals.
         units: number of what each event belongs to, where several events vary together, [n_events].
 
     Returns:
@@ -104,34 +98,20 @@ def measure_reaction(
     weights = weights_of(weight, events)
     rows = np.arange(events), classes_of(class_index, events, classes)
     needed_sum(weights, "reaction: the weights")
-    columns = []
+    enough = effective_number(weights, units) >= FEWEST
+    reactions = []
     for group in groups:
         sizes = _sizes(sensitivity, values, np.abs(weights), list(group))
-        columns += [sizes[rows][:, None], sizes * sensitivity.scores]
-    measured = (np.concatenate([np.ones((events, 1)), *columns], axis=1) * weights[:, None]).T
-    averages = _means(measured.sum(axis=1)[None])
-
-    def means(counts: Counts) -> Float64:
-        return _means(linear_sums(measured, counts).T)
-
-    drawn = resample(means, events, bootstraps, generator, units)
-    step = 1 + classes
-    return tuple(
-        _reaction(averages[0, first : first + step], drawn[:, first : first + step])
-        for first in range(0, step * len(groups), step)
-    )
-
-
-def _means(sums: Float64) -> Float64:
-    """Divide sums by the sum of the weights, which stands first; NaN where that is not positive."""
-    total = np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
-    means: Float64 = sums[:, 1:] / total
-    return means
-
-
-def _reaction(found: Float64, drawn: Float64) -> Reaction:
-    intervals = tuple(interval(column) for column in drawn.T)
-    return Reaction(float(found[0]), intervals[0], tuple(found[1:].tolist()), intervals[1:])
+        means, of_event = influences_on_means(
+            np.column_stack([sizes[rows], sizes * sensitivity.scores]), weights
+        )
+        loss, *scores = means.tolist()
+        of_loss, *of_scores = (
+            around(mean, error) if enough else None
+            for mean, error in zip(means.tolist(), half_widths(of_event, units).tolist(), strict=True)
+        )
+        reactions.append(Reaction(loss, of_loss, tuple(scores), tuple(of_scores)))
+    return tuple(reactions)
 
 
 def _sizes(sensitivity: Sensitivity, features: Float64, size: Float64, group: list[int]) -> Float64:

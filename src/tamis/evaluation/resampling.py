@@ -18,6 +18,7 @@ from scipy import sparse
 
 from tamis.evaluation.arrays import class_ranks, classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import loss_and_accuracy_sums
+from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.roc import roc_curves
 from tamis.evaluation.threads import in_two_threads
 
@@ -261,13 +262,13 @@ class Resampler:
 
     def __init__(
         self,
-        scores: ArrayLike,
+        scores: ArrayLike | RankedScores,
         class_index: ArrayLike,
         weight: ArrayLike,
         working_points: Sequence[float] = (),
     ) -> None:
         """Sort the events into the cells of each score."""
-        probabilities = probabilities_of(scores)
+        probabilities = scores.probabilities if isinstance(scores, RankedScores) else probabilities_of(scores)
         weights = weights_of(weight, len(probabilities))
         classes = classes_of(class_index, *probabilities.shape)
         needed_sum(weights, "resampling: the weights")
@@ -296,19 +297,6 @@ class Resampler:
     def classes(self) -> int:
         """Number of classes."""
         return self._classes
-
-    def measure_many(self, counts: Counts) -> Float64:
-        """Compute the numbers of any number of choices on two threads, [choices, quantities], as `stacked` has them.
-
-        Args:
-            counts: how many times each event counts, [n_events, choices].
-        """
-        sizes = blocks(counts.shape[1], len(self), self.sums_of_choice)
-        ends = np.cumsum(sizes).tolist()
-        parts = [counts[:, end - size : end] for size, end in zip(sizes, ends, strict=True)]
-        with in_two_threads() as submit:
-            blocks_of_choices = [submit(self.measure, part) for part in parts]
-        return np.concatenate([block.result().stacked() for block in blocks_of_choices])
 
     @property
     def sums_of_choice(self) -> int:

@@ -10,15 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis.errors import RequestError, TamisError
 from tamis.evaluation.arrays import (
-    class_ranks,
     classes_of,
-    finite_numbers,
     needed_sum,
     positive_sum,
     real_numbers,
     same_length,
     weights_of,
 )
+from tamis.evaluation.ranking import RankedScores, Ranking, rank_events, ranked
 from tamis.evaluation.units import Units, merge_in_cells
 
 
@@ -96,52 +95,6 @@ class WorkingPoint:
         return replace(self, background_efficiency_limit=limit, background_rejection_limit=1 / limit)
 
 
-@dataclass(frozen=True, eq=False)
-class RankedEvents:
-    """Events in the order of falling rank, with the efficiencies behind each group of equal ranks.
-
-    Args:
-        order: indices of the events by falling rank, [n_events].
-        last_of_equals: position in `order` of the last event of each group, [groups].
-        signal_efficiency: of the first groups together, beginning with none, [groups + 1].
-        background_efficiency: likewise.
-    """
-
-    order: NDArray[np.intp]
-    last_of_equals: NDArray[np.intp]
-    signal_efficiency: NDArray[np.float64]
-    background_efficiency: NDArray[np.float64]
-
-    @property
-    def auc(self) -> float:
-        """Area under the curve, equal ranks counting one half."""
-        return float(np.trapezoid(self.signal_efficiency, self.background_efficiency))
-
-
-def rank_events(
-    rank: NDArray[np.float64], is_signal: NDArray[np.bool_], weight: NDArray[np.float64]
-) -> RankedEvents:
-    """Sort events by falling rank and sum the efficiencies.
-
-    Args:
-        rank: [n_events].
-        is_signal: [n_events].
-        weight: signed weight; signal and background have positive sums, [n_events].
-
-    >>> ranked = rank_events(np.array([0.1, 0.8, 0.8]), np.array([False, False, True]), np.ones(3))
-    >>> ranked.background_efficiency.tolist(), ranked.auc
-    ([0.0, 0.5, 1.0], 0.75)
-    """
-    # equal ranks in any order: they are cut together, and a stable sort is slower
-    order = np.argsort(-rank)
-    falling = rank[order]
-    last_of_equals = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
-    signal_efficiency, background_efficiency = (
-        _efficiency(np.where(part, weight, 0.0)[order], last_of_equals) for part in (is_signal, ~is_signal)
-    )
-    return RankedEvents(order, last_of_equals, signal_efficiency, background_efficiency)
-
-
 def roc_curve(
     score: ArrayLike,
     is_signal: ArrayLike,
@@ -183,19 +136,57 @@ def roc_curve(
         needed_sum(part, f"ROC curve{where}: the weights of the {name}")
     ranks = values if rank is None else real_numbers(rank, "rank")
     same_length(ranks, len(values), "rank")
-    ranked = rank_events(ranks, signal, weights)
-    lowest_scores = values[ranked.order][ranked.last_of_equals]
+    return _follow(values, rank_events(ranks), signal, weights, class_index)
+
+
+def _follow(
+    score: NDArray[np.float64],
+    ranking: Ranking,
+    is_signal: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    class_index: int | None,
+) -> RocCurve:
+    signal, background = efficiencies(ranking, is_signal, weight)
+    lowest_scores = score[ranking.order[ranking.last_of_equals]]
     return RocCurve(
         # of scores that were rounded the last bit need not fall with the rank
         thresholds=_frozen(np.minimum.accumulate(np.concatenate(([np.inf], lowest_scores)))),
-        signal_efficiency=_frozen(ranked.signal_efficiency),
-        background_efficiency=_frozen(ranked.background_efficiency),
-        auc=ranked.auc,
+        signal_efficiency=_frozen(signal),
+        background_efficiency=_frozen(background),
+        auc=area(signal, background),
         class_index=class_index,
     )
 
 
-def roc_curves(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> tuple[RocCurve | None, ...]:
+def efficiencies(
+    ranking: Ranking, is_signal: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give what the cuts between groups of equal ranks keep of signal and background, beginning with none.
+
+    Args:
+        ranking: the events, sorted.
+        is_signal: [n_events].
+        weight: signed; signal and background have positive sums, [n_events].
+
+    Returns:
+        Signal and background efficiency, [groups + 1] each.
+    """
+    signal = np.where(is_signal, weight, 0.0)
+    return ranking.efficiency(signal), ranking.efficiency(weight - signal)
+
+
+def area(signal_efficiency: NDArray[np.float64], background_efficiency: NDArray[np.float64]) -> float:
+    """Compute the area under the curve, equal ranks counting one half.
+
+    >>> area(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.0, 1.0]))
+    0.75
+    """
+    return float(np.trapezoid(signal_efficiency, background_efficiency))
+
+
+def roc_curves(
+    scores: ArrayLike | RankedScores, class_index: ArrayLike, weight: ArrayLike
+) -> tuple[RocCurve | None, ...]:
     """Draw the curve of each class against all others, with the score of that class, ranked by `class_ranks`.
 
     Args:
@@ -206,17 +197,15 @@ def roc_curves(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> 
     Returns:
         One curve per class; None where the class, or the rest, has no positive sum of weights.
     """
-    columns = finite_numbers(scores, "scores", dimensions=2)
+    sorted_scores = ranked(scores)
+    columns = sorted_scores.probabilities
     weights = weights_of(weight, len(columns))
-    classes = classes_of(class_index, len(columns), columns.shape[1])
+    classes = classes_of(class_index, *columns.shape)
     curves: list[RocCurve | None] = []
-    ranks = class_ranks(columns)
-    for index, column in enumerate(columns.T):
+    for index, ranking in enumerate(sorted_scores.rankings):
         signal = classes == index
         defined = positive_sum(weights[signal]) is not None and positive_sum(weights[~signal]) is not None
-        curves.append(
-            roc_curve(column, signal, weights, rank=ranks[:, index], class_index=index) if defined else None
-        )
+        curves.append(_follow(columns[:, index], ranking, signal, weights, index) if defined else None)
     return tuple(curves)
 
 
@@ -296,11 +285,6 @@ def _signal_mask(is_signal: ArrayLike, events: int) -> NDArray[np.bool_]:
     if not np.isin(mask, (0, 1)).all():
         raise TamisError("is_signal: expected true and false (or 1 and 0), found other numbers")
     return mask.astype(np.bool_)
-
-
-def _efficiency(weight: NDArray[np.float64], ends: NDArray[np.intp]) -> NDArray[np.float64]:
-    passed = np.cumsum(weight)[ends]
-    return np.concatenate(([0.0], passed / passed[-1]))
 
 
 def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,16 +13,15 @@ from scipy import special
 
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import ROUNDING, classes_of, positive_sum, probabilities_of
+from tamis.evaluation.intervals import around
 from tamis.evaluation.metrics import loss_and_accuracy_sums
+from tamis.evaluation.parts import FirstOrder, measure_to_first_order
 from tamis.evaluation.resampling import (
     CellSums,
     Column,
     Counts,
-    Resampler,
     area_of_sums,
-    bootstrap,
     in_blocks,
-    interval,
     linear_sums,
     permuted_labels,
 )
@@ -32,10 +31,10 @@ Float64 = NDArray[np.float64]
 
 PERMUTATIONS = 199
 """Permutations; the smallest p-value that they can give is one in one more."""
-BOOTSTRAPS = 200
-"""Bootstrap samples for each interval."""
 _ROUNDS = 10
 """Times that the number of permutations is drawn at most, to have as many in which all sums of weights are positive."""
+_CELLS = 2048
+"""Cells of a score: what a distance loses inside one is small beside what it varies, and the same in permutations."""
 SHARE_OF_LOSS = 0.8
 """Part of the level that the comparison of the losses has; the others share the rest."""
 LEVEL = 0.05
@@ -53,7 +52,7 @@ class Comparison:
         training: value of the training events; None for a distribution.
         test: value of the test events; None for a distribution.
         difference: training minus test; for a distribution the largest distance of the cumulative ones.
-        interval: 68.3% bootstrap interval of the difference; None for a distribution.
+        interval: 68.3% interval of the difference to first order; None for a distribution, and for too few events.
         p_value: of this comparison alone.
         corrected: probability that any of the comparisons deviates as much, without overtraining.
     """
@@ -155,7 +154,6 @@ def judge_overtraining(
     *,
     generator: Generator,
     permutations: int = PERMUTATIONS,
-    bootstraps: int = BOOTSTRAPS,
 ) -> Verdict | None:
     r"""Compare training and test events in everything that is quoted of them.
 
@@ -175,7 +173,6 @@ def judge_overtraining(
         class_names: in the order of the scores.
         generator: where the random numbers come from.
         permutations: number of permutations.
-        bootstraps: number of bootstrap samples for the intervals.
 
     Returns:
         None where a class has no positive sum of weights in training or test, or has one in fewer than one of ten
@@ -214,7 +211,10 @@ def judge_overtraining(
         return None
     drawn = drawn[:permutations]
     single, corrected = corrected_p_values(observed[0], drawn)
-    parts = [_bootstrapped(part, bootstraps, generator) for part in (training, test)]
+    parts = [
+        measure_to_first_order(part.scores, part.class_index, part.learned_weight, part.units)
+        for part in (training, test)
+    ]
     return Verdict(tuple(_comparisons(class_names, observed[0], single, corrected, parts)), permutations)
 
 
@@ -226,7 +226,7 @@ class _Deviations:
         scores = probabilities_of(pool.scores)
         columns = [Column(score, classes, scores.shape[1], index) for index, score in enumerate(scores.T)]
         self._linear = loss_and_accuracy_sums(scores, classes_of(classes, *scores.shape), weight)
-        self._cells = CellSums(columns, weight)
+        self._cells = CellSums(columns, weight, _CELLS)
         self._linear_of_all = self._linear.sum(axis=1, keepdims=True)
         self._resolved = ROUNDING * np.bincount(classes, np.abs(weight), scores.shape[1])[:, None]
         self._cells_of_all = self._cells.sums(np.ones((len(pool), 1), np.bool_))
@@ -276,13 +276,17 @@ def _distances(first: Float64, second: Float64) -> Float64:
         first: sums of weights by rising score, [cells, classes, labellings].
         second: likewise.
     """
-    cumulative = []
-    for sums in (first, second):
-        summed = np.cumsum(sums, axis=0)
-        total = summed[-1]
-        cumulative.append(summed / np.where(total > 0, total, np.nan))
-    distance: Float64 = np.abs(cumulative[0] - cumulative[1]).max(axis=0)
+    difference, of_second = (_cumulative(sums) for sums in (first, second))
+    difference -= of_second
+    distance: Float64 = np.maximum(difference.max(axis=0), -difference.min(axis=0))
     return distance
+
+
+def _cumulative(sums: Float64) -> Float64:
+    """Sum by rising score, as shares of the whole; NaN where that is not positive."""
+    summed: Float64 = np.cumsum(sums, axis=0)
+    summed *= 1 / np.where(summed[-1] > 0, summed[-1], np.nan)
+    return summed
 
 
 def corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Float64]:
@@ -353,33 +357,26 @@ def _to_normal(values: Float64, reference: Float64 | None = None) -> Float64:
     return np.where(np.isnan(values) | np.isposinf(values), np.inf, normal)
 
 
-def _bootstrapped(part: ScoredEvents, choices: int, generator: Generator) -> tuple[Float64, Float64]:
-    """Compute the numbers of a part and those of its bootstrap samples."""
-    events = Resampler(part.scores, part.class_index, part.learned_weight)
-    values = events.values()
-    if not choices:
-        return values, np.empty((0, len(values)))
-    return values, bootstrap(events, choices, generator, part.units).stacked()
-
-
 def _comparisons(
     class_names: Sequence[str],
     observed: Float64,
     single: Float64,
     corrected: Float64,
-    parts: Sequence[tuple[Float64, Float64]],
+    parts: Sequence[FirstOrder],
 ) -> list[Comparison]:
-    (training, of_training), (test, of_test) = parts
+    training, test = parts
     quantities = [("loss", None), ("accuracy", None), *(("auc", name) for name in class_names)]
+    differences, errors = training.value - test.value, np.hypot(training.error, test.error)
+    known = training.known & test.known
     found = [
         Comparison(
             quantity,
             name,
             None,
-            float(training[number]),
-            float(test[number]),
-            float(training[number] - test[number]),
-            interval(of_training[:, number] - of_test[:, number]),
+            float(training.value[number]),
+            float(test.value[number]),
+            float(differences[number]),
+            around(float(differences[number]), float(errors[number])) if known[number] else None,
             float(single[number]),
             float(corrected[number]),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,8 +90,12 @@ def mean_sensitivity(parts: Iterable[Sensitivity]) -> Sensitivity:
     Args:
         parts: of the same events by several networks; at least one.
     """
+    rest = iter(parts)
+    first, second = next(rest), next(rest, None)
+    if second is None:
+        return first
     count, total, values, indicators = 0, np.zeros(()), np.zeros(()), np.zeros(())
-    for part in parts:
+    for part in chain((first, second), rest):
         scores = np.maximum(part.scores, _SMALLEST)
         count += 1
         total = total + scores

@@ -105,7 +105,6 @@ def _with_reactions(
         events.class_index,
         weight,
         [[names.index(name) for name in each.features] for each in found],
-        generator,
         units=units_of(events.class_index, events.identity),
     )
     return tuple(replace(each, reaction=reaction) for each, reaction in zip(found, reactions, strict=True))

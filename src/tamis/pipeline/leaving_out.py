@@ -15,8 +15,8 @@ from tamis.config import Config, Exchange, Reflection, Rotation, Symmetry
 from tamis.data.weights import WeighedEvents
 from tamis.errors import RequestError, TrainingError
 from tamis.evaluation.arrays import positive_sum
-from tamis.evaluation.importance import BOOTSTRAPS, BootstrappedEvents, Change, Importance
-from tamis.evaluation.resampling import Resampler
+from tamis.evaluation.importance import Change, Importance, compare_influences
+from tamis.evaluation.influence import find_influences
 from tamis.evaluation.scored import units_of
 from tamis.pipeline.fitting import begin_member, calibrate, seed_of
 from tamis.pipeline.judging import ScoredPart, enough_rows
@@ -84,17 +84,13 @@ def leave_out(
         return None
     chosen = [(), *(group for group in groups if _fits(config, classifier, group))]
     trained = _train(config, prepared.weighed, classifier, chosen, watch or Watch(), choices)
-    before = BootstrappedEvents(
-        Resampler(test.scores[places], events.class_index, weight),
-        BOOTSTRAPS,
-        random_stream(config.seed, "ablation", "bootstrap"),
-        units_of(events.class_index, events.identity),
-    )
+    before = find_influences(test.scores[places], events.class_index, weight)
+    units = units_of(events.class_index, events.identity)
     fold = None if classifier.folds is None else events.fold
     changes = []
     for group, each in zip(chosen, trained, strict=True):
         scores = each.scores(events.features[:, _kept(classifier, group)], fold)
-        changes.append(before.change(Resampler(scores, events.class_index, weight)))
+        changes.append(compare_influences(before, find_influences(scores, events.class_index, weight), units))
     return LeftOut(dict(zip(chosen[1:], changes[1:], strict=True)), changes[0])
 
 

@@ -46,7 +46,7 @@ def importance_section(metrics: Numbers) -> list[Block]:
         *(f"AUC {name} falls by" for name in names),
     )
     caption = (
-        "On test events in the balanced mixture, with 68.3% bootstrap intervals. Loss and AUC: when the values are "
+        "On test events in the balanced mixture, with 68.3% intervals. Loss and AUC: when the values are "
         "exchanged between events. Reaction: by how much the scores move when the feature moves by its spread."
     )
     found: list[Block] = [Table(columns, rows, caption)]
@@ -80,10 +80,7 @@ def pairs_table(metrics: Numbers) -> Table:
         )
         for name in names
     )
-    caption = (
-        "Area under the curve of the ratio of the two scores, events of two classes alone, with 68.3% bootstrap "
-        "intervals."
-    )
+    caption = "Area under the curve of the ratio of the two scores, events of two classes alone, with 68.3% intervals."
     return Table(("class against", *names), rows, caption)
 
 
