@@ -19,7 +19,7 @@ import pytest
 MEBIBYTE = 2**20
 LARGEST_WORKER = 600 * MEBIBYTE
 """Resident memory above which a worker drops its compiled programs."""
-LEAST_GROWTH = 100 * MEBIBYTE
+LEAST_GROWTH = 50 * MEBIBYTE
 """Growth after which a worker drops them again; a smaller one would drop programs that the next test needs."""
 MEMORY_OF_A_WORKER = 1500 * MEBIBYTE
 """Memory to be free for each worker, including the processes that its tests start."""
@@ -32,8 +32,9 @@ QUICK = (
 )
 """Compiling takes a third of the time; what small programs of tests then take longer is less than that."""
 
-# workers begin later: glibc then keeps what JAX's threads free in two heaps, and not in sixteen
+# workers begin later: glibc then keeps what JAX's threads free in two heaps, and not in sixteen, and returns large arrays
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))
 if CACHE not in os.environ:
     # before JAX is imported; workers and commands that tests start inherit it
     os.environ[CACHE] = tempfile.mkdtemp(prefix="tamis-tests-")
