@@ -32,7 +32,7 @@ QUICK = (
 )
 """Compiling takes a third of the time; what small programs of tests then take longer is less than that."""
 
-# workers begin later: glibc then keeps what JAX's threads free in two heaps, and not in sixteen, and returns large arrays
+# workers begin later: glibc then keeps what JAX's threads free in two heaps, not in sixteen, and returns large arrays
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))
 if CACHE not in os.environ:

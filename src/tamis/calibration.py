@@ -36,7 +36,7 @@ class Scaling:
 
     def __call__(self, scores: NDArray[np.floating]) -> Float64:
         """Correct scores that are probabilities, [n_events, n_classes]."""
-        return _softmax(log_scores(scores) * np.array(self.scale) + np.array(self.offset))
+        return _softmax(log_scores(scores) * np.array(self.scale) + np.array(self.offset))[0]
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,13 @@ def log_scores(scores: NDArray[np.floating]) -> Float64:
     return np.log(np.maximum(scores.astype(np.float64), SMALLEST_SCORE))
 
 
-def _softmax(logits: Float64) -> Float64:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Float64 = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+def _softmax(logits: Float64) -> tuple[Float64, Float64]:
+    """Give the softmax, [n_events, n_classes], and the logarithm of the sum of powers, [n_events]."""
+    highest = logits.max(axis=1)
+    powers = np.exp(logits - highest[:, None])
+    sums = powers.sum(axis=1)
+    powers /= sums[:, None]
+    return powers, highest + np.log(sums)
 
 
 def fit_scaling(
@@ -99,7 +102,7 @@ def _fit_temperature(logits: Float64, class_index: NDArray[np.integer], weight: 
 
 
 def _fit_vector(logits: Float64, class_index: NDArray[np.integer], weight: Float64) -> Scaling:
-    from scipy import optimize, special
+    from scipy import optimize
 
     count = logits.shape[1]
     rows = np.arange(len(logits))
@@ -107,8 +110,8 @@ def _fit_vector(logits: Float64, class_index: NDArray[np.integer], weight: Float
 
     def loss(parameters: Float64) -> tuple[float, Float64]:
         scaled = logits * parameters[:count] + parameters[count:]
-        error = special.softmax(scaled, axis=1)
-        value = float(shares @ (special.logsumexp(scaled, axis=1) - scaled[rows, class_index]))
+        error, logarithm = _softmax(scaled)
+        value = float(shares @ (logarithm - scaled[rows, class_index]))
         error[rows, class_index] -= 1
         error *= shares[:, None]
         return value, np.concatenate([(error * logits).sum(axis=0), error.sum(axis=0)])
@@ -128,7 +131,5 @@ def mean_loss(logits: Float64, class_index: NDArray[np.integer], weight: Float64
 
 def event_losses(logits: Float64, class_index: NDArray[np.integer]) -> Float64:
     """Give -log(score of the true class) of each event, of logits, [n_events, n_classes]."""
-    from scipy import special
-
-    found: Float64 = special.logsumexp(logits, axis=1) - logits[np.arange(len(logits)), class_index]
+    found: Float64 = _softmax(logits)[1] - logits[np.arange(len(logits)), class_index]
     return found

@@ -10,7 +10,7 @@ from scipy import special, stats
 
 from tamis.evaluation.importance import permutation_importance
 from tamis.evaluation.intervals import around, from_replicas, is_known, student_factors
-from tamis.evaluation.parts import Intervals, bootstrap_intervals, first_order_intervals
+from tamis.evaluation.parts import Intervals, bootstrap_intervals, measure_to_first_order
 from tamis.evaluation.scored import ScoredEvents
 
 CASES = {
@@ -69,7 +69,7 @@ def test_intervals_of_quoted_numbers_cover(case: str, kind: str, rates: Any) -> 
         found = (
             bootstrap_intervals(events, events.weight, rng)
             if kind == "bootstrap"
-            else first_order_intervals(events)["physics"]
+            else measure_to_first_order(events, events.weight).intervals()
         )
         for name, each in covered(found, truth).items():
             inside[name].append(each)
@@ -90,7 +90,7 @@ def test_below_25_effective_events_no_interval_is_quoted() -> None:
         )
         for found in (
             bootstrap_intervals(events, events.weight, rng, [0.5]),
-            first_order_intervals(events)["physics"],
+            measure_to_first_order(events, events.weight).intervals(),
         ):
             assert [each is not None for each in found.auc] == [quoted] * 2
             assert found.loss is not None

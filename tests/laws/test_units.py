@@ -45,7 +45,7 @@ from tamis.evaluation.monitors import best_significance
 from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import kolmogorov_smirnov, overtraining_tests
 from tamis.evaluation.pairs import measure_pairs
-from tamis.evaluation.parts import bootstrap_intervals, first_order_intervals, measure_to_first_order
+from tamis.evaluation.parts import bootstrap_intervals, measure_part, measure_to_first_order
 from tamis.evaluation.reaction import measure_reaction
 from tamis.evaluation.reliability import reliability
 from tamis.evaluation.resampling import Resampler, bootstrap, permuted_labels, resample
@@ -401,7 +401,7 @@ def of_intervals(found: Any) -> list[float]:
 
 
 def of_first_order(events: Events) -> Numbers:
-    return Numbers([of_intervals(found) for found in first_order_intervals(events.scored()).values()])
+    return Numbers([of_intervals(found) for found in measure_part(events.scored()).intervals().values()])
 
 
 def of_bootstrap_intervals(events: Events) -> Numbers:
@@ -525,7 +525,7 @@ RESAMPLED = {
     "compare_baselines", "compare_runs", "evaluate_classifier",
 }  # fmt: skip
 WIDER = {
-    "reliability", "first_order_intervals", "measure_to_first_order", "half_widths", "compare_influences",
+    "reliability", "measure_part", "measure_to_first_order", "half_widths", "compare_influences",
     "measure_pairs", "measure_reaction",
 }  # fmt: skip
 """A reliability shrinks estimates by their errors, and an interval of few events is wider than its error."""
@@ -559,7 +559,6 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
             events.scores, events.class_index, events.weight, [2], ENOUGH, units=events.units
         )
     ),
-    "first_order_intervals": of_first_order,
     "follow_cuts": of_cut_table,
     "half_widths": lambda events: Numbers(
         half_widths(find_influences(events.scores, events.class_index, events.weight).of_event, events.units)
@@ -577,9 +576,10 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
         others=limit_of_none(events.class_index, events.weight, units=events.units)
     ),
     "measure_pairs": of_pairs,
+    "measure_part": of_first_order,
     "measure_reaction": of_reaction,
     "measure_to_first_order": lambda events: Numbers(
-        measure_to_first_order(events.scores, events.class_index, events.weight, events.units).error
+        measure_to_first_order(events.scored(), events.weight).error
     ),
     "measure_sculpting": of_sculpting,
     "number_of_bins": of_number_of_bins,
@@ -608,7 +608,7 @@ WITHOUT_ERRORS = {
     "classes_of", "weights_of", "positive_sum", "needed_sum", "signal_of", "join", "loss_and_accuracy_sums",
     "without_negative", "same_events", "in_one_mixture",
     # numbers whose errors come from the bootstrap or from their influences
-    "measure", "measure_part", "efficiencies", "roc_curve", "roc_curves", "pair_curves", "mean_auc",
+    "measure", "efficiencies", "roc_curve", "roc_curves", "pair_curves", "mean_auc",
     "distance_to_limit", "distance_to_reference", "shape_distance", "find_influences", "influences_on_area",
     "influences_on_means", "keep_sums", "kept_influences",
     # fits, whose error is `temperature_error`

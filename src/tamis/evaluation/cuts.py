@@ -144,7 +144,7 @@ def sums_above(edges: Float64, values: Float64, numbers: Sequence[Float64]) -> F
     >>> sums_above(np.array([0.5, 0.9]), np.array([0.2, 0.7]), [np.ones(2)]).tolist()
     [[1.0, 0.0]]
     """
-    order = np.argsort(values, kind="stable")
-    first = np.searchsorted(values[order], edges, side="left")
-    summed = [np.concatenate([np.cumsum(each[order][::-1])[::-1], [0.0]])[first] for each in numbers]
+    order = np.argsort(values)[::-1]  # equal values are above the same edges
+    above = np.searchsorted(-values.take(order), -edges, side="right")
+    summed = [np.concatenate([[0.0], np.cumsum(each.take(order))]).take(above) for each in numbers]
     return np.stack(summed)

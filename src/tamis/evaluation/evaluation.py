@@ -23,11 +23,11 @@ from tamis.evaluation.negative_weights import Counted, judge_negative_weights, w
 from tamis.evaluation.overtraining import overtraining_tests
 from tamis.evaluation.pairs import measure_pairs, pair_curves
 from tamis.evaluation.parts import (
+    FirstOrder,
     Intervals,
-    PartMetrics,
     bootstrap_intervals,
-    first_order_intervals,
     measure_part,
+    measure_to_first_order,
 )
 from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.results import Evaluation
@@ -114,21 +114,35 @@ def evaluate_classifier(
     def random(purpose: str) -> np.random.Generator:
         return random_stream(seed, "evaluation", purpose)
 
-    # what takes long and needs nothing of the rest begins first
     with in_two_threads(steps) as submit:
+        # what takes long, and what others need, begins first
+        ranked_test = RankedScores(test.scores)
+        measured = {name: submit(measure_part, events) for name, events in parts.items() if name != "test"}
+        measured["test"] = submit(measure_part, test, ranked_test)
+
+        def numbers() -> tuple[FirstOrder, FirstOrder]:
+            if test.compared is None:
+                return measured["training"].result().balanced, measured["test"].result().balanced
+            return (
+                measure_to_first_order(learned, learned.learned_weight),
+                measure_to_first_order(unseen, unseen.learned_weight),
+            )
+
         verdict = submit(
             lambda: (
                 None
                 if left_out is not None
-                else judge_overtraining(learned, unseen, class_names, generator=random("overtraining"))
+                else judge_overtraining(
+                    learned, unseen, class_names, generator=random("overtraining"), numbers=numbers
+                )
             )
         )
-        ranked_test = RankedScores(test.scores)
+        of_test = measured["test"].result()
         physics = submit(
-            bootstrap_intervals, test, test.weight, random("physics mixture"), working_points, ranked_test
+            bootstrap_intervals, test, test.weight, random("physics mixture"), working_points, of_test.physics
         )
         balanced = submit(
-            bootstrap_intervals, test, test.learned_weight, random("balanced mixture"), (), ranked_test
+            bootstrap_intervals, test, test.learned_weight, random("balanced mixture"), (), of_test.balanced
         )
         pairs = submit(measure_pairs, test)
         calibration = submit(judge_calibration, parts["validation"], test, seed)
@@ -137,8 +151,6 @@ def evaluate_classifier(
             *(array for each in (learned, unseen) for array in (each.scores, each.class_index, each.weight)),
             units=(learned.units, unseen.units),
         )
-        measured = submit(measure_part, test, ranked_test)
-        others = {name: submit(_with_intervals, events) for name, events in parts.items() if name != "test"}
         stability = submit(judge_stability, alone, class_names)
         of_pairs = submit(pair_curves, test, plan.signal)
         sculpting = submit(_sculpting, test, plan, class_names, working_points, random("sculpting"))
@@ -154,12 +166,13 @@ def evaluate_classifier(
             working_points,
             _counted(expected, search.result(), plan),
             ranked_test,
+            curves,
         )
         cut_tables = _cut_tables(expected["test"], plan, search.result(), points)
     cuts, sculpted = sculpting.result()
     return Evaluation(
         class_names=tuple(class_names),
-        parts={name: others[name].result()[0] if name in others else measured.result() for name in parts},
+        parts={name: measured[name].result().metrics for name in parts},
         curves=curves,
         working_points=points,
         pairs=pairs.result(),
@@ -172,7 +185,7 @@ def evaluate_classifier(
         references=references,
         verdict=verdict.result(),
         intervals={
-            **{name: found.result()[1] for name, found in others.items()},
+            **{name: measured[name].result().intervals() for name in parts if name != "test"},
             "test": {"physics": physics.result(), "balanced": balanced.result()},
         },
         calibration=calibration.result(),
@@ -184,11 +197,6 @@ def evaluate_classifier(
         negative_weights=negative.result(),
         stability=stability.result(),
     )
-
-
-def _with_intervals(events: ScoredEvents) -> tuple[PartMetrics, dict[str, Intervals]]:
-    ranked_scores = RankedScores(events.scores)
-    return measure_part(events, ranked_scores), first_order_intervals(events, ranked_scores)
 
 
 def _cut_tables(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis.evaluation.arrays import classes_of, needed_sum, weights_of
-from tamis.evaluation.metrics import chosen_shares, event_losses
+from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, weights_of
+from tamis.evaluation.metrics import event_losses
 from tamis.evaluation.ranking import RankedScores, Ranking, ranked
 from tamis.evaluation.roc import area, efficiencies
 from tamis.evaluation.units import sum_by_unit
@@ -59,7 +59,7 @@ def find_influences(
     total = needed_sum(weights, "influence: the weights")
     value = np.empty(2 + probabilities.shape[1])
     of_event = np.empty((len(weights), len(value)))
-    correct = chosen_shares(probabilities)[np.arange(len(weights)), classes]
+    correct = sorted_scores.chosen[np.arange(len(weights)), classes]
     for number, terms in enumerate((event_losses(probabilities, classes), correct)):
         value[number] = float(weights @ terms) / total
         of_event[:, number] = weights * (terms - value[number]) / total
@@ -144,17 +144,18 @@ def kept_influences(
         threshold: the cut that reaches the signal efficiency.
         target: this signal efficiency.
     """
-    sums = [float(weight[part].sum()) for part in (signal, ~signal)]
+    sums = [float(weight.compress(part).sum()) for part in (signal, ~signal)]
     passes = score >= threshold
-    kept = float(weight[passes & ~signal].sum()) / sums[1]
-    reached = float(weight[passes & signal].sum()) / sums[0]
+    kept = float(weight.compress(passes & ~signal).sum()) / sums[1]
+    reached = float(weight.compress(passes & signal).sum()) / sums[0]
     reach = min(0.02, (1 - target) / 10, target / 2)
-    order = np.argsort(-score[signal])
-    rising = np.cumsum(weight[signal][order]) / sums[0]
-    tight, loose = (score[signal][order][int(np.argmax(rising >= target + way * reach))] for way in (-1, 1))
+    of_it, weights = score.compress(signal), weight.compress(signal)
+    order = np.argsort(-of_it)
+    rising = np.cumsum(weights.take(order)) / sums[0]
+    tight, loose = (of_it[order[int(np.argmax(rising >= target + way * reach))]] for way in (-1, 1))
     inside = (score >= loose) & (score < tight)
     of_signal, of_background = (
-        float(weight[inside & part].sum()) / total
+        float(weight.compress(inside & part).sum()) / total
         for part, total in zip((signal, ~signal), sums, strict=True)
     )
     slope = of_background / of_signal if of_signal > 0 else 0.0
@@ -178,18 +179,18 @@ def influences_on_area(
     >>> found, of_event.tolist()
     (0.5, [0.25, 0.0, -0.25])
     """
-    signal_sum, background_sum = (float(weight[part].sum()) for part in (is_signal, ~is_signal))
-    if min(signal_sum, background_sum) <= 0:
+    signal_sum, background_sum = (positive_sum(weight.compress(part)) for part in (is_signal, ~is_signal))
+    if signal_sum is None or background_sum is None:
         return np.nan, np.full(len(weight), np.nan)
-    found = efficiencies(ranking, is_signal, weight)
+    signal, sorted_weight = ranking.sort(is_signal), ranking.sort(weight)
+    found = efficiencies(ranking, signal, sorted_weight)
     whole = area(*found)
     # share of signal, and of background, that ranks higher; equal ones count one half
-    signal_above, background_above = ((efficiency[1:] + efficiency[:-1]) / 2 for efficiency in found)
-    group = np.repeat(np.arange(len(signal_above)), np.diff(ranking.last_of_equals, prepend=-1))
+    signal_above, background_above = (
+        ranking.of_event((efficiency[1:] + efficiency[:-1]) / 2) for efficiency in found
+    )
     influence = np.empty_like(weight)
-    influence[ranking.order] = weight[ranking.order] * np.where(
-        is_signal[ranking.order],
-        (1 - background_above[group] - whole) / signal_sum,
-        (signal_above[group] - whole) / background_sum,
+    influence[ranking.order] = sorted_weight * np.where(
+        signal, (1 - background_above - whole) / signal_sum, (signal_above - whole) / background_sum
     )
     return whole, influence

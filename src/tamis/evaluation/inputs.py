@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ Rows = NDArray[np.intp]
 LEVEL = 0.01
 """Corrected p-value up to which the report warns of a feature."""
 _NEGLIGIBLE = 1e-14
+_PURE = 100_000
+"""Events of a class of which the purity of a feature is known to a thousandth: of more, not all count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +272,11 @@ class _Events:
     rows: tuple[Rows, ...]
     compared: tuple[tuple[Rows, ...], ...]
 
+    @cached_property
+    def some(self) -> Rows:
+        """Events of which the purity is known well enough, with as many of each class as there are, or as needed."""
+        return np.sort(np.concatenate([rows[:: len(rows) // _PURE + 1] for rows in self.rows]))
+
 
 def _of_class(mask: Mask, class_index: NDArray[np.int32], classes: int) -> tuple[Rows, ...]:
     return tuple(np.flatnonzero(mask & (class_index == index)) for index in range(classes))
@@ -277,7 +284,7 @@ def _of_class(mask: Mask, class_index: NDArray[np.int32], classes: int) -> tuple
 
 def _survey(features: NDArray[np.floating[Any]], events: _Events, column: int, name: str) -> FeatureSurvey:
     values = np.ascontiguousarray(features[:, column], np.float64)
-    purity = class_purity(values, events.class_index, len(events.class_names))
+    purity = class_purity(values[events.some], events.class_index[events.some], len(events.class_names))
     return FeatureSurvey(
         name,
         _missing(values, events),

@@ -10,8 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.calibration import SMALLEST_SCORE as SMALLEST_SCORE
-from tamis.evaluation.arrays import classes_of, needed_sum, positive_sum, weights_of
-from tamis.evaluation.ranking import RankedScores, ranked
+from tamis.evaluation.arrays import (
+    classes_of,
+    needed_sum,
+    none_where_undefined,
+    positive_sum,
+    weights_of,
+)
+from tamis.evaluation.ranking import RankedScores, chosen_shares, ranked
 from tamis.evaluation.roc import roc_curves
 
 
@@ -57,7 +63,13 @@ class Metrics:
         }
 
 
-def measure(scores: ArrayLike | RankedScores, class_index: ArrayLike, weight: ArrayLike) -> Metrics:
+def measure(
+    scores: ArrayLike | RankedScores,
+    class_index: ArrayLike,
+    weight: ArrayLike,
+    *,
+    values: NDArray[np.float64] | None = None,
+) -> Metrics:
     """Measure loss, accuracy, areas under the curve and confusion.
 
     The loss is -sum_i w_i log p_i / sum_i w_i, where p_i is the score of the true class of event i, not
@@ -67,6 +79,8 @@ def measure(scores: ArrayLike | RankedScores, class_index: ArrayLike, weight: Ar
         scores: softmax outputs. Shape [n_events, n_classes].
         class_index: true class of each event. Shape [n_events].
         weight: signed physics weight. Shape [n_events].
+        values: loss, accuracy and the area of each class (NaN where it is not defined), where they are known from
+            `find_influences`. Shape [2 + n_classes].
 
     Raises:
         TamisError: if the arrays do not fit together, a score is not a probability, or the sum of all
@@ -84,13 +98,20 @@ def measure(scores: ArrayLike | RankedScores, class_index: ArrayLike, weight: Ar
     weights = weights_of(weight, len(probabilities))
     classes = classes_of(class_index, *probabilities.shape)
     total = needed_sum(weights, "metrics: the weights")
-    chosen = chosen_shares(probabilities)
+    chosen = sorted_scores.chosen
+    if values is None:
+        curves = roc_curves(sorted_scores, classes, weights)
+        values = np.array(
+            [
+                float(weights @ event_losses(probabilities, classes)) / total,
+                float(weights @ chosen[np.arange(len(weights)), classes]) / total,
+                *(np.nan if curve is None else curve.auc for curve in curves),
+            ]
+        )
     return Metrics(
-        loss=float(weights @ event_losses(probabilities, classes)) / total,
-        accuracy=float(weights @ chosen[np.arange(len(weights)), classes]) / total,
-        auc=tuple(
-            None if curve is None else curve.auc for curve in roc_curves(sorted_scores, classes, weights)
-        ),
+        loss=values[0].item(),
+        accuracy=values[1].item(),
+        auc=tuple(none_where_undefined(values[2:])),
         confusion=_confusion(chosen, classes, weights),
         sum_of_weights=tuple(float(weights[classes == index].sum()) for index in range(chosen.shape[1])),
         events=tuple(np.bincount(classes, minlength=chosen.shape[1]).tolist()),
@@ -116,17 +137,6 @@ def loss_and_accuracy_sums(
     """
     correct = chosen_shares(probabilities)[np.arange(len(weight)), class_index]
     return np.stack([weight, weight * event_losses(probabilities, class_index), weight * correct])
-
-
-def chosen_shares(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give one to the class with the highest score; classes that share it share the one. Shape as the input.
-
-    >>> chosen_shares(np.array([[0.4, 0.4, 0.2]])).tolist()
-    [[0.5, 0.5, 0.0]]
-    """
-    highest = probabilities == probabilities.max(axis=1, keepdims=True)
-    parts: NDArray[np.float64] = highest / highest.sum(axis=1, keepdims=True)
-    return parts
 
 
 def _confusion(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tamis.evaluation.arrays import effective_number, positive_sum
 from tamis.evaluation.influence import find_influences, keep_sums, kept_influences, standard_errors
 from tamis.evaluation.ranking import RankedScores, ranked
-from tamis.evaluation.roc import background_rejection, roc_curves
+from tamis.evaluation.roc import RocCurve, background_rejection, roc_curves
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import Search
 from tamis.evaluation.units import Units, units_of_rows
@@ -151,6 +151,7 @@ def judge_negative_weights(
     working_points: Sequence[float],
     searches: tuple[Counted | None, Counted | None] = (None, None),
     ranked_scores: RankedScores | None = None,
+    curves: Sequence[RocCurve | None] | None = None,
 ) -> NegativeWeights | None:
     """See what the negative weights cost, and what would change without the events that have them.
 
@@ -164,6 +165,7 @@ def judge_negative_weights(
         searches: what the score is worth with all events, and without those of negative weight; None where it is not
             known.
         ranked_scores: the scores of the events, where they are sorted.
+        curves: of each class against all others, where they are known.
 
     Returns:
         None where no weight is negative.
@@ -180,7 +182,7 @@ def judge_negative_weights(
     scores = ranked(test.scores) if ranked_scores is None else ranked_scores
     changes = [
         *_numbers(scores, test, without, class_names),
-        *_working_points(scores, test, without, class_names, working_points),
+        *_working_points(scores, test, without, class_names, working_points, curves),
         *_significances(*searches),
     ]
     return NegativeWeights(shares, tuple(changes))
@@ -220,9 +222,11 @@ def _working_points(
     without: ScoredEvents,
     class_names: Sequence[str],
     targets: Sequence[float],
+    curves: Sequence[RocCurve | None] | None,
 ) -> Iterator[Change]:
-    curves = (roc_curves(scores, test.class_index, events.weight) for events in (test, without))
-    for index, (name, *pair) in enumerate(zip(class_names, *curves, strict=True)):
+    of_test = curves or roc_curves(scores, test.class_index, test.weight)
+    of_others = roc_curves(scores, test.class_index, without.weight)
+    for index, (name, *pair) in enumerate(zip(class_names, of_test, of_others, strict=True)):
         before, after = ([] if curve is None else background_rejection(curve, targets) for curve in pair)
         for first, second in zip(before, after, strict=False):
             quoted, changed = (

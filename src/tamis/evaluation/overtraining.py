@@ -49,11 +49,11 @@ class Distribution:
     def __init__(self, values: NDArray[np.floating], weight: NDArray[np.float64]) -> None:
         """Sort the events by their value."""
         self._order = np.argsort(values)  # equal values in any order: the sums at their end are compared
-        rising = values[self._order]
+        rising = values.take(self._order)
         # between equal values distributions are not compared
         last = np.append(rising[1:] != rising[:-1], True)
         self._last = None if last.all() else last
-        self._weight = weight[self._order]
+        self._weight = weight.take(self._order)
         self._everything = np.cumsum(self._weight)
 
     def distance(self, inside: NDArray[np.bool_]) -> float:
@@ -80,7 +80,7 @@ class Distribution:
 
     def cumulative(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum numbers of the events up to each of their different values, [values]."""
-        summed: NDArray[np.float64] = np.cumsum(numbers[self._order])
+        summed: NDArray[np.float64] = np.cumsum(numbers.take(self._order))
         return summed if self._last is None else summed[self._last]
 
 

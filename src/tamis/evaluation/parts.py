@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from tamis.evaluation.arrays import effective_number, positive_sum
-from tamis.evaluation.influence import find_influences
+from tamis.evaluation.arrays import effective_number
+from tamis.evaluation.influence import find_influences, standard_errors
 from tamis.evaluation.intervals import (
     FEWEST,
     Scale,
     around,
     from_replicas,
-    half_widths,
     is_known,
     student_factors,
 )
@@ -24,10 +23,12 @@ from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.ranking import RankedScores, ranked
 from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.units import Units
+from tamis.evaluation.units import units_of_rows
 
 Float64 = NDArray[np.float64]
 
+MANY = 1000.0
+"""Effective events of each class from which on errors to first order are as good as bootstrap samples."""
 BOOTSTRAPS = 200
 """Bootstrap samples for the intervals of the test events."""
 
@@ -86,94 +87,81 @@ class FirstOrder:
 
     Args:
         value: NaN where it is not defined.
-        error: half the width of a 68.3% interval: the standard deviation times the factor of Student's distribution.
+        error: half the width of a 68.3% interval: the standard deviation times `factor`.
+        factor: of Student's distribution (`student_factors`).
         known: whether there are events enough for an interval: 50 effective ones for loss and accuracy, for an area 25
             of the class and 25 others.
     """
 
     value: Float64
     error: Float64
+    factor: Float64
     known: NDArray[np.bool_]
+
+    def intervals(self) -> Intervals:
+        """Give the intervals, on scales on which the numbers vary about as normal ones."""
+        loss, accuracy, *areas = (
+            around(value, error, scale) if enough else None
+            for value, error, scale, enough in zip(
+                self.value.tolist(),
+                self.error.tolist(),
+                _scales(len(self.value) - 2),
+                self.known,
+                strict=True,
+            )
+        )
+        return Intervals(loss, accuracy, tuple(areas))
 
 
 def measure_to_first_order(
-    scores: ArrayLike | RankedScores,
-    class_index: NDArray[np.integer],
-    weight: Float64,
-    units: Units | None = None,
+    events: ScoredEvents, weight: Float64, ranked_scores: RankedScores | None = None
 ) -> FirstOrder:
     """Measure loss, accuracy and areas of some events with their errors.
 
     Args:
-        scores: [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: signed weight, [n_events].
-        units: number of what each event belongs to, where several events vary together, [n_events].
-    """
-    found = find_influences(scores, class_index, weight)
-    return FirstOrder(
-        found.value,
-        half_widths(found.of_event, units),
-        _known(class_index, weight, units, len(found.value) - 2),
-    )
-
-
-def _known(
-    class_index: NDArray[np.integer], weight: Float64, units: Units | None, classes: int
-) -> NDArray[np.bool_]:
-    enough = effective_number(weight, units) >= 2 * FEWEST
-    return np.array(
-        [enough, enough, *(is_known(class_index == index, weight, units) for index in range(classes))]
-    )
-
-
-def bootstrap_intervals(
-    events: ScoredEvents,
-    weight: Float64,
-    generator: np.random.Generator,
-    working_points: Sequence[float] = (),
-    ranked_scores: RankedScores | None = None,
-) -> Intervals:
-    """Give the bootstrap intervals of what is quoted of some events.
-
-    Args:
         events: with their scores.
-        weight: of each event, [n].
-        generator: where the random numbers come from.
-        working_points: signal efficiencies at which is measured what is kept of the other classes.
+        weight: signed, with a positive sum, [n].
         ranked_scores: the scores, where they are sorted.
+
+    Raises:
+        TamisError: the weights have no positive sum.
     """
     scores = ranked(events.scores) if ranked_scores is None else ranked_scores
-    resampler = Resampler(scores, events.class_index, weight, working_points)
-    drawn = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
     found = find_influences(scores, events.class_index, weight)
-    factors = student_factors(found.of_event, events.units).tolist()
-    known = _known(events.class_index, weight, events.units, resampler.classes).tolist()
-    replicas = (drawn.loss, drawn.accuracy, *drawn.auc.T)
-    loss, accuracy, *areas = (
-        from_replicas(value, each, factor, scale) if enough else None
-        for value, each, factor, scale, enough in zip(
-            found.value.tolist(), replicas, factors, _scales(resampler.classes), known, strict=True
-        )
+    errors, factors = (
+        standard_errors(found.of_event, events.units),
+        student_factors(found.of_event, events.units),
     )
-    return Intervals(
-        loss,
-        accuracy,
-        tuple(areas),
-        tuple(
-            tuple(interval(point) if enough else None for point in of_class.T)
-            for of_class, enough in zip(drawn.background_efficiency.swapaxes(0, 1), known[2:], strict=True)
-        ),
+    enough = effective_number(weight, events.units) >= 2 * FEWEST
+    of_classes = (
+        is_known(events.class_index == index, weight, events.units) for index in range(events.scores.shape[1])
     )
+    return FirstOrder(found.value, errors * factors, factors, np.array([enough, enough, *of_classes]))
 
 
-def _scales(classes: int) -> tuple[Scale, ...]:
-    """Return the scales of loss, accuracy and areas."""
-    areas: list[Scale] = ["logit"] * classes
-    return ("log", "logit", *areas)
+@dataclass(frozen=True)
+class MeasuredPart:
+    """The numbers of one part, and their errors to first order.
+
+    Args:
+        metrics: in three mixtures.
+        physics: with the signed physics weights.
+        balanced: in the mixture that the network learned.
+    """
+
+    metrics: PartMetrics
+    physics: FirstOrder
+    balanced: FirstOrder
+
+    def intervals(self) -> dict[str, Intervals]:
+        """Give the intervals to first order.
+
+        They say how far the numbers would move with other events of the same number, not with another training.
+        """
+        return {"physics": self.physics.intervals(), "balanced": self.balanced.intervals()}
 
 
-def measure_part(events: ScoredEvents, ranked_scores: RankedScores | None = None) -> PartMetrics:
+def measure_part(events: ScoredEvents, ranked_scores: RankedScores | None = None) -> MeasuredPart:
     """Measure one part in the three mixtures of the classes.
 
     Args:
@@ -181,35 +169,72 @@ def measure_part(events: ScoredEvents, ranked_scores: RankedScores | None = None
         ranked_scores: the scores, where they are sorted.
     """
     scores = ranked(events.scores) if ranked_scores is None else ranked_scores
-    weights = (events.weight, events.learned_weight, np.ones(len(events)))
-    return PartMetrics(*(measure(scores, events.class_index, weight) for weight in weights))
+    physics = measure_to_first_order(events, events.weight, scores)
+    balanced = measure_to_first_order(events, events.learned_weight, scores)
+    metrics = PartMetrics(
+        measure(scores, events.class_index, events.weight, values=physics.value),
+        measure(scores, events.class_index, events.learned_weight, values=balanced.value),
+        measure(scores, events.class_index, np.ones(len(events))),
+    )
+    return MeasuredPart(metrics, physics, balanced)
 
 
-def first_order_intervals(
-    events: ScoredEvents, ranked_scores: RankedScores | None = None
-) -> dict[str, Intervals]:
-    """Give the intervals of what is quoted of some events, to first order, in the mixtures `physics` and `balanced`.
+def bootstrap_intervals(
+    events: ScoredEvents,
+    weight: Float64,
+    generator: np.random.Generator,
+    working_points: Sequence[float] = (),
+    known: FirstOrder | None = None,
+) -> Intervals:
+    """Give the bootstrap intervals of what is quoted of some events.
 
-    They say how far the numbers would move with other events of the same number, not with another training.
+    Where no working point is asked for and every class has `MANY` effective events, those to first order are as good.
 
     Args:
         events: with their scores.
-        ranked_scores: the scores, where they are sorted.
+        weight: of each event, [n].
+        generator: where the random numbers come from.
+        working_points: signal efficiencies at which is measured what is kept of the other classes.
+        known: the numbers of these events to first order, where they are known.
     """
-    scores = ranked(events.scores) if ranked_scores is None else ranked_scores
-    weights = {"physics": events.weight, "balanced": events.learned_weight}
-    return {name: _first_order(events, scores, weight) for name, weight in weights.items()}
-
-
-def _first_order(events: ScoredEvents, scores: RankedScores, weight: Float64) -> Intervals:
-    classes = events.scores.shape[1]
-    if positive_sum(weight) is None:
-        return Intervals(None, None, (None,) * classes)
-    found = measure_to_first_order(scores, events.class_index, weight, events.units)
+    found = known or measure_to_first_order(events, weight)
+    if not working_points and _fewest(events, weight) >= MANY:
+        return found.intervals()
+    resampler = Resampler(events.scores, events.class_index, weight, working_points)
+    drawn = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
+    replicas = (drawn.loss, drawn.accuracy, *drawn.auc.T)
+    enough = found.known.tolist()
     loss, accuracy, *areas = (
-        around(value, error, scale) if enough else None
-        for value, error, scale, enough in zip(
-            found.value.tolist(), found.error.tolist(), _scales(classes), found.known, strict=True
+        from_replicas(value, each, factor, scale) if is_enough else None
+        for value, each, factor, scale, is_enough in zip(
+            found.value.tolist(),
+            replicas,
+            found.factor.tolist(),
+            _scales(resampler.classes),
+            enough,
+            strict=True,
         )
     )
-    return Intervals(loss, accuracy, tuple(areas))
+    return Intervals(
+        loss,
+        accuracy,
+        tuple(areas),
+        tuple(
+            tuple(interval(point) if is_enough else None for point in of_class.T)
+            for of_class, is_enough in zip(
+                drawn.background_efficiency.swapaxes(0, 1), enough[2:], strict=True
+            )
+        ),
+    )
+
+
+def _fewest(events: ScoredEvents, weight: Float64) -> float:
+    """Return the smallest effective number of events of a class."""
+    classes = (events.class_index == index for index in range(events.scores.shape[1]))
+    return min(effective_number(weight[rows], units_of_rows(events.units, rows)) for rows in classes)
+
+
+def _scales(classes: int) -> tuple[Scale, ...]:
+    """Return the scales of loss, accuracy and areas."""
+    areas: list[Scale] = ["logit"] * classes
+    return ("log", "logit", *areas)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from tamis.evaluation.arrays import class_ranks, probabilities_of
 
 Float64 = NDArray[np.float64]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,21 +24,34 @@ class Ranking:
         last_of_equals: position in `order` of the last event of each group of equal ranks, [groups].
 
     >>> ranking = rank_events(np.array([0.1, 0.8, 0.8]))
-    >>> ranking.efficiency(np.array([1.0, 1.0, 0.0])).tolist()
+    >>> ranking.shares(ranking.sort(np.array([1.0, 1.0, 0.0]))).tolist()
     [0.0, 0.5, 1.0]
     """
 
     order: NDArray[np.intp]
     last_of_equals: NDArray[np.intp]
 
-    def efficiency(self, weight: Float64) -> Float64:
+    def sort(self, values: NDArray[Number]) -> NDArray[Number]:
+        """Bring values of the events into the order of the ranking, [n_events]."""
+        return values.take(self.order)
+
+    def shares(self, weight: Float64) -> Float64:
         """Give the share of weights in the first groups together, beginning with none, [groups + 1].
 
         Args:
-            weight: signed, with a positive sum; zero for events that do not count, [n_events].
+            weight: sorted; signed, with a positive sum, zero for events that do not count, [n_events].
         """
-        passed = np.cumsum(weight[self.order])[self.last_of_equals]
-        return np.concatenate(([0.0], passed / passed[-1]))
+        passed = np.concatenate(([0.0], np.cumsum(weight)))
+        if len(self.last_of_equals) < len(weight):
+            passed = passed.take(np.append(0, self.last_of_equals + 1))
+        passed /= passed[-1]
+        return passed
+
+    def of_event(self, of_group: Float64) -> Float64:
+        """Give the events, sorted, what their groups have, [groups] to [n_events]."""
+        if len(of_group) == len(self.order):
+            return of_group
+        return np.repeat(of_group, np.diff(self.last_of_equals, prepend=-1))
 
 
 def rank_events(rank: Float64) -> Ranking:
@@ -69,7 +85,23 @@ class RankedScores:
         self.probabilities = probabilities_of(scores)
         self.rankings = tuple(rank_events(rank) for rank in class_ranks(self.probabilities).T)
 
+    @cached_property
+    def chosen(self) -> Float64:
+        """One for the class with the highest score (`chosen_shares`), [n_events, n_classes]."""
+        return chosen_shares(self.probabilities)
+
 
 def ranked(scores: ArrayLike | RankedScores) -> RankedScores:
     """Sort scores unless they are sorted."""
     return scores if isinstance(scores, RankedScores) else RankedScores(scores)
+
+
+def chosen_shares(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give one to the class with the highest score; classes that share it share the one. Shape as the input.
+
+    >>> chosen_shares(np.array([[0.4, 0.4, 0.2]])).tolist()
+    [[0.5, 0.5, 0.0]]
+    """
+    highest = probabilities == probabilities.max(axis=1, keepdims=True)
+    parts: NDArray[np.float64] = highest / highest.sum(axis=1, keepdims=True)
+    return parts

@@ -116,8 +116,8 @@ def reliability(
     weights = weights_of(weight, len(values))
     of_class = classes_of(np.asarray(is_class).astype(np.int64), len(values), 2, "is_class")
     total = needed_sum(weights, "reliability: the weights")
-    order = np.argsort(values, kind="stable")
-    pieces = _pieces_of_equals(values[order], bins)
+    order = np.argsort(values)
+    pieces = _pieces_of_equals(values.take(order), bins)
     place = np.empty(len(order), np.intp)
     place[order] = np.repeat(np.arange(len(pieces)), [last - first for first, last in pieces])
     exact = _Exact(values, of_class, weights, place, units)
@@ -187,6 +187,7 @@ class _Exact:
         """Find the amplitudes and probabilities of each event."""
         bins = int(place.max()) + 1
         cell = 2 * place + of_class
+        self._alone = units is None
         if units is None:
             self._unit, p = np.arange(len(score)), score
             merged, signed = cell.astype(np.intp), weight
@@ -237,12 +238,8 @@ class _Exact:
         inside = number[self._place] >= 0
         rows, column = np.flatnonzero(inside), number[self._place[inside]]
         # events of one unit change their class together, so a unit is simulated in all of its bins or in none
-        size = self._of_event[rows]
-        order = np.lexsort((-size, column))
-        rank = np.empty(len(rows), np.intp)
-        begins = np.searchsorted(column[order], np.arange(len(bins)))
-        rank[order] = np.arange(len(rows)) - begins[column[order]]
-        single = np.isin(self._unit[rows], self._unit[rows[rank < _LARGEST]])
+        largest = [_largest(self._of_event, rows[column == each]) for each in range(len(bins))]
+        single = np.isin(self._unit[rows], self._unit[np.concatenate(largest)])
         sums = self._simulate_singles(rows[single], column[single], len(bins), generator)
         covariance = self._covariance(rows[~single], column[~single], len(bins))
         values, vectors = np.linalg.eigh(covariance)
@@ -269,6 +266,8 @@ class _Exact:
 
     def _covariance(self, rows: NDArray[np.intp], column: NDArray[np.intp], bins: int) -> Float64:
         """Compute the covariance of what some events add to the bins; units join bins."""
+        if self._alone:
+            return np.diag(np.bincount(column, self._of_event[rows], bins))
         deviation = np.sqrt(self._of_event[rows])
         if not len(rows):
             return np.zeros((bins, bins))
@@ -276,6 +275,13 @@ class _Exact:
             (deviation, (self._unit[rows], column)), shape=(int(self._unit.max()) + 1, bins)
         )
         return np.asarray((of_unit.T @ of_unit).toarray())
+
+
+def _largest(size: Float64, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Choose the rows of the `_LARGEST` largest sizes."""
+    if len(rows) <= _LARGEST:
+        return rows
+    return rows[np.argpartition(-size[rows], _LARGEST)[:_LARGEST]]
 
 
 def _negative_shares(signed: Float64, true: NDArray[np.integer]) -> Float64:

@@ -18,7 +18,6 @@ from scipy import sparse
 
 from tamis.evaluation.arrays import class_ranks, classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import loss_and_accuracy_sums
-from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.roc import roc_curves
 from tamis.evaluation.threads import in_two_threads
 
@@ -111,7 +110,7 @@ class CellSums:
         begin = 0
         for number, column in enumerate(columns):
             order = np.argsort(column.score)
-            inside = order[column.group[order] >= 0]
+            inside = order.compress(column.group.take(order) >= 0)
             edges, is_exact = _cell_edges(column, inside, most)
             first = np.searchsorted(column.score[inside], edges)
             cell = np.repeat(np.arange(len(edges)), np.diff(first, append=len(inside)))
@@ -165,7 +164,7 @@ def _cell_edges(column: Column, order: NDArray[np.intp], most: int) -> tuple[Flo
         order: the events that have a part in it, by rising score.
         most: number of cells.
     """
-    values, group = column.score[order], column.group[order]
+    values, group = column.score.take(order), column.group.take(order)
     distinct = values[np.flatnonzero(np.diff(values, prepend=-np.inf))]
     if len(distinct) <= most:
         return distinct, True
@@ -262,13 +261,13 @@ class Resampler:
 
     def __init__(
         self,
-        scores: ArrayLike | RankedScores,
+        scores: ArrayLike,
         class_index: ArrayLike,
         weight: ArrayLike,
         working_points: Sequence[float] = (),
     ) -> None:
         """Sort the events into the cells of each score."""
-        probabilities = scores.probabilities if isinstance(scores, RankedScores) else probabilities_of(scores)
+        probabilities = probabilities_of(scores)
         weights = weights_of(weight, len(probabilities))
         classes = classes_of(class_index, *probabilities.shape)
         needed_sum(weights, "resampling: the weights")
@@ -510,7 +509,10 @@ def permuted_labels(
     shuffled = np.empty((len(labels), choices), np.bool_)
     for rows in groups:
         if units is None:
-            shuffled[rows] = random_subsets(len(rows), int(labels[rows].sum()), choices, generator)
+            # rows that follow each other are written as one
+            ends = rows[[0, -1]].tolist() if len(rows) else [0, -1]
+            place = slice(ends[0], ends[1] + 1) if len(rows) == ends[1] + 1 - ends[0] else rows
+            shuffled[place] = random_subsets(len(rows), int(labels[rows].sum()), choices, generator)
             continue
         _, first, unit = np.unique(units[rows], return_index=True, return_inverse=True)
         subsets = random_subsets(len(first), int(labels[rows][first].sum()), choices, generator)
@@ -535,7 +537,8 @@ def random_subsets(size: int, members: int, choices: int, generator: Generator) 
     """
     bits = generator.integers(0, 2**16, (size, choices), dtype=np.uint16)
     subsets: NDArray[np.bool_] = bits < round(2**16 * members / max(size, 1))
-    for column, surplus in zip(subsets.T, (subsets.sum(axis=0) - members).tolist(), strict=True):
+    for column in subsets.T:
+        surplus = np.count_nonzero(column) - members
         if surplus:
             candidates = np.flatnonzero(column == (surplus > 0))
             column[generator.choice(candidates, abs(surplus), replace=False, shuffle=False)] = surplus < 0

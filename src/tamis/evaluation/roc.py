@@ -146,7 +146,7 @@ def _follow(
     weight: NDArray[np.float64],
     class_index: int | None,
 ) -> RocCurve:
-    signal, background = efficiencies(ranking, is_signal, weight)
+    signal, background = efficiencies(ranking, ranking.sort(is_signal), ranking.sort(weight))
     lowest_scores = score[ranking.order[ranking.last_of_equals]]
     return RocCurve(
         # of scores that were rounded the last bit need not fall with the rank
@@ -165,14 +165,14 @@ def efficiencies(
 
     Args:
         ranking: the events, sorted.
-        is_signal: [n_events].
-        weight: signed; signal and background have positive sums, [n_events].
+        is_signal: sorted, [n_events].
+        weight: sorted; signed, signal and background have positive sums, [n_events].
 
     Returns:
         Signal and background efficiency, [groups + 1] each.
     """
     signal = np.where(is_signal, weight, 0.0)
-    return ranking.efficiency(signal), ranking.efficiency(weight - signal)
+    return ranking.shares(signal), ranking.shares(weight - signal)
 
 
 def area(signal_efficiency: NDArray[np.float64], background_efficiency: NDArray[np.float64]) -> float:

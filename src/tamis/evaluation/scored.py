@@ -64,9 +64,16 @@ class ScoredEvents:
 
     def to_compare(self) -> ScoredEvents:
         """Give the events that the comparison of training and test may use, without reference and spectators."""
-        if self.compared is None:
-            return self._replaced(reference={}, spectators={})
-        rows = self.compared
+        return (
+            self._replaced(reference={}, spectators={}) if self.compared is None else self.take(self.compared)
+        )
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> ScoredEvents:
+        """Give some of the events, without reference and spectators.
+
+        Args:
+            rows: which, as a mask or as indices.
+        """
         identity = None if self.identity is None else self.identity[rows]
         return ScoredEvents(
             self.scores[rows], self.class_index[rows], self.weight[rows], self.factor[rows], identity=identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +154,7 @@ def judge_overtraining(
     *,
     generator: Generator,
     permutations: int = PERMUTATIONS,
+    numbers: Callable[[], tuple[FirstOrder, FirstOrder]] | None = None,
 ) -> Verdict | None:
     r"""Compare training and test events in everything that is quoted of them.
 
@@ -173,6 +174,7 @@ def judge_overtraining(
         class_names: in the order of the scores.
         generator: where the random numbers come from.
         permutations: number of permutations.
+        numbers: gives the numbers of training and test in the mixture that the network learned, where they are known.
 
     Returns:
         None where a class has no positive sum of weights in training or test, or has one in fewer than one of ten
@@ -190,7 +192,9 @@ def judge_overtraining(
         if any(positive_sum(part.weight[part.class_index == index]) is None for index in classes):
             return None
     pool = join(training, test)
-    is_training = np.arange(len(pool)) < len(training)
+    # events of a class follow each other: their labels are shuffled in one piece
+    by_class = np.argsort(pool.class_index, kind="stable")
+    pool, is_training = pool.take(by_class), by_class < len(training)
     deviations = _Deviations(pool)
     observed = deviations.of(is_training[:, None])
     if not np.isfinite(observed[0, 2 + len(classes) :]).all():
@@ -211,10 +215,11 @@ def judge_overtraining(
         return None
     drawn = drawn[:permutations]
     single, corrected = corrected_p_values(observed[0], drawn)
-    parts = [
-        measure_to_first_order(part.scores, part.class_index, part.learned_weight, part.units)
-        for part in (training, test)
-    ]
+    parts = (
+        numbers()
+        if numbers
+        else [measure_to_first_order(part, part.learned_weight) for part in (training, test)]
+    )
     return Verdict(tuple(_comparisons(class_names, observed[0], single, corrected, parts)), permutations)
 
 

@@ -31,7 +31,7 @@ def compare_scored_numbers(record: Record) -> Comparison:
         return Comparison(what, 0, notes=(note,))
     try:
         scores = read_scores(record.folder / SCORES, record.config.class_names)
-        expected = measure_part(scores).to_dict(record.config.class_names)
+        expected = measure_part(scores).metrics.to_dict(record.config.class_names)
     except InputError as error:
         return Comparison(what, 0, tuple(f"{SCORES} {each.message}" for each in error.problems))
     except TamisError as error:
