@@ -69,7 +69,7 @@ def test_intervals_of_quoted_numbers_cover(case: str, kind: str, rates: Any) -> 
         found = (
             bootstrap_intervals(events, events.weight, rng)
             if kind == "bootstrap"
-            else measure_to_first_order(events, events.weight).intervals()
+            else measure_to_first_order(events, [events.weight])[0].intervals()
         )
         for name, each in covered(found, truth).items():
             inside[name].append(each)
@@ -90,7 +90,7 @@ def test_below_25_effective_events_no_interval_is_quoted() -> None:
         )
         for found in (
             bootstrap_intervals(events, events.weight, rng, [0.5]),
-            measure_to_first_order(events, events.weight).intervals(),
+            measure_to_first_order(events, [events.weight])[0].intervals(),
         ):
             assert [each is not None for each in found.auc] == [quoted] * 2
             assert found.loss is not None

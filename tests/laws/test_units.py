@@ -579,7 +579,7 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     "measure_part": of_first_order,
     "measure_reaction": of_reaction,
     "measure_to_first_order": lambda events: Numbers(
-        measure_to_first_order(events.scored(), events.weight).error
+        measure_to_first_order(events.scored(), [events.weight])[0].error
     ),
     "measure_sculpting": of_sculpting,
     "number_of_bins": of_number_of_bins,
@@ -610,7 +610,7 @@ WITHOUT_ERRORS = {
     # numbers whose errors come from the bootstrap or from their influences
     "measure", "efficiencies", "roc_curve", "roc_curves", "pair_curves", "mean_auc",
     "distance_to_limit", "distance_to_reference", "shape_distance", "find_influences", "influences_on_area",
-    "influences_on_means", "keep_sums", "kept_influences",
+    "influences_on_means", "each_influence", "keep_sums", "kept_influences",
     # fits, whose error is `temperature_error`
     "temperature_scaling", "vector_scaling",
 }  # fmt: skip

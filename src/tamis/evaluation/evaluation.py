@@ -27,7 +27,6 @@ from tamis.evaluation.parts import (
     Intervals,
     bootstrap_intervals,
     measure_part,
-    measure_to_first_order,
 )
 from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.results import Evaluation
@@ -121,19 +120,15 @@ def evaluate_classifier(
         measured["test"] = submit(measure_part, test, ranked_test)
 
         def numbers() -> tuple[FirstOrder, FirstOrder]:
-            if test.compared is None:
-                return measured["training"].result().balanced, measured["test"].result().balanced
-            return (
-                measure_to_first_order(learned, learned.learned_weight),
-                measure_to_first_order(unseen, unseen.learned_weight),
-            )
+            return measured["training"].result().balanced, measured["test"].result().balanced
 
+        known = None if test.compared is not None else numbers
         verdict = submit(
             lambda: (
                 None
                 if left_out is not None
                 else judge_overtraining(
-                    learned, unseen, class_names, generator=random("overtraining"), numbers=numbers
+                    learned, unseen, class_names, generator=random("overtraining"), numbers=known
                 )
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,19 +54,41 @@ def find_influences(
     (np.float64(0.75), [0.0625, -0.1875, 0.125])
     """
     sorted_scores = ranked(scores)
-    probabilities = sorted_scores.probabilities
-    weights = weights_of(weight, len(probabilities))
-    classes = classes_of(class_index, *probabilities.shape)
-    total = needed_sum(weights, "influence: the weights")
-    value = np.empty(2 + probabilities.shape[1])
-    of_event = np.empty((len(weights), len(value)))
-    correct = sorted_scores.chosen[np.arange(len(weights)), classes]
-    for number, terms in enumerate((event_losses(probabilities, classes), correct)):
-        value[number] = float(weights @ terms) / total
-        of_event[:, number] = weights * (terms - value[number]) / total
-    for index, ranking in enumerate(sorted_scores.rankings):
-        value[2 + index], of_event[:, 2 + index] = influences_on_area(ranking, classes == index, weights)
+    events, classes = sorted_scores.probabilities.shape
+    value, of_event = np.empty(2 + classes), np.empty((events, 2 + classes))
+    for number, (found,) in enumerate(each_influence(sorted_scores, class_index, [weight])):
+        value[number], of_event[:, number] = found
     return Influences(value, of_event)
+
+
+def each_influence(
+    scores: RankedScores, class_index: ArrayLike, weights: Sequence[ArrayLike]
+) -> Iterator[list[tuple[float, Float64]]]:
+    """Compute loss, accuracy and the area of each class, one after the other, with the influence of each event.
+
+    Args:
+        scores: [n_events, n_classes].
+        class_index: the true class, [n_events].
+        weights: one or several signed weights of each event, [n_events] each.
+
+    Yields:
+        For each number in turn its value and the influences, [n_events], with each of the weights.
+
+    Raises:
+        TamisError: the arrays do not fit together, or the weights have no positive sum.
+    """
+    probabilities = scores.probabilities
+    classes = classes_of(class_index, *probabilities.shape)
+    checked = [weights_of(weight, len(probabilities)) for weight in weights]
+    totals = [needed_sum(weight, "influence: the weights") for weight in checked]
+    for terms in (event_losses(probabilities, classes), scores.chosen[np.arange(len(classes)), classes]):
+        means = [float(weight @ terms) / total for weight, total in zip(checked, totals, strict=True)]
+        yield [
+            (mean, weight * (terms - mean) / total)
+            for mean, weight, total in zip(means, checked, totals, strict=True)
+        ]
+    for index, ranking in enumerate(scores.rankings()):
+        yield [influences_on_area(ranking, classes == index, weight) for weight in checked]
 
 
 def standard_errors(of_event: Float64, units: NDArray[np.intp] | None = None) -> Float64:
@@ -174,7 +197,7 @@ def influences_on_area(
         is_signal: [n_events].
         weight: signed, [n_events].
 
-    >>> ranking = RankedScores([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]).rankings[1]
+    >>> _, ranking = RankedScores([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]).rankings()
     >>> found, of_event = influences_on_area(ranking, np.array([False, True, False]), np.ones(3))
     >>> found, of_event.tolist()
     (0.5, [0.25, 0.0, -0.25])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.evaluation.arrays import effective_number
-from tamis.evaluation.influence import find_influences, standard_errors
+from tamis.evaluation.influence import each_influence, standard_errors
 from tamis.evaluation.intervals import (
     FEWEST,
     Scale,
@@ -20,7 +20,7 @@ from tamis.evaluation.intervals import (
     student_factors,
 )
 from tamis.evaluation.metrics import Metrics, measure
-from tamis.evaluation.ranking import RankedScores, ranked
+from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.units import units_of_rows
@@ -114,29 +114,47 @@ class FirstOrder:
 
 
 def measure_to_first_order(
-    events: ScoredEvents, weight: Float64, ranked_scores: RankedScores | None = None
-) -> FirstOrder:
+    events: ScoredEvents, weights: Sequence[Float64], ranked_scores: RankedScores | None = None
+) -> tuple[FirstOrder, ...]:
     """Measure loss, accuracy and areas of some events with their errors.
 
     Args:
         events: with their scores.
-        weight: signed, with a positive sum, [n].
+        weights: signed weights with positive sums, [n] each.
         ranked_scores: the scores, where they are sorted.
 
+    Returns:
+        One for each of the weights.
+
     Raises:
-        TamisError: the weights have no positive sum.
+        TamisError: weights have no positive sum.
     """
-    scores = ranked(events.scores) if ranked_scores is None else ranked_scores
-    found = find_influences(scores, events.class_index, weight)
-    errors, factors = (
-        standard_errors(found.of_event, events.units),
-        student_factors(found.of_event, events.units),
+    scores = ranked_scores or RankedScores(events.scores, keep=False)
+    units, classes = events.units, events.scores.shape[1]
+    # one number after the other: what each event contributes to all of them takes much memory
+    found = np.array(
+        [
+            [
+                (
+                    value,
+                    standard_errors(of_event[:, None], units)[0],
+                    student_factors(of_event[:, None], units)[0],
+                )
+                for value, of_event in of_weights
+            ]
+            for of_weights in each_influence(scores, events.class_index, weights)
+        ]
     )
-    enough = effective_number(weight, events.units) >= 2 * FEWEST
-    of_classes = (
-        is_known(events.class_index == index, weight, events.units) for index in range(events.scores.shape[1])
+    enough = [effective_number(weight, units) >= 2 * FEWEST for weight in weights]
+    known = [
+        [enough[number]] * 2
+        + [is_known(events.class_index == index, weight, units) for index in range(classes)]
+        for number, weight in enumerate(weights)
+    ]
+    return tuple(
+        FirstOrder(value, error * factor, factor, np.array(is_known))
+        for (value, error, factor), is_known in zip(found.transpose(1, 2, 0), known, strict=True)
     )
-    return FirstOrder(found.value, errors * factors, factors, np.array([enough, enough, *of_classes]))
 
 
 @dataclass(frozen=True)
@@ -168,15 +186,14 @@ def measure_part(events: ScoredEvents, ranked_scores: RankedScores | None = None
         events: with their scores.
         ranked_scores: the scores, where they are sorted.
     """
-    scores = ranked(events.scores) if ranked_scores is None else ranked_scores
-    physics = measure_to_first_order(events, events.weight, scores)
-    balanced = measure_to_first_order(events, events.learned_weight, scores)
-    metrics = PartMetrics(
-        measure(scores, events.class_index, events.weight, values=physics.value),
-        measure(scores, events.class_index, events.learned_weight, values=balanced.value),
-        measure(scores, events.class_index, np.ones(len(events))),
+    scores = ranked_scores or RankedScores(events.scores, keep=False)
+    weights = (events.weight, events.learned_weight, np.ones(len(events)))
+    found = measure_to_first_order(events, weights, scores)
+    physics, balanced, unweighted = (
+        measure(scores, events.class_index, weight, values=each.value)
+        for weight, each in zip(weights, found, strict=True)
     )
-    return MeasuredPart(metrics, physics, balanced)
+    return MeasuredPart(PartMetrics(physics, balanced, unweighted), *found[:2])
 
 
 def bootstrap_intervals(
@@ -197,7 +214,7 @@ def bootstrap_intervals(
         working_points: signal efficiencies at which is measured what is kept of the other classes.
         known: the numbers of these events to first order, where they are known.
     """
-    found = known or measure_to_first_order(events, weight)
+    (found,) = (known,) if known else measure_to_first_order(events, [weight])
     if not working_points and _fewest(events, weight) >= MANY:
         return found.intervals()
     resampler = Resampler(events.scores, events.class_index, weight, working_points)

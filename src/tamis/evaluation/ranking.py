@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -58,7 +59,7 @@ def rank_events(rank: Float64) -> Ranking:
     """Sort events by falling rank, [n_events]."""
     # equal ranks in any order: they are cut together, and a stable sort is slower
     order = np.argsort(-rank)
-    falling = rank[order]
+    falling = rank.take(order)
     return Ranking(order, np.flatnonzero(np.append(falling[1:] != falling[:-1], True)))
 
 
@@ -67,23 +68,30 @@ class RankedScores:
 
     Args:
         scores: [n_events, n_classes].
+        keep: whether the rankings are kept; where they are walked through once, one at a time takes less memory.
 
     Attributes:
         probabilities: the scores in 64 bits, [n_events, n_classes].
-        rankings: the events by the rank of each class (`class_ranks`), [n_classes].
 
     Raises:
         TamisError: a score is no probability.
 
     Example:
-        >>> [ranking.order.tolist() for ranking in RankedScores([[0.9, 0.1], [0.4, 0.6]]).rankings]
+        >>> [ranking.order.tolist() for ranking in RankedScores([[0.9, 0.1], [0.4, 0.6]]).rankings()]
         [[0, 1], [1, 0]]
     """
 
-    def __init__(self, scores: ArrayLike) -> None:
-        """Sort the events."""
+    def __init__(self, scores: ArrayLike, *, keep: bool = True) -> None:
+        """Check the scores, and sort the events where the rankings are kept."""
         self.probabilities = probabilities_of(scores)
-        self.rankings = tuple(rank_events(rank) for rank in class_ranks(self.probabilities).T)
+        self._kept = tuple(self._sorted()) if keep else None
+
+    def _sorted(self) -> Iterator[Ranking]:
+        return (rank_events(rank) for rank in class_ranks(self.probabilities).T)
+
+    def rankings(self) -> Iterable[Ranking]:
+        """Give the events by the rank of each class (`class_ranks`), [n_classes]."""
+        return self._sorted() if self._kept is None else self._kept
 
     @cached_property
     def chosen(self) -> Float64:

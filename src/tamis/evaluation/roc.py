@@ -202,7 +202,7 @@ def roc_curves(
     weights = weights_of(weight, len(columns))
     classes = classes_of(class_index, *columns.shape)
     curves: list[RocCurve | None] = []
-    for index, ranking in enumerate(sorted_scores.rankings):
+    for index, ranking in enumerate(sorted_scores.rankings()):
         signal = classes == index
         defined = positive_sum(weights[signal]) is not None and positive_sum(weights[~signal]) is not None
         curves.append(_follow(columns[:, index], ranking, signal, weights, index) if defined else None)

@@ -218,7 +218,7 @@ def judge_overtraining(
     parts = (
         numbers()
         if numbers
-        else [measure_to_first_order(part, part.learned_weight) for part in (training, test)]
+        else [measure_to_first_order(part, [part.learned_weight])[0] for part in (training, test)]
     )
     return Verdict(tuple(_comparisons(class_names, observed[0], single, corrected, parts)), permutations)
 
