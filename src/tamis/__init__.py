@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tamis.estimator import NeuralClassifier
     from tamis.figures import draw_run
     from tamis.pipeline.run import Run, train
+    from tamis.pipeline.watch import Watch
     from tamis.report.page import write_report
     from tamis.run_directory import write_run
     from tamis.run_reading import FinishedRun, read_run
@@ -46,6 +47,7 @@ _HOMES = {
     "Run": "tamis.pipeline.run",
     "TamisError": "tamis.errors",
     "TrainingError": "tamis.errors",
+    "Watch": "tamis.pipeline.watch",
     "draw_run": "tamis.figures",
     "export_onnx": "tamis.deploy",
     "load_config": "tamis.config",
@@ -68,6 +70,7 @@ __all__ = [
     "Run",
     "TamisError",
     "TrainingError",
+    "Watch",
     "draw_run",
     "export_onnx",
     "load_config",

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -20,13 +19,11 @@ from tamis.config import Config
 from tamis.files import folders_for, locked
 from tamis.pipeline.checkpoints import Checkpoints, useful_checkpoints
 from tamis.pipeline.needs import Needs, check_needs
-from tamis.pipeline.watch import Watch
+from tamis.pipeline.watch import Watch, describe_epoch, log_stages
 from tamis.provenance import now
 from tamis.run_folder import check_output, check_place, lock_of, recover
 from tamis.run_reading import CHECKPOINTS
 from tamis.training.history import Epoch
-
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def train_and_write(config: Config, folder: Path, *, overwrite: bool) -> None:
@@ -105,7 +102,7 @@ def watching() -> Iterator[Watch]:
     """Show on the standard error what a command is busy with; the standard output holds results alone."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _logged()
+        yield log_stages(print_message)
         return
     with Progress(
         TextColumn("{task.description:<18}"),
@@ -116,47 +113,6 @@ def watching() -> Iterator[Watch]:
         transient=True,
     ) as progress:
         yield _live(progress)
-
-
-def _logged() -> Watch:
-    """Write a line for each stage, and for some epochs: the first, one for each tenth of all, and the last.
-
-    What else takes long gets a line when the last one is ten seconds old.
-    """
-    current, written = "", 0.0
-    reached: dict[int, int] = {}
-    tenths = 0
-    unwritten = ""
-    lock = Lock()
-
-    def stage(name: str) -> None:
-        nonlocal tenths, unwritten, current, written
-        if unwritten:  # the training ended early
-            print_message(unwritten)
-        reached.clear()
-        tenths, unwritten = 0, ""
-        print_message(name)
-        current, written = name, time.monotonic()
-
-    def step(done: int, total: int) -> None:
-        nonlocal written
-        with lock:
-            if time.monotonic() - written >= _SECONDS_BETWEEN_LINES:
-                print_message(f"{current}: {done} of {total} parts")
-                written = time.monotonic()
-
-    def epoch(member: int, members: int, result: Epoch) -> None:
-        nonlocal tenths, unwritten
-        with lock:
-            first = not reached
-            reached[member] = result.number
-            done = 10 * sum(reached.values()) // max(result.planned * members, 1)
-            unwritten = _note(member, members, result)
-            if first or done > tenths:
-                print_message(unwritten)
-                tenths, unwritten = done, ""
-
-    return Watch(stage=stage, epoch=epoch, step=step)
 
 
 def _live(progress: Progress) -> Watch:
@@ -179,19 +135,10 @@ def _live(progress: Progress) -> Watch:
             progress.tasks[-1].id,
             total=result.planned * members,
             completed=sum(reached.values()),
-            note=_note(member, members, result),
+            note=describe_epoch(member, members, result),
         )
 
     def step(done: int, total: int) -> None:
         progress.update(progress.tasks[-1].id, total=total, completed=done, note=f"{done} of {total} parts")
 
     return Watch(stage, read, epoch, step)
-
-
-def _note(member: int, members: int, epoch: Epoch) -> str:
-    network = f"network {member + 1}/{members}  " if members > 1 else ""
-    return (
-        f"{network}epoch {epoch.number}/{epoch.planned}  loss {epoch.training_loss:.4f}  "
-        f"validation {epoch.validation_loss:.4f}  accuracy {epoch.validation_accuracy:.4f}  "
-        f"{epoch.events_per_second:,.0f} events/s"
-    )

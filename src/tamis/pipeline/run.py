@@ -26,7 +26,7 @@ from tamis.pipeline.fitting import fit
 from tamis.pipeline.judging import ScoredPart, evaluate, score
 from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, with_left_out
 from tamis.pipeline.preparation import Prepared, prepare
-from tamis.pipeline.watch import Watch
+from tamis.pipeline.watch import Watch, log_to_standard_error
 
 if TYPE_CHECKING:
     from tamis.training.loop import Choices, Trained
@@ -236,7 +236,7 @@ def train(
 
     Args:
         config: from `load_config`.
-        watch: what to tell the caller on the way.
+        watch: what to tell the caller on the way; by default lines on the standard error, and nothing with `Watch()`.
         choices: a loss and an optimizer of the user's own, in place of the configured ones.
         checkpoints: where the progress is kept; a training that was stopped goes on from there.
 
@@ -251,7 +251,7 @@ def train(
             f"train takes a configuration, not {type(config).__name__}; load the file first: "
             "tamis.train(tamis.load_config('analysis.yaml'))"
         )
-    watch = watch or Watch()
+    watch = watch or log_to_standard_error()
     clock = _Clock(watch)
     with clock("reading"):
         prepared = prepare(config, watch)
