@@ -16,6 +16,7 @@ PUBLIC = [
     "Run",
     "TamisError",
     "TrainingError",
+    "Watch",
     "draw_run",
     "export_onnx",
     "load_config",
