@@ -116,7 +116,7 @@ def test_a_second_process_is_refused_and_another_configuration_too(
     assert process.returncode == STOPPED
     said = refused("busy", "--set", "training.batch_size=16")
     assert "training.batch_size was 8 and is 16" in said
-    assert "begin anew with --overwrite" in said
+    assert "begin anew (--overwrite" in said
     (folder / "busy" / "checkpoints" / "mine.txt").write_text("precious")
     assert "holds files that are no checkpoints (mine.txt)" in refused("busy", "--overwrite")
     assert (folder / "busy" / "checkpoints" / "mine.txt").read_text() == "precious"

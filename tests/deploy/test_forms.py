@@ -500,7 +500,7 @@ def test_an_output_that_cannot_be_made_is_refused(
         with pytest.raises(SystemExit) as ended:
             main(["export", str(saved[1]), "--format", form, "-o", str(tmp_path / output)])
         assert ended.value.code == 2
-        assert "choose another folder with --output" in capsys.readouterr().err
+        assert "choose another folder (`output`)" in capsys.readouterr().err
 
 
 def test_a_translation_replaces_nothing_else(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def export_classifier(
     _check_target(target)
     exported = Exported()
     failed: list[str] = []
-    busy = f"{target} is being exported to by {{}}; wait for it, or choose another folder with --output"
+    busy = f"{target} is being exported to by {{}}; wait for it, or choose another folder (`output`)"
     with folders_for(target / LOCK), locked(target / LOCK, busy=busy):
         for form in forms:
             try:
@@ -130,7 +130,7 @@ def export_classifier(
 def _check_target(target: Path) -> None:
     reason = obstacle(target / NAMES["onnx"][0], longer=LONGER_WHILE_WRITTEN)
     if reason:
-        raise RequestError(f"{target} cannot be written to: {reason}; choose another folder with --output")
+        raise RequestError(f"{target} cannot be written to: {reason}; choose another folder (`output`)")
 
 
 def _with_form(

@@ -189,10 +189,10 @@ def check_output(output: Path) -> None:
     """
     reason = obstacle(output, longer=LONGER_WHILE_WRITTEN)
     if reason:
-        raise RequestError(f"{output} cannot be made: {reason}; choose another folder with --output")
+        raise RequestError(f"{output} cannot be made: {reason}; choose another folder (`output`)")
     if output.exists() and not (output / BOUNDARY).is_file() and not (output.is_dir() and _is_empty(output)):
         raise RequestError(
-            f"{output} is there, is no translation for an FPGA, and would be replaced; choose another with --output"
+            f"{output} is there, is no translation for an FPGA, and would be replaced; choose another folder (`output`)"
         )
 
 

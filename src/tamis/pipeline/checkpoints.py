@@ -90,7 +90,7 @@ class Checkpoints:
         if problem and not self.anew:
             raise RequestError(
                 f"{self.folder.parent} holds progress that this training cannot go on with: {problem}; go on with what "
-                "it was begun with, choose another folder with --output, or begin anew with --overwrite"
+                "it was begun with, choose another folder, or begin anew (--overwrite; in Python `anew=True`)"
             )
         if problem:
             remove_checkpoints(self.folder)

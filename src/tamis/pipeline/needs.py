@@ -98,7 +98,7 @@ class Needs:
             return []
         message = (
             f"the run directory {self.folder} needs about {size(self.least_disk)}, and its disk has "
-            f"{size(self.disk_free)} left; make room, or choose another disk with --output"
+            f"{size(self.disk_free)} left; make room, or choose another disk"
         )
         return [Problem("disk", message)]
 

@@ -234,6 +234,6 @@ def check_arrays(progress: Progress, wanted: Sequence[Any]) -> None:
     if found != needed:
         message = (
             f"holds {len(found)} arrays that do not fit this network and its optimizer, which have {len(needed)}; "
-            "begin anew with --overwrite"
+            "begin anew (--overwrite; in Python `anew=True`)"
         )
         raise InputError("checkpoint", [Problem(f"epoch {len(progress.epochs)}", message)])
