@@ -36,9 +36,7 @@ def two_classifiers(seed: int, events: int = 3000, noise: float = 0.3) -> tuple[
 
 def test_every_number_is_that_of_the_metrics() -> None:
     test, other = two_classifiers(1)
-    (found,) = compare_baselines(
-        test, {"xgboost": other}, [1, 2], [0.5], np.random.default_rng(1), bootstraps=50
-    )
+    (found,) = compare_baselines(test, {"xgboost": other}, [1, 2], [0.5])
     for mixture, weight in ((found.physics, test.weight), (found.balanced, test.learned_weight)):
         assert mixture is not None
         network, baseline = (measure(scores, test.class_index, weight) for scores in (test.scores, other))
@@ -66,9 +64,9 @@ def test_every_number_is_that_of_the_metrics() -> None:
 
 def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
     test, other = two_classifiers(2)
-    (found,) = compare_baselines(test, {"logistic": other}, [2], [0.5], np.random.default_rng(2))
+    (found,) = compare_baselines(test, {"logistic": other}, [2], [0.5])
     # the same classifier on both sides of a comparison with the network's own interval
-    (alone,) = compare_baselines(test, {"logistic": test.scores}, [2], [0.5], np.random.default_rng(2))
+    (alone,) = compare_baselines(test, {"logistic": test.scores}, [2], [0.5])
     assert found.balanced is not None
     assert alone.balanced is not None
     for own, network in ((found.balanced.loss, alone.balanced.loss), (found.signal.auc, alone.signal.auc)):
@@ -97,7 +95,7 @@ def test_intervals_of_differences_cover(rates: Any) -> None:
             softmax(np.stack([-each, each], axis=1)) for each in common + 0.7 * rng.normal(size=(2, 400))
         ]
         test = ScoredEvents(scores[0], class_index, rng.uniform(0.5, 1.5, 400), np.ones(400))
-        (found,) = compare_baselines(test, {"xgboost": scores[1]}, [1], [0.5], rng, bootstraps=80)
+        (found,) = compare_baselines(test, {"xgboost": scores[1]}, [1], [0.5])
         assert found.physics is not None
         for number, each in enumerate((found.physics.loss, found.signal.auc)):
             low, high = each.difference_interval or (np.nan, np.nan)
@@ -116,7 +114,7 @@ def test_events_of_one_identity_vary_together() -> None:
     apart = ScoredEvents(doubled.scores, doubled.class_index, doubled.weight, doubled.factor)
     widths = []
     for events, scores in ((test, other), (doubled, other[twice]), (apart, other[twice])):
-        (found,) = compare_baselines(events, {"xgboost": scores}, [2], [0.5], np.random.default_rng(3))
+        (found,) = compare_baselines(events, {"xgboost": scores}, [2], [0.5])
         assert found.balanced is not None
         widths.append(width(found.balanced.loss.difference_interval))
     assert widths[1] == pytest.approx(widths[0], rel=0.25)
@@ -126,14 +124,7 @@ def test_events_of_one_identity_vary_together() -> None:
 def test_a_discriminant_has_an_area_and_no_loss() -> None:
     test, other = two_classifiers(4)
     discriminant = np.rint(20 * other[:, 2]) / 20
-    results = compare_baselines(
-        test,
-        {"cuts": discriminant, "xgboost": other},
-        [2],
-        [0.5, 0.9],
-        np.random.default_rng(4),
-        bootstraps=20,
-    )
+    results = compare_baselines(test, {"cuts": discriminant, "xgboost": other}, [2], [0.5, 0.9])
     cuts, trees = results
     assert (cuts.name, trees.name) == ("cuts", "xgboost")
     assert cuts.physics is None

@@ -440,7 +440,7 @@ def of_verdict(events: Events) -> Numbers:
 
 
 def of_baselines(events: Events) -> Numbers:
-    (found,) = compare_baselines(events.scored(), {"other": events.others}, [2], [0.5], generator())
+    (found,) = compare_baselines(events.scored(), {"other": events.others}, [2], [0.5])
     numbers = [found.signal.auc, found.physics.loss, found.balanced.accuracy, *found.physics.auc]
     return Numbers([widths((each.interval, each.difference_interval)) for each in numbers])
 
@@ -522,11 +522,11 @@ def known_above(events: Events, cut: float) -> bool:
 
 RESAMPLED = {
     "bootstrap_intervals", "bootstrap", "resample", "permuted_labels", "judge_overtraining",
-    "compare_baselines", "compare_runs", "evaluate_classifier",
+    "compare_runs", "evaluate_classifier",
 }  # fmt: skip
 WIDER = {
     "reliability", "measure_part", "measure_to_first_order", "half_widths", "compare_influences",
-    "measure_pairs", "measure_reaction",
+    "measure_pairs", "measure_reaction", "compare_baselines",
 }  # fmt: skip
 """A reliability shrinks estimates by their errors, and an interval of few events is wider than its error."""
 LAWS: dict[str, Callable[[Events], Numbers]] = {
@@ -618,6 +618,7 @@ WITHOUT_ERRORS = {
 
 ELSEWHERE = {
     "permutation_importance": "its donors are other events; tests/evaluation/test_importance.py",
+    "known_numbers": "`is_known` of each class and `effective_number` of all; tests/evaluation/test_intervals.py",
     "poisson_counts": "what `resample` draws; tests/evaluation/test_resampling.py",
     **dict.fromkeys(
         ("merge_in_cells", "raised_powers", "share_with_unit", "squared_sum", "sum_by_unit", "units_of_rows"),

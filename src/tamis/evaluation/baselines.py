@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tamis.errors import RequestError
-from tamis.evaluation.arrays import class_ranks, real_numbers, signal_and_rest
-from tamis.evaluation.parts import BOOTSTRAPS
-from tamis.evaluation.resampling import Counts, Resampler, interval, resample
-from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curve
+from tamis.evaluation.arrays import real_numbers, signal_and_rest
+from tamis.evaluation.influence import find_influences
+from tamis.evaluation.intervals import around, half_widths
+from tamis.evaluation.parts import known_numbers, scales_of
+from tamis.evaluation.ranking import RankedScores
+from tamis.evaluation.roc import RocCurve, WorkingPoint, background_rejection, roc_curves
 from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.units import Units
 
 Float64 = NDArray[np.float64]
+Found = TypeVar("Found")
 Range = tuple[float, float] | None
-"""A 68.3% bootstrap interval; None where the number is not defined in every replica."""
+"""A 68.3% interval to first order; None where the number lies at its bound, or for too few events."""
 
 _LOSS, _ACCURACY, _AUC = 0, 1, 2
 
@@ -32,7 +35,7 @@ class Comparison:
         value: of the baseline.
         interval: of the value.
         difference: network minus baseline.
-        difference_interval: of the difference. It is paired: each bootstrap sample has the same events for both, so
+        difference_interval: of the difference. It is paired: what each event contributes to both is subtracted, so
             what is luck for both falls out.
     """
 
@@ -174,9 +177,6 @@ def compare_baselines(
     scored: Mapping[str, NDArray[np.floating]],
     signal: Sequence[int],
     working_points: Sequence[float],
-    generator: Generator,
-    *,
-    bootstraps: int = BOOTSTRAPS,
 ) -> tuple[BaselineResult, ...]:
     """Measure baselines on the test events, each beside the network.
 
@@ -186,26 +186,20 @@ def compare_baselines(
             between 0 and 1, [n].
         signal: indices of the signal classes.
         working_points: signal efficiencies that tables quote.
-        generator: where the random numbers come from.
-        bootstraps: number of bootstrap samples for the intervals.
 
     Raises:
         TamisError: the arrays do not fit together, or signal or background have no positive sum of weights.
     """
     full = {name: scores for name, scores in scored.items() if scores.ndim == 2}
-    alone = [_signal_and_rest(scores, signal) for scores in (test.scores, *scored.values())]
-    of_signal = np.isin(test.class_index, list(signal))
-    network, *curves = (
-        roc_curve(score[:, 1], of_signal, test.weight, rank=class_ranks(score)[:, 1]) for score in alone
-    )
+    ranked_scores = {name: RankedScores(scores) for name, scores in {"": test.scores, **full}.items()}
     physics, balanced = (
-        _mixtures(test, full, weight, generator, bootstraps) for weight in (test.weight, test.learned_weight)
+        _mixtures(test, ranked_scores, weight) for weight in (test.weight, test.learned_weight)
     )
-    areas = _paired(
-        [Resampler(score, of_signal.astype(np.int64), test.weight) for score in alone],
-        test.units,
-        generator,
-        bootstraps,
+    of_signal = np.isin(test.class_index, list(signal))
+    alone = [RankedScores(_signal_and_rest(scores, signal)) for scores in (test.scores, *scored.values())]
+    areas = _compare(alone, of_signal.astype(np.int32), test.weight, test.units)
+    network, *curves = (
+        _needed(roc_curves(each, of_signal.astype(np.int32), test.weight)[1]) for each in alone
     )
     return tuple(
         BaselineResult(
@@ -214,13 +208,10 @@ def compare_baselines(
             physics.get(name),
             balanced.get(name),
             SignalComparison(
-                _needed(areas.compare(number, _AUC + 1)),
-                curve,
-                network,
-                background_rejection(curve, working_points),
+                _needed(compared[_AUC + 1]), curve, network, background_rejection(curve, working_points)
             ),
         )
-        for number, ((name, scores), curve) in enumerate(zip(scored.items(), curves, strict=True), start=1)
+        for (name, scores), compared, curve in zip(scored.items(), areas, curves, strict=True)
     )
 
 
@@ -232,66 +223,50 @@ def _signal_and_rest(scores: NDArray[np.floating], signal: Sequence[int]) -> Flo
     return np.stack([1 - discriminant, discriminant], axis=1)
 
 
-@dataclass(frozen=True)
-class _Replicas:
-    """Numbers of the network (the first) and of baselines, and of their bootstrap samples.
+def _compare(
+    scores: Sequence[RankedScores], class_index: NDArray[np.integer], weight: Float64, units: Units | None
+) -> Iterator[list[Comparison | None]]:
+    """Compare the numbers of each baseline with those of the network, whose scores are the first."""
+    network, classes = find_influences(scores[0], class_index, weight), scores[0].probabilities.shape[1]
+    known = known_numbers(class_index, weight, classes, units).tolist()
+    for each in scores[1:]:
+        found = find_influences(each, class_index, weight)
+        of_event = network.of_event - found.of_event
+        yield [
+            None
+            if np.isnan(value) or np.isnan(other)
+            else Comparison(
+                value,
+                around(value, error, scale) if enough else None,
+                other - value,
+                around(other - value, of_difference) if enough else None,
+            )
+            for value, other, error, of_difference, scale, enough in zip(
+                found.value.tolist(),
+                network.value.tolist(),
+                half_widths(found.of_event, units).tolist(),
+                half_widths(of_event, units).tolist(),
+                scales_of(classes),
+                known,
+                strict=True,
+            )
+        ]
 
-    Args:
-        whole: of all events, [classifiers, quantities].
-        drawn: of the same bootstrap samples for all classifiers, [bootstraps, classifiers, quantities].
-    """
 
-    whole: Float64
-    drawn: Float64
-
-    def compare(self, classifier: int, quantity: int) -> Comparison | None:
-        """Compare one number of one baseline with that of the network; None where it is not defined."""
-        network, baseline = self.whole[0, quantity], self.whole[classifier, quantity]
-        if not np.isfinite(network) or not np.isfinite(baseline):
-            return None
-        drawn = self.drawn[:, classifier, quantity]
-        differences = self.drawn[:, 0, quantity] - drawn
-        return Comparison(float(baseline), interval(drawn), float(network - baseline), interval(differences))
-
-
-def _needed(comparison: Comparison | None) -> Comparison:
-    if comparison is None:
+def _needed(found: Found | None) -> Found:
+    if found is None:
         raise RequestError(
             "baselines: the weights of signal and of background need positive sums to be compared"
         )
-    return comparison
-
-
-def _paired(
-    classifiers: Sequence[Resampler], units: NDArray[np.intp] | None, generator: Generator, bootstraps: int
-) -> _Replicas:
-    """Measure several classifiers with the same events, and with the same bootstrap samples of them."""
-    first = classifiers[0]
-
-    def measure(counts: Counts) -> Float64:
-        return np.stack([each.measure(counts).stacked() for each in classifiers], axis=1)
-
-    values = np.array([each.values() for each in classifiers])
-    drawn = resample(measure, len(first), bootstraps, generator, units, sums=first.sums_of_choice)
-    return _Replicas(values, drawn)
+    return found
 
 
 def _mixtures(
-    test: ScoredEvents,
-    scored: Mapping[str, NDArray[np.floating]],
-    weight: Float64,
-    generator: Generator,
-    bootstraps: int,
+    test: ScoredEvents, scores: Mapping[str, RankedScores], weight: Float64
 ) -> dict[str, MixtureComparison]:
-    if not scored:
-        return {}
-    classifiers = [Resampler(scores, test.class_index, weight) for scores in (test.scores, *scored.values())]
-    found = _paired(classifiers, test.units, generator, bootstraps)
+    """Compare baselines in one mixture of the classes; the network is the first of the scores."""
+    compared = _compare(list(scores.values()), test.class_index, weight, test.units)
     return {
-        name: MixtureComparison(
-            _needed(found.compare(number, _LOSS)),
-            _needed(found.compare(number, _ACCURACY)),
-            tuple(found.compare(number, _AUC + index) for index in range(test.scores.shape[1])),
-        )
-        for number, name in enumerate(scored, start=1)
+        name: MixtureComparison(_needed(found[_LOSS]), _needed(found[_ACCURACY]), tuple(found[_AUC:]))
+        for name, found in zip(list(scores)[1:], compared, strict=True)
     }

@@ -23,7 +23,7 @@ from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.resampling import Resampler, bootstrap, interval
 from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.units import units_of_rows
+from tamis.evaluation.units import Units, units_of_rows
 
 Float64 = NDArray[np.float64]
 
@@ -105,7 +105,7 @@ class FirstOrder:
             for value, error, scale, enough in zip(
                 self.value.tolist(),
                 self.error.tolist(),
-                _scales(len(self.value) - 2),
+                scales_of(len(self.value) - 2),
                 self.known,
                 strict=True,
             )
@@ -145,16 +145,26 @@ def measure_to_first_order(
             for of_weights in each_influence(scores, events.class_index, weights)
         ]
     )
-    enough = [effective_number(weight, units) >= 2 * FEWEST for weight in weights]
-    known = [
-        [enough[number]] * 2
-        + [is_known(events.class_index == index, weight, units) for index in range(classes)]
-        for number, weight in enumerate(weights)
-    ]
     return tuple(
-        FirstOrder(value, error * factor, factor, np.array(is_known))
-        for (value, error, factor), is_known in zip(found.transpose(1, 2, 0), known, strict=True)
+        FirstOrder(value, error * factor, factor, known_numbers(events.class_index, weight, classes, units))
+        for (value, error, factor), weight in zip(found.transpose(1, 2, 0), weights, strict=True)
     )
+
+
+def known_numbers(
+    class_index: NDArray[np.integer], weight: Float64, classes: int, units: Units | None = None
+) -> NDArray[np.bool_]:
+    """Say of loss, accuracy and each class's area whether there are events enough for an interval, [2 + n_classes].
+
+    Args:
+        class_index: the true class, [n_events].
+        weight: signed, [n_events].
+        classes: how many there are.
+        units: number of what each event belongs to, where several events vary together, [n_events].
+    """
+    enough = effective_number(weight, units) >= 2 * FEWEST
+    of_classes = (is_known(class_index == index, weight, units) for index in range(classes))
+    return np.array([enough, enough, *of_classes])
 
 
 @dataclass(frozen=True)
@@ -227,7 +237,7 @@ def bootstrap_intervals(
             found.value.tolist(),
             replicas,
             found.factor.tolist(),
-            _scales(resampler.classes),
+            scales_of(resampler.classes),
             enough,
             strict=True,
         )
@@ -251,7 +261,7 @@ def _fewest(events: ScoredEvents, weight: Float64) -> float:
     return min(effective_number(weight[rows], units_of_rows(events.units, rows)) for rows in classes)
 
 
-def _scales(classes: int) -> tuple[Scale, ...]:
-    """Return the scales of loss, accuracy and areas."""
+def scales_of(classes: int) -> tuple[Scale, ...]:
+    """Give the scales on which loss, accuracy and areas vary about as normal numbers, [2 + n_classes]."""
     areas: list[Scale] = ["logit"] * classes
     return ("log", "logit", *areas)

@@ -22,7 +22,6 @@ from tamis.evaluation.baselines import BaselineResult, BoxOfCuts, compare_baseli
 from tamis.pipeline.fitting import learn_preprocessing, seed_of
 from tamis.pipeline.judging import ScoredPart, scored_events
 from tamis.pipeline.preparation import Prepared, signal_indices
-from tamis.random_streams import random_stream
 
 if TYPE_CHECKING:
     Model = Trees | Logistic | Cuts
@@ -145,7 +144,6 @@ def judge_baselines(
         {each.name: each.scores(events, test.rows) for each in trained},
         signal_indices(config),
         config.evaluation.working_points,
-        random_stream(config.seed, "evaluation", "baselines"),
     )
     return tuple(
         replace(
