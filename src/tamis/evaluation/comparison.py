@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import RequestError
 from tamis.evaluation.metrics import Metrics, measure
+from tamis.evaluation.parts import FirstOrder, measure_to_first_order
 from tamis.evaluation.resampling import Counts, Resampler, interval, resample
 from tamis.evaluation.same_events import ScoredRun, in_one_mixture, same_events
 
@@ -169,7 +170,7 @@ class RunNumbers:
     Args:
         name: of the run.
         metrics: by mixture.
-        intervals: 68.3% bootstrap intervals by mixture: of loss, accuracy, and the area of each class.
+        intervals: 68.3% intervals to first order by mixture: of loss, accuracy, and the area of each class.
     """
 
     name: str
@@ -256,20 +257,25 @@ def compare_runs(
         [Resampler(run.events.scores, run.events.class_index, weights[mixture]) for mixture in MIXTURES]
         for run in same
     ]
-    values = np.array([[each.values() for each in of_run] for of_run in resamplers])
+    measured = [measure_to_first_order(run.events, [weights[each] for each in MIXTURES]) for run in same]
     drawn = _drawn(resamplers, first.events.units, bootstraps, generator)
     numbers = tuple(
         RunNumbers(
             run.name,
-            {each: measure(run.events.scores, run.events.class_index, weights[each]) for each in MIXTURES},
             {
-                each: tuple(interval(column) for column in of_run[:, place].T)
-                for place, each in enumerate(MIXTURES)
+                each: measure(run.events.scores, run.events.class_index, weights[each], values=found.value)
+                for each, found in zip(MIXTURES, of_run, strict=True)
             },
+            {each: _ranges(found) for each, found in zip(MIXTURES, of_run, strict=True)},
         )
-        for run, of_run in zip(same, drawn.swapaxes(0, 1), strict=True)
+        for run, of_run in zip(same, measured, strict=True)
     )
-    return RunComparison(class_names, len(first.events), numbers, _pairs(same, values, drawn), tuple(notes))
+    return RunComparison(class_names, len(first.events), numbers, _pairs(same, measured, drawn), tuple(notes))
+
+
+def _ranges(found: FirstOrder) -> tuple[Range, ...]:
+    intervals = found.intervals()
+    return (intervals.loss, intervals.accuracy, *intervals.auc)
 
 
 def _check_names(runs: Sequence[ScoredRun]) -> None:
@@ -298,7 +304,11 @@ def _drawn(
     return resample(measure, len(events), bootstraps, generator, units, sums=events.sums_of_choice)
 
 
-def _pairs(runs: Sequence[ScoredRun], values: Float64, drawn: Float64) -> tuple[PairComparison, ...]:
+def _pairs(
+    runs: Sequence[ScoredRun], measured: Sequence[Sequence[FirstOrder]], drawn: Float64
+) -> tuple[PairComparison, ...]:
+    values = np.array([[each.value for each in of_run] for of_run in measured])
+    known = np.array([each.known for each in measured[0]])  # the events of all runs are the same
     found = values[1:] - values[0]
     replicas = drawn[:, 1:] - drawn[:, :1]
     defined = np.isfinite(found)
@@ -318,7 +328,7 @@ def _pairs(runs: Sequence[ScoredRun], values: Float64, drawn: Float64) -> tuple[
                     float(values[0, row, column]),
                     float(values[other, row, column]),
                     float(found[other - 1, row, column]),
-                    interval(replicas[:, other - 1, row, column]),
+                    interval(replicas[:, other - 1, row, column]) if known[row, column] else None,
                     *p_values[:, other - 1, row, column].tolist(),
                 )
                 for row, mixture in enumerate(MIXTURES)

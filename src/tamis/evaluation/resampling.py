@@ -18,7 +18,6 @@ from scipy import sparse
 
 from tamis.evaluation.arrays import class_ranks, classes_of, needed_sum, probabilities_of, weights_of
 from tamis.evaluation.metrics import loss_and_accuracy_sums
-from tamis.evaluation.roc import roc_curves
 from tamis.evaluation.threads import in_two_threads
 
 Float64 = NDArray[np.float64]
@@ -273,7 +272,6 @@ class Resampler:
         needed_sum(weights, "resampling: the weights")
         self.working_points = tuple(working_points)
         self._sums = loss_and_accuracy_sums(probabilities, classes, weights)
-        self._events = probabilities, classes, weights
         others = [(classes != index).astype(np.int8) for index in range(probabilities.shape[1])]
         ranks = class_ranks(probabilities)
         if working_points:
@@ -301,14 +299,6 @@ class Resampler:
     def sums_of_choice(self) -> int:
         """Number of sums that a choice takes in memory."""
         return self._cells.size
-
-    def values(self) -> Float64:
-        """Compute loss, accuracy and the areas of the events as they are, without cells, [2 + n_classes]."""
-        total, loss, right = self._sums.sum(axis=1).tolist()
-        probabilities, classes, weights = self._events
-        curves = roc_curves(probabilities, classes, weights)
-        areas = [np.nan if curve is None else curve.auc for curve in curves]
-        return np.array([loss / total, right / total, *areas])
 
     def measure(self, counts: Counts) -> Quantities:
         """Compute the numbers of some choices, which should be few enough to be in memory.

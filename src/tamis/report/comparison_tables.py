@@ -26,7 +26,7 @@ def numbers_table(comparison: RunComparison) -> Table:
     columns = ("run", "mixture", "loss", "accuracy", *(f"AUC {name}" for name in comparison.class_names))
     caption = (
         f"On the same test events. Physics: signed physics weights. Learned: times the training factors of "
-        f"{comparison.runs[0].name}. Below each number stands its 68.3% bootstrap interval; intervals of several runs "
+        f"{comparison.runs[0].name}. Below each number stands its 68.3% interval; intervals of several runs "
         "overlap because of events that are common to all, so differences are judged in the table above."
     )
     return Table(columns, rows, caption, numeric=2)
