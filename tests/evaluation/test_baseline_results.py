@@ -143,3 +143,18 @@ def test_a_discriminant_has_an_area_and_no_loss() -> None:
 def test_the_signal_score_stays_a_probability() -> None:
     scores = np.array([[0.0, 0.5, 0.5000001], [1.0, 0.0, 0.0]], np.float32)
     assert signal_score(scores, [1, 2]).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("events", "known"), [(24, False), (25, True)])
+def test_a_class_of_few_events_has_no_interval(events: int, known: bool) -> None:
+    many, other = two_classifiers(5)
+    rows = np.r_[np.flatnonzero(many.class_index != 1), np.flatnonzero(many.class_index == 1)[:events]]
+    test = many.take(rows).reweighted(np.ones(len(rows)))
+    (found,) = compare_baselines(test, {"xgboost": other[rows]}, [1], [0.5])
+    assert found.physics is not None
+    few = [each for each in (found.physics.auc[1], found.signal.auc) if each is not None]
+    assert len(few) == 2
+    for each in few:
+        assert (each.interval is not None, each.difference_interval is not None) == (known, known)
+    assert found.physics.auc[0] is not None
+    assert found.physics.auc[0].interval is not None

@@ -238,3 +238,20 @@ def test_intervals_cover_a_difference_that_is_there(rates: Any) -> None:
             for each, true in zip(found.differences, truth, strict=True)
         ]
     rates.check(inside, toys, 0.683, finds=(0.43, 0.9), what="differences of two different runs")
+
+
+@pytest.mark.parametrize(("events", "known"), [(24, False), (25, True)])
+def test_a_class_of_few_events_has_no_interval(events: int, known: bool) -> None:
+    first, second = runs({"one": 0.5, "two": 1.0})
+    last = len(CLASSES) - 1
+    of_it = np.flatnonzero(first.events.class_index == last)[:events]
+    rows = np.r_[np.flatnonzero(first.events.class_index != last), of_it]
+    given = [
+        ScoredRun(each.name, CLASSES, each.events.take(rows).reweighted(np.ones(len(rows))))
+        for each in (first, second)
+    ]
+    found = compared(*given)
+    areas = {each.class_name: each for each in found.pairs[0].differences if each.quantity == "auc"}
+    assert (areas[CLASSES[last]].interval is not None) == known
+    assert (found.runs[0].intervals["physics"][2 + last] is not None) == known
+    assert found.runs[0].intervals["physics"][0] is not None
