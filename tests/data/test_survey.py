@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tamis.data.survey import PURITY, class_purity, identified_class, survey_column, survey_columns
+from tamis.data.survey import (
+    PURITY,
+    class_purity,
+    identified_class,
+    some_of_each_class,
+    survey_column,
+    survey_columns,
+)
 
 RNG = np.random.default_rng(3)
 CLASS = np.repeat(np.arange(3, dtype=np.int32), 1000)
@@ -134,3 +141,23 @@ def test_a_sentinel_in_a_tenth_of_the_events_is_found(events: int, value: float,
     values[rng.random(events) < 0.1] = value
     (found,) = survey_column("dz", values, 0.5)
     assert (found.kind, found.value) == ("sentinel", value)
+
+
+def test_the_order_of_the_files_gives_no_class_away() -> None:
+    """Every other event of a class has another value, as in samples that were merged event by event."""
+    class_index = np.repeat([0, 1], [150_000, 50_000]).astype(np.int32)
+    column = np.where(class_index == 0, np.arange(200_000) % 2, 0).astype(float)
+    some = some_of_each_class(class_index, 2)
+    assert class_purity(column[some], class_index[some], 2) == pytest.approx(0.75, abs=0.01)
+    assert not [
+        each for each in survey_columns({"x": column}, class_index, ["a", "b"]) if each.kind == "class"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "chosen"), [(0, 0), (99_999, 99_999), (100_000, 100_000), (150_000, 100_000)]
+)
+def test_of_a_class_no_more_events_are_looked_at_than_needed(events: int, chosen: int) -> None:
+    some = some_of_each_class(np.repeat([0, 1], [events, 10]), 2)
+    assert len(some) == len(set(some.tolist())) == chosen + 10
+    assert (some < events).sum() == chosen

@@ -158,3 +158,9 @@ def test_a_class_of_few_events_has_no_interval(events: int, known: bool) -> None
         assert (each.interval is not None, each.difference_interval is not None) == (known, known)
     assert found.physics.auc[0] is not None
     assert found.physics.auc[0].interval is not None
+
+
+def test_the_curve_of_the_signal_is_that_of_no_class() -> None:
+    test, other = two_classifiers(6)
+    (found,) = compare_baselines(test, {"xgboost": other}, [0], [0.5])
+    assert found.signal.curve.class_index is found.signal.network.class_index is None

@@ -255,3 +255,9 @@ def test_a_class_of_few_events_has_no_interval(events: int, known: bool) -> None
     assert (areas[CLASSES[last]].interval is not None) == known
     assert (found.runs[0].intervals["physics"][2 + last] is not None) == known
     assert found.runs[0].intervals["physics"][0] is not None
+
+
+def test_no_interval_is_told_where_there_are_too_few_events() -> None:
+    few = compared(*runs({"one": 0.5, "two": 1.0}, number=44))
+    assert "[" not in few.pairs[0].sentence
+    assert "[" in compared(*runs({"one": 0.1, "two": 3.0})).pairs[0].sentence

@@ -125,7 +125,7 @@ def test_events_that_vary_together_widen_the_intervals() -> None:
         find_influences(np.stack([1 - each, each], axis=1), class_index, np.ones(8000)) for each in chances
     )
     widths = [
-        np.diff(compare_influences(before, after, given).loss_interval)
+        np.diff(compare_influences(before, after, np.ones(4, np.bool_), given).loss_interval)
         for given in (np.repeat(np.arange(2000), 4), None)
     ]
     assert widths[0] / widths[1] == pytest.approx(2.0, rel=0.001)
@@ -138,7 +138,9 @@ def test_an_interval_of_a_change_is_that_of_a_paired_bootstrap() -> None:
     logits = class_index + noise[0], class_index + 0.5 * noise[0] + noise[1]
     scores = [np.stack([special.expit(-each), special.expit(each)], axis=1) for each in logits]
     weight = rng.lognormal(0, 0.5, 3000) * np.where(rng.random(3000) < 0.1, -1, 1)
-    found = compare_influences(*(find_influences(each, class_index, weight) for each in scores))
+    found = compare_influences(
+        *(find_influences(each, class_index, weight) for each in scores), np.ones(4, np.bool_)
+    )
     counts = poisson_counts(1000, 3000, rng)
     before, after = (Resampler(each, class_index, weight).measure(counts) for each in scores)
     assert np.diff(found.loss_interval) / 2 == pytest.approx(np.std(after.loss - before.loss), rel=0.1)
@@ -176,3 +178,15 @@ def test_ties_do_not_make_features_correlated_nor_hide_that_they_are() -> None:
 def test_names_that_do_not_fit_are_refused() -> None:
     with pytest.raises(TamisError, match="expected 2 numbers of each event"):
         correlated_groups(np.zeros((5, 3)), ["a", "b"])
+
+
+@pytest.mark.parametrize(("events", "known"), [(24, False), (25, True)])
+def test_areas_of_a_class_of_few_events_have_no_interval(events: int, known: bool) -> None:
+    features, class_index = sample()
+    rows = np.r_[np.flatnonzero(class_index == 0), np.flatnonzero(class_index == 1)[:events]]
+    found = permutation_importance(
+        predict, features[rows], class_index[rows], np.ones(len(rows)), NAMES, np.random.default_rng(1)
+    )
+    for each in found:
+        assert [area is not None for area in each.exchanged.auc_interval] == [known] * 2
+        assert each.exchanged.loss_interval is not None

@@ -157,3 +157,27 @@ def test_the_interval_of_an_irrelevant_feature_holds_zero(sigma: float, rates: A
         inside["area"] += change.auc_interval[1][0] <= 0 <= change.auc_interval[1][1]
     for name, count in inside.items():
         rates.check(count, toys, (0.64, 0.73), finds=(0.28, 0.98), what=f"irrelevant feature, {name}")
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.3, 0.7, 1.0])
+def test_loss_and_accuracy_have_intervals_from_50_effective_events_on(weight: float) -> None:
+    rng = np.random.default_rng(1)
+    for events, quoted in ((49, False), (50, True)):
+        class_index = (np.arange(events) % 2).astype(np.int32)
+        score = special.expit(rng.normal(class_index - 0.5))
+        scored = ScoredEvents(
+            np.stack([1 - score, score], axis=1), class_index, np.full(events, weight), np.ones(events)
+        )
+        (found,) = measure_to_first_order(scored, [scored.weight])
+        assert found.known[:2].tolist() == [quoted] * 2
+
+
+def test_a_number_at_its_bound_has_no_interval_in_any_mixture() -> None:
+    class_index = np.repeat([0, 1], 200).astype(np.int32)
+    scores = np.stack([1.0 - class_index, class_index], axis=1) * 0.98 + 0.01
+    events = ScoredEvents(scores, class_index, np.ones(400), np.ones(400))
+    (found,) = measure_to_first_order(events, [events.weight])
+    drawn = bootstrap_intervals(events, events.weight, np.random.default_rng(1), [0.5])
+    for each in (found.intervals(), drawn):
+        assert each.accuracy is None
+        assert each.auc == (None, None)

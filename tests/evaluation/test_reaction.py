@@ -164,3 +164,26 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         measure_reaction(sensitivity(signal), known[:, :2], class_index, np.ones(50), [[0]])
     with pytest.raises(TamisError, match="positive sum"):
         measure_reaction(sensitivity(signal), known, class_index, -np.ones(50), [[0]])
+
+
+def test_the_interval_of_a_mean_size_stays_above_zero() -> None:
+    """One event reacts strongly: the error is as large as the mean."""
+    values = np.full((30, 2, 1), 0.01)
+    values[0] = 100.0
+    scores = np.full((30, 2), 0.5)
+    features = np.random.default_rng(1).normal(size=(30, 1))
+    (found,) = measure_reaction(
+        Sensitivity(scores, values, np.zeros_like(values)), features, np.arange(30) % 2, np.ones(30), [[0]]
+    )
+    for low, high in (found.loss_interval, *found.scores_interval):
+        assert 0 < low < high
+
+
+@pytest.mark.parametrize(("events", "known"), [(24, False), (25, True)])
+@pytest.mark.parametrize("weight", [0.1, 0.3, 1.0])
+def test_few_events_have_no_interval(events: int, known: bool, weight: float) -> None:
+    known_features, signal, class_index = sample(events)
+    (found,) = measure_reaction(
+        sensitivity(signal), known_features, class_index, np.full(events, weight), [[0]]
+    )
+    assert (found.loss_interval is not None) == known

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.data.survey import class_purity, survey_columns
+from tamis.data.survey import class_purity, some_of_each_class, survey_columns
 from tamis.errors import TamisError
 from tamis.evaluation.correlations import correlate
 from tamis.evaluation.inputs import Samples, count_outside, survey_inputs
@@ -137,9 +137,9 @@ def test_purity_and_suspicions_are_those_of_the_check() -> None:
     features, class_index, weight, training = events()
     features[:, 1] = class_index
     features[:, 2] = np.where(np.arange(len(weight)) % 10 == 0, -999, features[:, 2])
-    found = survey(features, class_index, weight, training)
+    found, some = survey(features, class_index, weight, training), some_of_each_class(class_index, 3)
     for index, each in enumerate(found.features):
-        assert each.purity == class_purity(features[:, index].astype(float), class_index, 3)
+        assert each.purity == class_purity(features[some, index].astype(float), class_index[some], 3)
         assert list(each.suspicions) == survey_columns(
             {NAMES[index]: features[:, index]}, class_index, CLASSES, names=False
         )

@@ -282,3 +282,12 @@ def test_mild_memorisation_of_1000_events_is_found(rates: Any) -> None:
     verdicts = [verdict_of(toy, 500, 0.19, "", 99) for toy in range(toys)]
     found = sum(verdict.overtrained for verdict in verdicts if verdict is not None)
     rates.check(found, toys, (0.6, 1.0), finds=(0.09, None), what="mild memorisation is found")
+
+
+def test_the_sentence_quotes_no_interval_where_there_are_too_few_events() -> None:
+    rng = np.random.default_rng(1)
+    few = judged(part(rng, 400, "unit"), part(rng, 40, "unit"))
+    assert few is not None
+    assert few.comparisons[0].interval is None
+    assert "[" not in few.sentence
+    assert "[" in judged(part(rng, 400, "unit"), part(rng, 400, "unit")).sentence

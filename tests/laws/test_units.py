@@ -40,7 +40,7 @@ from tamis.evaluation.histogram import fill, number_of_bins
 from tamis.evaluation.importance import compare_influences
 from tamis.evaluation.influence import find_influences, standard_errors
 from tamis.evaluation.inputs import Samples, count_outside, survey_inputs
-from tamis.evaluation.intervals import half_widths, is_known, student_factors
+from tamis.evaluation.intervals import half_widths, is_enough, is_known, student_factors
 from tamis.evaluation.monitors import best_significance
 from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
 from tamis.evaluation.overtraining import kolmogorov_smirnov, overtraining_tests
@@ -464,7 +464,7 @@ def of_exchanged(events: Events) -> Numbers:
         find_influences(scores, events.class_index, events.weight)
         for scores in (events.scores, events.others)
     )
-    found = compare_influences(before, after, events.units)
+    found = compare_influences(before, after, np.ones(5, np.bool_), events.units)
     return Numbers(widths((found.loss_interval, found.auc_interval)))
 
 
@@ -562,6 +562,12 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     "follow_cuts": of_cut_table,
     "half_widths": lambda events: Numbers(
         half_widths(find_influences(events.scores, events.class_index, events.weight).of_event, events.units)
+    ),
+    "is_enough": lambda events: Numbers(
+        others=[
+            is_enough(events.weight[rows], None if events.units is None else events.units[rows])
+            for rows in (events.score > cut for cut in np.linspace(0, 1, 100))
+        ]
     ),
     "is_known": lambda events: Numbers(
         others=[known_above(events, cut) for cut in np.linspace(0.3, 0.9, 25)]

@@ -40,3 +40,21 @@ def test_a_watch_hears_every_epoch_and_says_nothing(
     assert stages == ["reading", "training", "evaluation"]
     assert epochs == [epoch.number for epoch in run.trained.history.epochs] == [1, 2, 3]
     assert capsys.readouterr().err == ""
+
+
+class Closed:
+    """A stream that nobody reads any more."""
+
+    def write(self, _text: str) -> None:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [None, Closed()], ids=["none", "closed"])
+def test_a_training_needs_nobody_who_listens(
+    two_classes: Make, monkeypatch: pytest.MonkeyPatch, stream: Any
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+    assert tamis.train(parse_config(two_classes(200, training=FEW))).trained.history.best == 3

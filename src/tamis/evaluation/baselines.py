@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -199,7 +199,9 @@ def compare_baselines(
     alone = [RankedScores(_signal_and_rest(scores, signal)) for scores in (test.scores, *scored.values())]
     areas = _compare(alone, of_signal.astype(np.int32), test.weight, test.units)
     network, *curves = (
-        _needed(roc_curves(each, of_signal.astype(np.int32), test.weight)[1]) for each in alone
+        # the second of two columns is no class
+        replace(_needed(roc_curves(each, of_signal.astype(np.int32), test.weight)[1]), class_index=None)
+        for each in alone
     )
     return tuple(
         BaselineResult(

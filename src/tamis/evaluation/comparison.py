@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tamis.errors import RequestError
 from tamis.evaluation.metrics import Metrics, measure
 from tamis.evaluation.parts import FirstOrder, measure_to_first_order
+from tamis.evaluation.ranking import RankedScores
 from tamis.evaluation.resampling import Counts, Resampler, interval, resample
 from tamis.evaluation.same_events import ScoredRun, in_one_mixture, same_events
 
@@ -155,12 +156,13 @@ def _told(difference: Difference, second: str) -> str:
     """Say a difference as one sentence would."""
     if difference.difference == 0:
         return f"the {difference.name} is the same"
-    low, high = difference.interval or (difference.difference, difference.difference)
+    low, high = difference.interval or (0.0, 0.0)
     # as many decimals as give half of the interval two digits
     digits = min(8, max(0, 1 - math.floor(math.log10((high - low) / 2)))) if high > low else 4
     size = f"{abs(difference.difference):.{digits}f}"
     way = "lower" if difference.difference < 0 else "higher"
-    return f"the {difference.name} is {size} {way} for {second} [{low:+z.{digits}f}, {high:+z.{digits}f}]"
+    between = "" if difference.interval is None else f" [{low:+z.{digits}f}, {high:+z.{digits}f}]"
+    return f"the {difference.name} is {size} {way} for {second}{between}"
 
 
 @dataclass(frozen=True)
@@ -257,18 +259,22 @@ def compare_runs(
         [Resampler(run.events.scores, run.events.class_index, weights[mixture]) for mixture in MIXTURES]
         for run in same
     ]
-    measured = [measure_to_first_order(run.events, [weights[each] for each in MIXTURES]) for run in same]
+    sorted_scores = [RankedScores(run.events.scores, keep=False) for run in same]
+    measured = [
+        measure_to_first_order(run.events, [weights[each] for each in MIXTURES], scores)
+        for run, scores in zip(same, sorted_scores, strict=True)
+    ]
     drawn = _drawn(resamplers, first.events.units, bootstraps, generator)
     numbers = tuple(
         RunNumbers(
             run.name,
             {
-                each: measure(run.events.scores, run.events.class_index, weights[each], values=found.value)
+                each: measure(scores, run.events.class_index, weights[each], values=found.value)
                 for each, found in zip(MIXTURES, of_run, strict=True)
             },
             {each: _ranges(found) for each, found in zip(MIXTURES, of_run, strict=True)},
         )
-        for run, of_run in zip(same, measured, strict=True)
+        for run, scores, of_run in zip(same, sorted_scores, measured, strict=True)
     )
     return RunComparison(class_names, len(first.events), numbers, _pairs(same, measured, drawn), tuple(notes))
 

@@ -119,6 +119,7 @@ def evaluate_classifier(
         measured = {name: submit(measure_part, events) for name, events in parts.items() if name != "test"}
         measured["test"] = submit(measure_part, test, ranked_test)
 
+        # the verdict waits for them: they are begun before it, so that one of two threads has them
         def numbers() -> tuple[FirstOrder, FirstOrder]:
             return measured["training"].result().balanced, measured["test"].result().balanced
 

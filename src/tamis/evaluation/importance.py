@@ -14,6 +14,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.arrays import mean_ranks, needed_sum, none_where_undefined, weights_of
 from tamis.evaluation.influence import Influences, find_influences
 from tamis.evaluation.intervals import around, half_widths, student_factors
+from tamis.evaluation.parts import known_numbers
 from tamis.evaluation.reaction import Reaction
 from tamis.evaluation.units import Units, sum_by_unit
 
@@ -32,7 +33,7 @@ class Change:
 
     Args:
         loss: by how much the loss grows.
-        loss_interval: 68.3% interval, for the same events in both.
+        loss_interval: 68.3% interval, for the same events in both; None for too few events.
         auc: by how much the area under the curve of each class falls, [n_classes]; NaN where it is not defined.
         auc_interval: 68.3% intervals, by class; None where it is not defined.
     """
@@ -167,6 +168,7 @@ def permutation_importance(
     size = np.abs(weights) / np.abs(weights).sum()
     needed_sum(weights, "importance: the weights")
     before = find_influences(predict(features), classes, weights)
+    known = known_numbers(classes, weights, before.of_event.shape[1] - 2, units)
     importance = []
     for group, own in zip(groups, generator.spawn(len(groups)), strict=True):
         columns = [list(names).index(name) for name in group]
@@ -174,12 +176,16 @@ def permutation_importance(
         donors = own.choice(len(features), len(features), p=size)
         changed[:, columns] = features[donors][:, columns]
         after = find_influences(predict(changed), classes, weights)
-        importance.append(Importance(tuple(group), _change_with_donors(before, after, donors, units)))
+        importance.append(Importance(tuple(group), _change_with_donors(before, after, known, donors, units)))
     return tuple(sorted(importance, key=lambda each: -each.loss))
 
 
 def _change_with_donors(
-    before: Influences, after: Influences, donors: NDArray[np.intp], units: Units | None
+    before: Influences,
+    after: Influences,
+    known: NDArray[np.bool_],
+    donors: NDArray[np.intp],
+    units: Units | None,
 ) -> Change:
     """Measure how much worse the scores are, where the events that gave values are drawn too.
 
@@ -189,6 +195,7 @@ def _change_with_donors(
     Args:
         before: influences of the events as they are.
         after: influences with the exchanged values.
+        known: which numbers have events enough for an interval (`known_numbers`).
         donors: from which event each has its values, [n_events].
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
@@ -197,23 +204,29 @@ def _change_with_donors(
     squares = np.square(sum_by_unit(of_event, units)).sum(axis=0)
     both = np.square(sum_by_unit(of_event + of_donor, units)).sum(axis=0) - squares
     errors = np.sqrt(np.maximum(both, squares)) * student_factors(of_event + of_donor, units)
-    return _change(before, after, errors)
+    return _change(before, after, known, errors)
 
 
-def compare_influences(before: Influences, after: Influences, units: Units | None = None) -> Change:
+def compare_influences(
+    before: Influences, after: Influences, known: NDArray[np.bool_], units: Units | None = None
+) -> Change:
     """Measure how much worse some scores are than others of the same events, with intervals to first order.
 
     Args:
         before: influences with the one scores.
         after: influences of the same events with the other ones.
+        known: which numbers have events enough for an interval (`known_numbers`).
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
-    return _change(before, after, half_widths(_worse(after.of_event - before.of_event), units))
+    return _change(before, after, known, half_widths(_worse(after.of_event - before.of_event), units))
 
 
-def _change(before: Influences, after: Influences, errors: Float64) -> Change:
+def _change(before: Influences, after: Influences, known: NDArray[np.bool_], errors: Float64) -> Change:
     whole = _worse((after.value - before.value)[None])[0]
-    loss, *areas = (around(*each) for each in zip(whole.tolist(), errors.tolist(), strict=True))
+    loss, *areas = (
+        around(value, error) if enough else None
+        for value, error, enough in zip(whole.tolist(), errors.tolist(), np.delete(known, 1), strict=True)
+    )
     return Change(float(whole[0]), loss, tuple(whole[1:].tolist()), tuple(areas))
 
 

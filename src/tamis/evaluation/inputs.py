@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from tamis.data.survey import PURITY, Suspicion, class_purity, survey_column
+from tamis.data.survey import PURITY, Suspicion, class_purity, some_of_each_class, survey_column
 from tamis.errors import TamisError
 from tamis.evaluation.arrays import classes_of, positive_sum, same_length, weights_of
 from tamis.evaluation.correlations import Correlations, Difference, correlate, largest_differences
@@ -26,8 +26,6 @@ Rows = NDArray[np.intp]
 LEVEL = 0.01
 """Corrected p-value up to which the report warns of a feature."""
 _NEGLIGIBLE = 1e-14
-_PURE = 100_000
-"""Events of a class of which the purity of a feature is known to a thousandth: of more, not all count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,8 +272,8 @@ class _Events:
 
     @cached_property
     def some(self) -> Rows:
-        """Events of which the purity is known well enough, with as many of each class as there are, or as needed."""
-        return np.sort(np.concatenate([rows[:: len(rows) // _PURE + 1] for rows in self.rows]))
+        """Events of which the purity is known well enough (`some_of_each_class`)."""
+        return some_of_each_class(self.class_index, len(self.class_names))
 
 
 def _of_class(mask: Mask, class_index: NDArray[np.int32], classes: int) -> tuple[Rows, ...]:

@@ -30,10 +30,23 @@ def is_known(is_class: NDArray[np.bool_], weight: Float64, units: Units | None =
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
     return all(
-        weight[rows].sum() > 0
-        and effective_number(weight[rows], units_of_rows(units, rows)) >= FEWEST * (1 - 1e-9)
+        weight[rows].sum() > 0 and is_enough(weight[rows], units_of_rows(units, rows))
         for rows in (is_class, ~is_class)
     )
+
+
+def is_enough(weight: Float64, units: Units | None = None, fewest: float = FEWEST) -> bool:
+    """Return whether events have a given effective number, which equal weights miss by rounding alone.
+
+    Args:
+        weight: signed, [n_events].
+        units: number of what each event belongs to, where several events vary together, [n_events].
+        fewest: the number.
+
+    >>> is_enough(np.full(25, 0.1)), is_enough(np.full(24, 0.1))
+    (True, False)
+    """
+    return effective_number(weight, units) >= fewest * (1 - 1e-9)
 
 
 def student_factors(of_event: Float64, units: Units | None = None) -> Float64:
@@ -103,12 +116,14 @@ def from_replicas(value: float, replicas: ArrayLike, factor: float, scale: Scale
 
     Args:
         value: the number.
-        replicas: of bootstrap samples; where one is not defined, or most lie at a bound, there is no interval.
+        replicas: of bootstrap samples; where one is not defined, or the number lies at its bound, there is no interval.
         factor: of `student_factors`.
         scale: as for `around`.
     """
     drawn = np.asarray(replicas, np.float64)
     if not drawn.size or not np.isfinite(drawn).all():
+        return None
+    if scale == "logit" and min(abs(value), abs(value - 1)) <= ROUNDING:
         return None
     low, high = np.quantile(drawn, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]).tolist()
     if scale == "logit" and 0 < value < 1 and low > 0 and high < 1:

@@ -16,6 +16,7 @@ from tamis.evaluation.intervals import (
     Scale,
     around,
     from_replicas,
+    is_enough,
     is_known,
     student_factors,
 )
@@ -162,7 +163,7 @@ def known_numbers(
         classes: how many there are.
         units: number of what each event belongs to, where several events vary together, [n_events].
     """
-    enough = effective_number(weight, units) >= 2 * FEWEST
+    enough = is_enough(weight, units, 2 * FEWEST)
     of_classes = (is_known(class_index == index, weight, units) for index in range(classes))
     return np.array([enough, enough, *of_classes])
 

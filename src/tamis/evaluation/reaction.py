@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from tamis.errors import TamisError
-from tamis.evaluation.arrays import classes_of, effective_number, needed_sum, weights_of
+from tamis.evaluation.arrays import classes_of, needed_sum, weights_of
 from tamis.evaluation.influence import influences_on_means
-from tamis.evaluation.intervals import FEWEST, around, half_widths
+from tamis.evaluation.intervals import around, half_widths, is_enough
 
 if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
@@ -98,7 +98,7 @@ def measure_reaction(
     weights = weights_of(weight, events)
     rows = np.arange(events), classes_of(class_index, events, classes)
     needed_sum(weights, "reaction: the weights")
-    enough = effective_number(weights, units) >= FEWEST
+    enough = is_enough(weights, units)
     reactions = []
     for group in groups:
         sizes = _sizes(sensitivity, values, np.abs(weights), list(group))
@@ -107,7 +107,8 @@ def measure_reaction(
         )
         loss, *scores = means.tolist()
         of_loss, *of_scores = (
-            around(mean, error) if enough else None
+            # a mean of sizes is not negative, unless signed weights make it so
+            around(mean, error, "log" if mean > 0 else "linear") if enough else None
             for mean, error in zip(means.tolist(), half_widths(of_event, units).tolist(), strict=True)
         )
         reactions.append(Reaction(loss, of_loss, tuple(scores), tuple(of_scores)))

@@ -48,7 +48,7 @@ class Evaluation:
         verdict: whether the classifier is overtrained; None where a class has no positive sum of weights, or where
             training and test events are not of one kind.
         intervals: of the numbers of each part in the mixtures `physics` and `balanced`: from bootstrap samples for the
-            test events, to first order for the others.
+            test events (`balanced` only where a class has few), to first order for the others.
         calibration: whether the scores are probabilities; None where the weights have no positive sum.
         search: what the signal score is worth in a search; None without a signal class or without a background.
         importance: what each feature is worth.

@@ -117,11 +117,12 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in one sentence that can be quoted."""
         loss = next(each for each in self.comparisons if each.quantity == "loss")
-        low, high = loss.interval or (loss.difference, loss.difference)
         gap = (
             f"in the balanced mixture the loss is {loss.training:.4f} in training and {loss.test:.4f} in test"
         )
-        size = f"training minus test {loss.difference:+.4f} [{low:+.4f}, {high:+.4f}]"
+        size = f"training minus test {loss.difference:+.4f}"
+        if loss.interval is not None:
+            size += " [{:+.4f}, {:+.4f}]".format(*loss.interval)
         if self.overtrained:
             return f"{self.headline}: {gap}, {size}; {self.worst.most}."
         return f"{self.headline}: {gap}, {size}."

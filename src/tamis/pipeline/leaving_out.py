@@ -17,6 +17,7 @@ from tamis.errors import RequestError, TrainingError
 from tamis.evaluation.arrays import positive_sum
 from tamis.evaluation.importance import Change, Importance, compare_influences
 from tamis.evaluation.influence import find_influences
+from tamis.evaluation.parts import known_numbers
 from tamis.evaluation.scored import units_of
 from tamis.pipeline.fitting import begin_member, calibrate, seed_of
 from tamis.pipeline.judging import ScoredPart, enough_rows
@@ -86,11 +87,13 @@ def leave_out(
     trained = _train(config, prepared.weighed, classifier, chosen, watch or Watch(), choices)
     before = find_influences(test.scores[places], events.class_index, weight)
     units = units_of(events.class_index, events.identity)
+    known = known_numbers(events.class_index, weight, len(classifier.classes), units)
     fold = None if classifier.folds is None else events.fold
     changes = []
     for group, each in zip(chosen, trained, strict=True):
         scores = each.scores(events.features[:, _kept(classifier, group)], fold)
-        changes.append(compare_influences(before, find_influences(scores, events.class_index, weight), units))
+        after = find_influences(scores, events.class_index, weight)
+        changes.append(compare_influences(before, after, known, units))
     return LeftOut(dict(zip(chosen[1:], changes[1:], strict=True)), changes[0])
 
 

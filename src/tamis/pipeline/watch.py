@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ def log_stages(write: Callable[[str], None]) -> Watch:
                 written = time.monotonic()
 
     def epoch(member: int, members: int, result: Epoch) -> None:
-        nonlocal tenths, unwritten
+        nonlocal tenths, unwritten, written
         with lock:
             first = not reached
             reached[member] = result.number
@@ -80,7 +81,7 @@ def log_stages(write: Callable[[str], None]) -> Watch:
             unwritten = describe_epoch(member, members, result)
             if first or done > tenths:
                 write(unwritten)
-                tenths, unwritten = done, ""
+                tenths, unwritten, written = done, "", time.monotonic()
 
     return Watch(stage=stage, epoch=epoch, step=step)
 
@@ -105,7 +106,10 @@ def log_to_standard_error() -> Watch:
     """Write what `log_stages` writes to the standard error: what Python users hear who ask for nothing else."""
 
     def write(line: str) -> None:
-        sys.stderr.write(f"tamis: {line}\n")
-        sys.stderr.flush()
+        # nobody listens where there is no standard error, or no longer one: that is no reason to stop
+        if sys.stderr is not None:
+            with suppress(OSError, ValueError):
+                sys.stderr.write(f"tamis: {line}\n")
+                sys.stderr.flush()
 
     return log_stages(write)

@@ -33,8 +33,9 @@ def parts_table(metrics: Numbers) -> Table:
             )
     caption = (
         "Physics: signed physics weights. Balanced: times the training factors, the mixture that the network learned. "
-        "Below the numbers stand their 68.3% intervals: those of the test events from bootstrap samples, the others to "
-        "first order. They say how far the numbers would move with other events, not with another training."
+        "Below the numbers stand their 68.3% intervals: those of the test events from bootstrap samples (balanced "
+        "only where a class has fewer than 1000 effective events), the others to first order. They say how far the "
+        "numbers would move with other events, not with another training."
     )
     columns = ("part", "mixture", "events", "loss", "accuracy", *(f"AUC {name}" for name in names))
     return Table(columns, tuple(rows), caption, numeric=2)
