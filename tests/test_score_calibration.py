@@ -12,7 +12,7 @@ import pytest
 from scipy import special
 
 import tamis
-from tamis.calibration import Calibration, Scaling, fit_scaling
+from tamis.calibration import Calibration, Scaling, fit_scaling, log_scores
 from tamis.config import parse_config
 from tamis.data.split import PARTS, VALIDATION, rows_of_part
 from tamis.errors import TrainingError
@@ -154,3 +154,20 @@ def test_an_unknown_fold_takes_the_correction_of_all() -> None:
     all_, own = Scaling((1.0, 1.0), (0.0, 0.0)), Scaling((2.0, 2.0), (0.0, 0.0))
     calibration = Calibration("temperature", all_, {0: own})
     assert [calibration.of(fold) for fold in (0, 1, None, -1)] == [own, all_, all_, all_]
+
+
+@pytest.mark.parametrize("method", ["temperature", "vector"])
+def test_an_event_of_the_opposite_weight_takes_one_away(method: Any) -> None:
+    scores, class_index, _ = distorted(2000)
+    more = np.r_[np.arange(2000), np.arange(500), np.arange(500)]
+    weight = np.repeat([1.0, 1.0, -1.0], [2000, 500, 500])
+    first = fit_scaling(method, scores, class_index, np.ones(2000))
+    second = fit_scaling(method, scores[more], class_index[more], weight)
+    np.testing.assert_allclose(second.scale, first.scale, rtol=1e-3)
+    np.testing.assert_allclose(second.offset, first.offset, atol=1e-3)
+
+
+def test_a_score_counts_down_to_the_smallest_normal_number_of_32_bits() -> None:
+    smallest = float(np.finfo(np.float32).smallest_normal)
+    found = log_scores(np.array([0.0, 1e-40, smallest, 1e-30]))
+    np.testing.assert_allclose(found, np.log([smallest, smallest, smallest, 1e-30]), rtol=1e-12)

@@ -131,3 +131,9 @@ def test_unsigned_numbers_are_used_as_they_are() -> None:
     assert len(np.unique(identity)) == 4
     assert identity[3] == identity_of_columns([np.array([5], np.int64)])[0]
     assert folds_of_numbers(large, 7).tolist() == [int(each) % 7 for each in large.tolist()]
+
+
+def test_a_fold_is_told_by_whole_numbers_up_to_two_to_the_53() -> None:
+    assert folds_of_numbers(np.array([2.0**53, 1 - 2.0**53]), 5).tolist() == [2**53 % 5, (1 - 2**53) % 5]
+    with pytest.raises(TamisError, match="expected a whole number of a size up to 2"):
+        folds_of_numbers(np.array([2.0**53 + 2]), 5)

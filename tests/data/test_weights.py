@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tamis.data.events import Events
 from tamis.data.split import TEST, TRAINING, VALIDATION
-from tamis.data.weights import weigh_events
+from tamis.data.weights import divisions, weigh_events
 from tamis.errors import InputError
 
 CLASSES = ("bkg", "sig")
@@ -160,3 +160,16 @@ def test_dropping_may_leave_a_class_empty() -> None:
     weight = np.where((made.part == TRAINING) & (made.class_index == 1), -1.0, 1.0)
     with pytest.raises(InputError, match="class sig: no events in the training set"):
         weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES, negative="drop")
+
+
+def test_classes_are_balanced_in_the_weights_of_the_loss() -> None:
+    made = in_all_parts([3.0, -1.0])
+    weight = np.where((made.class_index == 1) & (made.weight < 0), -2.0, made.weight)
+    weighed = weigh_events(Events(**{**vars(made), "weight": weight}), CLASSES, negative="absolute")
+    # absolute training weights of 4 and of 5
+    assert weighed.factors.tolist() == pytest.approx([9 / 2 / 4, 9 / 2 / 5])
+
+
+def test_a_weight_of_zero_is_not_counted_as_negative() -> None:
+    made = in_all_parts([3.0, 0.0, -0.0, -1.0])
+    assert [each.negative.tolist() for each in divisions(made, made.weight, 2)] == [[1, 1]] * 3

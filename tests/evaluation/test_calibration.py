@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 from sklearn.calibration import calibration_curve
 
 from tamis.errors import RequestError, TamisError
@@ -343,3 +343,31 @@ def test_what_is_quoted_is_quoted_of_test_events_in_both_mixtures() -> None:
         ):
             generator = random_stream(0, "evaluation", "reliability", name, str(index))
             assert quoted[index] == reliability(scores[:, index], of_class, weight, generator=generator)
+
+
+def test_a_simulation_that_deviates_as_much_counts() -> None:
+    # 14 of 20 events where 10 are promised: single throws, of which many deviate by just as much
+    found = reliability(np.full(20, 0.5), np.arange(20) < 14, np.ones(20), bins=1)
+    # 999 simulations know 11.5% to one per cent; those that deviate more are 4.1%
+    assert found.p_value == pytest.approx(stats.binomtest(14, 20).pvalue, abs=0.04)
+
+
+def test_negative_weights_of_one_class_are_drawn_in_that_class_alone() -> None:
+    is_class, weight = np.arange(32) < 16, np.where(np.arange(32) < 2, -1.0, 1.0)
+    found = reliability(np.full(32, 0.35), is_class, weight, bins=1)
+    # an event of the class has a negative weight in one of eight cases, and counts three quarters on average
+    rng = np.random.default_rng(2)
+    drawn = rng.random((20_000, 32)) < 0.35 / (0.35 + 0.65 * 0.75)
+    sums = np.where(drawn, 0.65 * np.where(rng.random((20_000, 32)) < 1 / 8, -1, 1), -0.35).sum(axis=1)
+    assert found.bins[0].fewest == pytest.approx(32 * 0.35 / (0.35 + 0.65 * 0.75) * (28 / 32) ** 2)
+    deviation = weight @ (is_class - 0.35)
+    # 999 simulations know it to 1.6%
+    assert found.p_value == pytest.approx(np.mean(np.abs(sums) > deviation - 1e-9), abs=0.05)
+
+
+def test_the_bins_that_count_are_those_that_are_simulated() -> None:
+    # a first bin with too few events of the class, and 19 of 30 events where 15 are promised
+    score, is_class = np.repeat([0.001, 0.5], [100, 30]), np.r_[np.zeros(100, bool), np.arange(30) < 19]
+    found = reliability(score, is_class, np.ones(130), bins=13)
+    assert [each.fewest >= 10 for each in found.bins] == [False, True]
+    assert found.p_value == pytest.approx(stats.binomtest(19, 30).pvalue, abs=0.06)

@@ -12,6 +12,7 @@ from tamis.evaluation.limit import distance_to_limit
 from tamis.evaluation.metrics import measure
 from tamis.evaluation.results import Evaluation
 from tamis.evaluation.scored import ScoredEvents
+from tamis.evaluation.stability import Unseen
 
 CLASSES = ("a", "b", "c")
 FACTOR = np.array([0.25, 1.0, 12.0])
@@ -118,3 +119,41 @@ def test_the_verdict_compares_in_the_mixture_that_was_learned(evaluation: Evalua
     loss = evaluation.verdict.comparisons[0]
     assert loss.training == pytest.approx(evaluation.parts["training"].balanced.loss, rel=1e-12)
     assert loss.test == pytest.approx(evaluation.parts["test"].balanced.loss, rel=1e-12)
+
+
+def test_only_events_that_are_in_one_part_alone_are_compared() -> None:
+    rows = {name: np.arange(len(each)) % 3 > 0 for name, each in PARTS.items()}
+    found = evaluated(parts={name: replace(each, compared=rows[name]) for name, each in PARTS.items()})
+    expected = [
+        measure(each.scores, each.class_index, each.learned_weight)
+        for each in (PARTS[name].take(rows[name]) for name in ("training", "test"))
+    ]
+    loss = found.verdict.comparisons[0]
+    assert [loss.training, loss.test] == pytest.approx([each.loss for each in expected])
+    of_class = [
+        PARTS[name].weight[rows[name] & (PARTS[name].class_index == 0)] for name in ("training", "test")
+    ]
+    sizes = [each.sum() ** 2 / np.square(each).sum() for each in of_class]
+    test = found.overtraining[0][0]
+    assert [test.effective_training, test.effective_test] == pytest.approx(sizes)
+
+
+@pytest.mark.parametrize(("passing", "quoted"), [(3, True), (2, False)])
+def test_a_rejection_has_an_interval_from_three_background_events_on(passing: int, quoted: bool) -> None:
+    score = np.r_[np.linspace(0.3, 0.99, 200), np.full(passing, 0.9), np.linspace(0.01, 0.2, 200 - passing)]
+    events = ScoredEvents(
+        np.stack([1 - score, score], axis=1),
+        np.repeat([1, 0], 200).astype(np.int32),
+        np.ones(400),
+        np.ones(400),
+    )
+    parts = dict.fromkeys(SHARES, events)
+    (point,) = evaluate_classifier(parts, ("b", "s"), working_points=(0.5,)).working_points[1]
+    assert point.background_efficiency == passing / 200
+    assert (point.background_efficiency_interval is not None) == quoted
+
+
+def test_the_networks_of_all_folds_are_judged_alone() -> None:
+    groups = [Unseen(PARTS["test"], (PARTS["test"].scores,), fold) for fold in (0, 1)]
+    found = evaluated(alone=groups)
+    assert [each.fold for each in found.stability.members] == [0, 1]

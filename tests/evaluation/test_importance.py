@@ -13,7 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from tamis.errors import TamisError
 from tamis.evaluation.importance import compare_influences, correlated_groups, permutation_importance
 from tamis.evaluation.influence import find_influences
+from tamis.evaluation.intervals import half_widths, student_factors
 from tamis.evaluation.resampling import Resampler, poisson_counts
+from tamis.evaluation.units import sum_by_unit
 
 NAMES = ("strong", "weak", "useless", "echo")
 
@@ -89,7 +91,7 @@ def test_scikit_learn_finds_the_same() -> None:
     np.testing.assert_allclose([by_name[name] for name in NAMES[:3]], theirs.importances_mean, atol=0.01)
 
 
-def test_values_come_from_events_in_proportion_to_the_size_of_their_weights(rates: Any) -> None:
+def test_values_come_from_events_in_proportion_to_the_size_of_their_weights() -> None:
     rng, number = np.random.default_rng(5), 6000
     class_index = rng.integers(0, 2, number).astype(np.int32)
     kind = np.arange(number) % 3
@@ -106,7 +108,8 @@ def test_values_come_from_events_in_proportion_to_the_size_of_their_weights(rate
     )
     counts = np.bincount(seen[1][:, 0].astype(int), minlength=3)
     assert counts[2] == 0
-    rates.check(counts[0], number, 0.25, finds=(0.21, 0.30), what="donors with a quarter of the weight")
+    # a quarter of the weight, to five standard deviations
+    assert counts[0] / number == pytest.approx(0.25, abs=5 * np.sqrt(0.25 * 0.75 / number))
 
 
 def test_an_event_of_weight_zero_changes_nothing() -> None:
@@ -190,3 +193,42 @@ def test_areas_of_a_class_of_few_events_have_no_interval(events: int, known: boo
     for each in found:
         assert [area is not None for area in each.exchanged.auc_interval] == [known] * 2
         assert each.exchanged.loss_interval is not None
+
+
+@pytest.mark.parametrize("units", [None, np.arange(200) // 2])
+def test_an_error_counts_what_an_event_adds_itself_and_through_those_that_have_its_values(units: Any) -> None:
+    features, class_index = (each[:200] for each in sample(200))
+    weight = np.random.default_rng(6).uniform(0.2, 3, 200)
+    found = permutation_importance(
+        predict,
+        features,
+        class_index,
+        weight,
+        NAMES,
+        np.random.default_rng(1),
+        groups=[("weak",)],
+        units=units,
+    )[0].exchanged
+    donors = np.random.default_rng(1).spawn(1)[0].choice(200, 200, p=weight / weight.sum())
+    changed = features.copy()
+    changed[:, 1] = features[donors, 1]
+    before, after = (find_influences(predict(each), class_index, weight) for each in (features, changed))
+    own = (after.of_event - before.of_event)[:, [0, 2, 3]]
+    with_given = own + [own[donors == event].sum(axis=0) for event in range(200)]
+    sums = [np.square(sum_by_unit(each, units)).sum(axis=0) for each in (own, with_given)]
+    errors = np.sqrt(np.maximum(sums[1] - sums[0], sums[0])) * student_factors(with_given, units)
+    assert found.loss == pytest.approx(after.value[0] - before.value[0])
+    assert found.auc == pytest.approx(before.value[2:] - after.value[2:])
+    widths = [np.diff(each)[0] / 2 for each in (found.loss_interval, *found.auc_interval)]
+    assert widths == pytest.approx(errors)
+
+
+def test_a_change_of_few_events_is_known_with_the_factor_of_student() -> None:
+    features, class_index = (each[:12] for each in sample(200))
+    before, after = (
+        find_influences(predict(each), class_index, np.ones(12)) for each in (features, 0.5 * features)
+    )
+    found = compare_influences(before, after, np.ones(4, np.bool_))
+    error = half_widths((after.of_event - before.of_event)[:, :1])[0]
+    change = after.value[0] - before.value[0]
+    assert found.loss_interval == pytest.approx((change - error, change + error))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.evaluation.influence import find_influences, keep_sums, standard_errors
+from tamis.evaluation.influence import find_influences, keep_sums, kept_influences, standard_errors
 from tamis.evaluation.metrics import measure
 from tamis.evaluation.resampling import Resampler, bootstrap
 
@@ -115,3 +115,18 @@ def test_what_is_not_defined_has_no_influence() -> None:
     assert np.isnan(found.value[2:]).all()
     assert np.isnan(standard_errors(found.of_event)[2:]).all()
     assert np.isfinite(standard_errors(found.of_event)[:2]).all()
+
+
+@pytest.mark.parametrize("target", [0.3, 0.5])
+def test_an_influence_on_a_working_point_is_the_derivative_of_the_curve(target: float) -> None:
+    # a flat signal and a background of 3 (1 - x)^2: at the signal efficiency t it keeps t^3
+    x = (np.arange(10_000) + 0.5) / 10_000
+    score, signal = np.r_[x, x], np.repeat([True, False], 10_000)
+    weight = np.r_[np.ones(10_000), 3 * (1 - x) ** 2]
+    found = kept_influences(score, signal, weight, 1 - target, target)
+    passes = score >= 1 - target
+    of_signal, of_background = -3 * target**2 * (passes - target), weight * (passes - target**3)
+    np.testing.assert_allclose(
+        found, np.where(signal, of_signal, of_background) / 10_000, rtol=2e-3, atol=1e-9
+    )
+    assert found[~signal].sum() == pytest.approx(0, abs=1e-12)

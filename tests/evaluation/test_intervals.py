@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from scipy import special, stats
 
 from tamis.evaluation.importance import permutation_importance
-from tamis.evaluation.intervals import around, from_replicas, is_known, student_factors
-from tamis.evaluation.parts import Intervals, bootstrap_intervals, measure_to_first_order
+from tamis.evaluation.influence import find_influences
+from tamis.evaluation.intervals import around, from_replicas, half_widths, is_known, student_factors
+from tamis.evaluation.parts import Intervals, bootstrap_intervals, measure_part, measure_to_first_order
 from tamis.evaluation.scored import ScoredEvents
 
 CASES = {
@@ -181,3 +183,93 @@ def test_a_number_at_its_bound_has_no_interval_in_any_mixture() -> None:
     for each in (found.intervals(), drawn):
         assert each.accuracy is None
         assert each.auc == (None, None)
+
+
+def mixed(seed: int = 4, number: int = 300) -> ScoredEvents:
+    """Three classes; in the learned mixture one heavy event of the first leaves it few effective ones."""
+    rng = np.random.default_rng(seed)
+    class_index = np.arange(number, dtype=np.int32) % 3
+    scores = special.softmax(rng.normal(size=(number, 3)) + np.eye(3)[class_index], axis=1)
+    factor = np.where(np.arange(number) == 0, 100.0, 1.0)
+    return ScoredEvents(scores, class_index, rng.uniform(0.5, 1.5, number), factor)
+
+
+def test_errors_to_first_order_are_those_of_the_influences_in_each_mixture() -> None:
+    events = mixed()
+    found = measure_part(events)
+    for first_order, weight in ((found.physics, events.weight), (found.balanced, events.learned_weight)):
+        expected = find_influences(events.scores, events.class_index, weight)
+        np.testing.assert_allclose(first_order.value, expected.value)
+        np.testing.assert_allclose(first_order.error, half_widths(expected.of_event))
+        np.testing.assert_allclose(first_order.factor, student_factors(expected.of_event))
+
+
+def test_each_mixture_and_class_has_events_enough_of_its_own() -> None:
+    found = measure_part(mixed())
+    assert found.physics.known.all()
+    # the heavy event is one of the rest for the other classes, too
+    assert not found.balanced.known.any()
+    few = mixed().take(np.arange(300) % 3 + np.arange(300) // 3 * (np.arange(300) % 3 == 0) < 24)
+    assert np.bincount(few.class_index).tolist() == [24, 100, 100]
+    intervals = bootstrap_intervals(few, few.weight * 0 + 1, np.random.default_rng(1), [0.5])
+    assert [each is not None for each in intervals.auc] == [False, True, True]
+    assert [each[0] is not None for each in intervals.kept] == [False, True, True]
+
+
+def test_several_events_of_one_identity_do_not_make_a_class_known() -> None:
+    events = mixed(number=150)
+    assert measure_to_first_order(events, [events.weight])[0].known.all()
+    pairs = replace(events, identity=(np.arange(150) // 9).astype(np.uint64))
+    assert not measure_to_first_order(pairs, [np.ones(150)])[0].known[2:].all()
+
+
+@pytest.mark.parametrize(("events", "known"), [(50, True), (49, False)])
+def test_loss_and_accuracy_have_intervals_from_fifty_effective_events(events: int, known: bool) -> None:
+    first_order = measure_to_first_order(mixed(number=events), [np.ones(events)])[0]
+    assert first_order.known[:2].tolist() == [known] * 2
+
+
+@pytest.mark.parametrize("freedom", [4, 25])
+def test_the_factor_is_the_quantile_of_the_distribution_of_student(freedom: int) -> None:
+    expected = stats.t.ppf((1 + 0.683) / 2, freedom)
+    assert student_factors(np.ones((freedom, 1)))[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_loss_has_an_interval_that_is_symmetric_in_its_logarithm() -> None:
+    found = measure_to_first_order(mixed(), [np.ones(300)])[0]
+    value, width = found.value[0], found.error[0] / found.value[0]
+    assert found.intervals().loss == pytest.approx((value * np.exp(-width), value * np.exp(width)))
+
+
+def test_the_factor_of_student_widens_bootstrap_intervals() -> None:
+    events = mixed()
+    (known,) = measure_to_first_order(events, [events.weight])
+    widths = [
+        np.log(found.loss[1] / found.loss[0])
+        for factor in (known.factor, 2 * known.factor)
+        for found in [
+            bootstrap_intervals(
+                events, events.weight, np.random.default_rng(1), known=replace(known, factor=factor)
+            )
+        ]
+    ]
+    assert widths[1] == pytest.approx(2 * widths[0])
+
+
+@pytest.mark.parametrize(
+    ("fewest", "copies", "first_order"), [(1000, 1, True), (999, 1, False), (500, 2, False), (1000, 2, True)]
+)
+def test_from_a_thousand_effective_events_of_each_class_first_order_is_enough(
+    fewest: int, copies: int, first_order: bool
+) -> None:
+    rng = np.random.default_rng(2)
+    class_index = np.repeat([0, 1], [fewest * copies, 3000]).astype(np.int32)
+    signal = special.expit(rng.normal(class_index - 0.5))
+    events = ScoredEvents(
+        np.stack([1 - signal, signal], axis=1), class_index, rng.uniform(0.1, 1, len(signal)),
+        np.ones(len(signal)),
+        identity=np.r_[np.arange(fewest * copies) // copies, np.arange(3000)].astype(np.uint64),
+    )  # fmt: skip
+    weight = np.ones(len(signal))
+    found = bootstrap_intervals(events, weight, rng)
+    assert (found == measure_to_first_order(events, [weight])[0].intervals()) == first_order

@@ -42,3 +42,16 @@ def test_the_best_cut_is_found_by_trying_all(seed: int) -> None:
 def test_no_background_gives_no_significance() -> None:
     scores = np.array([[0.5, 0.5], [0.4, 0.6]])
     assert best_significance(scores, [1, 1], [1.0, 1.0], [1]) == 0
+
+
+def test_events_of_one_score_are_kept_or_cut_together() -> None:
+    scores = np.full((300, 2), 0.5)
+    class_index = np.repeat([1, 0], [100, 200])
+    expected = np.sqrt(2 * (300 * np.log(1 + 100 / 200) - 100))
+    assert best_significance(scores, class_index, np.ones(300), [1]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("events", "enough"), [(10, True), (9, False)])
+def test_a_cut_keeps_at_least_ten_effective_background_events(events: int, enough: bool) -> None:
+    scores, class_index = np.full((5 + events, 2), 0.5), np.repeat([1, 0], [5, events])
+    assert (best_significance(scores, class_index, np.ones(5 + events), [1]) > 0) == enough

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tamis.evaluation.asimov import Requirements
+from tamis.evaluation.influence import kept_influences
 from tamis.evaluation.metrics import measure
 from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
+from tamis.evaluation.roc import background_rejection, roc_curve
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import judge_search
 
@@ -139,3 +141,44 @@ def test_the_sentence_and_the_json_say_the_same() -> None:
     assert written["sentence"] == found.sentence
     assert f"change the loss by {loss['change']:+.4f} +- {loss['error']:.4f}, the AUC of " in found.sentence
     assert loss["change"] == loss["without"] - loss["quoted"]
+
+
+def test_the_error_of_a_change_is_that_of_its_derivatives_by_the_weights() -> None:
+    events = scored(60, 3, negative=0.4, shaped=True)
+
+    def changes(weight: np.ndarray) -> np.ndarray:
+        found = judge_negative_weights(replace(events, weight=weight), CLASSES, [])
+        return np.array([each.change for each in found.changes])
+
+    slopes = []
+    for event in range(60):
+        step = np.where(np.arange(60) == event, 1e-6, 0.0) * events.weight
+        slopes.append((changes(events.weight + step) - changes(events.weight - step)) / 2e-6)
+    errors = [each.error for each in judge_negative_weights(events, CLASSES, []).changes]
+    np.testing.assert_allclose(errors, np.sqrt(np.square(slopes).sum(axis=0)), rtol=1e-6)
+
+
+def test_a_class_keeps_a_sum_that_has_an_error_itself() -> None:
+    events, kept = scored(400, 3, 0.4, shaped=True), without_negative(scored(400, 3, 0.4, shaped=True))
+    classes, searches = events.class_index, [judge_search(each, each, [1]) for each in (events, kept)]
+    counted = tuple(map(Counted, searches, (events, kept)))
+    found = {
+        (each.quantity, each.of): each.error
+        for each in judge_negative_weights(events, CLASSES, [0.5], counted).changes
+    }
+
+    def error(before: np.ndarray, after: np.ndarray, of_weight: np.ndarray) -> float:
+        share = np.bincount(classes, of_weight) / np.bincount(classes, events.weight)
+        return float(np.linalg.norm(after + (events.weight - kept.weight) * share[classes] - before))
+
+    before, after = (
+        search.influences(each)["categories"] for search, each in zip(searches, (events, kept), strict=True)
+    )
+    expected = error(before.of_event, after.of_event, after.of_weight)
+    assert found["significance", "categories"] == pytest.approx(expected)
+    quoted, changed = (
+        kept_influences(each.scores[:, 1], classes == 1, each.weight, point.threshold, 0.5)
+        for each in (events, kept)
+        for point in background_rejection(roc_curve(each.scores[:, 1], classes == 1, each.weight), [0.5])
+    )
+    assert found["background_efficiency", "sig"] == pytest.approx(error(quoted, changed, changed))

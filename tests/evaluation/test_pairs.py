@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
+from tamis.evaluation.influence import find_influences
+from tamis.evaluation.intervals import around, half_widths
 from tamis.evaluation.pairs import measure_pairs, pair_curves, score_ratio
 from tamis.evaluation.scored import ScoredEvents
 
@@ -125,3 +127,27 @@ def test_what_the_other_classes_get_changes_no_ratio(seed: int, factor: float) -
     other /= other.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(score_ratio(scores, 0, 1), score_ratio(other, 0, 1), rtol=1e-9)
     np.testing.assert_allclose(score_ratio(scores, 0, 1) + score_ratio(scores, 1, 0), 1.0)
+
+
+def test_an_interval_is_that_of_the_influences_on_the_area_of_the_ratio() -> None:
+    # so few events that the factor of Student's distribution counts
+    events = gaussians(180, 7, "varying", means=0.7 * MEANS)
+    rows = events.class_index < 2
+    ratio = score_ratio(events.scores[rows], 0, 1)
+    expected = find_influences(
+        np.stack([ratio, 1 - ratio], axis=1), events.class_index[rows], events.weight[rows]
+    )
+    error = half_widths(expected.of_event)[2]
+    found = measure_pairs(events).intervals[0][1]
+    assert found == pytest.approx(around(expected.value[2], error, "logit"))
+
+
+def test_events_of_one_identity_are_one_of_the_25_of_a_class() -> None:
+    events = gaussians(150, 8)
+    assert measure_pairs(events).intervals[0][1] is not None
+    together = replace(events, identity=(np.arange(150) // 6).astype(np.uint64))
+    assert measure_pairs(together).intervals[0][1] is None
+
+
+def test_classes_without_any_score_are_as_probable() -> None:
+    assert score_ratio([[0.0, 1.0, 0.0], [0.75, 0.0, 0.25]], 0, 2).tolist() == [0.5, 0.75]

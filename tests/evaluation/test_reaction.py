@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 
 from tamis.errors import TamisError
-from tamis.evaluation.reaction import covariance, measure_reaction
+from tamis.evaluation.intervals import half_widths
+from tamis.evaluation.reaction import Reaction, covariance, measure_reaction
 from tamis.network.sensitivity import Sensitivity
 
 SLOPES = np.array([2.0, 0.4, 0.0, 0.0])
@@ -187,3 +188,58 @@ def test_few_events_have_no_interval(events: int, known: bool, weight: float) ->
         sensitivity(signal), known_features, class_index, np.full(events, weight), [[0]]
     )
     assert (found.loss_interval is not None) == known
+
+
+def reaction(number: int, weight: np.ndarray, units: np.ndarray | None = None) -> Reaction:
+    known, signal, class_index = sample(number)
+    return measure_reaction(sensitivity(signal), known, class_index, weight, [[0]], units=units)[0]
+
+
+def test_an_interval_is_that_of_the_influences_on_the_mean() -> None:
+    known, signal, class_index = sample(60)
+    weight = np.random.default_rng(7).uniform(0.2, 1.8, 60)
+    spread = 2.0 * np.sqrt(covariance(known[:, :1], weight)[0, 0])
+    sizes = spread * np.where(class_index == 1, 1 - signal, signal), spread * signal * (1 - signal)
+    units = np.arange(60) // 2
+    for of_units in (None, units):
+        found = reaction(60, weight, of_units)
+        for interval, size in zip((found.loss_interval, found.scores_interval[1]), sizes, strict=True):
+            mean = np.average(size, weights=weight)
+            error = half_widths((weight * (size - mean) / weight.sum())[:, None], of_units)[0]
+            assert interval == pytest.approx((mean * np.exp(-error / mean), mean * np.exp(error / mean)))
+
+
+@pytest.mark.parametrize(("events", "copies", "known"), [(25, 1, True), (24, 1, False), (24, 2, False)])
+def test_an_interval_needs_25_effective_events(events: int, copies: int, known: bool) -> None:
+    units = np.arange(events * copies) // copies
+    found = reaction(events * copies, np.ones(events * copies), units)
+    assert (found.loss_interval is not None) == (found.scores_interval[0] is not None) == known
+
+
+def test_missing_values_count_by_the_size_of_their_weights() -> None:
+    known, signal, class_index = sample(1000)
+    features = known.copy()
+    features[::2, 2] = np.nan
+    of_values = sensitivity(signal)
+    indicators = np.zeros_like(of_values.values)
+    indicators[:, :, 2] = 1.0
+    weight = np.where(np.arange(1000) % 2 == 0, 1.0, 4.0)
+    found = measure_reaction(
+        Sensitivity(of_values.scores, of_values.values, indicators), features, class_index, weight, [[2]]
+    )[0]
+    assert found.loss == pytest.approx(np.sqrt(0.2 * 0.8), rel=1e-9)
+
+
+def test_a_deviation_counts_events_by_their_weights() -> None:
+    values = np.where(np.arange(1000) < 50, 2.0, 0.0)
+    weight = np.where(np.arange(1000) < 50, 1.9, 1.0)
+    assert covariance(values[:, None], weight)[0, 0] == pytest.approx(4 * 95 / 1045)
+
+
+def test_equal_values_share_their_ranks() -> None:
+    rng = np.random.default_rng(8)
+    first = rng.exponential(2, 500).astype(int)
+    values = np.stack([first, (first + rng.integers(0, 4, 500)) ** 2], axis=1).astype(float)
+    found = covariance(values, np.ones(500))
+    expected = stats.spearmanr(*values.T).statistic
+    assert found[0, 1] / np.sqrt(found[0, 0] * found[1, 1]) == pytest.approx(expected, rel=1e-9)

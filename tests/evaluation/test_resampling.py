@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from tamis.errors import TamisError
 from tamis.evaluation.influence import find_influences
 from tamis.evaluation.metrics import measure
 from tamis.evaluation.resampling import (
+    CellSums,
+    Column,
     Resampler,
     blocks,
     bootstrap,
+    efficiency_of_sums,
     interval,
     permuted_labels,
     poisson_counts,
@@ -188,3 +191,33 @@ def test_an_interval_leaves_out_as_much_on_both_sides() -> None:
 def test_an_interval_of_what_is_not_defined_is_none() -> None:
     assert interval([1.0, np.nan]) is None
     assert interval([]) is None
+
+
+def test_each_class_has_the_area_of_its_own_order_where_scores_are_rounded() -> None:
+    rng = np.random.default_rng(5)
+    class_index = rng.integers(0, 3, 1500)
+    # scores of the first two classes are so near to one that 32 bits round them
+    logits = rng.normal(size=(1500, 3)) + np.eye(3)[class_index] + 18 * np.eye(3)[rng.integers(0, 2, 1500)]
+    scores = special.softmax(logits, axis=1).astype(np.float32)
+    found = Resampler(scores, class_index, np.ones(1500), (0.5,)).measure(np.ones((1500, 1), np.uint8))
+    expected = [curve.auc for curve in roc_curves(scores, class_index, np.ones(1500))]
+    np.testing.assert_allclose(found.auc[0], expected, rtol=1e-9)
+
+
+def test_as_many_units_keep_a_label_as_had_it_whatever_their_sizes() -> None:
+    units, labels = np.array([0, 0, 0, 1, 2, 3]), np.arange(6) < 3
+    shuffled = permuted_labels(labels, [np.arange(6)], 50, np.random.default_rng(1), units)
+    assert (shuffled[[0, 3, 4, 5]].sum(axis=0) == 1).all()
+
+
+def test_an_event_without_a_group_has_no_part_in_a_score() -> None:
+    column = Column(np.array([0.1, 0.4, 0.4, 0.8]), np.array([1, -1, 0, 0]))
+    (sums,) = CellSums([column], np.ones(4)).sums(np.ones((4, 1), np.uint8))
+    assert sums[:, :, 0].tolist() == [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]
+
+
+def test_a_cut_inside_a_cell_keeps_a_part_of_it() -> None:
+    # by rising score; the highest cell has half of the signal and two fifths of the background
+    sums = np.array([[1.0], [1.0]]), np.array([[3.0], [2.0]])
+    found = efficiency_of_sums(*sums, [0.25, 0.5, 0.75], exact=False)
+    np.testing.assert_allclose(found, [[0.2, 0.4, 0.7]])

@@ -15,7 +15,7 @@ from tamis.errors import RequestError, TamisError
 from tamis.evaluation.arrays import class_ranks
 from tamis.evaluation.influence import find_influences
 from tamis.evaluation.monitors import mean_auc
-from tamis.evaluation.resampling import Resampler
+from tamis.evaluation.resampling import Resampler, efficiency_of_sums
 from tamis.evaluation.roc import background_rejection, limit_of_none, roc_curve, roc_curves
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]
@@ -275,3 +275,18 @@ def test_a_working_point_is_a_cut_on_the_rounded_score() -> None:
         passed = scores[:, 0] >= point.threshold
         assert point.signal_efficiency == pytest.approx(passed[class_index == 0].mean())
         assert point.background_efficiency == pytest.approx(passed[class_index == 1].mean())
+
+
+def test_thresholds_fall_also_where_a_rounded_score_rises_with_the_rank() -> None:
+    last = np.nextafter(0.9, 1.0)
+    curve = roc_curve([0.9, last, 0.5], [1, 1, 0], [1.0] * 3, rank=[3.0, 2.0, 1.0])
+    assert curve.thresholds.tolist() == [np.inf, 0.9, 0.9, 0.5]
+
+
+def test_rounding_moves_no_cut() -> None:
+    score, is_signal = np.arange(6.0)[::-1], np.arange(6) < 5
+    # sums of 0.7 over their total, of which four are a little too small
+    points = background_rejection(roc_curve(score, is_signal, np.full(6, 0.7)), [0.2, 0.4, 0.6, 0.8])
+    assert [point.threshold for point in points] == [5.0, 4.0, 3.0, 2.0]
+    sums = [np.where(each, 0.7, 0.0)[::-1, None] for each in (is_signal, ~is_signal)]
+    assert efficiency_of_sums(*sums, [0.2, 0.4, 0.6, 0.8], exact=True).tolist() == [[0.0] * 4]

@@ -15,7 +15,7 @@ from tamis.errors import TamisError
 from tamis.evaluation.asimov import Requirements, asimov_significance
 from tamis.evaluation.bins import choose_bins, fill_bins, significance_interval, together
 from tamis.evaluation.counts import Counts, count_above, fill_categories
-from tamis.evaluation.cuts import scan_cuts
+from tamis.evaluation.cuts import candidate_cuts, scan_cuts
 from tamis.evaluation.profile import profile_significance
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.search import judge_search
@@ -398,3 +398,18 @@ def test_each_background_has_its_own_uncertainty() -> None:
     assert together([counts], (0.2, 0.0)) < together([counts], (0.0, 0.2)) < together([counts])
     with pytest.raises(TamisError, match="3 uncertainties for 2 backgrounds"):
         together([counts], (0.1, 0.1, 0.1))
+
+
+def test_cuts_are_tried_at_quantiles_of_signal_and_of_background() -> None:
+    values, signal = np.r_[0.0, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0, 13.0], np.arange(8) < 4
+    # half of the events of a class lie at or below the second of four
+    assert candidate_cuts(values, signal, 6).tolist() == [13.0, 11.0, 10.0, 3.0, 1.0, 0.0]
+
+
+def test_without_enough_background_a_scan_quotes_no_significance_of_any_kind() -> None:
+    found = scan_cuts(*search(2000))
+    undefined = np.isnan(found.significance)
+    assert undefined.any()
+    assert (found.background[undefined] > 0).any()
+    for each in (found.significance_error, found.without_uncertainty):
+        np.testing.assert_array_equal(np.isnan(each), undefined)

@@ -251,3 +251,45 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         survey(features[:, :2], class_index, weight, training)
     with pytest.raises(TamisError, match="samples: expected 50 events, found 49"):
         survey(features, class_index, weight, training[:49])
+
+
+def test_the_smallest_p_value_of_the_folds_counts_times_their_number() -> None:
+    fold, values = np.arange(40) % 2, np.random.default_rng(7).random(40)
+    values[:6:2] = 2.0
+    networks = tuple((fold != number, fold == number) for number in (0, 1))
+    alone = [count_outside(values, np.ones(40), Samples((each,), each)).p_value for each in networks]
+    found = count_outside(values, np.ones(40), Samples(networks, networks[0])).p_value
+    assert found == pytest.approx(2 * min(alone))
+    assert found < 1
+
+
+def test_a_missing_value_is_compared_as_the_lowest() -> None:
+    features, class_index, weight, training = events()
+    features[training, 0] -= 1.0
+    features[training & (np.arange(len(weight)) % 3 == 0), 0] = np.nan
+    found = survey(features, class_index, weight, training).features[0].compared["sig"]
+    lowest = np.where(np.isnan(features[:, 0]), -99.0, features[:, 0]).astype(float)
+    parts = [(class_index == 2) & part for part in (training, ~training)]
+    expected = kolmogorov_smirnov(*(array[part] for part in parts for array in (lowest, weight)))
+    assert found == expected
+    assert found.distance > 0.4
+
+
+def test_what_is_compared_are_the_events_of_which_none_is_in_both() -> None:
+    features, class_index, weight, training = events()
+    apart = np.arange(len(weight)) % 3 == 0, np.arange(len(weight)) % 3 == 1
+    found = survey(features, class_index, weight, training, samples=Samples(((training, ~training),), apart))
+    parts = [(class_index == 1) & part for part in apart]
+    expected = kolmogorov_smirnov(
+        *(array[part] for part in parts for array in (features[:, 0].astype(float), weight))
+    )
+    assert found.features[0].compared["bkg2"] == expected
+
+
+def test_the_error_of_a_missing_fraction_of_equal_weights_is_binomial() -> None:
+    values = np.where(np.arange(400) % 5 == 0, np.nan, np.arange(400.0)).astype(np.float32)
+    training = np.arange(400) < 200
+    found = survey_inputs(
+        values[:, None], np.zeros(400, np.int32), np.ones(400), divided(training), names=["a"], class_names=["only"]
+    ).features[0].missing["only"]  # fmt: skip
+    assert (found.fraction, found.error) == pytest.approx((0.2, np.sqrt(0.2 * 0.8 / 400)))

@@ -10,6 +10,7 @@ import pytest
 from scipy import special, stats
 
 from tamis.config import Adam, Dense, Training
+from tamis.evaluation.parts import measure_to_first_order
 from tamis.evaluation.scored import ScoredEvents
 from tamis.evaluation.verdict import LEVEL, Verdict, corrected_p_values, judge_overtraining
 from tamis.network.network import build_network
@@ -291,3 +292,29 @@ def test_the_sentence_quotes_no_interval_where_there_are_too_few_events() -> Non
     assert few.comparisons[0].interval is None
     assert "[" not in few.sentence
     assert "[" in judged(part(rng, 400, "unit"), part(rng, 400, "unit")).sentence
+
+
+def test_a_distance_is_that_of_its_score_for_its_class() -> None:
+    rng = np.random.default_rng(14)
+    training, test = memorised(rng, 300, 0.5), memorised(rng, 200, 0.0)
+    verdict = judge_overtraining(training, test, "abc", generator=rng, permutations=19)
+    for each in verdict.comparisons[5:]:
+        true, score = "abc".index(each.class_name), "abc".index(each.score)
+        parts = [part.scores[part.class_index == true, score] for part in (training, test)]
+        assert each.difference == pytest.approx(stats.ks_2samp(*parts).statistic)
+
+
+def test_the_error_of_a_difference_is_that_of_both_parts_in_quadrature() -> None:
+    rng = np.random.default_rng(15)
+    parts = part(rng, 400, "varying"), part(rng, 200, "varying")
+    found = [measure_to_first_order(each, [each.learned_weight])[0] for each in parts]
+    errors = np.sqrt(found[0].error ** 2 + found[1].error ** 2)
+    for each, error in zip(judged(*parts, permutations=19).comparisons, errors, strict=False):
+        assert each.interval == pytest.approx((each.difference - error, each.difference + error))
+
+
+def test_a_difference_from_few_events_has_no_interval() -> None:
+    rng = np.random.default_rng(16)
+    many, few = part(rng, 400, "unit"), part(rng, 40, "unit")
+    for parts in ((many, few), (few, many)):
+        assert all(each.interval is None for each in judged(*parts, permutations=19).comparisons)

@@ -105,3 +105,10 @@ def test_what_is_quoted_is_counted_on_test_events(outcomes: dict[str, Outcome]) 
     assert same.parts["validation"] == other.parts["validation"]
     assert same.search.behind_cut != other.search.behind_cut  # type: ignore[union-attr]
     assert same.calibration.balanced != other.calibration.balanced  # type: ignore[union-attr]
+
+
+def test_features_are_exchanged_between_test_events(outcomes: dict[str, Outcome]) -> None:
+    same, other = (outcomes[name][2].importance for name in ("same", "test"))
+    assert {each.features: each.exchanged for each in same} != {
+        each.features: each.exchanged for each in other
+    }

@@ -20,7 +20,7 @@ from tamis.evaluation.monitors import best_significance
 from tamis.figures import draw_run
 from tamis.files import write_json
 from tamis.pipeline.fitting import monitored
-from tamis.pipeline.judging import look_at_inputs, samples
+from tamis.pipeline.judging import left_out, look_at_inputs, samples
 from tamis.pipeline.preparation import prepare
 
 Make = Callable[..., dict[str, Any]]
@@ -52,6 +52,7 @@ def test_with_folds_each_network_has_its_own_test_and_no_event_is_compared_with_
     assert training.any()
     assert test.any()
     assert not (training & test).any()
+    np.testing.assert_array_equal(training, (events.part == TRAINING) & (events.fold % 2 == 0))
 
 
 def test_events_that_were_dropped_from_the_training_make_the_test_another_kind(two_classes: Make) -> None:
@@ -143,7 +144,10 @@ def test_each_network_is_judged_alone_on_what_it_never_saw(
     two_classes: Make, tmp_path: Any, split: dict[str, Any], seeds: int, folds: list[int | None]
 ) -> None:
     training = {"epochs": 1, "batch_size": 64, "seeds": seeds}
-    run = tamis.train(parse_config(two_classes(300, split=split, training=training)))
+    config = two_classes(300, split=split, training=training)
+    for sample in config["samples"]:
+        sample["weight"] = "w"
+    run = tamis.train(parse_config(config))
     write_json(tmp_path / "metrics.json", run.metrics())
     found = json.loads((tmp_path / "metrics.json").read_text())["stability"]
     events = run.prepared.events
@@ -166,3 +170,19 @@ def test_each_network_is_judged_alone_on_what_it_never_saw(
 def test_one_network_has_no_stability(two_classes: Make) -> None:
     run = tamis.train(parse_config(two_classes(200, training={"epochs": 1, "batch_size": 64})))
     assert run.metrics()["stability"] is None
+
+
+def test_what_was_dropped_from_all_samples_of_a_class_is_left_out(two_classes: Make) -> None:
+    config = two_classes(200, weights={"negative": "drop"})
+    bkg, sig = config["samples"]
+    more = {**bkg, "name": "more", "selection": "y <= 0", "weight": "w - 0.9"}
+    config["samples"] = [
+        {**bkg, "selection": "y > 0", "weight": "w - 0.7"},
+        {**sig, "weight": "w - 0.7"},
+        more,
+    ]
+    parsed = parse_config(config)
+    kept = parse_config({**config, "weights": {"negative": "keep"}})
+    events, rest = (prepare(each).events for each in (kept, parsed))
+    sums = [np.bincount(each.class_index, each.weight) for each in (events, rest)]
+    np.testing.assert_allclose(left_out(parsed, prepare(parsed).ledger), sums[0] - sums[1])
