@@ -365,9 +365,32 @@ def test_negative_weights_of_one_class_are_drawn_in_that_class_alone() -> None:
     assert found.p_value == pytest.approx(np.mean(np.abs(sums) > deviation - 1e-9), abs=0.05)
 
 
-def test_the_bins_that_count_are_those_that_are_simulated() -> None:
-    # a first bin with too few events of the class, and 19 of 30 events where 15 are promised
-    score, is_class = np.repeat([0.001, 0.5], [100, 30]), np.r_[np.zeros(100, bool), np.arange(30) < 19]
-    found = reliability(score, is_class, np.ones(130), bins=13)
-    assert [each.fewest >= 10 for each in found.bins] == [False, True]
-    assert found.p_value == pytest.approx(stats.binomtest(19, 30).pvalue, abs=0.06)
+def test_a_bin_that_is_left_out_moves_no_other_one() -> None:
+    # a first bin without a positive sum of weights, and 19 of 30 events where 15 are promised
+    score, is_class = np.repeat([0.001, 0.5], [2, 30]), np.r_[False, False, np.arange(30) < 19]
+    found = reliability(score, is_class, np.where(np.arange(32) == 0, -1.0, 1.0), bins=16)
+    assert [each.fraction for each in found.bins] == pytest.approx([19 / 30])
+    # one of the 13 other events has a negative weight
+    rng = np.random.default_rng(5)
+    drawn = rng.random((20_000, 30)) < 11 / 13 / (11 / 13 + 1)
+    sums = np.where(drawn, 0.5, -0.5 * np.where(rng.random((20_000, 30)) < 1 / 13, -1, 1)).sum(axis=1)
+    assert found.p_value == pytest.approx(np.mean(np.abs(sums) >= 4), abs=0.05)
+
+
+@pytest.mark.parametrize("differ", [False, True])
+def test_classes_have_weights_of_their_own_where_they_differ_beyond_chance(differ: bool) -> None:
+    rng, is_class = np.random.default_rng(4), np.arange(600) < 300
+    weight = rng.lognormal(0, np.where(is_class, 0.0 if differ else 0.5, 1.2 if differ else 0.5))
+    p = weight[is_class].sum() / weight.sum()
+    found = reliability(np.full(600, p), is_class, weight, bins=1).bins[0]
+    rest, of_it = weight[~is_class], weight[is_class]
+    ratio, spread = np.exp(np.log(rest).mean() - np.log(of_it).mean()), 1.0
+    if differ:
+        ratio = rest.mean() / of_it.mean()
+        squares = [np.square(each).mean() / each.mean() ** 2 for each in (rest, of_it)]
+        spread = np.sqrt(squares[0] / squares[1])
+    q = p * ratio / (p * ratio + 1 - p)
+    as_class = np.where(is_class, weight, weight / ratio / spread) * (1 - p)
+    as_rest = -np.where(is_class, weight * ratio * spread, weight) * p
+    variance = q * (1 - q) * np.square(as_class - as_rest)
+    assert found.error == pytest.approx(np.sqrt(variance.sum()) / weight.sum())

@@ -97,6 +97,7 @@ def test_values_come_from_events_in_proportion_to_the_size_of_their_weights() ->
     kind = np.arange(number) % 3
     # a third of the events each has a weight of 1, of 3 (one in ten of -3) and of nothing
     weight = np.array([1.0, 3.0, 0.0])[kind] * np.where(np.arange(number) % 30 == 1, -1, 1)
+    kind[weight < 0] = 3
     seen: list[np.ndarray] = []
 
     def remember(features: np.ndarray) -> np.ndarray:
@@ -106,10 +107,11 @@ def test_values_come_from_events_in_proportion_to_the_size_of_their_weights() ->
     permutation_importance(
         remember, kind[:, None].astype(np.float32), class_index, weight, ["kind"], np.random.default_rng(1)
     )
-    counts = np.bincount(seen[1][:, 0].astype(int), minlength=3)
+    counts = np.bincount(seen[1][:, 0].astype(int), minlength=4)
     assert counts[2] == 0
-    # a quarter of the weight, to five standard deviations
-    assert counts[0] / number == pytest.approx(0.25, abs=5 * np.sqrt(0.25 * 0.75 / number))
+    # a quarter of the weight has a size of one, and 3 of 40 are negative: to five standard deviations
+    for share, count in ((0.25, counts[0]), (0.075, counts[3])):
+        assert count / number == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / number))
 
 
 def test_an_event_of_weight_zero_changes_nothing() -> None:

@@ -243,3 +243,10 @@ def test_equal_values_share_their_ranks() -> None:
     found = covariance(values, np.ones(500))
     expected = stats.spearmanr(*values.T).statistic
     assert found[0, 1] / np.sqrt(found[0, 0] * found[1, 1]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_common_factor_of_the_weights_changes_no_covariance() -> None:
+    # half of the events have just half of the weight, which rounding of sums of 0.7 must not move
+    values = np.stack([np.r_[np.arange(10.0), np.nan], np.random.default_rng(9).normal(size=11)], axis=1)
+    found = covariance(values, np.full(11, 0.7))
+    np.testing.assert_allclose(found, covariance(values, np.ones(11)), rtol=1e-12)

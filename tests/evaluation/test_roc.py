@@ -284,9 +284,10 @@ def test_thresholds_fall_also_where_a_rounded_score_rises_with_the_rank() -> Non
 
 
 def test_rounding_moves_no_cut() -> None:
-    score, is_signal = np.arange(6.0)[::-1], np.arange(6) < 5
+    score, is_signal = np.arange(10.0)[::-1], np.arange(10) % 2 == 0
     # sums of 0.7 over their total, of which four are a little too small
-    points = background_rejection(roc_curve(score, is_signal, np.full(6, 0.7)), [0.2, 0.4, 0.6, 0.8])
-    assert [point.threshold for point in points] == [5.0, 4.0, 3.0, 2.0]
+    targets = [0.2, 0.4, 0.6, 0.8]
+    points = background_rejection(roc_curve(score, is_signal, np.full(10, 0.7)), targets)
+    assert [point.threshold for point in points] == [9.0, 7.0, 5.0, 3.0]
     sums = [np.where(each, 0.7, 0.0)[::-1, None] for each in (is_signal, ~is_signal)]
-    assert efficiency_of_sums(*sums, [0.2, 0.4, 0.6, 0.8], exact=True).tolist() == [[0.0] * 4]
+    np.testing.assert_allclose(efficiency_of_sums(*sums, targets, exact=True), [[0.0, 0.2, 0.4, 0.6]])
