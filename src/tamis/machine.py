@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,6 @@ from tamis.wording import size
 
 LEAST_ADDRESSES = 2000 * 2**20
 """Bytes that a process reserves, at least, when it computes scores."""
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _UNLIMITED = 2**60  # version 1 of control groups writes a number near 2^63 where there is no limit
 
 
@@ -66,21 +63,6 @@ def cores() -> int:
     True
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def keep_freed_memory() -> None:
-    """Configure the C allocator to reuse freed memory instead of returning it to the system.
-
-    By default glibc maps every large array anew and the kernel clears its pages: a fifth of the processor time that an
-    evaluation of 10^7 events takes. One heap for all threads, because other heaps are too small for large arrays.
-    Call it before other threads start. Other C libraries ignore it.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is None:
-        return
-    # the numbers are those of <malloc.h>
-    for option, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26)):
-        mallopt(option, value)
 
 
 def check_address_space() -> None:

@@ -3,14 +3,10 @@
 import sys
 from collections.abc import Sequence
 
-from tamis.machine import keep_freed_memory
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, as `tamis.cli.commands.main`; an interruption while that is loaded shows no traceback."""
     try:
-        if arguments is None:  # the program itself, and no other process that calls it
-            keep_freed_memory()
         from tamis.cli.commands import main as run
     except KeyboardInterrupt:
         sys.stderr.write("tamis: interrupted\n")
