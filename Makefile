@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --mpl -n auto --dist worksteal
 # most of what the tests compute is compilation
 QUICK := -m "not slow and not long" --quick-compilation
 
-.PHONY: demo test test-rest test-all test-times lint figures bench node runtimes old-runtimes fpga lowest pythons faults clean help
+.PHONY: demo test test-rest test-all test-times lint messages figures bench node runtimes old-runtimes fpga lowest pythons faults clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test-all run these and all that take longer: toys, fuzzers, browser, runtimes"
 	@echo "make test-times  list what the tests of \`make test\` cost: processor time and memory"
 	@echo "make lint     check style, types and documentation examples"
+	@echo "make messages accept the messages of errors as they are now (tests/messages.txt)"
 	@echo "make figures  accept the figures as they are drawn now as the reference figures"
 	@echo "make runtimes score the same events in Node, in a browser and in old versions of ONNX Runtime"
 	@echo "make fpga     translate quantized networks for FPGAs and simulate them"
@@ -53,8 +54,13 @@ lint: .venv/made
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q --doctest-modules src
 
+messages: .venv/made
+	$(PYTEST) --accept-messages=all
+
 figures: .venv/made
-	$(BIN)/python -m pytest -q --mpl-generate-path=tests/plots/baseline tests/plots
+	for folder in $$(dirname $$(find tests -type d -name baseline)); do \
+		$(BIN)/python -m pytest -q --mpl-generate-path=$$folder/baseline $$folder || exit 1; \
+	done
 
 .venv-bench/made: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
@@ -70,7 +76,7 @@ tests/runtimes/node_modules/made: tests/runtimes/package-lock.json
 
 runtimes: .venv/made node
 	rm -rf build/cases
-	TAMIS_CASES=build/cases TAMIS_NEEDS_RUNTIMES=1 $(BIN)/python -m pytest -q tests/deploy/test_runtimes.py
+	TAMIS_CASES=build/cases TAMIS_NEEDS_RUNTIMES=1 $(BIN)/python -m pytest -q tests/export/test_runtimes.py
 	$(MAKE) old-runtimes
 
 # needs the cases that the tests of runtimes write to TAMIS_CASES; a session whose Python is not installed is left out

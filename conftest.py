@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ("shared.messages",)
+
 MEBIBYTE = 2**20
 LARGEST_WORKER = 600 * MEBIBYTE
 """Resident memory above which a worker drops its compiled programs."""
@@ -64,9 +66,9 @@ def pytest_unconfigure() -> None:
 @pytest.hookimpl(optionalhook=True)  # sessions of nox do without pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of cores, or fewer if the available memory is not enough for as many workers."""
-    from tamis.machine import cores, memory_rooms
+    from tamis.machine import cores, find_memory_limits
 
-    rooms = [room.size for room in memory_rooms() if not room.address_space]
+    rooms = [room.size for room in find_memory_limits() if not room.address_space]
     return max(1, min(cores(), *(size // MEMORY_OF_A_WORKER for size in rooms)))
 
 

@@ -28,19 +28,19 @@ SHORT_SUITE = [
     "tests/baselines/test_trees.py",
     "tests/classifier/test_classifier.py",
     "tests/cli/test_compilation_cache.py",
-    "tests/cli/test_messages.py",
+    "tests/cli/test_application.py",
     "tests/cli/test_summary.py",
-    "tests/config/test_json_schema.py",
+    "tests/config/test_configuration.py",
     "tests/config/test_load.py",
     "tests/data/test_events.py",
     "tests/data/test_sources.py",
-    "tests/deploy/test_onnx_classifier.py::test_combinations_give_their_scores",
-    "tests/deploy/test_onnx_file.py",
+    "tests/export/test_onnx_writer.py::test_combinations_give_their_scores",
+    "tests/export/test_onnx_files.py",
     "tests/expressions/test_columns.py",
     "tests/plots/test_book.py",
     "tests/plots/test_labels.py",
     "tests/report/test_vector.py",
-    "tests/test_estimator.py::test_it_works_in_a_pipeline_and_in_a_search",
+    "tests/estimator/test_estimator.py::test_it_works_in_a_pipeline_and_in_a_search",
     "tests/training/test_optimizer.py",
 ]
 
@@ -62,7 +62,9 @@ def runtime(session: nox.Session, onnxruntime: str) -> None:
 def fpga(session: nox.Session) -> None:
     """Translate quantized networks for FPGAs, have g++ compile the C++, and compare it with tamis bit by bit."""
     session.install("--editable", ".[fpga]", "pytest", "hypothesis")
-    session.run("pytest", "-q", "-m", "fpga", "tests/deploy/test_fpga.py", env={"TAMIS_NEEDS_FPGA": "1"})
+    session.run(
+        "pytest", "-q", "-m", "fpga", "tests/export/test_fpga_translation.py", env={"TAMIS_NEEDS_FPGA": "1"}
+    )
 
 
 @nox.session(python="3.11")
@@ -86,4 +88,5 @@ def run_short_suite(session: nox.Session) -> None:
     """Run the demo with few events, and the short suite."""
     command = ("python", "-W", "error", "-m", "tamis", "demo", "--events", "2000")
     session.run(*command, "--output", f"{session.create_tmp()}/demo", "--overwrite", silent=True)
-    session.run("pytest", "-q", *SHORT_SUITE)
+    # other versions of libraries and of Python have other words in some messages
+    session.run("pytest", "-q", "-p", "no:shared.messages", *SHORT_SUITE)

@@ -54,7 +54,7 @@ def rows_of(found: dict[str, Any]) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--toys", type=int, default=10, help="times as many toys as in the test suite")
-    parser.add_argument("tests", nargs="*", default=["tests/evaluation"], help="as for pytest")
+    parser.add_argument("tests", nargs="*", default=["tests/statistics"], help="as for pytest")
     arguments = parser.parse_args()
     machine = describe_machine()
     found = measure(arguments.toys, arguments.tests)

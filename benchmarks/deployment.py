@@ -53,11 +53,11 @@ def trained(data: Path, sections: dict[str, Any], epochs: int) -> Any:
 
 def make_case(name: str, data: Path, folder: Path, epochs: int) -> Case:
     """Train, and write every form."""
-    from tamis.deploy import FORMS, export_classifier
+    from tamis.export import FORMATS, export_classifier
 
     run = trained(data, NETWORKS[name], epochs)
     run.classifier.save(folder / "model")
-    export_classifier(folder / "model", FORMS, skip_untranslatable=True)
+    export_classifier(folder / "model", FORMATS, skip_untranslatable=True)
     case = Case(name, folder, run.classifier, run.prepared.events.features)
     write_case(case)
     return case

@@ -74,8 +74,8 @@ def measure(name: str) -> dict[str, float]:
         writing = time.perf_counter() - start
         size = (Path(folder) / "run" / "report.html").stat().st_size
     return {
-        "test events": len(run.parts["test"].rows),
-        "evaluation": run.seconds["evaluation"],
+        "test events": len(run.splits["test"].rows),
+        "evaluation": run.metrics["timing"]["stages"]["evaluation"],
         "figures and report": writing,
         "peak GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "report MB": size / 1e6,

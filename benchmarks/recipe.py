@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,7 @@ from machine import describe_machine, markdown_table, write_result
 from samples import SIMULATED, Sample, exact_scores, higgs_files, workshop_files
 
 if TYPE_CHECKING:
-    from tamis.training.history import Epoch
-    from tamis.training.loop import Trained
+    from tamis.training.events import EventStream
 
 Scores = NDArray[np.float64]
 Fit = Callable[[Sample, Sample, int], Callable[[NDArray[np.float32]], Scores]]
@@ -75,7 +74,7 @@ def fit_tamis(
         validation: events.
         seed: of the initial weights, and of the order of the events.
         draw: draws other events that are as likely, for every epoch.
-        networks: how many are trained, one on each core at a time, and averaged (`training.seeds`).
+        networks: how many are trained, one on each core at a time, and averaged (`training.ensemble`).
     """
     from tamis.training.devices import start_devices
 
@@ -87,9 +86,9 @@ def fit_tamis(
     from tamis.network.prediction import predict_scores
     from tamis.network.preprocessing import fit_preprocessing
     from tamis.training.batches import WeightedInputs
-    from tamis.training.loop import train
+    from tamis.training.fit import fit
     from tamis.training.members import train_members
-    from tamis.training.recipe import settle_recipe, size_of
+    from tamis.training.recipe import compute_size, resolve_network, resolve_recipe
 
     features = training.features.shape[1]
     preprocessing = fit_preprocessing(
@@ -107,22 +106,23 @@ def fit_tamis(
         return WeightedInputs(inputs, sample.class_index, sample.weight, redraw)
 
     learned = weighted(training, draw)
-    section, settings = settle_recipe(Network(), Training(), size_of(training.weight, features))
+    section = resolve_network(Network(), compute_size(training.weight, features))
+    recipe = resolve_recipe(Training(), len(learned))
     ntk = section.parametrisation == "ntk"
     checks = weighted(validation)
 
-    def begin(member: int, device: int | None) -> Generator[Epoch, None, Trained]:
+    def start(member: int, device: int | None) -> EventStream:
         own = seed + 1000 * member
         network = build_network(
             preprocessing.inputs,
             training.classes,
             section,
             random=np.random.default_rng(own),
-            sample=learned.inputs,
+            training_inputs=learned.inputs,
         )
-        return train(network, learned, checks, settings, seed=own, ntk=ntk, device=device)
+        return fit(network, learned, checks, recipe, seed=own, ntk=ntk, device=device)
 
-    trained = train_members([partial(begin, member) for member in range(networks)], len(jax.devices()))
+    trained = train_members([partial(start, member) for member in range(networks)], len(jax.devices()))
 
     def predict(rows: NDArray[np.float32]) -> Scores:
         inputs = preprocessing.apply(rows)

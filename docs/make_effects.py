@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 import tamis
 from tamis.data.simulate import PROCESSES, write_sample
 from tamis.data.split import VALIDATION
-from tamis.evaluation.limit import posterior
+from tamis.statistics.bayes_optimum import compute_posterior
 
 FIGURES = Path(__file__).resolve().parent / "figures"
 EVENTS = 40_000
@@ -136,8 +136,8 @@ PANELS = {
         {
             "no care": (of_layers(*2 * ("{nodes: 128}",)), *LONG),
             "dropout 0.3": (of_layers(*2 * ("{nodes: 128, dropout: 0.3}",)), *LONG),
-            "average 0.99": (of_layers(*2 * ("{nodes: 128}",)), *LONG, "training.average=0.99"),
-            "16 members": (of_layers(*2 * ("{nodes: 128}",)), *LONG, "network.members=16"),
+            "average 0.99": (of_layers(*2 * ("{nodes: 128}",)), *LONG, "training.ema_decay=0.99"),
+            "16 members": (of_layers(*2 * ("{nodes: 128}",)), *LONG, "network.shared_members=16"),
         },
         events=FEW,
     ),
@@ -158,20 +158,20 @@ def configuration(data: Path, changes: tuple[str, ...]) -> tamis.Config:
 
 
 def excess(run: tamis.Run) -> np.ndarray[Any, Any]:
-    """Distance to the limit after each epoch: cross-entropy of the validation events minus that of the densities."""
+    """Compute the excess loss after each epoch: cross-entropy of the validation events minus that of the densities."""
     events = run.prepared.events
-    rows = events.part == VALIDATION
+    rows = events.split == VALIDATION
     classes, weight = events.class_index[rows], run.prepared.weighed.training_weight[rows]
     density = np.stack([events.reference[name][rows] for name in run.config.class_names], axis=1)
-    best = posterior(density, np.bincount(classes, weights=weight))
-    limit = -(weight * np.log(best[np.arange(len(best)), classes])).sum() / weight.sum()
-    return np.array([epoch.validation_loss for epoch in run.trained.history.epochs]) - limit
+    best = compute_posterior(density, np.bincount(classes, weights=weight))
+    optimum = -(weight * np.log(best[np.arange(len(best)), classes])).sum() / weight.sum()
+    return np.array([epoch.validation_loss for epoch in run.members[0].history.epochs]) - optimum
 
 
 def last(run: tamis.Run) -> float:
-    """Distance to the limit of the chosen epoch, on the test events."""
-    limit = run.evaluation.limit
-    return 0.0 if limit is None else limit.loss
+    """Return the excess loss of the chosen epoch, on the test events."""
+    excess_loss: float = run.results["bayes_optimum"].optimum.excess_loss
+    return excess_loss
 
 
 def draw(name: str, panel: Panel, data: Path) -> Figure:
@@ -191,7 +191,7 @@ def draw(name: str, panel: Panel, data: Path) -> Figure:
     if name == "losses":
         axes.set_yticks(range(len(panel.lines)), list(panel.lines))
         axes.invert_yaxis()
-        axes.set_xlabel("distance to the limit in cross-entropy, test events")
+        axes.set_xlabel("excess over the Bayes optimum in cross-entropy, test events")
         axes.margins(x=0.15)
     else:
         if name == "overtraining":
@@ -200,7 +200,7 @@ def draw(name: str, panel: Panel, data: Path) -> Figure:
         else:
             axes.set_yscale("log")
         axes.set_xlabel("epoch")
-        axes.set_ylabel("distance to the limit, validation events")
+        axes.set_ylabel("excess loss over the Bayes optimum, validation events")
         axes.legend(frameon=False, fontsize=9, title="and on test events at the end", title_fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -19,7 +19,7 @@ from PIL import Image
 import tamis
 from tamis.config import Report
 from tamis.data.simulate import PROCESSES, write_sample
-from tamis.demo import demo_configuration
+from tamis.demo import prepare_demo
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "offshell"
@@ -71,7 +71,7 @@ def simulate(folder: Path, events: int) -> None:
 def configuration(name: str) -> tamis.Config:
     """Give the configuration of one run, with figures as PNG."""
     if name == "demo":
-        config = demo_configuration(RUNS / name, events=100_000, seed=1, overwrite=False)
+        config = prepare_demo(RUNS / name, events=100_000, seed=1, overwrite=False)
     else:
         example, data, changes = TRAININGS[name]
         config = tamis.load_config(EXAMPLES / f"{example}.yaml", data=data, overrides=[*changes, *LIMIT])
@@ -97,13 +97,13 @@ def copy_figures(name: str, run: Path) -> None:
 def row(name: str, run: Path) -> str:
     """Give the run's line of the table."""
     numbers: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    test, history = numbers["test"], numbers["history"]
+    test, history = numbers["test"], numbers["history"][0]
     cells = (
         name,
         f"{numbers['network']['parameters']:,}",
         f"{test['balanced']['loss']:.4f}",
         f"{test['balanced']['accuracy']:.4f}",
-        f"{numbers['limit']['distance_in_loss']:.4f}",
+        f"{numbers['bayes_optimum']['optimum']['excess_loss']:.4f}",
         f"{history['best_epoch']} of {history['epochs']}",
         f"{numbers['timing']['train_seconds']:.1f}",
     )

@@ -1,301 +1,312 @@
-"""Fill the table of docs/reliability.md from what the long form of the tests of faults has counted.
+"""Fill the tables of docs/reliability.md with the counts of the long fault tests.
 
-    make faults                         # hours; its counts lie in build/faults
-    python docs/make_reliability.py     # keeps them in docs/reliability, and writes the table
+    make faults                         # hours; writes the counts to build/faults
+    python docs/make_reliability.py     # copies them to docs/reliability, and writes the tables
 
-Counts that are kept and were not taken anew stay, each with the day on which it was taken.
+Counts in docs/reliability that were not measured again stay, each with its day.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-COUNTED = HERE.parent / "build" / "faults"
-KEPT = HERE / "reliability"
-PAGE = HERE / "reliability.md"
+DOCS = Path(__file__).parent
+NEW_COUNTS = DOCS.parent / "build" / "faults"
+COUNTS = DOCS / "reliability"
+PAGE = DOCS / "reliability.md"
 BEGIN, END = "<!-- counted: begin -->\n", "<!-- counted: end -->\n"
 
+Counts = Mapping[str, Any]
+"""What one test counted, as in its file."""
 
-def keep_counts() -> None:
-    """Take over what was counted since the last time."""
-    KEPT.mkdir(exist_ok=True)
-    for path in sorted(COUNTED.glob("*.json")):
+INTERRUPTIONS = {
+    "broken": "EIO",
+    "full": "disk full",
+    "kill": "killed before",
+    "torn": "killed in the middle",
+}
+
+
+def copy_new_counts() -> None:
+    """Copy the new counts to docs/reliability, with the day of their files."""
+    COUNTS.mkdir(exist_ok=True)
+    for path in sorted(NEW_COUNTS.glob("*.json")):
         counts = json.loads(path.read_text())
         day = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC).date().isoformat()
-        (KEPT / path.name).write_text(json.dumps({"day": day, **counts}, indent=1) + "\n")
+        (COUNTS / path.name).write_text(json.dumps({"day": day, **counts}, indent=1) + "\n")
 
 
-def kept() -> dict[str, dict[str, Any]]:
-    """Read what is kept, by its name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))}
+def read_counts() -> dict[str, Counts]:
+    """Read the counts of all tests, by the name of the file."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(COUNTS.glob("*.json"))}
 
 
-def rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, str, str]]:
-    """Give fault, promise, what was counted, the test, and the day."""
-    made = []
-    for name, fault, promise, test, tell in SPECIFICATION:
-        known = {key: each for key, each in found.items() if key == name or key.startswith(f"{name}-")}
-        said = tell(known) if known else "not counted yet"
-        made.append((fault, promise, said, test, max((each["day"] for each in known.values()), default="")))
-    return made
+def rows(counts: Mapping[str, Counts]) -> list[tuple[str, ...]]:
+    """Return fault, promise, result, test and day of each kind of fault."""
+    table: list[tuple[str, ...]] = []
+    for name, fault, promise, test, describe in FAULTS:
+        by_file = {key: value for key, value in counts.items() if key == name or key.startswith(f"{name}-")}
+        result = describe(by_file) if by_file else "not measured yet"
+        day = max((count["day"] for count in by_file.values()), default="")
+        table.append((fault, promise, result, test, day))
+    return table
 
 
-def tell_kills(found: dict[str, Any]) -> str:
-    """Say how many trainings were killed and ended alike."""
-    each = found["kills"]
+def describe_kills(counts: Mapping[str, Counts]) -> str:
+    """Describe how many trainings were killed, and how many of them gave the same results."""
+    count = counts["kills"]
     return (
-        f"{each['kills']} kills in {each['trainings']} trainings; {each['identical']} of these ended with the same "
-        "weights, history and metrics"
+        f"{count['kills']} kills in {count['trainings']} trainings; {count['identical']} of these trainings gave "
+        "the same weights, history and metrics as without kills"
     )
 
 
-def tell_checkpoints(found: dict[str, Any]) -> str:
-    """Say at how many points a checkpoint was disturbed."""
-    points = {name.removeprefix("checkpoint-"): each["points"] for name, each in found.items()}
-    total = sum(points.values())
-    words = {"full": "disk full", "broken": "EIO", "kill": "killed before", "torn": "killed in the middle"}
-    said = ", ".join(f"{words[name]} {number}" for name, number in points.items())
-    return f"all {total} points ({said}): a good checkpoint loads, and the next is written"
+def describe_checkpoints(counts: Mapping[str, Counts]) -> str:
+    """Describe at how many points the writing of a checkpoint was interrupted."""
+    points = {name.removeprefix("checkpoint-"): count["points"] for name, count in counts.items()}
+    return f"{_interruptions(points)}: a valid checkpoint can be loaded, and the next one is written"
 
 
-def tell_runs(found: dict[str, Any]) -> str:
-    """Say at how many points a run directory was disturbed."""
-    words = {"full": "disk full", "broken": "EIO"}
-    said = []
-    for name, each in found.items():
-        every = (
-            f"one in {each['step']} of {each['changes']:,} changes" if each["step"] > 1 else "every change"
+def describe_exports(counts: Mapping[str, Counts]) -> str:
+    """Describe at how many points an export was interrupted."""
+    return (
+        f"{_interruptions(counts['export'])}: the classifier can be loaded, and none of its files has changed"
+    )
+
+
+def _interruptions(points: Mapping[str, Any]) -> str:
+    known = {name: points[name] for name in INTERRUPTIONS if name in points}
+    listed = ", ".join(f"{INTERRUPTIONS[name]} {number}" for name, number in known.items())
+    return f"all {sum(known.values())} points ({listed})"
+
+
+def describe_runs(counts: Mapping[str, Counts]) -> str:
+    """Describe at how many points the writing of a run directory was interrupted."""
+    results = []
+    for name, count in counts.items():
+        step, changes = count["step"], count["changes"]
+        points = f"one in {step} of {changes:,} changes" if step > 1 else "every change"
+        results.append(
+            f"{INTERRUPTIONS[name.removeprefix('run-')]} at {count['points']} points ({points}): the old run is intact "
+            f"{count.get('intact', 0)} times, the new one complete {count.get('whole', 0)} times"
         )
-        said.append(
-            f"{words[name.removeprefix('run-')]} at {each['points']} points ({every}): the run before is intact "
-            f"{each.get('intact', 0)} times, the new one whole {each.get('whole', 0)} times"
-        )
-    empty = all(each.get("figures") == "empty" for each in found.values())
-    return "; ".join(said) + (" (figures were left empty)" if empty else "")
+    without_figures = all(count.get("figures") == "empty" for count in counts.values())
+    return "; ".join(results) + (" (with empty figures)" if without_figures else "")
 
 
-def tell_exports(found: dict[str, Any]) -> str:
-    """Say at how many points an export was disturbed."""
-    each = found["export"]
-    words = {"full": "disk full", "broken": "EIO", "kill": "killed before", "torn": "killed in the middle"}
-    said = ", ".join(f"{words[name]} {each[name]}" for name in words if name in each)
-    return f"all {each['points']} points ({said}): the classifier loads, and nothing of it has changed"
+def describe_flips(counts: Mapping[str, Counts]) -> str:
+    """Describe how many bits were flipped."""
+    count = counts["flips"]
+    model, checkpoint = (sum(count[name].values()) for name in ("model", "checkpoint"))
+    return f"{model:,} bits of a model and {checkpoint:,} of a checkpoint; undetected: {count['undetected']}"
 
 
-def tell_flips(found: dict[str, Any]) -> str:
-    """Say how many bits were flipped."""
-    each = found["flips"]
-    model, checkpoint = (sum(each[name].values()) for name in ("model", "checkpoint"))
-    return f"{model:,} bits of a model and {checkpoint:,} of a checkpoint; undetected: {each['undetected']}"
-
-
-def tell_fuzz(found: dict[str, Any]) -> str:
-    """Say how long a fuzzer ran."""
-    (each,) = found.values()
+def describe_fuzz(counts: Mapping[str, Counts]) -> str:
+    """Describe how long a fuzzer ran, and what it found."""
+    (count,) = counts.values()
     return (
-        f"{each['executions']:,} executions in {each['seconds'] / 60:.0f} minutes: {each['crashes']} other errors or "
-        f"hangs, at most {each['peak_memory_bytes'] / 2**20:,.0f} MiB"
+        f"{count['executions']:,} executions in {count['seconds'] / 60:.0f} minutes: {count['crashes']} untyped "
+        f"errors or hangs, at most {count['peak_memory_bytes'] / 2**20:,.0f} MiB"
     )
 
 
-def tell_values(found: dict[str, Any]) -> str:
-    """Say what became of values that hurt."""
-    each = {name: count for name, count in found["values"].items() if name != "day"}
-    refused = sum(count for name, count in each.items() if name != "trained")
+def describe_values(counts: Mapping[str, Counts]) -> str:
+    """Describe the results for inputs with extreme values."""
+    by_result = {name: count for name, count in counts["values"].items() if name != "day"}
+    refused = sum(count for name, count in by_result.items() if name != "trained")
     return (
-        f"{sum(each.values())} inputs: {refused} refused in words, {each.get('trained', 0)} trained as declared, "
-        "every result a number"
+        f"{sum(by_result.values())} inputs: {refused} refused with a clear error, {by_result.get('trained', 0)} "
+        "trained as declared, with finite results"
     )
 
 
-def tell_many(found: dict[str, Any]) -> str:
-    """Say how fast files without events are looked into."""
-    each = found["many"]
+def describe_many(counts: Mapping[str, Counts]) -> str:
+    """Describe how fast files without events are inspected."""
+    count = counts["many"]
     return (
-        f"{each['files']:,} files, one report; {each['files_per_processor_second']:,.0f} files in a second of "
-        f"processor time, {each['bytes_per_file'] / 1024:,.1f} KiB of memory for each"
+        f"{count['files']:,} files, one report; {count['files_per_processor_second']:,.0f} files per second of "
+        f"processor time, {count['bytes_per_file'] / 1024:,.1f} KiB of memory for each"
     )
 
 
-def tell_agreement(found: dict[str, Any]) -> str:
-    """Say by how much scores differed."""
-    each = found["agreement"]
-    worst = max(max(kind.values()) for kind in each["largest differences"].values())
-    sizes = each["sizes of batches"]
+def describe_agreement(counts: Mapping[str, Counts]) -> str:
+    """Describe the largest difference of scores."""
+    count = counts["agreement"]
+    largest = max(max(differences.values()) for differences in count["largest differences"].values())
+    sizes = count["sizes of batches"]
     return (
-        f"{len(each['largest differences'])} kinds of networks, {len(sizes)} sizes of batches from {min(sizes)} to "
-        f"{max(sizes):,}: at most {worst:.1g}"
+        f"{len(count['largest differences'])} kinds of networks, {len(sizes)} batch sizes from {min(sizes)} to "
+        f"{max(sizes):,}: largest difference {largest:.1g}"
     )
 
 
-def tell_networks(found: dict[str, Any]) -> str:
-    """Say how many networks were exported, and how many a fixed tolerance would have refused."""
-    said = []
-    for name, each in sorted(found.items()):
+def describe_networks(counts: Mapping[str, Counts]) -> str:
+    """Describe how many networks were exported, and how many a fixed tolerance would have refused."""
+    results = []
+    for name, count in sorted(counts.items()):
         kind = name.removeprefix("networks-")
-        said.append(
-            f"{each['networks']} {kind} networks: {len(each['refused'])} refused; in {each['above 1e-6']} a score is "
-            f"farther than 1e-6 from float64, by up to {each['largest difference']:.1g} (tamis itself by up to "
-            f"{each['largest difference of tamis in float32']:.1g})"
+        results.append(
+            f"{count['networks']} {kind} networks: {len(count['refused'])} refused; for {count['above 1e-6']}, a score "
+            f"differs from float64 by more than 1e-6, by up to {count['largest difference']:.1g} (tamis itself by up "
+            f"to {count['largest difference of tamis in float32']:.1g})"
         )
-    return "; ".join(said)
+    return "; ".join(results)
 
 
-def tell_memory(found: dict[str, Any]) -> str:
-    """Say what was done with little memory, and what was refused."""
-    each = found["memory"]
+def describe_memory(counts: Mapping[str, Counts]) -> str:
+    """Describe what works with little memory, and what is refused."""
+    count = counts["memory"]
     return (
-        f"training of 12,000,000 events: refused before it begins, with the {each['needed_gibibytes']:.1f} GiB that it "
-        f"needs; training of {each['trained']:,} events, and scores of {each['applied']:,}: done"
+        "training with 12,000,000 events: refused before it begins, with the required memory "
+        f"({count['needed_gibibytes']:.1f} GiB); training with {count['trained']:,} events and scores of "
+        f"{count['applied']:,} events: completed"
     )
 
 
-def tell_repeats(found: dict[str, Any]) -> str:
-    """Say how many trainings were the same."""
-    each = found["repeats"]
-    return (
-        f"{each['identical']} of {each['trainings']} are the same, bit by bit: {', '.join(each['compared'])}"
-    )
+def describe_repeats(counts: Mapping[str, Counts]) -> str:
+    """Describe how many repeated trainings gave identical files."""
+    count = counts["repeats"]
+    return f"{count['identical']} of {count['trainings']} are bit-identical: {', '.join(count['compared'])}"
 
 
-SPECIFICATION = [
+FAULTS: list[tuple[str, str, str, str, Callable[[Mapping[str, Counts]], str]]] = [
     (
         "memory",
-        "a control group gives 2 GiB of memory",
-        "works in chunks, or says beforehand how much it needs",
+        "a control group limits the memory to 2 GiB",
+        "works in chunks, or reports the required memory in advance",
         "test_faults_memory.py",
-        tell_memory,
+        describe_memory,
     ),
     (
         "kills",
-        "kill -9 at random times of a training",
-        "it goes on, bit by bit",
+        "`kill -9` at random times of a training",
+        "the training resumes with bit-identical results",
         "test_faults_kills.py",
-        tell_kills,
+        describe_kills,
     ),
     (
         "checkpoint",
-        "every write, sync and rename of a checkpoint fails or is the last",
-        "a good checkpoint loads",
+        "each write, sync and rename of a checkpoint fails, or the process is killed at it",
+        "a valid checkpoint can be loaded",
         "test_faults_writes.py",
-        tell_checkpoints,
+        describe_checkpoints,
     ),
     (
         "run",
-        "a change below a run directory fails while it is replaced",
-        "one error; the old run or the new one, whole",
+        "a change in a run directory fails while the run is replaced",
+        "one error; the old run or the new one is complete",
         "test_faults_writes.py",
-        tell_runs,
+        describe_runs,
     ),
     (
         "export",
-        "every change of `tamis export` fails or is the last",
-        "the classifier stays whole",
+        "each change by `tamis export` fails, or the process is killed at it",
+        "the classifier stays complete",
         "test_faults_writes.py",
-        tell_exports,
+        describe_exports,
     ),
     (
         "flips",
         "bits of a model or a checkpoint flip",
-        "all are found",
+        "all are detected",
         "test_faults_flips.py",
-        tell_flips,
+        describe_flips,
     ),
     (
         "values",
-        "NaN, infinities, sentinels, weights of zero, negative and of any size",
-        "refused, or handled as declared",
+        "NaN, infinities, sentinels, and weights that are zero, negative or extreme",
+        "refused, or used as declared",
         "test_faults_values.py",
-        tell_values,
+        describe_values,
     ),
     (
         "many",
         "thousands of files without events, trees or content",
         "one complete report",
         "test_faults_many.py",
-        tell_many,
+        describe_many,
     ),
     (
         "fuzz_configuration",
-        "configurations are changed at random",
-        "typed errors, no hang, under 1 GiB",
+        "random changes of configurations",
+        "typed errors, no hang, less than 1 GiB",
         "fuzz_configuration.py",
-        tell_fuzz,
+        describe_fuzz,
     ),
     (
         "fuzz_model",
-        "model files are changed at random",
-        "typed errors, no hang, under 1 GiB",
+        "random changes of model files",
+        "typed errors, no hang, less than 1 GiB",
         "fuzz_model.py",
-        tell_fuzz,
+        describe_fuzz,
     ),
     (
         "agreement",
-        "JAX in 32 bits, NumPy in 64 and ONNX Runtime score the same events",
-        "scores within 1e-5",
+        "JAX in 32 bits, NumPy in 64 bits and ONNX Runtime score the same events",
+        "the scores agree within 1e-5",
         "test_faults_agreement.py",
-        tell_agreement,
+        describe_agreement,
     ),
     (
         "networks",
         "networks of any architecture, scaling and depth are exported",
         "none is refused",
-        "tests/deploy/test_agreement.py",
-        tell_networks,
+        "tests/export/test_agreement.py",
+        describe_networks,
     ),
     (
         "repeats",
-        "trainings in fresh processes",
-        "the same bits",
+        "trainings in new processes",
+        "bit-identical results",
         "test_faults_repeats.py",
-        tell_repeats,
+        describe_repeats,
     ),
 ]
 
 
-def markdown(header: list[str], lines: list[tuple[str, ...]]) -> str:
-    """Write a table."""
-    return "".join(f"| {' | '.join(each)} |\n" for each in [header, ["---"] * len(header), *lines])
+def format_table(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    """Format a table in Markdown."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [header, ("---",) * len(header), *lines])
 
 
-def damaged_inputs(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Give for each kind of file what cuts and flipped bits led to."""
+def damaged_inputs(counts: Counts) -> list[tuple[str, ...]]:
+    """Return what cuts and flipped bits led to, for each kind of input file."""
     lines = []
-    for name, each in found.items():
-        if name == "day":
+    for kind, count in counts.items():
+        if kind == "day":
             continue
-        cut, bit = each["cut"], each["bit"]
-        said = [bit.get(key, 0) for key in ("error that names the file", "unchanged", "undetected change")]
-        shares = [f"{100 * count / bit['number']:.1f}%" for count in said]
+        cut, bit = count["cut"], count["bit"]
+        results = [bit.get(key, 0) for key in ("error that names the file", "unchanged", "undetected change")]
+        fractions = [f"{100 * number / bit['number']:.1f}%" for number in results]
         cuts = f"{cut.get('error that names the file', 0)} of {cut['number']}"
         manifest = f"{bit.get('named with the manifest', 0):,} of {bit['number']:,}"
-        lines.append((name, cuts, *shares, manifest))
+        lines.append((kind, cuts, *fractions, manifest))
     return lines
 
 
 def text() -> str:
-    """Write both tables."""
-    found = kept()
-    first = markdown(["fault", "promise", "counted", "test", "day"], rows(found))
-    header = [
+    """Return both tables."""
+    counts = read_counts()
+    faults = format_table(("fault", "promise", "result", "test", "day"), rows(counts))
+    header = (
         "file",
-        "cuts that are found",
-        "flips: error",
-        "unchanged",
-        "not noticed",
-        "flips with a manifest",
-    ]
-    second = markdown(header, damaged_inputs(found["files"])) if "files" in found else ""
-    return f"{first}\n{second}"
+        "cut files detected",
+        "flipped bit: error",
+        "values unchanged",
+        "undetected",
+        "detected with a manifest",
+    )
+    inputs = format_table(header, damaged_inputs(counts["files"])) if "files" in counts else ""
+    return f"{faults}\n{inputs}"
 
 
 def main() -> None:
-    """Keep the counts and write the tables."""
-    keep_counts()
+    """Copy the new counts and write the tables."""
+    copy_new_counts()
     page = PAGE.read_text(encoding="utf-8")
     before, after = page.split(BEGIN)[0], page.split(END)[1]
     PAGE.write_text(f"{before}{BEGIN}\n{text()}\n{END}{after}", encoding="utf-8")

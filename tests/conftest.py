@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import jax
 import numpy as np
 import pytest
 import uproot
+from numpy.typing import NDArray
 from scipy import stats
 
 # Commands that tests start get the environment of a user. Variables of a developer's shell change what Python and
@@ -36,6 +38,23 @@ hypothesis.settings.load_profile("tamis")
 
 WriteTree = Callable[..., Path]
 Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+MINIMAL_CONFIG = """\
+samples:
+  - {name: background, class: bkg, files: background.root}
+  - {name: signal, class: sig, files: signal.root}
+classes:
+  bkg:
+  sig: {signal: true}
+features: [pt, mass]
+"""
+
+
+@pytest.fixture(scope="session")
+def minimal() -> str:
+    """The shortest complete configuration: seven lines."""
+    return MINIMAL_CONFIG
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +158,8 @@ def write_tree(tmp_path: Path) -> WriteTree:
 def draw_in_this_process() -> Iterator[None]:
     """Let commands that run in this process draw in it: to start others takes longer than small figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tamis.cli.progress.drawing_processes", nullcontext)
+        for module in ("training", "drawing"):
+            patch.setattr(f"tamis.cli.{module}.drawing_processes", nullcontext)
         yield
 
 
@@ -182,7 +202,7 @@ def timeless(folder: Path) -> tuple[bytes, Any, Any]:
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics.pop("timing")
     history = json.loads((folder / "history.json").read_text())
-    members = history.get("members", [history])
+    members = history["members"]
     for member in members:
         for epoch in member["epochs"]:
             epoch.pop("seconds")
@@ -198,6 +218,30 @@ def equal_runs() -> Callable[[Path, Path], None]:
             assert one == other
 
     return check
+
+
+@dataclass(frozen=True)
+class SimulatedEvents:
+    """Scored events of any number of classes, for figures."""
+
+    values: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    class_index: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+
+def simulate(seed: int, classes: int = 3, events: int = 3000) -> SimulatedEvents:
+    random = np.random.default_rng(seed)
+    class_index = np.arange(events) % classes
+    values = random.normal(size=(events, classes)) + 1.5 * np.eye(classes)[class_index]
+    scores = np.exp(1.5 * values)
+    weight = np.where(random.random(events) < 0.1, -1.0, 1.0) * (1.0 + class_index)
+    return SimulatedEvents(values, scores / scores.sum(axis=1, keepdims=True), class_index, weight)
+
+
+@pytest.fixture
+def events_of() -> Callable[..., SimulatedEvents]:
+    return simulate
 
 
 CHANCE = 1e-6
@@ -338,6 +382,25 @@ def recorder() -> Callable[[str, dict[str, Any]], None]:
 
 
 @pytest.fixture(scope="session")
+def hepdata_problems() -> Callable[[Path], str]:
+    """Return what HEPData's own validator says of the folder of a submission; nothing where it takes it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a library of the validator
+        from hepdata_validator.full_submission_validator import FullSubmissionValidator
+
+    def check(folder: Path) -> str:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", ResourceWarning)  # it closes no file
+            validator = FullSubmissionValidator()
+            if validator.validate(directory=str(folder)):
+                return ""
+        return str(validator.get_messages() or "refused")
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Start Debian's chromium; `TAMIS_NEEDS_BROWSER=1` makes its absence an error."""
     program = shutil.which("chromium")
@@ -352,3 +415,109 @@ def browser() -> Iterator[Any]:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="session")
+def hostile_run(once: Callable[..., Path]) -> Path:
+    """Train on three classes with hostile names, weights of both signs, missing values and a spectator."""
+    return once("hostile", write_hostile_run) / "run"
+
+
+def write_hostile_run(folder: Path) -> None:
+    import tamis
+    from tamis.runs.write import write_run
+
+    rng = np.random.default_rng(3)
+    samples: list[dict[str, Any]] = []
+    classes = (HOSTILE, '"><b onclick="alert(2)">', "sig & Co")
+    for number, name in enumerate(classes):
+        n = 700
+        columns = {
+            "x": rng.normal(number, 1, n),
+            "y": np.where(rng.random(n) < 0.1, -999, rng.normal(-number, 1, n)),
+            "mass": rng.normal(100, 10, n),
+            "w": rng.uniform(0.5, 1.5, n) * np.where(rng.random(n) < 0.1, -1, 1),
+        }
+        with uproot.recreate(folder / f"{number}.root") as file:
+            file.mktree("tree", {key: values.dtype for key, values in columns.items()}).extend(columns)
+        samples.append({"name": f"sample {number}", "class": name, "files": f"{number}.root", "weight": "w"})
+    config = tamis.parse_config(
+        {
+            "name": "hostile",
+            "data": str(folder),
+            "samples": samples,
+            "classes": {
+                classes[0]: {},
+                classes[1]: {"label": "</text><script>alert(3)</script>"},
+                classes[2]: {"signal": True},
+            },
+            "features": [{"name": "<x>", "expression": "x"}, {"name": "y", "missing": -999}],
+            "spectators": ["mass"],
+            "network": {"layers": [{"nodes": 12}, {"nodes": 6, "type": "sparse", "density": 0.5}]},
+            "training": {"epochs": 4, "batch_size": 64},
+            "evaluation": {"baselines": ["xgboost", "logistic", "cuts"]},
+        }
+    )
+    write_run(tamis.train(config), folder / "run")
+
+
+def altered_copy(
+    run: Path,
+    folder: Path,
+    *,
+    noise: float = 0.0,
+    drop: int = 0,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """Copy a run as another training could have left it, with the hashes that belong to it.
+
+    Args:
+        run: a finished run.
+        folder: the copy.
+        noise: of the logarithms of the scores; with any the copy is a worse classifier.
+        drop: test events that are left out.
+        config: sections of the configuration with their new values.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import yaml
+
+    import tamis
+    from tamis.config.dump import dump_config
+    from tamis.files import sha256, write_json
+    from tamis.runs.layout import PROVENANCE
+    from tamis.runs.provenance import add_hash
+
+    shutil.copytree(run, folder)
+    table = pq.read_table(folder / "scores.parquet")
+    table = table.slice(drop)
+    if noise:
+        columns = [name for name in table.column_names if name.startswith("score_")]
+        scores = np.stack([table[name].to_numpy() for name in columns], axis=1)
+        scores = scores * np.exp(np.random.default_rng(5).normal(0, noise, scores.shape))
+        scores = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+        for name, column in zip(columns, scores.T, strict=True):
+            table = table.set_column(table.column_names.index(name), name, pa.array(column))
+    pq.write_table(table, folder / "scores.parquet")
+    document = yaml.safe_load((folder / "config.yaml").read_text())
+    for section, values in (config or {}).items():
+        document[section] = {**document[section], **values}
+    (folder / "config.yaml").write_text(dump_config(tamis.parse_config(document)))
+    provenance = json.loads((folder / PROVENANCE).read_text())
+    for name in ("scores.parquet", "config.yaml"):
+        provenance["outputs"][name] = sha256(folder / name)
+    write_json(folder / PROVENANCE, add_hash(provenance))
+    return folder
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that makes an altered copy of a run under a name."""
+
+    def make(run: Path, name: str, **changes: Any) -> Path:
+        return altered_copy(run, tmp_path / "runs" / name, **changes)
+
+    return make

@@ -10,7 +10,7 @@ import pytest
 
 import tamis
 from tamis.notebook import table
-from tamis.run_directory import write_run
+from tamis.runs.write import write_run
 
 
 class Tags(HTMLParser):
@@ -47,24 +47,22 @@ def test_a_run_a_classifier_and_a_history_show_themselves(
     text = shown(run)
     assert "tamis run small" in text
     assert repr(run.classifier) == "Classifier(1 network, 2 features, classes bkg, sig)"
-    numbers = run.evaluation.parts["test"].physics
-    assert repr(run.evaluation) == (
-        f"Evaluation(classes bkg, sig; test events: loss {numbers.loss:.4g}, accuracy {numbers.accuracy:.4g})"
+    numbers = run.results["performance"].splits["test"].physics
+    assert repr(run) == (
+        f"Run('small', classes bkg, sig; test events: loss {numbers.loss:.4g}, accuracy {numbers.accuracy:.4g})"
     )
-    assert repr(run) == f"Run('small', {run.classifier!r}, {run.evaluation!r})"
-    assert f"{run.evaluation.parts['test'].physics.loss:.5g}" in text
+    assert f"{run.results['performance'].splits['test'].physics.loss:.5g}" in text
     assert "vertrain" in text
     assert "bkg" in shown(run.classifier)
-    assert "all 3 epochs were trained" in shown(run.trained.history)
+    assert "all 3 epochs were trained" in shown(run.members[0].history)
     write_run(run, tmp_path / "small")
     finished = tamis.read_run(tmp_path / "small")
     assert shown(finished) == text
-    assert repr(finished) == f"FinishedRun('{tmp_path / 'small'}', classes bkg, sig)"
-    for function, arguments in ((tamis.draw_run, ()), (write_run, (tmp_path / "other",))):
-        with pytest.raises(tamis.RequestError, match=r"takes the run that tamis\.train returned") as refused:
-            function(finished, *arguments)
-        assert str(tmp_path / "small") in str(refused.value)
-    with pytest.raises(tamis.RequestError, match="load the file first"):
+    assert repr(finished) == repr(run)
+    with pytest.raises(tamis.RequestError) as refused:
+        write_run(finished, tmp_path / "other")
+    assert str(tmp_path / "small") in str(refused.value)
+    with pytest.raises(tamis.RequestError):
         tamis.train("small.yaml")  # type: ignore[arg-type]
 
 

@@ -39,7 +39,7 @@ def test_no_two_keys_are_equal(streams: set[tuple[int, tuple[str, ...]]]) -> Non
 
 
 @pytest.mark.parametrize("changes", [
-    {"training": {"epochs": 3, "batch_size": 64, "seeds": 2}, "split": {"folds": 2}},
+    {"training": {"epochs": 3, "batch_size": 64, "ensemble": 2}, "split": {"folds": 2}},
     {"training": {"epochs": 3, "batch_size": 64, "symmetries": [{"type": "reflection", "features": ["y"]}]},
      "network": {"layers": [{"nodes": 4, "dropout": 0.1}]}, "spectators": ["w"],
      "evaluation": {"baselines": ["logistic"]}},

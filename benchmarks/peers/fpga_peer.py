@@ -13,12 +13,12 @@ import numpy as np
 def main(model, folder, features, output):
     """Translate, compile, and compute the logits twice; the second time counts."""
     from tamis.classifier import Classifier
-    from tamis.deploy.fpga_network import fixed_point_network, grid_inputs
-    from tamis.deploy.fpga_translation import EVENTS, EXPECTED, build_keras, compile_project
+    from tamis.export.fpga_network import build_fixed_point_network, compute_grid_inputs
+    from tamis.export.fpga_translation import EVENTS, EXPECTED, build_keras, compile_project
 
     classifier = Classifier.load(model)
-    network = fixed_point_network(classifier)
-    inputs = grid_inputs(classifier, np.load(features))
+    network = build_fixed_point_network(classifier)
+    inputs = compute_grid_inputs(classifier, np.load(features))
     np.save(folder / EVENTS, inputs[:10])
     np.save(folder / EXPECTED, np.zeros((10, network.outputs), np.float32))
     project = compile_project(build_keras(network), folder)

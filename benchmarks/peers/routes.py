@@ -156,16 +156,16 @@ int main(int, char** names) {{
 
 def with_header(case: Case) -> Scored:
     """Compile the header with -O2 and time the loop over the events, on one core."""
-    from tamis.deploy.cpp import namespace_of
-    from tamis.deploy.onnx_file import HEADER
-    from tamis.deploy.plain import plain_document
+    from tamis.classifier.exported_names import HEADER
+    from tamis.export.cpp_writer import build_namespace
+    from tamis.export.plain import build_plain_document
 
     if shutil.which("g++") is None:
         raise UnavailableError("not installed")
     source, program = case.folder / "timed.cpp", case.folder / "timed"
     text = _TIMED.format(
         header=(case.folder / "model" / HEADER).resolve(),
-        namespace=namespace_of(plain_document(case.classifier)),
+        namespace=build_namespace(build_plain_document(case.classifier)),
         events=len(case.features),
         classes=len(case.classifier.classes),
     )
@@ -176,32 +176,32 @@ def with_header(case: Case) -> Scored:
 
 
 def with_plain_json(case: Case) -> Scored:
-    from tamis.deploy.onnx_file import PLAIN
-    from tamis.deploy.plain_scores import plain_scores
+    from tamis.classifier.exported_names import PLAIN
+    from tamis.export.evaluate import compute_scores
+    from tamis.export.lower import lower_document
 
-    document = json.loads((case.folder / "model" / PLAIN).read_text())
-    return twice(lambda: plain_scores(document, case.features))
+    graph = lower_document(json.loads((case.folder / "model" / PLAIN).read_text()))
+    return twice(lambda: compute_scores(graph, case.features).astype(np.float32))
 
 
 def with_lwtnn(case: Case) -> Scored:
-    from tamis.deploy.forms import lwtnn_inputs
-    from tamis.deploy.lwtnn import lwtnn_scores
-    from tamis.deploy.onnx_file import LWTNN
+    from tamis.classifier.exported_names import LWTNN
+    from tamis.export.lwtnn import compute_lwtnn_inputs, compute_lwtnn_scores
 
     path = case.folder / "model" / LWTNN
     if not path.is_file():
         raise UnavailableError("cannot express it")
     document = json.loads(path.read_text())
-    return twice(lambda: lwtnn_scores(document, lwtnn_inputs(case.classifier, case.features)))
+    return twice(lambda: compute_lwtnn_scores(document, compute_lwtnn_inputs(case.classifier, case.features)))
 
 
 def with_fpga(case: Case) -> Scored:
     """Compute the logits with the C++ that stands for the FPGA, and their softmax in 64 bits."""
-    from tamis.deploy.fpga_network import fixed_point_network
     from tamis.errors import UntranslatableError
+    from tamis.export.fpga_network import build_fixed_point_network
 
     try:
-        fixed_point_network(case.classifier)
+        build_fixed_point_network(case.classifier)
     except UntranslatableError:
         raise UnavailableError("cannot express it") from None
     own = ROOT / ".nox" / "fpga" / "bin" / "python"

@@ -40,12 +40,14 @@ def time_epochs(workload: Workload, epochs: int) -> Timing:
     from tamis.config import Adam, Dense, Training
     from tamis.network.network import build_network
     from tamis.training.batches import WeightedInputs
-    from tamis.training.loop import train
+    from tamis.training.events import EpochFinished
+    from tamis.training.fit import fit
+    from tamis.training.recipe import resolve_recipe
 
     hidden = [Dense(nodes=nodes, activation="relu") for nodes in workload.sizes[1:-1]]
     network = build_network(workload.sizes[0], workload.sizes[-1], hidden, random=np.random.default_rng(0))
     settings = Training(
-        average=None,
+        ema_decay=None,
         optimizer=Adam(learning_rate=LEARNING_RATE),
         schedule="constant",
         batch_size=workload.batch_size,
@@ -56,12 +58,13 @@ def time_epochs(workload: Workload, epochs: int) -> Timing:
     classes = workload.labels.astype(np.int32)
     events = WeightedInputs(workload.features, classes, weight)
     few = WeightedInputs(workload.features[:64], classes[:64], weight[:64])
-    loop = train(network, events, few, settings, seed=0)
-    return time_each(epochs, lambda: next(loop).training_loss)
+    stream = fit(network, events, few, resolve_recipe(settings, len(events)), seed=0)
+    finished = (event.epoch for event in stream if isinstance(event, EpochFinished))
+    return time_each(epochs, lambda: next(finished).training_loss)
 
 
 def read_rows(path: Path, branches: list[str], rows: int) -> int:
-    """Read as a training reads: every branch a feature, weighed, counted in the ledger, identified and split.
+    """Read as a training reads: every branch a feature, weighed, counted in the cutflow, identified and split.
 
     Gives the number of events; all of them are in memory then.
     """
@@ -98,12 +101,12 @@ def read_test_rows(run: Path, file: str, class_name: str, entries: int) -> NDArr
     """
     import pyarrow.parquet as parquet
 
-    from tamis.data.split import identity_of_entries
+    from tamis.data.split import hash_entries
 
-    table = parquet.read_table(run / "scores.parquet", columns=["id", "class"])
+    table = parquet.read_table(run / "scores.parquet", columns=["event_id", "class"])
     classes = np.asarray(table["class"].to_pylist())
-    ids = table["id"].to_numpy()[classes == class_name]
-    test = np.isin(identity_of_entries(class_name, file, 0, entries), ids)
+    ids = table["event_id"].to_numpy()[classes == class_name]
+    test = np.isin(hash_entries(class_name, file, 0, entries), ids)
     if test.sum() != len(ids) or not len(ids):
         raise ValueError(
             f"{test.sum()} of {len(ids)} test events of class {class_name!r} were found in {file}"

@@ -3,10 +3,9 @@
 Example:
     >>> import tamis  # doctest: +SKIP
     >>> config = tamis.load_config("offshell.yaml")  # doctest: +SKIP
-    >>> run = tamis.train(config)  # doctest: +SKIP
-    >>> run.evaluation.parts["test"].physics.loss  # doctest: +SKIP
+    >>> run = tamis.run(config, "runs/offshell")  # doctest: +SKIP
+    >>> run.results["performance"].splits["test"].physics.loss  # doctest: +SKIP
     0.1962
-    >>> tamis.write_run(run, "runs/offshell")  # doctest: +SKIP
     >>> classifier = tamis.Classifier.load("runs/offshell/model")  # doctest: +SKIP
     >>> classifier.predict({"pt": [40.0], "mass": [15.0], "eta": [0.3]})  # doctest: +SKIP
 """
@@ -16,9 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
+
     from tamis.classifier import Classifier
     from tamis.config import Config, load_config, parse_config
-    from tamis.deploy import export_onnx
     from tamis.errors import (
         ConfigurationError,
         ExportError,
@@ -28,54 +28,55 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from tamis.estimator import NeuralClassifier
-    from tamis.figures import draw_run
+    from tamis.export import export_onnx
+    from tamis.pipeline.callbacks import Callbacks
     from tamis.pipeline.run import Run, train
-    from tamis.pipeline.watch import Watch
-    from tamis.report.page import write_report
-    from tamis.run_directory import write_run
-    from tamis.run_reading import FinishedRun, read_run
+    from tamis.runs.figures import plot_run
+    from tamis.runs.read import read_run
+    from tamis.runs.run import run
+    from tamis.runs.write import write_report, write_run
 
 _HOMES = {
     "Classifier": "tamis.classifier",
     "Config": "tamis.config",
     "ConfigurationError": "tamis.errors",
     "ExportError": "tamis.errors",
-    "FinishedRun": "tamis.run_reading",
     "InputError": "tamis.errors",
     "NeuralClassifier": "tamis.estimator",
     "RequestError": "tamis.errors",
     "Run": "tamis.pipeline.run",
     "TamisError": "tamis.errors",
     "TrainingError": "tamis.errors",
-    "Watch": "tamis.pipeline.watch",
-    "draw_run": "tamis.figures",
-    "export_onnx": "tamis.deploy",
+    "Callbacks": "tamis.pipeline.callbacks",
+    "export_onnx": "tamis.export",
     "load_config": "tamis.config",
     "parse_config": "tamis.config",
-    "read_run": "tamis.run_reading",
+    "plot_run": "tamis.runs.figures",
+    "read_run": "tamis.runs.read",
+    "run": "tamis.runs.run",
     "train": "tamis.pipeline.run",
-    "write_report": "tamis.report.page",
-    "write_run": "tamis.run_directory",
+    "write_report": "tamis.runs.write",
+    "write_run": "tamis.runs.write",
 }
 
 __all__ = [
+    "Callbacks",
     "Classifier",
     "Config",
     "ConfigurationError",
     "ExportError",
-    "FinishedRun",
     "InputError",
     "NeuralClassifier",
     "RequestError",
     "Run",
     "TamisError",
     "TrainingError",
-    "Watch",
-    "draw_run",
     "export_onnx",
     "load_config",
     "parse_config",
+    "plot_run",
     "read_run",
+    "run",
     "train",
     "write_report",
     "write_run",
@@ -84,6 +85,10 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that `tamis --help` does not wait for JAX."""
+    if name == "__version__":
+        from tamis.machine import tamis_version
+
+        return tamis_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'tamis' has no attribute {name!r}")
     from importlib import import_module

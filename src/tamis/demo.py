@@ -1,4 +1,4 @@
-"""The demonstration: the workshop's sample, simulated, with the best recipe."""
+"""The demonstration: simulated samples, and a configuration with the default recipe."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from pathlib import Path
 from tamis.config import Config, parse_config
 from tamis.data.simulate import PROCESSES, write_sample
 from tamis.errors import RequestError
-from tamis.run_folder import check_output
+from tamis.runs.output import check_output
 
 LEAST_EVENTS = 100
-"""Events of each class with which no part of the split is without a class."""
+"""Minimum number of events per class, so that every split has events of every class."""
 LABELS = {"bkg1": "Background 1", "bkg2": "Background 2", "sig": "Signal"}
 
 
-def demo_configuration(
-    folder: Path, *, events: int, seed: int, overwrite: bool, figures: bool = True
-) -> Config:
-    """Simulate the sample beside the run directory and give the configuration that trains on it.
+def prepare_demo(folder: Path, *, events: int, seed: int, overwrite: bool, figures: bool = True) -> Config:
+    """Simulate samples in a folder beside the run directory, and return the configuration of a training on them.
 
     Args:
-        folder: the run directory to be; the ROOT files go into a folder beside it, with `-data` in its name.
-        events: events of each class.
-        seed: of the simulation.
-        overwrite: whether what is there may be replaced.
-        figures: whether the run gets figures.
+        folder: the run directory; the name of the folder of the samples is longer by `-data`.
+        events: number of events of each class.
+        seed: seed of the simulation.
+        overwrite: whether existing files may be replaced.
+        figures: whether figures are drawn.
 
     Raises:
-        RequestError: something is there already, or the events are too few.
+        RequestError: files exist already, or the number of events is too small.
     """
     if events < LEAST_EVENTS:
         raise RequestError(
@@ -36,7 +34,7 @@ def demo_configuration(
     folder = folder.resolve()
     check_output(folder, overwrite=overwrite)
     data = folder.with_name(f"{folder.name}-data")
-    write_sample(data, events=events, seed=seed, overwrite=overwrite)
+    write_sample(data, events=events, seed=seed, overwrite=overwrite, option="--output")
     names = [process.name for process in PROCESSES]
     return parse_config(
         {

@@ -1,14 +1,12 @@
-"""What can go wrong, as one small family: each error says the rule, what was found and what to do."""
+"""The exceptions of tamis. A message names the rule, the actual value and what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_NAMED = 3
-"""Places that are named of a problem that many files have."""
-_LINES = 33
-"""Different problems that are written in full."""
+_LISTED = 3  # number of files that are listed for a problem of many files
+_LINES = 33  # number of different problems that are listed
 
 
 class TamisError(Exception):
@@ -24,17 +22,17 @@ class RequestError(TamisError):
 
 
 class ExpressionError(RequestError):
-    """An expression cannot be read, or names what does not exist."""
+    """An expression cannot be read, or uses a branch that does not exist."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and where.
+    """A problem, and its location.
 
     Args:
         where: a path inside the configuration (`samples[1].weight`), or a file, tree and branch.
-        message: what was found, what was expected and what to do.
-        line: the line of the configuration file, where there is one.
+        message: the actual value, the expected one and what to do.
+        line: the line of the configuration file, if there is one.
     """
 
     where: str
@@ -42,7 +40,7 @@ class Problem:
     line: int | None = None
 
     def __str__(self) -> str:
-        """Give one line: `where (line n): message`, or what is known of it."""
+        """Return one line: `where (line n): message`, without the parts that are not known."""
         if not self.where:
             return self.message if self.line is None else f"line {self.line}: {self.message}"
         line = "" if self.line is None else f" (line {self.line})"
@@ -51,65 +49,48 @@ class Problem:
 
 @dataclass(frozen=True)
 class ProblemGroup:
-    """Problems that differ only in where they are.
-
-    Args:
-        message: what all of them say.
-        problems: all of them.
-    """
+    """Problems with the same message in different locations."""
 
     message: str
     problems: tuple[Problem, ...]
 
     @property
-    def places(self) -> str:
-        """The first few places, and how many more there are."""
-        first = "; ".join(problem.where for problem in self.problems[:_NAMED])
-        more = len(self.problems) - _NAMED
+    def locations(self) -> str:
+        """The first few locations, and the number of all others."""
+        first = "; ".join(problem.where for problem in self.problems[:_LISTED])
+        more = len(self.problems) - _LISTED
         return f"{first} and {more:,} more" if more > 0 else first
 
     def lines(self) -> list[str]:
-        """Give a line for each of a few problems, and one line for all of many."""
-        if len(self.problems) <= _NAMED:
+        """Return one line per problem, or a single line if there are many."""
+        if len(self.problems) <= _LISTED:
             return [str(problem) for problem in self.problems]
-        return [f"{len(self.problems):,} times: {self.message} ({self.places})"]
+        return [f"{len(self.problems):,} times: {self.message} ({self.locations})"]
 
 
 def group_problems(problems: Sequence[Problem]) -> tuple[ProblemGroup, ...]:
-    """Put problems together that say the same, in the order in which they first occur.
+    """Group problems with the same message, in the order in which they first occur.
 
-    >>> found = group_problems([Problem(f"{number}.root", "holds no tree") for number in range(5)])
-    >>> found[0].lines()
+    >>> groups = group_problems([Problem(f"{number}.root", "holds no tree") for number in range(5)])
+    >>> groups[0].lines()
     ['5 times: holds no tree (0.root; 1.root; 2.root and 2 more)']
     """
     groups: dict[str, list[Problem]] = {}
     for problem in problems:
         groups.setdefault(problem.message, []).append(problem)
-    return tuple(ProblemGroup(message, tuple(found)) for message, found in groups.items())
+    return tuple(ProblemGroup(message, tuple(members)) for message, members in groups.items())
 
 
 def problem_lines(problems: Sequence[Problem]) -> list[str]:
-    """Write problems as lines for people: what a thousand files have in common is said once.
-
-    Args:
-        problems: in the order of the input.
-
-    Returns:
-        At most a hundred lines, of which the last says how many problems are not named.
-    """
+    """Format problems as at most a hundred lines; problems with the same message are grouped."""
     groups = group_problems(problems)
     lines = [line for group in groups[:_LINES] for line in group.lines()]
-    left = sum(len(group.problems) for group in groups[_LINES:])
-    return [*lines, f"and {left:,} more problems"] if left else lines
+    unnamed = sum(len(group.problems) for group in groups[_LINES:])
+    return [*lines, f"and {unnamed:,} more problems"] if unnamed else lines
 
 
 class ProblemsError(RequestError):
-    """Several problems that are reported together.
-
-    Args:
-        title: what was being read.
-        problems: all that was found, in the order of the input.
-    """
+    """Several problems that are reported together, in the order of the input, below a title."""
 
     def __init__(self, title: str, problems: Sequence[Problem]) -> None:
         """Join the problems into one message."""
@@ -120,31 +101,31 @@ class ProblemsError(RequestError):
 
 
 class ConfigurationError(ProblemsError):
-    """The configuration breaks a rule; no input file was opened."""
+    """The configuration is wrong; no input file was opened."""
 
 
 class InputError(ProblemsError):
-    """The input files do not hold what the configuration asks for."""
+    """The input files do not fit the configuration."""
 
 
 class TrainingError(TamisError):
-    """The training could not give a usable network."""
+    """The training did not lead to a usable network."""
 
 
 class StoppedError(TamisError):
-    """The work was stopped from outside, and the same command goes on with it.
+    """The work was stopped from outside, and the same command resumes it.
 
-    The exit status is the one that HTCondor's manual takes for "a checkpoint was written".
+    The exit status is that of the HTCondor manual for "a checkpoint was written".
     """
 
     exit_status = 85
 
 
 class ExportError(TamisError):
-    """The classifier could not be handed over in another form that gives the same scores."""
+    """The classifier could not be exported to a file with the same scores."""
 
 
 class UntranslatableError(ExportError):
-    """A form of the hand-over has no words for a part of the classifier: that form cannot be had, whatever is tried."""
+    """A format cannot express a part of the classifier."""
 
     exit_status = 2

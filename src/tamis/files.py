@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written ever carries a final name."""
+"""Atomic writing of files: an incomplete file never has its final name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tamis.errors import RequestError
 
 LONGER_WHILE_WRITTEN = 32
-"""By how many bytes the name of a file is longer at most while it is written."""
+"""Maximum number of bytes by which the temporary name of a file is longer."""
 
 _UMASK = Lock()
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -30,9 +30,9 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 @contextmanager
 def complete_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to; when all went well it is synced and renamed to the final one.
+    """Yield a temporary path, which is synced and renamed to the final one if no error occurs.
 
-    What a process that was killed has left of the same file is removed first.
+    Temporary files of killed processes for the same path are removed first.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -42,93 +42,92 @@ def complete_file(path: Path) -> Iterator[Path]:
     'whole'
     """
     _remove_unfinished(path)
-    temporary, opened = _open_temporary(path)
+    temporary, descriptor = _open_temporary(path)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # some libraries write for the owner alone; colleagues read too
+        temporary.chmod(0o666 & ~_umask())  # some libraries create files that only the owner can read
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        hidden = error.filename in (str(temporary), os.fsencode(temporary))
-        if hidden or (
-            error.filename is None and error.errno in _DISK
-        ):  # a write that fails does not say where
-            raise _of(error, path) from error
+        has_temporary_name = error.filename in (str(temporary), os.fsencode(temporary))
+        # an error of a write has no file name
+        if has_temporary_name or (error.filename is None and error.errno in _DISK):
+            raise _with_path(error, path) from error
         raise
     finally:
-        os.close(opened)
-        with suppress(OSError):  # what went wrong before says more
+        os.close(descriptor)
+        with suppress(OSError):  # the first error is more informative
             temporary.unlink(missing_ok=True)
 
 
 def _open_temporary(path: Path) -> tuple[Path, int]:
-    """Make a file of a name that nobody else has, and hold its lock, which says that somebody writes to it.
+    """Create a file with a unique name, and lock it, which marks it as in use.
 
-    Numbers of processes would not do: in containers and on other hosts they are the same again and again.
+    The name is random, because process numbers are not unique across containers and hosts.
     """
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part{path.suffix}")
         try:
-            with _about(path):  # not a hidden file
-                opened = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            with _naming(path):  # errors name the final path
+                descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # taken for a leftover before it was locked
-            os.close(opened)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process locks it to remove it as a leftover
+            os.close(descriptor)
             continue
-        except OSError:  # some shared disks know no locks: there nothing is ever removed
-            return temporary, opened
-        if _is_same_file(opened, temporary):
-            return temporary, opened
-        os.close(opened)  # taken for a leftover, and removed already
+        except OSError:  # some shared file systems do not support locking: no leftovers are removed there
+            return temporary, descriptor
+        if _is_same_file(descriptor, temporary):
+            return temporary, descriptor
+        os.close(descriptor)  # removed as a leftover by another process
 
 
 def _umask() -> int:
-    with _UMASK:  # it can only be read by changing it, for all threads
+    with _UMASK:  # reading the umask changes it for a moment, in all threads
         umask = os.umask(0)
         os.umask(umask)
     return umask
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the new name survive a loss of power as the content does."""
-    opened = os.open(folder, os.O_RDONLY)
+    """Sync a folder, so that new names in it survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with _about(folder):
-            os.fsync(opened)
+        with _naming(folder):
+            os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def _remove_unfinished(path: Path) -> None:
-    """Remove what a process that was killed left behind when it wrote this file: what nobody holds the lock of."""
+    """Remove unlocked temporary files of killed processes for a path."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
-    for found in path.parent.iterdir() if path.parent.is_dir() else ():
-        if pattern.fullmatch(found.name) and found.is_file() and not found.is_symlink():
-            _remove_unlocked(found)
+    for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
+        if pattern.fullmatch(leftover.name) and leftover.is_file() and not leftover.is_symlink():
+            _remove_unlocked(leftover)
 
 
 def _remove_unlocked(path: Path) -> None:
     try:
-        opened = os.open(path, os.O_RDWR)
-    except OSError:  # it is gone, or somebody else's
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # it was removed, or belongs to another user
         return
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink(missing_ok=True)
     except OSError:
-        return  # somebody writes to it, or the disk knows no locks
+        return  # it is in use, or the file system does not support locking
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 @contextmanager
 def folders_for(path: Path) -> Iterator[None]:
-    """Make the folders above a path; in the end those that it made go again where nothing came into them.
+    """Create the parent folders of a path, and remove those that are still empty at the end.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -137,96 +136,95 @@ def folders_for(path: Path) -> Iterator[None]:
     ...     list(Path(folder).iterdir())
     []
     """
-    made = [parent for parent in path.resolve().parents if not parent.exists()]
+    missing = [parent for parent in path.resolve().parents if not parent.exists()]
     path.resolve().parent.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        for folder in made:  # the innermost first
+        for folder in missing:  # innermost first
             remove_empty(folder)
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder where it is one and holds nothing."""
+    """Remove a folder if it exists and is empty."""
     if folder.is_dir() and not any(folder.iterdir()):
-        with suppress(OSError):  # another process writes to it by now
+        with suppress(OSError):  # another process may write to it meanwhile
             folder.rmdir()
 
 
 @contextmanager
 def locked(path: Path, *, busy: str) -> Iterator[None]:
-    """Hold a lock file, which the system releases when the process ends, however it ends.
+    """Hold a lock file, which the system releases when the process ends for any reason.
 
     Args:
-        path: of the lock file; it is removed at the end.
-        busy: what to say where another process holds it; `{}` is replaced by who that is.
+        path: the lock file, which is removed at the end.
+        busy: the message if another process has locked it; `{}` is replaced by the name of that process.
 
     Raises:
-        RequestError: another process holds it, or the disk knows no locks.
+        RequestError: another process has locked it, or the file system does not support locking.
     """
     while True:
-        opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 & ~_umask())
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 & ~_umask())
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(opened, 200).decode("utf-8", "replace").strip() or "another process"
-            os.close(opened)
-            raise RequestError(busy.format(holder)) from None
+            holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
+            os.close(descriptor)
+            raise RequestError(busy.replace("{}", holder)) from None
         except OSError as error:
-            os.close(opened)
+            os.close(descriptor)
             path.unlink(missing_ok=True)
             raise RequestError(
-                f"the disk of {path.parent} knows no locks ({error.strerror}), which keep two processes from writing "
-                "to one place; choose a folder on another disk"
+                f"the file system of {path.parent} does not support locking ({error.strerror}), which prevents two "
+                "processes from writing to the same folder; choose a folder on another disk"
             ) from error
-        if _is_same_file(opened, path):
+        if _is_same_file(descriptor, path):
             break
-        os.close(opened)  # its holder has just removed it
+        os.close(descriptor)  # its holder has just removed it
     try:
-        with _about(path):
-            os.truncate(opened, 0)
-            os.write(opened, f"process {os.getpid()} on {platform.node()}\n".encode())
+        with _naming(path):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
     finally:
         path.unlink(missing_ok=True)
-        os.close(opened)
+        os.close(descriptor)
 
 
 @contextmanager
-def _about(path: Path) -> Iterator[None]:
-    """Name the file or folder in an error of the system, which knows the number of an opened one at most."""
+def _naming(path: Path) -> Iterator[None]:
+    """Add the file or folder to a system error that has none."""
     try:
         yield
     except OSError as error:
-        raise _of(error, path) from error
+        raise _with_path(error, path) from error
 
 
-def _of(error: OSError, path: Path) -> OSError:
+def _with_path(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, error.strerror or str(error), str(path))
 
 
-def _is_same_file(opened: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
-        there = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return False
-    return os.path.samestat(os.fstat(opened), there)
+    return os.path.samestat(os.fstat(descriptor), status)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file atomically."""
     with complete_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as a whole or not at all."""
-    with complete_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write a text file atomically, in UTF-8."""
+    write_bytes(path, text.encode())
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Write arrays as safetensors, as a whole or not at all, and give the hash of the file."""
+    """Write arrays as safetensors atomically, and return the hash of the file."""
     from safetensors.numpy import save
 
     content = save({name: np.array(array, order="C") for name, array in arrays.items()})
@@ -235,8 +233,17 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON: a value that is not finite is refused, because it is not JSON."""
+    """Write strict JSON atomically; raise a `ValueError` for NaN and infinity, which JSON does not have."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, default=_plain) + "\n")
+
+
+def as_json(value: Any) -> Any:
+    """Return a value as it is read back from JSON.
+
+    >>> as_json({"areas": (0.5, None)})
+    {'areas': [0.5, None]}
+    """
+    return json.loads(json.dumps(value, default=_plain))
 
 
 def _plain(value: Any) -> Any:
@@ -247,5 +254,5 @@ def _plain(value: Any) -> Any:
 
 def sha256(path: Path) -> str:
     """Hash the content of a file."""
-    with path.open("rb") as file, _about(path):
+    with path.open("rb") as file, _naming(path):
         return hashlib.file_digest(file, "sha256").hexdigest()

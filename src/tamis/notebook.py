@@ -1,4 +1,4 @@
-"""How values show themselves in a notebook: small tables and curves, everything in them escaped."""
+"""HTML representations for notebooks: small tables and curves, with all text escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WIDTH, _HEIGHT = 420, 110
 
 
 def heading(text: str) -> str:
-    """Write a line that says what follows.
+    """Format a heading.
 
     >>> heading("a < b")
     '<p><b>a &lt; b</b></p>'
@@ -19,12 +19,12 @@ def heading(text: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Write a paragraph."""
+    """Format a paragraph."""
     return f"<p>{escape(text)}</p>"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Write a table; floating-point numbers get five significant digits, None a dash.
+    """Format a table; floating-point numbers have five significant digits, None is a dash.
 
     >>> table(["<x>"], [[0.123456]])
     '<table><thead><tr><th>&lt;x&gt;</th></tr></thead><tbody><tr><td>0.12346</td></tr></tbody></table>'
@@ -47,44 +47,32 @@ def _text(cell: object) -> str:
 
 
 def curves(lines: Mapping[str, tuple[Sequence[float], str]]) -> str:
-    """Draw curves over the number of their points, as a small vector figure.
-
-    Args:
-        lines: by name: the values, and the colour.
-    """
+    """Draw a small vector figure of curves; each has a name, values at the points 0, 1, ..., and a colour."""
     numbers = [value for values, _ in lines.values() for value in values]
     low, high = min(numbers), max(numbers)
     span = (high - low) or 1.0
-    drawn = []
-    for place, (name, (values, colour)) in enumerate(lines.items()):
+    elements = []
+    for position, (name, (values, colour)) in enumerate(lines.items()):
         step = (_WIDTH - 20) / max(len(values) - 1, 1)
         points = " ".join(
             f"{10 + step * number:.1f},{_HEIGHT - 10 - (_HEIGHT - 35) * (value - low) / span:.1f}"
             for number, value in enumerate(values)
         )
-        paint, left = escape(colour), 10 + 110 * place
-        drawn.append(f'<polyline points="{points}" fill="none" stroke="{paint}" stroke-width="1.6"/>')
-        drawn.append(f'<text x="{left}" y="14" font-size="12" fill="{paint}">{escape(name)}</text>')
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img">{"".join(drawn)}</svg>'
+        paint, x = escape(colour), 10 + 110 * position
+        elements.append(f'<polyline points="{points}" fill="none" stroke="{paint}" stroke-width="1.6"/>')
+        elements.append(f'<text x="{x}" y="14" font-size="12" fill="{paint}">{escape(name)}</text>')
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img">{"".join(elements)}</svg>'
 
 
 def run_summary(name: str, metrics: Mapping[str, Any]) -> str:
-    """Show the numbers of a run that are quoted first.
-
-    Args:
-        name: of the run.
-        metrics: as `metrics.json` holds them.
-    """
+    """Format the most important numbers of `metrics.json` of a run of this name as HTML."""
     names = metrics["classes"]
     rows = [
-        [part, sum(metrics[part]["events"].values()), metrics[part]["loss"], metrics[part]["accuracy"]]
-        + [metrics[part]["auc"][each] for each in names]
-        for part in ("training", "validation", "test")
+        [split, sum(metrics[split]["events"].values()), metrics[split]["loss"], metrics[split]["accuracy"]]
+        + [metrics[split]["auc"][class_name] for class_name in names]
+        for split in ("training", "validation", "test")
     ]
-    verdict = metrics["overtraining"]["verdict"]
-    parts = [
-        heading(f"tamis run {name}"),
-        table(["part", "events", "loss", "accuracy", *(f"AUC {each}" for each in names)], rows),
-        paragraph("Signed physics weights." if verdict is None else verdict["sentence"]),
-    ]
-    return "".join(parts)
+    test = metrics["overtraining"]["permutation_test"]
+    columns = ["split", "events", "loss", "accuracy", *(f"AUC {class_name}" for class_name in names)]
+    sentence = "Signed physics weights." if test is None else test["sentence"]
+    return heading(f"tamis run {name}") + table(columns, rows) + paragraph(sentence)

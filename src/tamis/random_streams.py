@@ -1,4 +1,4 @@
-"""Named streams of random numbers: one for each purpose, so that no two uses share their numbers."""
+"""Named random streams: one for each purpose, so that no two uses share random numbers."""
 
 from __future__ import annotations
 
@@ -13,27 +13,22 @@ if TYPE_CHECKING:
 
 
 def random_stream(seed: int, *purpose: str) -> np.random.Generator:
-    """Return a generator of random numbers of its own for a seed and a purpose.
+    """Return the random number generator of a seed and a purpose.
 
     Args:
         seed: of the configuration.
         purpose: names from the general to the particular, such as "evaluation", "overtraining".
 
-    Example:
-        >>> random_stream(1, "bootstrap", "pairs").integers(10, size=3).tolist()
-        [2, 7, 9]
+    >>> random_stream(1, "bootstrap", "pairs").integers(10, size=3).tolist()
+    [2, 7, 9]
     """
     return np.random.default_rng([*_words(purpose), seed])
 
 
 def random_key(seed: int, *purpose: str) -> jax.Array:
-    """Return a key of JAX of its own for a seed and a purpose.
+    """Return the JAX key of a seed and a purpose (`random_stream`).
 
-    Keys that are split or folded into one another are those of other streams only where their keys are.
-
-    Args:
-        seed: of the configuration.
-        purpose: names from the general to the particular, such as "training", "dropout".
+    Keys that are split from or folded into different keys are different.
     """
     import jax
 

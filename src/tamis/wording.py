@@ -1,4 +1,4 @@
-"""Numbers and names as messages write them."""
+"""Format numbers and names for messages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import difflib
 import math
 import struct
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+LEAST_P_VALUE = 0.001
+"""p-value below which only this limit is written: no distribution is known so far out in its tail."""
+LARGEST_P_VALUE = 0.99
+"""p-value above which only this limit is written: "p = 1" reads like a certainty."""
 _LONGEST = 60
+_MOST_DECIMALS = 8
 _MOST_CHOICES = 1000
 
 
 def counted(number: int, thing: str) -> str:
-    """Write a number of things.
+    """Format a number of things.
 
     >>> counted(1, "event"), counted(1200, "event")
     ('1 event', '1,200 events')
@@ -22,10 +27,30 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
-def value(number: float) -> str:
-    """Write the value of a column so that it is the same when it is read again, in 64 bits or in the 32 that it has.
+def format_p_value(number: float, *, smallest: float | None = None, digits: int = 2) -> str:
+    """Format a p-value with its relation; one from permutations or simulations may be only an upper limit.
 
-    >>> value(-999.0), value(20180103.0), value(-999.9000244140625), value(91.18761234)
+    Args:
+        number: the p-value.
+        smallest: the smallest p-value that the permutations or simulations can have, corrected for the number of tests
+            like `number`; None if the p-value is computed in another way.
+        digits: significant digits.
+
+    >>> format_p_value(0.03127), format_p_value(0.006, smallest=0.006), format_p_value(1e-12), format_p_value(1.0)
+    ('p = 0.031', 'p <= 0.006', 'p < 0.001', 'p > 0.99')
+    """
+    if number > LARGEST_P_VALUE:
+        return f"p > {LARGEST_P_VALUE:g}"
+    if smallest is not None:
+        at_bound = number <= smallest * (1 + 1e-9)
+        return f"p {'<=' if at_bound else '='} {number:.{digits}g}"
+    return f"p < {LEAST_P_VALUE:g}" if number < LEAST_P_VALUE else f"p = {number:.{digits}g}"
+
+
+def format_value(number: float) -> str:
+    """Format the value of a column so that it is read back equal, in its 64 or 32 bits.
+
+    >>> format_value(-999.0), format_value(20180103.0), format_value(-999.9000244140625), format_value(91.18761234)
     ('-999', '20180103', '-999.9', '91.18761234')
     """
 
@@ -41,10 +66,10 @@ def _in_32_bits(number: float) -> float:
     return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
-def limits(low: float, high: float, digits: int = 6) -> tuple[str, str]:
-    """Write the two ends of a range, with enough digits to tell them apart.
+def format_range(low: float, high: float, digits: int = 6) -> tuple[str, str]:
+    """Format the two ends of a range, with enough digits to distinguish them.
 
-    >>> limits(-4.17804123, 4.38), limits(1600000000.5, 1600000060.25)
+    >>> format_range(-4.17804123, 4.38), format_range(1600000000.5, 1600000060.25)
     (('-4.17804', '4.38'), ('1600000000.5', '1600000060.2'))
     """
     size, width = max(abs(low), abs(high)), high - low
@@ -53,10 +78,10 @@ def limits(low: float, high: float, digits: int = 6) -> tuple[str, str]:
     return f"{low:.{digits}g}", f"{high:.{digits}g}"
 
 
-def size(number: float) -> str:
-    """Write a number of bytes.
+def format_size(number: float) -> str:
+    """Format a number of bytes.
 
-    >>> size(3 * 2**30), size(1.5e6)
+    >>> format_size(3 * 2**30), format_size(1.5e6)
     ('3.0 GiB', '1.4 MiB')
     """
     for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB")):
@@ -65,8 +90,43 @@ def size(number: float) -> str:
     return f"{number / 2**10:.0f} KiB"
 
 
+def choose_decimals(error: float | None, least: int = 4) -> int:
+    """Return the number of decimals of a number, at least `least`, so that its error is not rounded to zero.
+
+    >>> choose_decimals(0.0011), choose_decimals(2e-05), choose_decimals(None)
+    (4, 5, 4)
+    """
+    if error is None or not 0 < error < math.inf:
+        return least
+    return min(max(least, math.ceil(-math.log10(error))), _MOST_DECIMALS)
+
+
+def format_change(difference: float, error: float | None) -> str:
+    """Format a difference with its error, if it is known.
+
+    >>> format_change(0.0027, 0.0013), format_change(9e-05, 2e-05)
+    ('+0.0027 +- 0.0013', '+0.00009 +- 0.00002')
+    """
+    digits = choose_decimals(error)
+    text = f"{difference:+z.{digits}f}"
+    return text if error is None else f"{text} +- {error:.{digits}f}"
+
+
+def format_change_within(difference: float, interval: Sequence[float] | None) -> str:
+    """Format a difference with its interval, if it is known.
+
+    >>> format_change_within(0.0005, (-0.002, 0.003)), format_change_within(0.00001, (0.0, 0.00003))
+    ('+0.0005 [-0.0020, +0.0030]', '+0.00001 [+0.00000, +0.00003]')
+    """
+    if interval is None:
+        return f"{difference:+z.4f}"
+    low, high = interval
+    digits = choose_decimals((high - low) / 2)
+    return f"{difference:+z.{digits}f} [{low:+z.{digits}f}, {high:+z.{digits}f}]"
+
+
 def is_clean(text: str) -> bool:
-    r"""Say whether text can be written and read again: without control characters and halves of characters.
+    r"""Return whether text can be written and read again: no control characters, no surrogates.
 
     >>> is_clean("two words"), is_clean("two\nlines")
     (True, False)
@@ -74,29 +134,21 @@ def is_clean(text: str) -> bool:
     return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
-def close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """Find the names that are spelled most like another one, whatever their case.
+def find_close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Find the known names that are most similar to a name, ignoring case.
 
-    >>> close_names("PT", ["eta", "pt", "mass"])
+    >>> find_close_names("PT", ["eta", "pt", "mass"])
     ['pt']
     """
     spellings: dict[str, list[str]] = {}
-    for each in known:
-        spellings.setdefault(each.lower(), []).append(each)
+    for candidate in known:
+        spellings.setdefault(candidate.lower(), []).append(candidate)
     close = difflib.get_close_matches(name.lower(), list(spellings), n=most)
-    return [each for spelling in close for each in spellings[spelling]][:most]
+    return [candidate for spelling in close for candidate in spellings[spelling]][:most]
 
 
-def suggest(found: str, known: Iterable[str], most: int = 1) -> str:
-    """Name the nearest valid spellings, if any are near.
-
-    Args:
-        found: the word that is not valid.
-        known: the words that are.
-        most: how many are named.
-
-    Returns:
-        `; did you mean 'x'?`, or nothing.
+def suggest(name: str, known: Iterable[str], most: int = 1) -> str:
+    """Format a suggestion of the closest valid names, `; did you mean 'x'?`; an empty text if none is close.
 
     Example:
         >>> suggest("balnce", ["balance", "negative"])
@@ -104,5 +156,47 @@ def suggest(found: str, known: Iterable[str], most: int = 1) -> str:
         >>> suggest("colour", ["balance", "negative"])
         ''
     """
-    near = close_names(found[:_LONGEST], islice(known, _MOST_CHOICES), most)
+    near = find_close_names(name[:_LONGEST], islice(known, _MOST_CHOICES), most)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def describe(value: object) -> str:
+    """Return a short description of a wrong value.
+
+    Example:
+        >>> describe(True), describe(None), describe("32"), describe([1, 2]), describe(2.5)
+        ('true', 'nothing', "the text '32'", 'a list', '2.5')
+    """
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"the text {_shortened(repr(value))}"
+        case int() if abs(value) > 1e300:
+            return "a very large number"  # Python does not write an int of thousands of digits in decimal
+        case int() | float():
+            return _shortened(str(value))
+        case Mapping():
+            return "a mapping"
+        case Sequence():
+            return "a list"
+        case _:
+            return f"a Python {type(value).__name__}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def expected_one_of(choices: Sequence[str], value: object) -> str:
+    """Return the message for a value that is not one of a few words.
+
+    Example:
+        >>> expected_one_of(["classes", "none"], "clases")
+        "expected one of classes, none; found the text 'clases'; did you mean 'classes'?"
+    """
+    words = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+    hint = suggest(value, choices) if isinstance(value, str) else ""
+    return f"expected {words}; found {describe(value)}{hint}"

@@ -13,9 +13,9 @@ import uproot
 import tamis
 from tamis.config import Config, dump_config, parse_config
 from tamis.files import sha256, write_json, write_text
-from tamis.pipeline.fitting import fit
+from tamis.pipeline.fitting import train_classifier
 from tamis.pipeline.preparation import Prepared, prepare
-from tamis.provenance import describe_branches, describe_inputs, with_own_hash
+from tamis.runs.provenance import FORMAT, add_hash, describe_branches, describe_inputs
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
@@ -26,17 +26,20 @@ def write_small_run(
 ) -> Path:
     folder.mkdir()
     write_text(folder / "config.yaml", dump_config(config))
-    write_json(folder / "events.json", prepared.ledger.to_dict(config.class_names))
+    write_json(folder / "events.json", prepared.cutflow.to_dict(config.class_names))
     write_json(folder / "history.json", {})
     write_json(folder / "metrics.json", metrics)
     classifier.save(folder / "model")
-    schemas = [schema for each in prepared.inputs for schema in each.schemas]
+    schemas = [schema for sample in prepared.inputs for schema in sample.schemas]
     written = {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*") if path.is_file()}
-    branches = describe_branches(
-        (each.plan.scalars | each.plan.indexed, each.schemas) for each in prepared.inputs
-    )
-    said = {"inputs": describe_inputs(schemas), "branches": branches, "outputs": written}
-    write_json(folder / "provenance.json", with_own_hash(said))
+    branches = describe_branches((sample.plan.branches, sample.schemas) for sample in prepared.inputs)
+    provenance = {
+        "format": FORMAT,
+        "inputs": describe_inputs(schemas),
+        "branches": branches,
+        "outputs": written,
+    }
+    write_json(folder / "provenance.json", add_hash(provenance))
     return folder
 
 
@@ -47,7 +50,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, An
     def make(values: dict[str, Any]) -> Path:
         config = parse_config(values)
         prepared = prepare(config)
-        classifier, _ = fit(config, prepared)
+        classifier, _ = train_classifier(config, prepared)
         return write_small_run(config, prepared, classifier, tmp_path_factory.mktemp("runs") / "run", {})
 
     return make
@@ -101,9 +104,9 @@ def session_classes(tmp_path_factory: pytest.TempPathFactory) -> Make:
 def write(path: Path, columns: dict[str, Any], tree: str = "tree") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with uproot.recreate(path) as file:
-        made = file.mktree(tree, {name: values.dtype for name, values in columns.items()})
+        output_tree = file.mktree(tree, {name: values.dtype for name, values in columns.items()})
         if len(columns["x"]):
-            made.extend(columns)
+            output_tree.extend(columns)
     return path
 
 
@@ -121,4 +124,4 @@ def columns_of() -> Callable[..., dict[str, np.ndarray]]:
 def small_run(session_classes: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tamis.train(parse_config(session_classes()))
     folder = tmp_path_factory.mktemp("runs") / "run"
-    return write_small_run(run.config, run.prepared, run.classifier, folder, run.metrics())
+    return write_small_run(run.config, run.prepared, run.classifier, folder, run.metrics)

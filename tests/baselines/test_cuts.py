@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tamis.baselines.cuts import FEWEST_EVENTS, PEEL, Cuts, find_cuts
 from tamis.baselines.events import LabelledEvents
 from tamis.errors import RequestError
-from tamis.evaluation.roc import roc_curve
+from tamis.statistics.roc import compute_roc_curve
 
 BOX = ((0.3, 0.5), (0.0, 1.0), (0.6, 1.0))
 
@@ -64,7 +64,7 @@ def test_a_box_is_found() -> None:
     assert passes[of_signal].mean() == pytest.approx(0.95, abs=0.03)
     assert passes[~of_signal].mean() == pytest.approx(0.08, abs=0.01)
     # nothing can be better than half of the background inside the box
-    curve = roc_curve(cuts.signal_score(test.features), of_signal, test.weight)
+    curve = compute_roc_curve(cuts.scores(test.features), of_signal, test.weight)
     assert 0.95 < curve.auc < 0.96 + 0.003
 
 
@@ -83,7 +83,7 @@ def test_each_box_contains_the_next_one(seed: int) -> None:
     np.testing.assert_array_equal(passed, count_boxes(cuts, events.features))
     # the discriminant says the same in other words
     order = np.argsort(passed, kind="stable")
-    score = cuts.signal_score(events.features)
+    score = cuts.scores(events.features)
     np.testing.assert_array_equal(np.diff(score[order]) > 0, np.diff(passed[order]) > 0)
     assert score.min() >= 0
     assert score.max() < 1
@@ -176,13 +176,13 @@ def test_where_nothing_can_be_cut_there_is_one_box() -> None:
     few = box_events(7, events=60)
     cuts = find_cuts(few, [1])
     assert len(cuts) == 1
-    assert cuts.signal_score(few.features).tolist() == [0.0] * 60
+    assert cuts.scores(few.features).tolist() == [0.0] * 60
     assert cuts.box(0.5) == 0
 
 
 @pytest.mark.parametrize("signal", [[], [0, 1]])
 def test_signal_and_background_are_needed(signal: list[int]) -> None:
-    with pytest.raises(RequestError, match="cuts need signal and background"):
+    with pytest.raises(RequestError):
         find_cuts(box_events(8, events=100), signal)
 
 

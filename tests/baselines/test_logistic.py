@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from tamis.baselines.events import LabelledEvents
 from tamis.baselines.logistic import Logistic, train_logistic
 from tamis.config import Scaling
-from tamis.evaluation.metrics import measure
 from tamis.network.preprocessing import fit_preprocessing
+from tamis.statistics.metrics import compute_metrics
 
 Float64 = NDArray[np.float64]
 
@@ -44,8 +44,8 @@ def test_it_reaches_the_limit_of_gaussians(centres: list[list[float]], scaling: 
     found = fitted(gaussians(1, 30_000, places), len(places), scaling)
     assert found.converged
     test = gaussians(2, 60_000, places)
-    reached = measure(found.scores(test.features), test.class_index, test.weight).loss
-    best = measure(limit(test, places), test.class_index, test.weight).loss
+    reached = compute_metrics(found.scores(test.features), test.class_index, test.weight).loss
+    best = compute_metrics(limit(test, places), test.class_index, test.weight).loss
     # expected: half the number of parameters for each training event, about 0.0001
     assert -1e-4 < reached - best < 5e-4
 

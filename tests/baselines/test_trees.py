@@ -9,7 +9,7 @@ import pytest
 
 from tamis.baselines.events import LabelledEvents
 from tamis.baselines.trees import Trees, train_trees
-from tamis.evaluation.metrics import measure
+from tamis.statistics.metrics import compute_metrics
 
 
 def checkerboard(seed: int, events: int, classes: int = 2) -> LabelledEvents:
@@ -35,7 +35,7 @@ def test_they_come_close_to_the_limit_of_a_checkerboard(classes: int) -> None:
     scores = trees.scores(test.features)
     assert scores.shape == (20_000, classes)
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
-    found = measure(scores, test.class_index, test.weight)
+    found = compute_metrics(scores, test.class_index, test.weight)
     # -0.9 log 0.9 - 0.1 log(0.1 / other classes)
     limit = -0.9 * np.log(0.9) - 0.1 * np.log(0.1 / (classes - 1))
     assert limit - 0.02 < found.loss < limit + 0.02

@@ -78,9 +78,9 @@ def test_demo_goes_the_whole_way(demo_folder: Path, inside, monkeypatch: pytest.
     run = demo_folder / "runs" / "demo"
     output = (demo_folder / "output.txt").read_text()
     metrics = json.loads((run / "metrics.json").read_text())
-    assert 0.1 < metrics["limit"]["loss"] < 0.3
+    assert 0.1 < metrics["bayes_optimum"]["optimum"]["loss"] < 0.3
     assert f"{metrics['test']['loss']:.4f}" in output
-    assert "Distance to the limit" in output
+    assert "Excess over the Bayes optimum" in output
     assert (run / "figures" / "figures.pdf").stat().st_size > 10_000
     assert tamis.Classifier.load(run / "model").class_names == ("bkg1", "bkg2", "sig")
     assert json.loads((run / "provenance.json").read_text())["command"] == "tamis demo --events 3000"
@@ -90,19 +90,55 @@ def test_demo_goes_the_whole_way(demo_folder: Path, inside, monkeypatch: pytest.
     assert "runs/demo holds a run already" in error
 
 
+def test_the_list_of_commands_has_whole_sentences_in_the_order_of_the_work(inside) -> None:
+    _, out, _ = inside("-h")
+    listed = out[out.index("Commands:") :]
+    assert "..." not in listed
+    commands = [
+        line.split()[0] for line in listed.splitlines()[1:] if line[:3].strip() and line.startswith("  ")
+    ]
+    assert commands == [
+        "demo", "simulate", "init", "check", "train", "report", "figures", "compare", "apply", "verify", "export",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"), [("init", "FILES"), ("apply", "FILES"), ("compare", "RUN")]
+)
+def test_arguments_are_named_once_in_the_help(inside, command: str, arguments: str) -> None:
+    _, out, _ = inside(command, "-h")
+    usage = out.splitlines()[0]
+    assert f"{arguments}..." in usage.replace("}", "").replace("]", "")
+    assert "......" not in usage.replace("}", "")
+    assert f"{arguments} {arguments}" not in out
+
+
+def test_the_version_is_that_of_the_command(inside) -> None:
+    assert inside("--version")[1] == f"tamis {tamis.__version__}\n"
+
+
+def test_simulate_says_what_to_do_in_its_own_words(inside) -> None:
+    assert inside("simulate", "events", "--events", "10")[0] == 0
+    _, _, error = inside("simulate", "events", "--events", "10")
+    assert "exist already; replace with --overwrite, or choose another folder\n" in error
+    assert "demo" not in error
+
+
+@pytest.mark.slow  # four commands
 def test_simulate_then_init_then_check_then_train(inside, tmp_path: Path) -> None:
     assert inside("simulate", "data", "--events", "2000", "--seed", "3")[0] == 0
     names = [f"data/{name}_Events.root" for name in ("bkg1", "bkg2", "sig")]
     code, out, _ = inside("init", *names, "-o", "start.yaml")
     assert code == 0
-    assert "wrote start.yaml" in out
+    assert out == "wrote start.yaml; read it, then: tamis check start.yaml\n"
     config = tamis.load_config(tmp_path / "start.yaml")
+    assert config.name == "start"
     assert config.class_names == ("bkg1", "bkg2", "sig")
     assert config.signal_names == ("sig",)
     assert [feature.name for feature in config.features] == ["pt", "mass", "eta"]
     code, out, _ = inside("check", "start.yaml")
     assert code == 0
-    assert "Nothing stands in the way of a training." in out
+    assert "No problems: ready for training." in out
     options = ("--set", "training.epochs=1", "--set", "training.batch_size=64", "--output", "out/first")
     code, out, _ = inside("train", "start.yaml", *options, "--no-figures")
     assert code == 0
@@ -110,6 +146,7 @@ def test_simulate_then_init_then_check_then_train(inside, tmp_path: Path) -> Non
     assert (written.training.epochs, written.training.batch_size) == (1, 64)
 
 
+@pytest.mark.slow  # a training of the command
 def test_a_run_without_figures_is_whole(inside, tmp_path: Path, two_classes: Make) -> None:
     write_config(tmp_path, two_classes(200))
     for name in ("first", "second"):
@@ -117,16 +154,18 @@ def test_a_run_without_figures_is_whole(inside, tmp_path: Path, two_classes: Mak
     run = tmp_path / "first"
     assert not (run / "figures").exists()
     assert not tamis.load_config(run / "config.yaml").report.figures
-    page = (run / "report.html").read_text()
-    assert "figures/" not in page
-    assert inside("report", "first")[0] == 0
-    assert (run / "report.html").read_text() == page
+    assert "figures/" not in (run / "report.html").read_text()
+    assert inside("verify", "first")[0] == 0
+    assert inside("report", "first")[:2] == (0, "wrote first/report.html\n")
+    assert "figures/roc.svg" in (run / "report.html").read_text()
+    assert (run / "figures" / "roc.svg").is_file()
     assert inside("verify", "first")[0] == 0
     assert inside("compare", "first", "second")[0] == 0
     assert inside("demo", "--no-figures", "--events", "300", "-o", "demo")[0] == 0
     assert not (tmp_path / "demo" / "figures").exists()
 
 
+@pytest.mark.slow  # a training of the command
 def test_init_output_trains_as_it_is(inside, tmp_path: Path, write_tree: WriteTree) -> None:
     rng = np.random.default_rng(1)
     for number, name in enumerate(("ttbar", "signal #1")):
@@ -182,7 +221,7 @@ def test_init_copes_with_odd_branches(inside, write_tree: WriteTree) -> None:
     assert {name: found[name][0] for name in ("pass", "class", "True")} == {
         name: f"`{name}`" for name in ("pass", "class", "True")
     }
-    assert "# - mixed  # left out: not alike in all files (double, float)" in text
+    assert "# - mixed  # not used: different in some files (double, float)" in text
     assert "mixed" not in found
     assert found["__hidden"] == ("__hidden", True)
 
@@ -196,7 +235,7 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
         (tmp_path / f"{name}.root").rename(tmp_path / "site" / f"{name}.root")
     code, _, error = inside("train", str(path))
     assert code == 2
-    assert "no file matches" in error
+    assert "does not exist; check the path" in error
     assert inside("train", str(path), "--data", "site", "-o", "one")[0] == 0
     (tmp_path / "site").rename(tmp_path / "other")
     assert inside("train", str(path), "--data", "other", "-o", "two")[0] == 0
@@ -214,29 +253,29 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
         (["train", "small.yaml", "--set", "training.epoch=3"], "did you mean 'epochs'?"),
         (["train", "small.yaml", "--set", "training.epochs=none"], "training.epochs (from --set)"),
         (["train", "small.yaml", "--set", "training"], "--set"),
-        (["train", "small.yaml", "--set", "samples.0.files=a.root"], "counted from 0: samples[0].files=..."),
+        (["train", "small.yaml", "--set", "samples.0.files=a.root"], "counts from 0: samples[0].files=..."),
         (
             ["train", "small.yaml", "--set", "samples.0=a"],
-            "written in brackets, counted from 0: samples[0]=...",
+            "written in brackets and counts from 0: samples[0]=...",
         ),
-        (["train", "small.yaml", "--data", "nowhere"], "there is no folder"),
+        (["train", "small.yaml", "--data", "nowhere"], "nowhere' does not exist; correct `data` or --data"),
         (["train", "small.yaml", "--output", "small.yaml"], "small.yaml is a file"),
         (["train", "small.yaml", "--output", "small.yaml/run"], "small.yaml is a file; choose another"),
         (["train", "small.yaml", "--output", "/"], "/ cannot be a run directory"),
         (
             ["train", "small.yaml", "--output", "n" * 300],
-            "its name is too long: 300 bytes, and 214 can be used",
+            "its name is too long: 300 bytes, but 214 are allowed",
         ),
         (["train", "small.yaml", "--output", "n" * 215], "its name is too long: 215 bytes"),
         (
             ["train", "small.yaml", "--output", "runs/" + "n" * 300 + "/run"],
             "its name is too long: 300 bytes",
         ),
-        (["train", "small.yaml", "--output", "/proc/self/run"], "/proc/self/run cannot be made: "),
+        (["train", "small.yaml", "--output", "/proc/self/run"], "/proc/self/run cannot be created: "),
         (["demo", "--output", "n" * 215], "its name is too long"),
         (
             ["compare", "bkg.root", "sig.root", "-o", "page.pdf"],
-            "give a name that ends in .html",
+            "page.pdf does not end in .html",
         ),
         (["compare", "bkg.root", "sig.root", "-o", "small.yaml/page.html"], "small.yaml is a file"),
         (["compare", "absent", "other"], "absent: there is no such folder"),
@@ -250,7 +289,7 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
         (["export", "."], "holds no classifier, neither model/classifier.json nor classifier.json"),
         (["export", ".", "-o", "out"], "holds no classifier"),
         (["train", "small.yaml", "--set", "samples[0].files=/"], "sample bkg"),
-        (["train", "small.yaml", "--set", "samples[0].files=~nosuchuser/x.root"], "cannot be looked up"),
+        (["train", "small.yaml", "--set", "samples[0].files=~nosuchuser/x.root"], "cannot search for "),
         (["train", "small.yaml", "--set", "samples[0].files=a**.root"], "sample bkg"),
         (["train", "small.yaml", "--set", "classes.sig.label=$p_T"], "label"),
         (["train", "small.yaml", "--set", "training.devices=77"], "training.devices is 77"),
@@ -260,7 +299,7 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
         ),
         (["train", "small.yaml", "--set", "features=[x, z]"], "branch 'z' is missing"),
         (["init", "bkg.root"], "at least two classes"),
-        (["init", "bkg.root", "absent.root"], "no file matches"),
+        (["init", "bkg.root", "absent.root"], "absent.root' does not exist"),
         (["init", "bkg.root", "sig.root", "-o", "small.yaml"], "small.yaml exists already"),
         (["simulate", "d", "--events", "0"], "events"),
         (["simulate", "d", "--events", "many"], "'--events': 'many' is not a whole number"),
@@ -275,7 +314,11 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
             ["export", "r", "--format", "onix"],
             "'--format': 'onix' is not one of onnx, json, lwtnn, cpp, all, fpga; did you mean 'onnx'?",
         ),
-        (["demo", "--output", "."], "holds files that are not of a run"),
+        (
+            ["figures", "r", "--format", "jpg"],
+            "Invalid value for '--format': 'jpg' is not one of svg, pdf, png",
+        ),
+        (["demo", "--output", "."], "holds files that do not belong to a run"),
     ],
 )
 def test_a_wrong_request_is_told_in_words(
@@ -296,8 +339,8 @@ def test_demo_does_not_replace_files_that_are_there(inside, tmp_path: Path) -> N
     own.write_text("mine")
     code, _, error = inside("demo", "--output", "offshell", "--events", "100")
     assert code == 2
-    assert "bkg1_Events.root is there already" in error
-    assert "replace with --overwrite, or choose another folder (`tamis demo`: with --output)" in error
+    assert "bkg1_Events.root exists already" in error
+    assert "replace with --overwrite, or choose another --output" in error
     assert own.read_text() == "mine"
 
 
@@ -316,7 +359,7 @@ def test_a_training_that_diverges_is_status_1(inside, tmp_path: Path, two_classe
         "train", "small.yaml", "--set", "training.optimizer={name: sgd, learning_rate: 1e38}"
     )
     assert code == 1
-    assert "not a finite number any more in epoch 1" in error
+    assert "the loss is not finite in epoch 1" in error
     assert not (tmp_path / "runs").exists()
 
 
@@ -372,7 +415,7 @@ def test_check_reports_problems_and_suspicions_together(
         "declare it with `missing: -99`",
         "feature truth: nearly identifies the class",
         "feature flat: is 1 in all events",
-        "class bkg: one event carries",
+        "class bkg: one event has",
     ):
         assert text in out, text
 
@@ -389,12 +432,12 @@ def test_a_sample_without_events_in_a_part_is_refused_with_counts(
     assert "it has 1 event in all" in error
 
 
-def test_empty_files_stand_in_the_ledger(inside, tmp_path: Path, two_classes: Make) -> None:
+def test_empty_files_stand_in_the_cutflow(inside, tmp_path: Path, two_classes: Make) -> None:
     config = two_classes(300)
     with uproot.recreate(tmp_path / "empty.root") as file:
         file.mktree("tree", {"x": "float64", "y": "float64"})
     config["samples"][0]["files"] = ["bkg.root", "empty.root"]
     write_config(tmp_path, config)
     assert inside("train", "small.yaml", "-o", "run")[0] == 0
-    ledger = json.loads((tmp_path / "run" / "events.json").read_text())
-    assert ledger["samples"][0]["files"] == {"bkg.root": 300, "empty.root": 0}
+    cutflow = json.loads((tmp_path / "run" / "events.json").read_text())
+    assert cutflow["samples"][0]["files"] == {"bkg.root": 300, "empty.root": 0}

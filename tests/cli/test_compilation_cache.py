@@ -18,10 +18,10 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from tamis.cli.compilation_cache import (
     VARIABLE,
     Programs,
+    build_machine_key,
     compilation_cache,
-    machine_key,
     prepare_folder,
-    processor_facts,
+    read_processor_facts,
 )
 
 Inside = Callable[..., tuple[int, str, str]]
@@ -64,7 +64,7 @@ def entries(cache: Path) -> list[Path]:
 @pytest.fixture(name="folder", scope="module")
 def folder_with_cold_run(module_classes: Make) -> Path:
     """Give a folder with a configuration, the run of an empty cache, and the cache that it has filled."""
-    config = module_classes(300, training={"epochs": 3, "batch_size": 64, "seeds": 2})
+    config = module_classes(300, training={"epochs": 3, "batch_size": 64, "ensemble": 2})
     folder = Path(config["data"])
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     train(folder, "cold")
@@ -79,6 +79,7 @@ def train(folder: Path, output: str) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.slow  # two trainings of the command
 def test_loaded_programs_give_the_same_bits(folder: Path, equal_runs: Callable[[Path, Path], None]) -> None:
     kept = entries(folder / "cache")
     assert len(kept) > 10
@@ -181,7 +182,7 @@ def test_an_odd_home_stops_nothing_and_is_noted(folder: Path, tmp_path: Path, ho
     (tmp_path / "open" / ".cache").chmod(0o777)
     done = run_program("check", "config.yaml", cwd=folder, HOME=str(tmp_path / home))
     assert done.returncode == 0
-    notes = [line for line in done.stderr.splitlines() if "compiled programs are not kept" in line]
+    notes = [line for line in done.stderr.splitlines() if "compiled programs are not cached" in line]
     assert len(notes) == 1
     assert str(tmp_path / home) in notes[0]
     assert VARIABLE in notes[0]
@@ -190,10 +191,10 @@ def test_an_odd_home_stops_nothing_and_is_noted(folder: Path, tmp_path: Path, ho
 def test_the_cache_of_the_user_is_the_default(folder: Path, tmp_path: Path) -> None:
     arguments = ("check", "config.yaml")
     assert run_program(*arguments, cwd=folder, HOME=str(tmp_path)).returncode == 0
-    assert (tmp_path / ".cache" / "tamis" / machine_key()).is_dir()
+    assert (tmp_path / ".cache" / "tamis" / build_machine_key()).is_dir()
     done = run_program(*arguments, cwd=folder, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "xdg"))
     assert done.returncode == 0
-    assert (tmp_path / "xdg" / "tamis" / machine_key()).is_dir()
+    assert (tmp_path / "xdg" / "tamis" / build_machine_key()).is_dir()
 
 
 def test_settings_of_jax_are_those_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +206,7 @@ def test_settings_of_jax_are_those_of_before(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     before = [getattr(jax.config, name) for name in names]
     with compilation_cache(silent):
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / machine_key())
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / build_machine_key())
         jax.jit(lambda x: x * 3 + 1)(2.0)
     assert [getattr(jax.config, name) for name in names] == before
     kept = entries(tmp_path / "cache")
@@ -240,7 +241,7 @@ def test_a_full_disk_is_noted_once_and_stops_nothing(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     programs.put("later", b"2")
     assert len(notes) == 1
-    assert "cannot be kept for the next command" in notes[0]
+    assert "compiled programs cannot be cached" in notes[0]
     assert "File too large" in notes[0]
     assert programs.get("small") == b"1"
     assert programs.get("large") is None
@@ -281,14 +282,14 @@ def test_another_processor_has_another_folder(tmp_path: Path, monkeypatch: pytes
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    facts = {name: processor_facts(tmp_path / name) for name in texts}
+    facts = {name: read_processor_facts(tmp_path / name) for name in texts}
     assert facts["old"] == facts["faster"]
     assert facts["old"] != facts["new"]
-    keys = {machine_key()}
-    monkeypatch.setattr("tamis.cli.compilation_cache.processor_facts", lambda: facts["new"])
-    keys.add(machine_key())
+    keys = {build_machine_key()}
+    monkeypatch.setattr("tamis.cli.compilation_cache.read_processor_facts", lambda: facts["new"])
+    keys.add(build_machine_key())
     monkeypatch.setattr("tamis.cli.compilation_cache.cores", lambda: 1000)
-    keys.add(machine_key())
-    monkeypatch.setattr("tamis.cli.compilation_cache.version", lambda name: f"0.0 of {name}")
-    keys.add(machine_key())
+    keys.add(build_machine_key())
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"0.0 of {name}")
+    keys.add(build_machine_key())
     assert len(keys) == 4

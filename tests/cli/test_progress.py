@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tamis.cli.progress import watching
+from tamis.cli.progress import show_progress
 from tamis.training.history import Epoch
 
 EPOCHS = [f"epoch {number}/3" for number in (1, 2, 3)]
@@ -59,7 +59,7 @@ def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> No
     for stage in ("reading", "training", "evaluation", "figures and files"):
         assert stage in shown
     assert "400 entries" in shown
-    assert re.search(r"evaluation .* (\d+) of \1 parts", shown)
+    assert re.search(r"evaluation .* (\d+) of \1 computations", shown)
     assert re.search(
         r"epoch 3/3  loss \d\.\d{4}  validation \d\.\d{4}  accuracy \d\.\d{4}  [\d,]+ events/s", shown
     )
@@ -80,7 +80,7 @@ def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
     ("name", "stages"),
     [
         ("train", ["reading", "A training needs", "training", *EPOCHS, "evaluation", "figures and files"]),
-        ("check", ["files", "reading", "checks"]),
+        ("check", ["opening files", "reading", "checking events"]),
     ],
 )
 def test_a_log_gets_one_plain_line_for_each_stage(name: str, stages: list[str], folder: Path) -> None:
@@ -99,12 +99,12 @@ def test_a_log_gets_one_plain_line_for_each_stage(name: str, stages: list[str], 
 
 def logged_epochs(capsys: pytest.CaptureFixture[str], epochs: int, planned: int, members: int) -> list[str]:
     """Return the lines of a log of networks that are trained one after the other, without their numbers."""
-    with watching() as watch:
-        watch.stage("training")
+    with show_progress() as callbacks:
+        callbacks.stage("training")
         for member in range(members):
             for number in range(1, epochs + 1):
-                watch.epoch(member, members, Epoch(number, 0.5, 0.8, 0.6, 0.7, 1e-3, 0.1, 100, planned))
-        watch.stage("evaluation")
+                callbacks.epoch(member, members, Epoch(number, 0.5, 0.8, 0.6, 0.7, 1e-3, 0.1, 100, planned))
+        callbacks.stage("evaluation")
     first, *lines, last = capsys.readouterr().err.splitlines()
     assert (first, last) == ("tamis: training", "tamis: evaluation")
     return [line.removeprefix("tamis: ").split("  loss")[0] for line in lines]
@@ -128,13 +128,13 @@ def test_a_log_says_how_far_a_long_evaluation_is(
 ) -> None:
     seconds = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
-    with watching() as watch:
-        watch.stage("evaluation")
+    with show_progress() as callbacks:
+        callbacks.stage("evaluation")
         for done in range(1, 9):
             seconds[0] += 4
-            watch.step(done, 8)
+            callbacks.step(done, 8)
     assert capsys.readouterr().err.splitlines() == [
         "tamis: evaluation",
-        "tamis: evaluation: 3 of 8 parts",
-        "tamis: evaluation: 6 of 8 parts",
+        "tamis: evaluation: 3 of 8 computations",
+        "tamis: evaluation: 6 of 8 computations",
     ]

@@ -48,7 +48,7 @@ def test_a_full_disk_behind_the_output_is_named(folder: Path, arguments: tuple[s
     done = run_in_shell(folder, *arguments, redirect="> /dev/full")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("tamis: standard output: No space left on device; make room there, or ")
+    assert last.startswith("tamis: standard output: No space left on device; free disk space, or ")
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
 

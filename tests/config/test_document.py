@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tamis.config.document import DEEPEST, LARGEST, Document, read_document, read_value
-from tamis.config.place import Finding
+from tamis.config.key_path import Diagnostic
 from tamis.errors import ConfigurationError, Problem
 
 
@@ -48,10 +48,10 @@ def test_words_are_read_as_in_the_core_schema(text: str, value: object) -> None:
 
 
 def test_nan_is_a_number() -> None:
-    value, findings = read_value("[.nan, .NaN]")
+    value, diagnostics = read_value("[.nan, .NaN]")
     assert isinstance(value, list)
     assert all(math.isnan(item) for item in value)
-    assert not findings
+    assert not diagnostics
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_every_key_and_entry_has_its_line() -> None:
 
 def test_a_finding_takes_the_line_of_what_is_nearest() -> None:
     document = read_document("a:\n  b: {}\n")
-    assert document.problem(Finding(("a", "b", "c"), "missing")) == Problem("a.b.c", "missing", 2)
+    assert document.locate(Diagnostic(("a", "b", "c"), "missing")) == Problem("a.b.c", "missing", 2)
 
 
 def test_a_mapping_from_python_has_no_lines() -> None:
-    assert Document({"a": 1}).problem(Finding(("a",), "wrong")) == Problem("a", "wrong")
+    assert Document({"a": 1}).locate(Diagnostic(("a",), "wrong")) == Problem("a", "wrong")
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_ways_to_write_a_file(text: bytes) -> None:
         ("\n- a\n", "expected a mapping of sections (key: value) at the top, found a list", 2),
         ("a\n", "expected a mapping of sections (key: value) at the top, found the text 'a'", 1),
         ("!x {a: 1}", "the tag !x is not allowed here; write plain values", 1),
-        ("a: 1\nb:\n\t- 1\n", "a tab stands where YAML allows only spaces; indent with spaces", 3),
-        ("a: 1\n---\nb: 1\n", "a second document begins here (---); a configuration is one document", 2),
+        ("a: 1\nb:\n\t- 1\n", "YAML does not allow a tab here; indent with spaces", 3),
+        ("a: 1\n---\nb: 1\n", "a second document begins here (---); write only one", 2),
         ("a: 1\nb: \x07\n", "the character '\\x07' is not allowed in YAML; remove it", 2),
         (b"a: 1\nb: \xe4\n", "byte 0xe4 is not UTF-8; save the file as UTF-8 text", 2),
         ('a: 1\nb: "\\U00110000"\n', "an escape or a directive cannot be read as YAML", 2),
@@ -130,16 +130,16 @@ def test_what_cannot_be_read_is_refused(text: str | bytes, message: str, line: i
 
 def test_the_deepest_nesting_is_read() -> None:
     depth = DEEPEST - 2
-    assert read_document("a: " + "[" * depth + "1" + "]" * depth).findings == ()
+    assert read_document("a: " + "[" * depth + "1" + "]" * depth).diagnostics == ()
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: 1\nb: 2\na: 3", Problem("a", "this key stands twice, in lines 1 and 3; remove one", 3)),
-        ("a: {b: 1, b: 2}", Problem("a.b", "this key stands twice, in line 1; remove one", 1)),
-        ("a: &x 1\nb: *x", Problem("b", "aliases (*x) are not allowed; write the value out", 2)),
-        ("a: *x", Problem("a", "aliases (*x) are not allowed; write the value out", 1)),
+        ("a: 1\nb: 2\na: 3", Problem("a", "this key is given twice, in lines 1 and 3; remove one", 3)),
+        ("a: {b: 1, b: 2}", Problem("a.b", "this key is given twice, in line 1; remove one", 1)),
+        ("a: &x 1\nb: *x", Problem("b", "aliases (*x) are not allowed; write the value itself", 2)),
+        ("a: *x", Problem("a", "aliases (*x) are not allowed; write the value itself", 1)),
         (
             "a: !!python/object/apply:os.system [ls]",
             Problem(
@@ -153,11 +153,11 @@ def test_the_deepest_nesting_is_read() -> None:
         (f"a: {'1' * 5000}", Problem("a", "a number of 5000 digits is too long to be read", 1)),
         (
             "a:\n  1: b",
-            Problem('a["1"]', "the key 1 is no text; put it in quotes: '1'", 2),
+            Problem('a["1"]', "the key 1 is not text; put it in quotes: '1'", 2),
         ),
         (
             "true: b",
-            Problem("true", "the key true is no text; put it in quotes: 'true'", 1),
+            Problem("true", "the key true is not text; put it in quotes: 'true'", 1),
         ),
         ("a:\n  ? [b]\n  : c", Problem("a", "expected a name before the colon, found something else", 2)),
         ("a: {? : c}", Problem("a", "expected a name before the colon, found something else", 1)),
@@ -165,7 +165,7 @@ def test_the_deepest_nesting_is_read() -> None:
 )
 def test_what_is_wrong_in_a_document_is_noted(text: str, problem: Problem) -> None:
     document = read_document(text)
-    assert [document.problem(finding) for finding in document.findings] == [problem]
+    assert [document.locate(diagnostic) for diagnostic in document.diagnostics] == [problem]
 
 
 @settings(deadline=None)
@@ -179,7 +179,7 @@ def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     except ConfigurationError as error:
         problems = list(error.problems)
     else:
-        problems = [document.problem(finding) for finding in document.findings]
+        problems = [document.locate(diagnostic) for diagnostic in document.diagnostics]
         assert isinstance(document.values, dict)
     for problem in problems:
         assert problem.message

@@ -76,7 +76,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
             )
         ),
         "split": draw(
-            section(test=fractions, validation=fractions, seed=st.integers(0, 9), by=st.just(["run"]))
+            section(test=fractions, validation=fractions, seed=st.integers(0, 9), event_id=st.just(["run"]))
         ),
         "preprocessing": draw(section(scaling=st.sampled_from(["none", "standard", "robust"]))),
         "network": {"layers": draw(st.lists(layers, max_size=3))},
@@ -146,7 +146,7 @@ training = section(
     optimizer=optimizers,
     schedule=schedules,
     gradient_clip=optional(positive),
-    average=optional(fractions),
+    ema_decay=optional(fractions),
     time_budget=optional(positive),
     checkpoint_every=optional(positive),
     batch_size=counts,

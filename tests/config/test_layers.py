@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tamis.config import (
     Dense,
     FixedPoint,
+    Gains,
     Network,
     Periodic,
     PiecewiseLinear,
@@ -52,6 +53,8 @@ def test_embeddings_are_told_by_their_type(minimal: str) -> None:
     assert network_of(minimal, "embedding: {type: periodic}").embedding == Periodic()
     found = network_of(minimal, "embedding: {type: piecewise_linear, bins: 4}").embedding
     assert found == PiecewiseLinear(bins=4)
+    factor = "learning_rate_factor: 3"
+    assert network_of(minimal, f"embedding: {{{factor}}}").embedding == Gains(learning_rate_factor=3)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +68,9 @@ def test_embeddings_are_told_by_their_type(minimal: str) -> None:
         ("{type: sparse, nodes: 3, density: 0}", "layers[0].density", "expected a number above 0"),
         ("{type: sparse, nodes: 3, density: 1.5}", "layers[0].density", "expected a number of at most 1"),
         (
-            "{type: sparse, nodes: 3, density: 0.5, begin: 0.5, end: 0.5}",
+            "{type: sparse, nodes: 3, density: 0.5, pruning_begin: 0.5, pruning_end: 0.5}",
             "layers[0]",
-            "begin is 0.5 and end is 0.5; begin must be smaller",
+            "pruning_begin is 0.5 and pruning_end is 0.5; write a smaller pruning_begin",
         ),
         (
             "{type: sparse, nodes: 3, density: 0.5, activation: selu, dropout: 0.1}",
@@ -83,13 +86,13 @@ def test_embeddings_are_told_by_their_type(minimal: str) -> None:
         (
             "{nodes: 5}, {type: sparse, nodes: 3, fan_in: 6}",
             "",
-            "layers[1] does not fit: each node shall have 6 inputs, but there are 5; lower fan_in",
+            "layers[1] does not fit: fan_in is 6, but the layer has 5 inputs; lower fan_in",
         ),
         ("{type: sparse, nodes: 5, fan_in: 1, residual: true}", "", "layers[0] is residual"),
         (
             "{type: quantized, nodes: 3}",
             "",
-            "layers[0] does not fit: it is quantized, and what comes before it is not; give its inputs a format",
+            "layers[0] does not fit: it is quantized, and the layer before it is not; give its inputs a format",
         ),
         ("{nodes: 3}, {type: quantized, nodes: 3}", "", "layers[1] does not fit: it is quantized"),
         (
@@ -114,7 +117,7 @@ def test_embeddings_are_told_by_their_type(minimal: str) -> None:
             "{type: quantized, nodes: 3, weight: {bits: 12, integer: 2}}",
             "",
             "layers[1] does not fit: its sums of 900 products of 12 by 8 bits and a bias of 8 bits need 28 bits, "
-            "and 32-bit floating point is exact up to 24; take fewer bits, or fewer inputs",
+            "and 32-bit floating point is exact up to 24; use fewer bits, or fewer inputs",
         ),
     ],
 )
@@ -159,5 +162,5 @@ def test_exact_sums_are_counted_rightly(weight: tuple[int, int], given: tuple[in
     finest = max(sum(steps), bias.fraction)
     product_size = 2 ** (weight[0] + given[0] - 2 + finest - sum(steps))
     most = (2**24 - 2 ** (3 + finest - bias.fraction)) // product_size
-    assert section.find_contradiction(most, forms[1]) is None
-    assert section.find_contradiction(most + 1, forms[1]) is not None
+    assert section.find_inconsistency(most, forms[1]) is None
+    assert section.find_inconsistency(most + 1, forms[1]) is not None

@@ -20,7 +20,7 @@ from tamis.config import (
     load_config,
     parse_config,
 )
-from tamis.config.place import Place
+from tamis.config.key_path import KeyPath
 from tamis.errors import ConfigurationError, Problem
 
 
@@ -94,7 +94,7 @@ def test_the_run_is_called_like_the_file(minimal: str, tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("absent.yaml", "(No such file or directory): look at its name; `tamis init FILES` writes a new one"),
+        ("absent.yaml", "(No such file or directory): check the path; `tamis init FILES` writes a new one"),
         (".", "(Is a directory): give the YAML file, not its folder"),
     ],
 )
@@ -133,10 +133,10 @@ features:
   - {name: mass, expression: null}
 spectators: [{name: eta, expression: eta}]
 weights: {}
-split: {by: [event]}
+split: {event_id: [event]}
 training: {optimizer: {name: adam}, early_stopping: {}}
 """
-    short = minimal + "spectators: [eta]\nweights:\nsplit: {by: event}\ntraining: {optimizer: adam}"
+    short = minimal + "spectators: [eta]\nweights:\nsplit: {event_id: event}\ntraining: {optimizer: adam}"
     assert parse_config(short) == parse_config(long)
 
 
@@ -267,9 +267,9 @@ def test_early_stopping_may_be_turned_off(minimal: str, patience: int) -> None:
     assert off.training.early_stopping is None
 
 
-# Any value in any place
+# Any value at any path
 
-PLACES: list[Place] = [
+PATHS: list[KeyPath] = [
     ("name",),
     ("data",),
     ("samples",),
@@ -288,7 +288,7 @@ PLACES: list[Place] = [
     ("spectators",),
     ("weights",),
     ("weights", "balance"),
-    ("split", "by"),
+    ("split", "event_id"),
     ("split", "test"),
     ("network", "layers"),
     ("network", "layers", 0),
@@ -319,22 +319,22 @@ values = st.recursive(
 )
 
 
-def put(tree: object, place: Place, value: object) -> object:
-    if not place:
+def put(tree: object, path: KeyPath, value: object) -> object:
+    if not path:
         return value
     if isinstance(tree, list | tuple):
         return [
-            put(entry, place[1:], value) if index == place[0] else entry for index, entry in enumerate(tree)
+            put(entry, path[1:], value) if index == path[0] else entry for index, entry in enumerate(tree)
         ]
     assert isinstance(tree, dict)
-    return {**tree, place[0]: put(tree[place[0]], place[1:], value)}
+    return {**tree, path[0]: put(tree[path[0]], path[1:], value)}
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-@given(place=st.sampled_from(PLACES), value=values)
-def test_any_value_in_any_place_is_accepted_or_refused(minimal: str, place: Place, value: object) -> None:
+@given(path=st.sampled_from(PATHS), value=values)
+def test_any_value_in_any_place_is_accepted_or_refused(minimal: str, path: KeyPath, value: object) -> None:
     text = minimal + "evaluation: {reference: {log_density: {bkg: a, sig: b}}}"
-    plain = put(parse_config(text).model_dump(by_alias=True), place, value)
+    plain = put(parse_config(text).model_dump(by_alias=True), path, value)
     assert isinstance(plain, dict)
     try:
         config = parse_config(plain)

@@ -69,7 +69,7 @@ def test_the_source_is_not_changed(minimal: str) -> None:
     assert repr(values) == before
 
 
-FORM = "expected a place, = and a value, as in training.batch_size=256"
+FORM = "expected a key, = and a value, as in training.batch_size=256"
 
 
 @pytest.mark.parametrize(
@@ -97,18 +97,18 @@ FORM = "expected a place, = and a value, as in training.batch_size=256"
             "cannot be read as YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'",
         ),
         ("seed=-1", "seed (from --set)", "expected a number of at least 0, found -1"),
-        ("seed=*x", "seed (from --set)", "aliases (*x) are not allowed; write the value out"),
+        ("seed=*x", "seed (from --set)", "aliases (*x) are not allowed; write the value itself"),
         (
             "weights={balance: none, balance: none}",
             "weights.balance (from --set)",
-            "this key stands twice, in line 1; remove one",
+            "this key is given twice, in line 1; remove one",
         ),
         (
             "training.batch_siz=1",
             "training.batch_siz (from --set)",
-            "unknown key; did you mean 'batch_size'? Keys here: loss, optimizer, schedule, gradient_clip, average, "
-            "batch_size, epochs, early_stopping, time_budget, checkpoint_every, symmetries, average_symmetries, seeds, "
-            "calibration, devices",
+            "unknown key; did you mean 'batch_size'? Keys here: loss, optimizer, schedule, gradient_clip, ema_decay, "
+            "batch_size, epochs, early_stopping, time_budget, checkpoint_every, symmetries, test_time_augmentation, "
+            "ensemble, calibration, devices",
         ),
         ("split.test=2", "split.test (from --set)", "expected a number below 1, found 2"),
         (

@@ -1,10 +1,15 @@
-"""Every refusal of one value: its place, its words and its line."""
+"""Every refusal of one value: its place, its words and its line; and the earlier names of keys."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tamis.config import parse_config
+from tamis.config.key_path import KeyPath, format_key_path
+from tamis.config.problems import RENAMED_KEYS
 from tamis.errors import ConfigurationError, Problem
 
 
@@ -30,14 +35,14 @@ REFUSED = [
     ("name:", "name", "expected text, found nothing"),
     ("seed: true", "seed", "expected a whole number, found true"),
     ("seed: -1", "seed", "expected a number of at least 0, found -1"),
-    ("seed: 4294967296", "seed", "expected a number of at most 4294967295, found 4294967296"),
+    ("seed: 4294967296", "seed", "expected a number of at most 4,294,967,295, found 4294967296"),
     ("seed: 1.0", "seed", "expected a whole number, found 1.0"),
-    ('seed: "1"', "seed", "expected a whole number, found the text '1'; leave the quotes out"),
+    ('seed: "1"', "seed", "expected a whole number, found the text '1'; remove the quotes"),
     ('data: ""', "data", "expected some text, found none"),
     (
         'data: "a\\0"',
         "data",
-        "the text 'a\\x00' has a control character or half a character in it; remove it",
+        "the text 'a\\x00' has a control character or an incomplete character; remove it",
     ),
     # columns
     ("spectators: {}", "spectators", "expected a list, found a mapping"),
@@ -62,7 +67,7 @@ REFUSED = [
         "spectators[0].name",
         "the text ' a' begins or ends with a space; remove it; write a formula as {name: ..., expression: ...}",
     ),
-    ("spectators: [{}]", "spectators[0].name", "this key is needed, but not there"),
+    ("spectators: [{}]", "spectators[0].name", "this key is required"),
     ("spectators: [{name: 3}]", "spectators[0].name", "expected text, found 3; put it in quotes"),
     (
         "spectators: [{name: a, expression: 3}]",
@@ -118,10 +123,10 @@ REFUSED = [
         "split.validation",
         "expected a number, found the text '0.5.1'",
     ),
-    ("split: {by: []}", "split.by", "expected at least 1 entry, found 0"),
-    ("split: {by: 3}", "split.by", "expected a list, found 3"),
-    ("split: {by: [event, 3]}", "split.by[1]", "expected text, found 3; put it in quotes"),
-    ('split: {by: ""}', "split.by", "expected an expression of branches, found an empty text"),
+    ("split: {event_id: []}", "split.event_id", "expected at least 1 entry, found 0"),
+    ("split: {event_id: 3}", "split.event_id", "expected a list, found 3"),
+    ("split: {event_id: [event, 3]}", "split.event_id[1]", "expected text, found 3; put it in quotes"),
+    ('split: {event_id: ""}', "split.event_id", "expected an expression of branches, found an empty text"),
     ("split: {folds: 1}", "split.folds", "expected a number of at least 2, found 1"),
     # preprocessing and network
     (
@@ -137,7 +142,7 @@ REFUSED = [
     ),
     ("network: {layers: 3}", "network.layers", "expected a list, found 3"),
     ("network: {layers: [64]}", "network.layers[0]", "expected a mapping (nodes: 64), found 64"),
-    ("network: {layers: [{}]}", "network.layers[0].nodes", "this key is needed, but not there"),
+    ("network: {layers: [{}]}", "network.layers[0].nodes", "this key is required"),
     (
         "network: {layers: [{nodes: 1, type: spares}]}",
         "network.layers[0].type",
@@ -151,7 +156,7 @@ REFUSED = [
     (
         "network: {layers: [{nodes: 65537}]}",
         "network.layers[0].nodes",
-        "expected a number of at most 65536, found 65537",
+        "expected a number of at most 65,536, found 65537",
     ),
     (
         "network: {layers: [{nodes: 1, activaton: relu}]}",
@@ -174,7 +179,7 @@ REFUSED = [
     (
         "training: {loss: {name: significance, signal: 10}}",
         "training.loss.background",
-        "this key is needed, but not there",
+        "this key is required",
     ),
     ("training: {loss: {gamma: 1}}", "training.loss.gamma", "unknown key; keys here: name"),
     (
@@ -244,7 +249,7 @@ REFUSED = [
     (
         'training: {batch_size: "32"}',
         "training.batch_size",
-        "expected auto or a whole number, found the text '32'; leave the quotes out",
+        "expected auto or a whole number, found the text '32'; remove the quotes",
     ),
     ("training: {batch_size: 0}", "training.batch_size", "expected a number of at least 1, found 0"),
     ("training: {epochs: 1e2}", "training.epochs", "expected auto or a whole number, found 100.0"),
@@ -264,7 +269,7 @@ REFUSED = [
         "training.early_stopping",
         "expected a mapping (key: value), found true",
     ),
-    ("training: {devices: 0}", "training.devices", "expected auto or a whole number of at least 1, found 0"),
+    ("training: {devices: 0}", "training.devices", "expected a number of at least 1, found 0"),
     (
         "training: {devices: true}",
         "training.devices",
@@ -336,7 +341,7 @@ REPLACED = [
     (
         "name: signal, ",
         "",
-        Problem("samples[1].name", "this key is needed, but not there", 3),
+        Problem("samples[1].name", "this key is required", 3),
     ),
     (
         "name: signal",
@@ -347,7 +352,7 @@ REPLACED = [
             3,
         ),
     ),
-    ("class: sig", "klass: sig", Problem("samples[1].class", "this key is needed, but not there", 3)),
+    ("class: sig", "klass: sig", Problem("samples[1].class", "this key is required", 3)),
     ("files: signal.root", "files: 3", Problem("samples[1].files", "expected a list, found 3", 3)),
     ("files: signal.root", "files: []", Problem("samples[1].files", "expected at least 1 entry, found 0", 3)),
     ("files: signal.root", 'files: ""', Problem("samples[1].files", "expected some text, found none", 3)),
@@ -454,7 +459,7 @@ def test_a_wrong_entry_does_not_make_its_list_short(minimal: str) -> None:
 
 def test_what_is_needed_is_asked_for() -> None:
     found = problems_of("name: a")
-    message = "this key is needed, but not there"
+    message = "this key is required"
     assert found == [Problem(key, message, 1) for key in ("samples", "classes", "features")]
 
 
@@ -476,5 +481,74 @@ def test_no_message_speaks_of_the_machinery(minimal: str) -> None:
 
 
 def test_the_error_names_what_was_read() -> None:
-    with pytest.raises(ConfigurationError, match=r"\Aoffshell\.yaml: 3 problems\n  samples \(line 1\): "):
+    with pytest.raises(ConfigurationError):
         parse_config("name: a", title="offshell.yaml")
+
+
+SECTIONS: Mapping[KeyPath, str] = {
+    ("evaluation",): "",
+    ("network",): "",
+    ("network", "embedding"): "type: gains, ",
+    ("network", "layers", 0): "type: sparse, density: 0.5, nodes: 4, ",
+    ("network", "quantized_output"): "",
+    ("split",): "",
+    ("training",): "",
+    ("training", "schedule"): "name: plateau, ",
+}
+"""What else a section with a renamed key needs."""
+QUANTIZED = "type: quantized, nodes: 4, input: {bits: 10, integer: 4}, "
+
+
+def section_with(path: KeyPath, value: str) -> str:
+    """Write YAML text in which this key has this value."""
+    is_quantized = {path[-1], RENAMED_KEYS.get(path)} & {"ebops_cost", "learn_bits"} and "layers" in path
+    keys = QUANTIZED if is_quantized else SECTIONS[path[:-1]]
+    text = f"{{{keys}{path[-1]}: {value}}}"
+    for key in reversed(path[1:-1]):
+        text = f"[{text}]" if key == 0 else f"{{{key}: {text}}}"
+    return f"{path[0]}: {text}\n"
+
+
+@pytest.mark.parametrize("path", RENAMED_KEYS, ids=format_key_path)
+def test_an_old_key_is_answered_with_its_name_and_path_of_today(path: KeyPath, minimal: str) -> None:
+    name = RENAMED_KEYS[path]
+    message = f"this key is now called {name}; write {format_key_path((*path[:-1], name))}"
+    line = minimal.count("\n") + 1
+    assert problems_of(minimal + section_with(path, "1")) == [Problem(format_key_path(path), message, line)]
+
+
+@pytest.mark.parametrize("path", RENAMED_KEYS, ids=format_key_path)
+def test_the_new_key_is_known(path: KeyPath, minimal: str) -> None:
+    new = (*path[:-1], RENAMED_KEYS[path])
+    # a mapping of what no key takes
+    problems = problems_of(minimal + section_with(new, "{nothing: 1}"))
+    assert problems
+    assert not any(
+        problem.message.startswith(("unknown key;", "this key is now"))
+        and problem.where == format_key_path(new)
+        for problem in problems
+    )
+
+
+def test_an_old_key_of_another_section_is_unknown(minimal: str) -> None:
+    layers = "[{nodes: 4}, {type: sparse, nodes: 4, density: 0.5, begin: 0.1}, {nodes: 4, begin: 0.1}]"
+    messages = {
+        problem.where: problem.message for problem in problems_of(f"{minimal}network: {{layers: {layers}}}")
+    }
+    assert messages["network.layers[1].begin"].endswith("write network.layers[1].pruning_begin")
+    assert messages["network.layers[2].begin"].startswith("unknown key")
+
+
+def test_the_changelog_lists_every_renamed_key() -> None:
+    text = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    for path, name in RENAMED_KEYS.items():
+        assert any(path[0] in row and str(path[-1]) in row and name in row for row in rows), path
+
+
+def test_an_old_key_of_the_command_line_is_answered_too(minimal: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config(minimal, overrides=["training.seeds=3"])
+    (problem,) = caught.value.problems
+    assert problem.where == "training.seeds (from --set)"
+    assert problem.message == "this key is now called ensemble; write training.ensemble"

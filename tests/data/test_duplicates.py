@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tamis.data.duplicates import EqualEvents, equal_events
+from tamis.data.duplicates import EqualEvents, find_equal_events
 
 Array = np.ndarray
 
@@ -23,13 +23,13 @@ def alike(events: int) -> Array:
 def test_the_number_by_chance_is_that_of_the_three_columns_with_most_values(counts: tuple[int, ...]) -> None:
     columns = grid(*counts)
     events = len(columns[0])
-    found = equal_events(columns, alike(events), alike(events))
-    assert (found.count, found.example, found.suspicious) == (0, None, False)
+    equal = find_equal_events(columns, alike(events), alike(events))
+    assert (equal.count, equal.example, equal.suspicious) == (0, None, False)
     expected = events * (events - 1) / 2
     for values in sorted(counts)[-3:]:
         # each value belongs to events / values events; at least one pair counts as equal
         expected *= max(events / values - 1, 1 / events) / (events - 1)
-    assert found.expected == pytest.approx(expected)
+    assert equal.expected == pytest.approx(expected)
 
 
 def test_equal_events_are_counted_by_class_and_file() -> None:
@@ -40,21 +40,21 @@ def test_equal_events_are_counted_by_class_and_file() -> None:
     class_index, file_index = (
         np.append(alike(100), values).astype(np.int32) for values in ([0, 1, 0, 0, 0, 1], [0, 1, 1, 2, 0, 1])
     )
-    found = equal_events(columns, class_index, file_index)
-    assert (found.within_files, found.between_files, found.between_classes) == (2, 2, 2)
-    assert found.count == 6
-    assert found.example == (7, 101)
+    equal = find_equal_events(columns, class_index, file_index)
+    assert (equal.within_files, equal.between_files, equal.between_classes) == (2, 2, 2)
+    assert equal.count == 6
+    assert equal.example == (7, 101)
     order = np.random.default_rng(1).permutation(106)
-    mixed = equal_events([column[order] for column in columns], class_index[order], file_index[order])
-    assert (mixed.count, mixed.expected) == (6, found.expected)
+    mixed = find_equal_events([column[order] for column in columns], class_index[order], file_index[order])
+    assert (mixed.count, mixed.expected) == (6, equal.expected)
 
 
 @pytest.mark.parametrize(("copies", "suspicious"), [(28, False), (29, True)])
 def test_ten_times_as_many_as_by_chance_are_suspicious(copies: int, suspicious: bool) -> None:
-    found = EqualEvents(copies, copies, 0, 0, 2.8, None)
-    assert found.suspicious == suspicious
+    equal = EqualEvents(copies, copies, 0, 0, 2.8, None)
+    assert equal.suspicious == suspicious
 
 
 def test_zeros_of_both_signs_and_missing_values_are_equal() -> None:
     columns = [np.array([0.0, -0.0, np.nan, -np.nan, 1.0], np.float32), np.full(5, 3, np.float32)]
-    assert equal_events(columns, alike(5), alike(5)).count == 2
+    assert find_equal_events(columns, alike(5), alike(5)).count == 2

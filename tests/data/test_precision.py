@@ -12,9 +12,10 @@ import pytest
 from tamis.config import parse_config
 from tamis.config.learning import Scaling
 from tamis.data.events import Events, read_events
-from tamis.data.precision import PrecisionSample, float32_offset
+from tamis.data.precision import PrecisionSample, compute_float32_offset
+from tamis.data.split import Fractions
 from tamis.network.preprocessing import fit_preprocessing
-from tamis.pipeline.preparation import find_input, fractions, read
+from tamis.pipeline.preparation import find_input, read
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]
@@ -47,25 +48,25 @@ def on_grid(events: int, seed: int = 1) -> np.ndarray:
     ],
 )
 def test_32_bits_resolve_what_varies_by_more_than_their_rounding(values: Any, resolved: bool) -> None:
-    offset = float32_offset(values)
+    offset = compute_float32_offset(values)
     assert (offset == 0) == resolved
     if not resolved:
-        left = values[np.isfinite(values)] - offset
-        near = np.abs(left) < 1000
-        assert np.abs(left[near] - left[near].astype(np.float32)).max() < 1e-4
+        shifted = values[np.isfinite(values)] - offset
+        near = np.abs(shifted) < 1000
+        assert np.abs(shifted[near] - shifted[near].astype(np.float32)).max() < 1e-4
 
 
 @pytest.mark.parametrize("sizes", [[100_000], [1] * 50 + [99_950], [33_333, 66_667], [0, 99_999, 1]])
 def test_the_sample_does_not_depend_on_the_chunks(sizes: list[int]) -> None:
     values = np.arange(100_000.0)
-    whole, chunked = PrecisionSample(1), PrecisionSample(1)
-    whole.add(len(values), [values[whole.rows(len(values))]])
+    in_one_chunk, in_chunks = PrecisionSample(1), PrecisionSample(1)
+    in_one_chunk.add(len(values), [values[in_one_chunk.rows(len(values))]])
     first = 0
     for size in sizes:
-        chunked.add(size, [values[first : first + size][chunked.rows(size)]])
+        in_chunks.add(size, [values[first : first + size][in_chunks.rows(size)]])
         first += size
-    np.testing.assert_array_equal(whole._values[0], chunked._values[0])
-    assert 4096 <= len(whole._values[0]) <= 8192
+    np.testing.assert_array_equal(in_one_chunk._values[0], in_chunks._values[0])
+    assert 4096 <= len(in_one_chunk._values[0]) <= 8192
 
 
 def prepare_times(make: Make, write_tree: WriteTree, offset: float, events: int = 500) -> dict[str, Any]:
@@ -83,8 +84,11 @@ def prepare_times(make: Make, write_tree: WriteTree, offset: float, events: int 
 
 def events_of(config: dict[str, Any], rows: int | None = None) -> Events:
     parsed = parse_config(config)
-    inputs = [(each.plan, each.schemas) for each in find_input(parsed)]
-    return read_events(inputs, fractions(parsed), rows=rows)[0]
+    inspected = find_input(parsed)
+    inputs = [(each.plan, each.schemas) for each in inspected.inputs]
+    split = parsed.split
+    fractions = Fractions(split.test, split.validation, split.seed, inspected.plan.n_folds)
+    return read_events(inputs, fractions, rows=rows)[0]
 
 
 @pytest.mark.parametrize("rows", [None, 7])
@@ -92,19 +96,19 @@ def test_the_reader_keeps_64_bits_where_they_matter(
     two_classes: Make, write_tree: WriteTree, rows: int
 ) -> None:
     config = prepare_times(two_classes, write_tree, GPS)
-    found = events_of(config, rows)
-    assert found.features.dtype == np.float64
+    events = events_of(config, rows)
+    assert events.features.dtype == np.float64
     for number, name in enumerate(("bkg", "sig")):
-        entry = found.entry[found.sample_index == number]
+        entry = events.entry[events.sample_index == number]
         seconds = on_grid(500, number) + 15 * number
         seconds[::50] = np.nan
         np.testing.assert_array_equal(
-            found.features[found.sample_index == number, 1], GPS + seconds[entry], name
+            events.features[events.sample_index == number, 1], GPS + seconds[entry], name
         )
     # a column that 32 bits resolve stays the same, whatever the others are
     alone = events_of({**config, "features": ["y"]})
     assert alone.features.dtype == np.float32
-    np.testing.assert_array_equal(alone.features[:, 0], found.features[:, 0])
+    np.testing.assert_array_equal(alone.features[:, 0], events.features[:, 0])
 
 
 def test_a_damaged_file_that_was_told_ends_the_second_reading_too(
@@ -116,10 +120,10 @@ def test_a_damaged_file_that_was_told_ends_the_second_reading_too(
     content = bytearray(path.read_bytes())
     content[len(content) // 3 : len(content) // 3 + 2000] = bytes(2000)
     path.write_bytes(content)
-    told: list[str] = []
-    found, _ = read(config, inputs, damaged=lambda sample, _: told.append(sample))
-    assert told == ["bkg"]
-    of_signal = found.features[found.sample_index == 1, 1]
+    damaged_samples: list[str] = []
+    events, _ = read(config, inputs, damaged=lambda sample, _: damaged_samples.append(sample))
+    assert damaged_samples == ["bkg"]
+    of_signal = events.features[events.sample_index == 1, 1]
     assert len(np.unique(of_signal[~np.isnan(of_signal)])) > 1000
 
 
@@ -158,6 +162,6 @@ def test_a_value_beside_a_sentinel_is_there(two_classes: Make, write_tree: Write
     days = np.arange(20180100.0, 20180110.0)
     for name in ("bkg", "sig"):
         write_tree(f"{name}.root", {"day": days})
-    found = events_of({**config, "features": [{"name": "day", "missing": 20180100}]})
-    assert np.isnan(found.features).sum() == 2
-    assert np.nanmin(found.features) == 20180101
+    events = events_of({**config, "features": [{"name": "day", "missing": 20180100}]})
+    assert np.isnan(events.features).sum() == 2
+    assert np.nanmin(events.features) == 20180101

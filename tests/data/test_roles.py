@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tamis.data.roles import branch_role, names_signal, observed_data_word
+from tamis.data.roles import find_branch_role, find_observed_data_word, is_signal_name
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ from tamis.data.roles import branch_role, names_signal, observed_data_word
 )
 def test_roles_of_branches(role: str | None, names: str) -> None:
     expected = dict.fromkeys(names.split(), role)
-    assert {name: branch_role(name) for name in expected} == expected
+    assert {name: find_branch_role(name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("up", ["met_jesUp", "met_jes_up", "met_jes_up_total", "METUP"])
 def test_a_pair_of_branches_is_a_variation(up: str) -> None:
     down = up.replace("Up", "Down").replace("up", "down").replace("UP", "DOWN")
-    assert branch_role(up) is None
-    assert branch_role(up, [up, down]) == branch_role(down, [up, down]) == "variation"
+    assert find_branch_role(up) is None
+    assert find_branch_role(up, [up, down]) == find_branch_role(down, [up, down]) == "variation"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_pair_of_branches_is_a_variation(up: str) -> None:
     ],
 )
 def test_names_of_observed_data(name: str) -> None:
-    assert observed_data_word(name) is not None
+    assert find_observed_data_word(name) is not None
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_names_of_observed_data(name: str) -> None:
     ],
 )
 def test_names_that_are_not_of_observed_data(name: str) -> None:
-    assert observed_data_word(name) is None
+    assert find_observed_data_word(name) is None
 
 
 def test_folders_called_data_say_nothing() -> None:
-    assert observed_data_word("ttbar", ["data"]) is None
-    assert observed_data_word("part_1", ["SingleMuon"]) == "SingleMuon"
+    assert find_observed_data_word("ttbar", ["data"]) is None
+    assert find_observed_data_word("part_1", ["SingleMuon"]) == "SingleMuon"
 
 
 @pytest.mark.parametrize(("name", "expected"), [("sig", True), ("m100_signal", True), ("no_signal", False)])
 def test_names_of_signals(name: str, expected: bool) -> None:
-    assert names_signal(name) is expected
+    assert is_signal_name(name) is expected

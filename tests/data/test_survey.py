@@ -5,9 +5,9 @@ import pytest
 
 from tamis.data.survey import (
     PURITY,
-    class_purity,
-    identified_class,
-    some_of_each_class,
+    compute_class_purity,
+    find_identified_class,
+    sample_each_class,
     survey_column,
     survey_columns,
 )
@@ -41,7 +41,7 @@ NORMAL = RNG.normal(size=3000)
     ],
 )
 def test_suspicious_columns_are_found(name: str, values: np.ndarray, kind: str) -> None:
-    assert [each.kind for each in survey_columns({name: values}, CLASS, "abc")] == [kind]
+    assert [suspicion.kind for suspicion in survey_columns({name: values}, CLASS, "abc")] == [kind]
 
 
 @pytest.mark.parametrize(
@@ -72,28 +72,28 @@ def test_the_name_counts_only_where_nobody_has_chosen() -> None:
 
 
 def test_purity_of_nothing_and_everything() -> None:
-    assert class_purity(CLASS.astype(float), CLASS, 3) == 1
-    assert class_purity(np.ones(3000), CLASS, 3) == pytest.approx(1 / 3)
+    assert compute_class_purity(CLASS.astype(float), CLASS, 3) == 1
+    assert compute_class_purity(np.ones(3000), CLASS, 3) == pytest.approx(1 / 3)
 
 
 def test_few_events_are_no_reason_for_suspicion() -> None:
     few = np.arange(200)
-    assert class_purity(RNG.normal(size=200), (few % 3 == 0).astype(np.int32), 2) < 0.7
+    assert compute_class_purity(RNG.normal(size=200), (few % 3 == 0).astype(np.int32), 2) < 0.7
 
 
 def test_several_sentinels_are_found_one_after_the_other() -> None:
     values = np.where(CLASS == 0, NORMAL, 0.0) + 50
     values[:900:3], values[1:900:3], values[2:900:30] = -999.0, -99.0, 9999.0
     values[1000:] += NORMAL[1000:]
-    found = survey_columns({"pt": values}, CLASS, "abc")
-    assert {each.value for each in found} == {-999.0, -99.0, 9999.0}
+    suspicions = survey_columns({"pt": values}, CLASS, "abc")
+    assert {suspicion.value for suspicion in suspicions} == {-999.0, -99.0, 9999.0}
 
 
 def test_one_of_three_classes_can_be_told_apart() -> None:
     values = np.where(CLASS == 1, 7.0, NORMAL)
-    assert identified_class(values, CLASS, 3) == (1, pytest.approx(1.0))
-    assert class_purity(values, CLASS, 3) < PURITY
-    assert identified_class(NORMAL, CLASS, 3)[1] < 0.6
+    assert find_identified_class(values, CLASS, 3) == (1, pytest.approx(1.0))
+    assert compute_class_purity(values, CLASS, 3) < PURITY
+    assert find_identified_class(NORMAL, CLASS, 3)[1] < 0.6
 
 
 @pytest.mark.parametrize("sentinel", [-99.0, -999.0])
@@ -102,8 +102,8 @@ def test_sentinels_among_few_whole_numbers_are_found(sentinel: float) -> None:
     values = rng.integers(1, 10, 5000).astype(np.float64)
     values[rng.random(5000) < 0.01] = sentinel
     classes = rng.integers(0, 2, 5000).astype(np.int32)
-    (found,) = survey_columns({"njet": values}, classes, ["a", "b"])
-    assert (found.kind, found.value) == ("sentinel", sentinel)
+    (suspicion,) = survey_columns({"njet": values}, classes, ["a", "b"])
+    assert (suspicion.kind, suspicion.value) == ("sentinel", sentinel)
     values[values == sentinel] = -1.0  # may be what it says
     assert survey_columns({"njet": values}, classes, ["a", "b"]) == []
 
@@ -112,8 +112,8 @@ def test_a_sentinel_is_found_where_the_first_sample_is_constant() -> None:
     rng = np.random.default_rng(1)
     values = np.concatenate([np.full(2000, 0.5), rng.normal(size=8000)])
     values[2000:][rng.random(8000) < 0.05] = -999.0
-    found = survey_columns({"x": values}, np.repeat([0, 1], 5000).astype(np.int32), ["a", "b"])
-    assert ("sentinel", -999.0) in [(each.kind, each.value) for each in found]
+    suspicions = survey_columns({"x": values}, np.repeat([0, 1], 5000).astype(np.int32), ["a", "b"])
+    assert ("sentinel", -999.0) in [(suspicion.kind, suspicion.value) for suspicion in suspicions]
 
 
 @pytest.mark.parametrize("events", [60, 120, 1000, 20_000])
@@ -128,8 +128,10 @@ def test_values_that_were_rounded_are_no_sentinels(events: int, seed: int) -> No
         "hundreds": np.round(rng.uniform(0, 999, events)),
         "tens": np.round(rng.uniform(-10, 20, events)),
     }
-    found = [each for name, values in columns.items() for each in survey_column(name, values, 0.5)]
-    assert found == []
+    suspicions = [
+        suspicion for name, values in columns.items() for suspicion in survey_column(name, values, 0.5)
+    ]
+    assert suspicions == []
 
 
 @pytest.mark.parametrize("events", [120, 1000, 20_000])
@@ -139,18 +141,20 @@ def test_a_sentinel_in_a_tenth_of_the_events_is_found(events: int, value: float,
     rng = np.random.default_rng(1)
     values = np.round(rng.normal(0, 1, events), decimals)
     values[rng.random(events) < 0.1] = value
-    (found,) = survey_column("dz", values, 0.5)
-    assert (found.kind, found.value) == ("sentinel", value)
+    (suspicion,) = survey_column("dz", values, 0.5)
+    assert (suspicion.kind, suspicion.value) == ("sentinel", value)
 
 
 def test_the_order_of_the_files_gives_no_class_away() -> None:
     """Every other event of a class has another value, as in samples that were merged event by event."""
     class_index = np.repeat([0, 1], [150_000, 50_000]).astype(np.int32)
     column = np.where(class_index == 0, np.arange(200_000) % 2, 0).astype(float)
-    some = some_of_each_class(class_index, 2)
-    assert class_purity(column[some], class_index[some], 2) == pytest.approx(0.75, abs=0.01)
+    some = sample_each_class(class_index, 2)
+    assert compute_class_purity(column[some], class_index[some], 2) == pytest.approx(0.75, abs=0.01)
     assert not [
-        each for each in survey_columns({"x": column}, class_index, ["a", "b"]) if each.kind == "class"
+        suspicion
+        for suspicion in survey_columns({"x": column}, class_index, ["a", "b"])
+        if suspicion.kind == "class"
     ]
 
 
@@ -158,6 +162,6 @@ def test_the_order_of_the_files_gives_no_class_away() -> None:
     ("events", "chosen"), [(0, 0), (99_999, 99_999), (100_000, 100_000), (150_000, 100_000)]
 )
 def test_of_a_class_no_more_events_are_looked_at_than_needed(events: int, chosen: int) -> None:
-    some = some_of_each_class(np.repeat([0, 1], [events, 10]), 2)
+    some = sample_each_class(np.repeat([0, 1], [events, 10]), 2)
     assert len(some) == len(set(some.tolist())) == chosen + 10
     assert (some < events).sum() == chosen

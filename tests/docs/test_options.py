@@ -82,8 +82,8 @@ def configuration(values: Mapping[str, Any], write_tree: Callable[..., Path]) ->
     }
     document = merged(base, values)
     document["training"]["epochs"] = 2
-    if "seeds" in document["training"]:
-        document["training"]["seeds"] = 2
+    if "ensemble" in document["training"]:
+        document["training"]["ensemble"] = 2
     spectators = document.get("spectators", [])
     document["features"] = [name for name in document["features"] if name not in spectators]
     return parse_config(document)
@@ -107,7 +107,7 @@ def test_every_option_is_read_and_its_events_can_be_prepared(
 @pytest.mark.parametrize("fragment", list(fragments()))
 def test_every_option_trains(fragment: str, write_tree: Callable[..., Path]) -> None:
     run = train(configuration(values_of(fragment), write_tree))
-    scores = run.parts["test"].scores
+    scores = run.splits["test"].scores
     assert len(scores) > 50
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
-    assert 0 < run.evaluation.parts["test"].balanced.loss < 2
+    assert 0 < run.results["performance"].splits["test"].balanced.loss < 2

@@ -6,7 +6,7 @@ import yaml
 
 from tamis.errors import ExpressionError
 from tamis.expressions import FUNCTIONS, MAXIMUM_DEPTH, MAXIMUM_LENGTH, parse
-from tamis.expressions.functions import DIFFERENT, SPELLINGS
+from tamis.expressions.functions import ALIASES, DIFFERENT
 from tamis.expressions.tree import FunctionName
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ def _rows(heading: str) -> list[list[str]]:
 
 def _others(name: str) -> str:
     """Give the other spellings of a function as the page lists them."""
-    spellings = [spelling for spelling, meaning in SPELLINGS.items() if meaning == name != spelling]
+    spellings = [spelling for spelling, meaning in ALIASES.items() if meaning == name != spelling]
     return ", ".join(f"`{spelling}`" for spelling in spellings if not spelling.startswith("numpy."))
 
 
@@ -61,14 +61,14 @@ def test_every_name_of_a_function_is_described() -> None:
 
 
 def test_no_spelling_has_two_meanings() -> None:
-    assert not set(SPELLINGS) & set(DIFFERENT)
+    assert not set(ALIASES) & set(DIFFERENT)
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("spelling", ALIASES)
 def test_every_spelling_can_be_called(spelling: str) -> None:
-    function = FUNCTIONS[SPELLINGS[spelling]]
+    function = FUNCTIONS[ALIASES[spelling]]
     call = f"{spelling}({', '.join(function.arguments)})"
-    assert parse(call).tree == parse(f"{SPELLINGS[spelling]}({', '.join(function.arguments)})").tree
+    assert parse(call).tree == parse(f"{ALIASES[spelling]}({', '.join(function.arguments)})").tree
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -46,7 +46,7 @@ def _bracketed(node: Node) -> str:
             for operand in operands[1:]:
                 text = f"({text} {operator} {_bracketed(operand)})"
             return text
-        case Compare(operator=operator, left=left, right=right):
+        case Compare(operator=operator, first=left, second=right):
             return f"({_bracketed(left)} {operator} {_bracketed(right)})"
         case Logic(operator=operator, operands=operands):
             word = {"&&": " and ", "||": " or "}[operator]
@@ -105,7 +105,9 @@ def _formulas(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
     pairs = st.lists(st.tuples(operators, signed), max_size=5)
     return st.builds(
-        lambda first, rest: " ".join([first, *(f"{operator} {operand}" for operator, operand in rest)]),
+        lambda first, operations: " ".join(
+            [first, *(f"{operator} {operand}" for operator, operand in operations)]
+        ),
         signed,
         pairs,
     )
@@ -182,7 +184,7 @@ def _written(node: Node) -> str:
             return f"({_written(first)}){steps}"
         case Bits(operator=operator, operands=operands) | Logic(operator=operator, operands=operands):
             return f" {operator} ".join(f"({_written(operand)})" for operand in operands)
-        case Compare(operator=operator, left=left, right=right):
+        case Compare(operator=operator, first=left, second=right):
             return f"({_written(left)}) {operator} ({_written(right)})"
         case Call(function="where", arguments=(condition, yes, no)):
             return f"({_written(condition)}) ? {_written(yes)} : {_written(no)}"
@@ -284,7 +286,7 @@ def test_known_trees(text: str, tree: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "at", "told"),
+    ("text", "at", "message"),
     [
         ("", 0, "empty"),
         (" \n", 0, "empty"),
@@ -307,18 +309,18 @@ def test_known_trees(text: str, tree: Node) -> None:
         ("().x", 1, "expected here"),
         ("[x]", 0, "lists"),
         ("x[1:2]", 3, "slices"),
-        ("x[:2]", 2, "from 0 on"),
-        ("x[-1]", 2, "from 0 on"),
-        ("x[i]", 2, "from 0 on"),
-        ("x[1.0]", 2, "from 0 on"),
-        ("x[0x1]", 2, "from 0 on"),
-        ("x[]", 2, "from 0 on"),
-        ("x[", 2, "from 0 on"),
+        ("x[:2]", 2, "counted from 0"),
+        ("x[-1]", 2, "counted from 0"),
+        ("x[i]", 2, "counted from 0"),
+        ("x[1.0]", 2, "counted from 0"),
+        ("x[0x1]", 2, "counted from 0"),
+        ("x[]", 2, "counted from 0"),
+        ("x[", 2, "counted from 0"),
         ("x[0", 1, "never closed"),
         ("x[0][1]", 4, "only one index"),
-        ("(a)[0]", 3, "directly after"),
-        ("max(a, b)[0]", 9, "directly after"),
-        ("true[0]", 4, "directly after"),
+        ("(a)[0]", 3, "directly on"),
+        ("max(a, b)[0]", 9, "directly on"),
+        ("true[0]", 4, "directly on"),
         ("a + x[0] * x", 11, "with and without an index"),
         ("x * x[0]", 0, r"write x\[0\]"),
         ("a b", 2, "operator is missing"),
@@ -326,8 +328,8 @@ def test_known_trees(text: str, tree: Node) -> None:
         ("a !b", 2, "operator is missing"),
         ("(a", 0, "never closed"),
         ("max(a", 3, "never closed"),
-        ("a)", 1, "no bracket is open"),
-        ("a]", 1, "no bracket is open"),
+        ("a)", 1, "closes no bracket"),
+        ("a]", 1, "closes no bracket"),
         ("a, b", 1, "arguments"),
         ("(a, b)", 2, "arguments"),
         ("max(a, b,)", 9, "expected here"),
@@ -359,8 +361,8 @@ def test_known_trees(text: str, tree: Node) -> None:
         ("`abs`(x)", 5, "operator is missing"),
     ],
 )
-def test_what_is_refused_is_told_at_its_place(text: str, at: int, told: str) -> None:
-    with pytest.raises(ExpressionError, match=told) as caught:
+def test_what_is_refused_is_told_at_its_place(text: str, at: int, message: str) -> None:
+    with pytest.raises(ExpressionError, match=message) as caught:
         parse(text)
     assert len(str(caught.value).split("\n")[-1]) == at + 3
 

@@ -3,12 +3,12 @@ import dataclasses
 import pytest
 
 from tamis.expressions import MAXIMUM_DEPTH, parse
-from tamis.expressions.tree import Branch, Call, Chain, Compare, Link, Number, Unary, children, walk
+from tamis.expressions.tree import Branch, Call, Chain, Compare, Link, Number, Unary, list_children, walk
 
 
 def test_operands_come_from_left_to_right() -> None:
     chain = Chain(Branch("a"), (Link("+", Branch("b")), Link("-", Number(1))))
-    assert children(chain) == (Branch("a"), Branch("b"), Number(1))
+    assert list_children(chain) == (Branch("a"), Branch("b"), Number(1))
 
 
 def test_a_walk_follows_the_text() -> None:

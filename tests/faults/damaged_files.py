@@ -24,9 +24,9 @@ import numpy as np
 
 from tamis.config import Config, parse_config
 from tamis.errors import InputError, TamisError
-from tamis.pipeline.input_manifest import check_input_manifest
+from tamis.pipeline.callbacks import Callbacks
 from tamis.pipeline.preparation import Prepared, prepare
-from tamis.pipeline.watch import Watch
+from tamis.runs.input_manifest import check_input_manifest
 
 SECONDS = 30.0
 MEMORY = 4 << 30
@@ -44,7 +44,14 @@ def damaged(content: bytes, damage: dict[str, int]) -> bytes:
 def digest(prepared: Prepared) -> str:
     """Hash all that a training would get of the files."""
     events, found = prepared.events, hashlib.sha256()
-    columns = (events.features, events.class_index, events.weight, events.identity, events.entry, events.part)
+    columns = (
+        events.features,
+        events.class_index,
+        events.weight,
+        events.event_id,
+        events.entry,
+        events.split,
+    )
     for column in (*columns, *events.spectators.values()):
         found.update(np.ascontiguousarray(column).tobytes())
     return found.hexdigest()
@@ -57,7 +64,7 @@ def read(config: Config, manifest: Path) -> dict[str, Any]:
     except InputError as error:
         said["manifest"] = str(error)
     try:
-        return {**said, "outcome": "read", "digest": digest(prepare(config, Watch()))}
+        return {**said, "outcome": "read", "digest": digest(prepare(config, Callbacks()))}
     except TamisError as error:
         return {**said, "outcome": "error", "kind": type(error).__name__, "message": str(error)}
     except Exception:
@@ -100,7 +107,7 @@ def main() -> None:
     for order in json.load(sys.stdin):
         config, manifest, path = parse_config(order["config"]), Path(order["manifest"]), Path(order["file"])
         content = path.read_bytes()
-        prepare(config, Watch())  # so that what is imported late is imported once, and not in every fork
+        prepare(config, Callbacks())  # so that what is imported late is imported once, and not in every fork
         for damage in [None, *order["damages"]]:
             path.write_bytes(content if damage is None else damaged(content, damage))
             sys.stdout.write(json.dumps({"damage": damage, **in_a_fork(config, manifest)}) + "\n")

@@ -38,7 +38,7 @@ features:
   - {name: ratio, expression: "jet_pt[0] / (met + 1e-3)"}
 spectators: [mass, {name: log_mass, expression: log(mass)}]
 weights: {balance: {bkg: 2}, negative: keep, flatten: {spectators: [mass], bins: 10}}
-split: {test: 0.25, validation: 0.2, by: [run, event], seed: 1, folds: {number: 3, by: event}}
+split: {test: 0.25, validation: 0.2, event_id: [run, event], seed: 1, folds: {number: 3, by: event}}
 preprocessing: {scaling: quantile, missing: median, logarithm: [pt]}
 network:
   layers:
@@ -46,9 +46,9 @@ network:
     - {type: dense, nodes: 16, residual: true}
     - {type: sparse, nodes: 8, fan_in: 4, mask: magnitude}
   embedding: {type: periodic, frequencies: 4, nodes: 4, sigma: 0.1}
-  members: 2
+  shared_members: 2
   parametrisation: ntk
-  output: zero
+  output_initialisation: zero
 training:
   loss: {name: focal, gamma: 2.0}
   optimizer: {name: adamw, learning_rate: 1e-3, weight_decay: 0.1}
@@ -56,22 +56,22 @@ training:
   batch_size: 64
   epochs: 10
   gradient_clip: 1.0
-  average: 0.99
+  ema_decay: 0.99
   early_stopping: {monitor: validation_auc, patience: 3}
   time_budget: 5min
   symmetries:
     - {type: reflection, features: [pt, ratio]}
     - {type: exchange, objects: [[pt], [ratio]]}
     - {type: rotation, features: [abs_eta], period: 6.28}
-  average_symmetries: 2
-  seeds: 2
+  test_time_augmentation: 2
+  ensemble: 2
   calibration: temperature
 evaluation:
   working_points: [0.5, 0.7]
   reference: {discriminant: {sig: p_sig / p_bkg}}
   luminosity: {of_weights: 1, quoted: 140}
   baselines: [logistic, cuts]
-  leave_out: [pt]
+  ablation: [pt]
 """
 SEEDS = [
     COMPLETE.encode(),
@@ -98,10 +98,10 @@ DICTIONARY = [
         "training", "evaluation",
         "name", "class", "files", "weight", "selection", "expression", "missing", "type", "dense", "sparse",
         "quantized", "embedding",
-        "periodic", "piecewise_linear", "frequencies", "bins", "members", "loss", "optimizer", "schedule",
+        "periodic", "piecewise_linear", "frequencies", "bins", "shared_members", "loss", "optimizer", "schedule",
         "symmetries", "objects",
-        "reference", "log_density", "discriminant", "folds", "number", "by", "(", ")", "**", "&&", "||", "abs(",
-        "`", "?", "__class__",
+        "reference", "log_density", "discriminant", "folds", "number", "by", "event_id",
+        "(", ")", "**", "&&", "||", "abs(", "`", "?", "__class__",
         "../", "/", "~x", "::", "://", "https://", "reference://", "$", "\\",
     )),
     b"\x00", b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",

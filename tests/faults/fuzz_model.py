@@ -14,6 +14,7 @@ import struct
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ VALUES = (0.0, -0.0, 1.0, -1.0, 1e-45, 1e38, -1e38, np.inf, -np.inf, np.nan, 1e-
 
 def seeds(folder: Path) -> list[Files]:
     """Make a model of each kind, with its ONNX files where there is a form for it."""
-    from tamis.deploy import export_onnx
+    from tamis.export import export_onnx
 
     models = []
     for number, classifier in enumerate(classifiers()):
@@ -91,7 +92,10 @@ def classifiers() -> list[Any]:
             scaling="quantile",
         ),
         classifier_of(
-            layers, embedding={"type": "periodic", "frequencies": 2, "nodes": 2}, members=2, logarithm=True
+            layers,
+            embedding={"type": "periodic", "frequencies": 2, "nodes": 2},
+            shared_members=2,
+            logarithm=True,
         ),
         classifier_of(
             [{**layers[0], "normalisation": "batch"}], embedding={"type": "piecewise_linear", "bins": 3}
@@ -123,6 +127,8 @@ def classifier_of(
 
     from tamis.classifier import Classifier, Member
     from tamis.config import ClassSection, Feature, Network
+    from tamis.data.ensemble import EnsemblePlan, PlannedMember
+    from tamis.data.split import NO_FOLD
     from tamis.network.network import build_network
     from tamis.network.preprocessing import fit_preprocessing
 
@@ -133,9 +139,9 @@ def classifier_of(
     rng = np.random.default_rng(1)
     events = np.stack([rng.exponential(40, 200), rng.normal(80, 20, 200)], axis=1).astype(np.float32)
     events[::7, 1] = np.nan
-    section = Network.model_validate({"output": "random", **network, "layers": layers})
+    section = Network.model_validate({"output_initialisation": "random", **network, "layers": layers})
     members = []
-    for number, fold in enumerate(folds):
+    for number in range(len(folds)):
         preprocessing = fit_preprocessing(
             events, np.ones(200), scaling, missing_allowed=[False, True], logarithm=[logarithm, False]
         )
@@ -144,29 +150,37 @@ def classifier_of(
             3,
             section,
             random=np.random.default_rng(number),
-            sample=preprocessing.apply(events),
+            training_inputs=preprocessing.apply(events),
         )
-        members.append(Member(preprocessing, made, fold))
+        members.append(Member(preprocessing, made))
     classes = {name: ClassSection(signal=name == "sig") for name in ("bkg", "top", "sig")}
     made = Classifier(
         features,
         classes,
         tuple(members),
-        folds=rule,
+        EnsemblePlan(tuple(PlannedMember(fold) for fold in folds), rule),
         symmetries=symmetries,
-        draws=draws,
+        test_time_augmentation=draws,
         calibration=calibration,
     )
-    return made.with_reference(events, None if rule is None else np.arange(200) % 2)
+    return made.with_reference(events, np.arange(200) % 2 if rule else NO_FOLD)
+
+
+def train_state() -> Any:
+    from tamis.training.history import Epoch, History
+    from tamis.training.state import BestWeights, TrainState
+    from tamis.training.step import StepState
+
+    epochs = tuple(Epoch(number, 0.7, 0.5, 0.7, 0.5, 1e-3, 1.0, 100, 9) for number in (1, 2, 3))
+    parameters, moments = np.arange(6, dtype=np.float32), (np.ones(3, np.int32), np.array(2.0, np.float32))
+    current = StepState(parameters, moments, np.zeros((1, 2), np.float32))
+    return TrainState(current, BestWeights(parameters, None), History(epochs, 2, ""), planned_epochs=9)
 
 
 def checkpoint(folder: Path) -> Files:
-    from tamis.training.checkpoint import Progress, save_progress
-    from tamis.training.history import Epoch
+    from tamis.training.checkpoint import write_checkpoint
 
-    epochs = tuple(Epoch(number, 0.7, 0.5, 0.7, 0.5, 1e-3, 1.0, 100, 9) for number in (1, 2, 3))
-    arrays = (np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(3, np.int32), np.array(2.0, np.float32))
-    save_progress(Progress(arrays, epochs, 2, 9, 0.5), folder)
+    write_checkpoint(train_state(), folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -210,14 +224,11 @@ def safetensors_of(header: Any, data: bytes, size: int | None = None) -> bytes:
 class Fuzzer:
     def __init__(self, session: Session, folder: Path) -> None:
         from tamis.classifier import Classifier
-        from tamis.deploy.onnx_check import refuse_foreign
-        from tamis.training.checkpoint import load_progress
+        from tamis.export.onnx_files import check_is_own_model
+        from tamis.training.checkpoint import read_checkpoint
 
-        self._load, self._load_progress, self._read_onnx = (
-            Classifier.load,
-            load_progress,
-            refuse_foreign,
-        )
+        self._load, self._read_onnx = Classifier.load, check_is_own_model
+        self._read_state = partial(read_checkpoint, like=train_state())
         self._session, self._folder = session, folder / "model"
         self._models, self._checkpoint = seeds(folder), checkpoint(folder / "checkpoint")
         self._epoch, self._arrays = sorted(self._checkpoint)
@@ -274,10 +285,9 @@ class Fuzzer:
         classifier.predict({**columns, "event": np.arange(4), "pt": np.arange(4) + 1.0})
 
     def _read_checkpoint(self) -> None:
-        said: list[str] = []
-        found = self._load_progress(self._folder, said.append)
-        if (found is None) != bool(said):
-            raise ValueError(f"a damaged checkpoint without a word, or a good one with some: {said}")
+        found, damaged = self._read_state(self._folder)
+        if (found is None) != bool(damaged):
+            raise ValueError(f"a damaged checkpoint without a message, or a good one with one: {damaged}")
 
     def _changed_model(self, chance: random.Random) -> Files:
         files = dict(chance.choice(self._models))

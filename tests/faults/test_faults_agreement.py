@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 import tamis
 from tamis.classifier import Classifier
+from tamis.classifier.exported_names import PACKED
 from tamis.config import parse_config
-from tamis.deploy import export_onnx
-from tamis.deploy.names import PACKED
-from tamis.deploy.onnx_check import Model
-from tamis.deploy.plain import plain_document
-from tamis.deploy.plain_scores import plain_scores
+from tamis.export import export_onnx
+from tamis.export.evaluate import compute_scores
+from tamis.export.lower import lower
+from tamis.export.onnx_files import OnnxScorer
 
 Make = Callable[..., dict[str, Any]]
 TOLERANCE = 1e-5
@@ -37,31 +37,31 @@ KINDS: dict[str, dict[str, Any]] = {
     "quantized": {"network": {"layers": QUANTIZED, "embedding": None}},
     "periodic": {"network": {"layers": [{"nodes": 32}], "embedding": {"type": "periodic"}}},
     "piecewise linear": {"network": {"layers": [{"nodes": 32}], "embedding": {"type": "piecewise_linear"}}},
-    "shared members": {"network": {"layers": [{"nodes": 32}] * 2, "members": 8}},
+    "shared members": {"network": {"layers": [{"nodes": 32}] * 2, "shared_members": 8}},
     "logarithms of quantiles": {"preprocessing": {"scaling": "quantile", "logarithm": ["x"]}},
     "folds, seeds and calibration": {
         "split": {"folds": {"number": 2, "by": "event"}},
-        "training": {"epochs": 2, "seeds": 2, "calibration": "vector"},
+        "training": {"epochs": 2, "ensemble": 2, "calibration": "vector"},
     },
     "one output": {"training": {"epochs": 2, "loss": "binary_cross_entropy"}},
     "symmetries": {
         "training": {
             "epochs": 2,
             "symmetries": [{"type": "reflection", "features": ["y"]}],
-            "average_symmetries": 2,
+            "test_time_augmentation": 2,
         }
     },
 }
 
 
-def trained(make: Make, folder: Path, kind: str) -> tuple[Classifier, Model]:
+def trained(make: Make, folder: Path, kind: str) -> tuple[Classifier, OnnxScorer]:
     """Train for a moment, so that no weight is what it began as."""
     network = {"layers": [{"nodes": 32}] * 2}
     options = {"network": network, "training": {"epochs": 2}, **KINDS[kind]}
     classifier = tamis.train(parse_config(make(400, **options))).classifier
     classifier.save(folder)
     export_onnx(folder)
-    return classifier, Model(classifier, folder / PACKED, "packed")
+    return classifier, OnnxScorer(classifier, folder / PACKED, "packed")
 
 
 def events(number: int) -> NDArray[np.float32]:
@@ -72,12 +72,9 @@ def events(number: int) -> NDArray[np.float32]:
     return features
 
 
-def largest_differences(classifier: Classifier, model: Model, sizes: Sequence[int]) -> dict[str, float]:
+def largest_differences(classifier: Classifier, model: OnnxScorer, sizes: Sequence[int]) -> dict[str, float]:
     """Give by how much the scores of two programs differ at most, over all sizes of batches."""
-    document, found = (
-        plain_document(classifier),
-        dict.fromkeys(("JAX and NumPy", "JAX and ONNX Runtime"), 0.0),
-    )
+    graph, found = lower(classifier), dict.fromkeys(("JAX and NumPy", "JAX and ONNX Runtime"), 0.0)
     whole = events(65536)
     reference = classifier.scores(whole).astype(np.float64)
     for size in sizes:
@@ -85,7 +82,7 @@ def largest_differences(classifier: Classifier, model: Model, sizes: Sequence[in
         rows = slice(first, first + size)
         jax, runtime = classifier.scores(whole[rows]).astype(np.float64), model(whole[rows])
         np.testing.assert_array_equal(jax, reference[rows])  # a batch changes no bit
-        pairs = {"JAX and NumPy": plain_scores(document, whole[rows]), "JAX and ONNX Runtime": runtime}
+        pairs = {"JAX and NumPy": compute_scores(graph, whole[rows]), "JAX and ONNX Runtime": runtime}
         for name, others in pairs.items():
             found[name] = max(found[name], float(np.abs(jax - others).max()))
     return found

@@ -18,7 +18,7 @@ import uproot
 import yaml
 
 from tamis.config import parse_config
-from tamis.pipeline.input_manifest import write_input_manifest
+from tamis.runs.input_manifest import write_input_manifest
 
 HERE = Path(__file__).parent
 EVENTS = 1500
@@ -163,6 +163,7 @@ def test_what_becomes_of_many_damaged_files(
     record("files", dict(counted(tmp_path, KINDS, cuts=200, flips=1000)))
 
 
+@pytest.mark.slow  # many commands
 def test_the_commands_name_the_damaged_file(tmp_path: Path) -> None:
     order = order_of(tmp_path, "ZSTD")
     path = Path(order["file"])

@@ -11,8 +11,10 @@ import pytest
 
 import tamis
 from tamis.errors import InputError
-from tamis.training.checkpoint import Progress, load_progress, save_progress
-from tamis.training.history import Epoch
+from tamis.training.checkpoint import read_checkpoint, write_checkpoint
+from tamis.training.history import Epoch, History
+from tamis.training.state import BestWeights, TrainState
+from tamis.training.step import StepState
 
 Record = Callable[[str, dict[str, Any]], None]
 HEADER = 4096
@@ -61,18 +63,20 @@ def flip_model(model: Path, header: int, others: int) -> dict[str, int]:
 def flip_checkpoint(folder: Path, header: int, others: int) -> dict[str, int]:
     rng, tried = np.random.default_rng(2), {}
     epochs = tuple(Epoch(number + 1, 0.5, 0.5, 0.5, 0.5, 0.01, 0.1, 10, 9) for number in range(20))
-    arrays = tuple(rng.normal(size=size).astype(np.float32) for size in (10, 500, 5))
-    save_progress(Progress(arrays, epochs, 1, 20, 0.5), folder)
+    parameters, moments, ema = (rng.normal(size=size).astype(np.float32) for size in (10, 500, 5))
+    current = StepState(parameters, moments, np.zeros((1, 2), np.float32), ema=ema)
+    state = TrainState(current, BestWeights(parameters, None), History(epochs, 1, ""), planned_epochs=20)
+    write_checkpoint(state, folder)
     for path in sorted(folder.iterdir()):
         chosen = bits(path, header, others, rng)
         tried[path.suffix] = len(chosen)
         for bit in chosen:
             flip(path, bit)
-            heard: list[str] = []
-            assert load_progress(folder, heard.append) is None, (path.name, bit)
-            assert path.name in heard[0]
+            found, damaged = read_checkpoint(folder, like=state)
+            assert found is None, (path.name, bit)
+            assert path.name in damaged[0]
             flip(path, bit)
-        assert load_progress(folder) is not None
+        assert read_checkpoint(folder, like=state)[0] is not None
     return tried
 
 

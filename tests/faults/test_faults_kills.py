@@ -50,7 +50,13 @@ def killed_chain(folder: Path, output: str, rng: np.random.Generator, seconds: f
 
 
 def configure(folder: Path, two_classes: Make) -> None:
-    training = {"epochs": 60, "batch_size": 8, "early_stopping": None, "checkpoint_every": 0.05, "seeds": 2}
+    training = {
+        "epochs": 60,
+        "batch_size": 8,
+        "early_stopping": None,
+        "checkpoint_every": 0.05,
+        "ensemble": 2,
+    }
     config = two_classes(400, training=training)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 

@@ -88,10 +88,10 @@ def write(folder: Path, samples: list[dict[str, np.ndarray]]) -> None:
 
 def assert_whole(run: Run, folder: Path) -> None:
     """Nothing that is written holds a value that is not finite."""
-    write_json(folder / "metrics.json", run.metrics())  # refuses what is not finite
+    write_json(folder / "metrics.json", run.metrics)  # refuses what is not finite
     write_json(folder / "history.json", run.history)
-    write_json(folder / "events.json", run.prepared.ledger.to_dict(run.config.class_names))
-    for part in run.parts.values():
+    write_json(folder / "events.json", run.prepared.cutflow.to_dict(run.config.class_names))
+    for part in run.splits.values():
         assert np.isfinite(part.scores).all()
         assert (part.scores >= 0).all()
         np.testing.assert_allclose(part.scores.sum(axis=1), 1, atol=1e-5)

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tamis.config import parse_config
-from tamis.pipeline.fitting import fit
+from tamis.pipeline.fitting import train_classifier
 from tamis.pipeline.preparation import prepare
 
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ def test_every_change_of_a_run_fails(
 def exported(shim: Path, two_classes: Make, folder: Path, kinds: str) -> list[dict[str, Any]]:
     """Let every change of an export fail; the classifier is whole after each."""
     config = parse_config(two_classes(200, training={"epochs": 1}))
-    fit(config, prepare(config))[0].save(folder / "model")
+    train_classifier(config, prepare(config))[0].save(folder / "model")
     found = faults(shim, "export", folder, kinds, "1")
     for each in found:
         assert each["loads"] == "", each
@@ -131,8 +131,8 @@ def test_a_disk_that_fills_while_a_training_keeps_its_progress(
     assert failed.returncode == 1
     last = failed.stderr.strip().splitlines()[-1]
     assert re.fullmatch(
-        r"tamis: .*/victim/checkpoints/network-1.*: No space left on device; make room there, or choose another "
-        r"place; nothing half-written was left behind",
+        r"tamis: .*/victim/checkpoints/network-1.*: No space left on device; free disk space, or choose another "
+        r"folder; nothing half-written was left behind",
         last,
     )
     assert [path.name for path in (tmp_path / "victim").iterdir()] == ["checkpoints"]

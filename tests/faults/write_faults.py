@@ -69,37 +69,46 @@ def in_a_child(work: Callable[[], None], point: int, kind: str) -> tuple[int, in
 
 def checkpoint_faults(folder: Path, kinds: Iterable[str]) -> None:
     """Let every change fail while a checkpoint is written on top of two that are there."""
-    from tamis.training.checkpoint import Progress, load_progress, save_progress
-    from tamis.training.history import Epoch
+    import jax
+
+    from tamis.training.checkpoint import read_checkpoint, write_checkpoint
+    from tamis.training.history import Epoch, History
+    from tamis.training.state import BestWeights, TrainState
+    from tamis.training.step import StepState
 
     rng = np.random.default_rng(1)
 
-    def progress(epochs: int) -> Progress:
-        done = tuple(Epoch(number + 1, 0.5, 0.5, 0.5, 0.5, 0.01, 0.1, 10, 9) for number in range(epochs))
-        arrays = (rng.normal(size=40_000).astype(np.float32), np.array(epochs, np.int32))
-        return Progress(arrays, done, 1, 9, 0.5)
+    def state(epochs: int) -> TrainState:
+        finished = tuple(Epoch(number + 1, 0.5, 0.5, 0.5, 0.5, 0.01, 0.1, 10, 9) for number in range(epochs))
+        parameters = rng.normal(size=40_000).astype(np.float32)
+        current = StepState(parameters, np.array(epochs, np.int32), np.zeros((1, 2), np.float32))
+        return TrainState(current, BestWeights(parameters, None), History(finished, 1, ""), planned_epochs=9)
 
-    before, newest, next_one = progress(1), progress(2), progress(3)
+    before, newest, next_one = state(1), state(2), state(3)
     for kind in kinds:
         for point in range(1000):
             place = folder / MARK
             shutil.rmtree(place, ignore_errors=True)
-            save_progress(before, place)
-            save_progress(newest, place)
-            status, count, said = in_a_child(lambda place=place: save_progress(next_one, place), point, kind)
+            write_checkpoint(before, place)
+            write_checkpoint(newest, place)
+            status, count, said = in_a_child(
+                lambda place=place: write_checkpoint(next_one, place), point, kind
+            )
             if status == 0 and count <= point:
                 break  # there is no such change any more
-            heard: list[str] = []
-            found = load_progress(place, heard.append)
+            found, heard = read_checkpoint(place, like=before)
             right = found is not None and any(
-                len(found.epochs) == len(each.epochs)
-                and all(np.array_equal(a, b) for a, b in zip(found.arrays, each.arrays, strict=True))
+                found.history == each.history
+                and all(
+                    np.array_equal(a, b)
+                    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(each), strict=True)
+                )
                 for each in (newest, next_one)
             )
             # and the next process goes on
-            save_progress(progress(4), place)
-            last = load_progress(place)
-            goes_on = last is not None and len(last.epochs) == 4
+            write_checkpoint(state(4), place)
+            last, _ = read_checkpoint(place, like=before)
+            goes_on = last is not None and len(last.history.epochs) == 4
             report(kind, point, status=status, said=said, right=right, goes_on=goes_on, heard=heard)
 
 
@@ -107,10 +116,10 @@ def leave_figures_empty() -> None:
     """Let a run have all its figures with nothing in them: as many files are written, and no time goes into drawing."""
     from matplotlib.figure import Figure
 
-    from tamis import run_directory
     from tamis.plots.book import Drawing
+    from tamis.runs import figures
 
-    chapters_of = run_directory.chapters_of
+    chapters_of = figures.chapters_of
 
     def empty_chapters(run: Any) -> list[tuple[Drawing, ...]]:
         return [
@@ -118,7 +127,7 @@ def leave_figures_empty() -> None:
             for chapter in chapters_of(run)
         ]
 
-    run_directory.chapters_of = empty_chapters
+    figures.chapters_of = empty_chapters
 
 
 def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
@@ -153,7 +162,7 @@ def run_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
 def export_faults(folder: Path, kinds: Iterable[str], step: int) -> None:
     """Let changes fail while a form of a saved classifier is written into its folder."""
     from tamis.classifier.manifest import check_manifest
-    from tamis.deploy import export_classifier
+    from tamis.export import export_classifier
 
     place, model = folder / MARK, folder / "model"
     before = content(model)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.slow
 def test_the_recommended_recipe_reaches_its_figures() -> None:
     run = tamis.train(tamis.load_config(ROOT / "examples/offshell/recommended.yaml", data=FOLDER))
-    test = run.evaluation.parts["test"].physics
+    test = run.results["performance"].splits["test"].physics
     assert test.loss <= 0.1970
     assert test.accuracy >= 0.9340
     assert sum(test.events) == pytest.approx(150_000, rel=0.01)
@@ -34,8 +34,8 @@ def test_the_recommended_recipe_reaches_its_figures() -> None:
 def test_every_example_reads_the_files(example: Path) -> None:
     prepared = prepare(tamis.load_config(example, data=FOLDER))
     assert len(prepared.events) == 300_000
-    assert prepared.ledger.repeated == 0
-    for account in prepared.ledger.samples:
+    assert prepared.cutflow.repeated == 0
+    for account in prepared.cutflow.samples:
         assert account.entries == account.used.events == 100_000
 
 

@@ -10,13 +10,14 @@ import pytest
 
 import tamis
 from tamis.config import parse_config
+from tamis.studies.overtraining.permutation import PermutationTest
 
 Make = Callable[..., dict[str, Any]]
 # a power of two, so that the weights in the loss are the same bits
 FACTOR = 8.0
 EVALUATION = {
     "reference": {"log_density": {"bkg": "-x*x/2", "sig": "-(x-1.5)*(x-1.5)/2"}},
-    "leave_out": ["y"],
+    "ablation": ["y"],
 }
 
 
@@ -35,38 +36,42 @@ def twins(module_classes: Make) -> tuple[tamis.Run, tamis.Run]:
 
 def test_the_networks_are_the_same(twins: tuple[tamis.Run, tamis.Run]) -> None:
     first, second = twins
-    for name, part in first.parts.items():
-        assert part.scores.tobytes() == second.parts[name].scores.tobytes()
+    for name, part in first.splits.items():
+        assert part.scores.tobytes() == second.splits[name].scores.tobytes()
 
 
 @pytest.mark.parametrize("part", ["training", "validation", "test"])
 def test_balanced_numbers_are_those_of_the_weights(twins: tuple[tamis.Run, tamis.Run], part: str) -> None:
-    first, second = (run.evaluation for run in twins)
-    assert first.parts[part].balanced == second.parts[part].physics == second.parts[part].balanced
-    assert first.parts[part].physics != second.parts[part].physics
+    first, second = (run.results["performance"] for run in twins)
+    assert first.splits[part].balanced == second.splits[part].physics == second.splits[part].balanced
+    assert first.splits[part].physics != second.splits[part].physics
     # intervals of the test come from random numbers, of which more are used before those of the balanced mixture
     if part != "test":
         assert first.intervals[part]["balanced"] == second.intervals[part]["physics"]
     low, high = first.intervals[part]["balanced"].loss
-    assert low < first.parts[part].balanced.loss < high
+    assert low < first.splits[part].balanced.loss < high
 
 
 def test_what_is_judged_in_the_learned_mixture_is_the_same(twins: tuple[tamis.Run, tamis.Run]) -> None:
-    first, second = (run.evaluation for run in twins)
-    assert first.verdict == second.verdict
-    assert first.limit == second.limit
-    assert first.intervals["test"]["balanced"] == second.intervals["test"]["balanced"]
-    assert first.calibration is not None
-    assert second.calibration is not None
-    assert first.calibration.temperature == second.calibration.temperature
-    assert first.calibration.vector == second.calibration.vector
-    assert first.calibration.balanced == second.calibration.balanced
-    assert first.calibration.loss == second.calibration.loss
+    first, second = (run.results for run in twins)
+    first_test, second_test = (each["overtraining"].permutation_test for each in (first, second))
+    assert first_test == second_test
+    assert isinstance(first_test, PermutationTest)
+    optima = [each["bayes_optimum"].optimum for each in (first, second)]
+    assert optima[0] == optima[1]
+    assert optima[0] is not None
+    first_intervals, second_intervals = (each["performance"].intervals for each in (first, second))
+    assert first_intervals["test"]["balanced"] == second_intervals["test"]["balanced"]
+    first_calibration, second_calibration = (each["calibration"] for each in (first, second))
+    for name in ("temperature", "vector", "balanced", "loss"):
+        assert getattr(first_calibration, name) == getattr(second_calibration, name), name
 
 
 def test_features_are_worth_the_same(twins: tuple[tamis.Run, tamis.Run]) -> None:
-    first, second = (run.evaluation.importance for run in twins)
+    first, second = (run.results["importance"] for run in twins)
     assert first == second
-    assert np.isfinite(first[0].loss)
-    assert first[0].reaction is not None
-    assert [each.left_out is not None for each in first] == [each.features == ("y",) for each in first]
+    assert np.isfinite(first.groups[0].permuted.loss)
+    assert first.groups[0].gradient is not None
+    assert first.retrained is not None
+    ablated = {group.features: group.ablated is not None for group in first.groups}
+    assert ablated == {("x",): False, ("y",): True}

@@ -13,13 +13,12 @@ import pytest
 from tamis.classifier import Classifier
 from tamis.config import parse_config
 from tamis.data.split import TEST, TRAINING, VALIDATION
-from tamis.evaluation.results import Evaluation
-from tamis.pipeline.fitting import fit
-from tamis.pipeline.judging import evaluate, score
+from tamis.pipeline.evaluation import build_context, evaluate, score
+from tamis.pipeline.fitting import train_classifier
 from tamis.pipeline.preparation import Prepared, prepare, weigh
 
 Make = Callable[..., dict[str, Any]]
-Outcome = tuple[Prepared, Classifier, Evaluation, tuple[float, ...]]
+Outcome = tuple[Prepared, Classifier, dict[str, Any], tuple[float, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +43,19 @@ def outcomes(module_classes: Make) -> dict[str, Outcome]:
     for name, part in (("same", None), ("validation", VALIDATION), ("test", TEST)):
         events = original.events
         features, spectators = events.features.copy(), {key: x.copy() for key, x in events.spectators.items()}
-        rows = np.flatnonzero(events.part == part)
+        rows = np.flatnonzero(events.split == part)
         # other values; the azimuths below zero, where no training event has any
         features[rows] = features[rows] * [-0.5, 1] - [0.3, 3]
         spectators["y"][rows] += 5
-        weighed = weigh(config, replace(events, features=features, spectators=spectators))
+        weighed = weigh(config, replace(events, features=features, spectators=spectators), original.plan)
         prepared = replace(original, weighed=weighed)
-        classifier, (trained,) = fit(config, prepared)
+        classifier, (trained,) = train_classifier(config, prepared)
         found[name] = (
             prepared,
             classifier,
-            evaluate(config, prepared, classifier, score(classifier, prepared.events)),
+            evaluate(
+                build_context(config, prepared, classifier, score(classifier, prepared.events)),
+            ),
             tuple(epoch.validation_loss for epoch in trained.history.epochs),
         )
     return found
@@ -63,9 +64,9 @@ def outcomes(module_classes: Make) -> dict[str, Outcome]:
 def learned(outcome: Outcome) -> list[bytes]:
     """What training events decide: weights, preprocessing and network."""
     prepared, classifier, _, _ = outcome
-    rows = prepared.events.part == TRAINING
+    rows = prepared.events.split == TRAINING
     return [
-        prepared.weighed.factors.tobytes(),
+        prepared.weighed.class_weights.tobytes(),
         prepared.weighed.training_weight[rows].tobytes(),
         repr(classifier.symmetries).encode(),
         classifier.preprocessing.apply(prepared.events.features[rows]).tobytes(),
@@ -75,14 +76,12 @@ def learned(outcome: Outcome) -> list[bytes]:
 
 def chosen(outcome: Outcome) -> tuple[Any, ...]:
     """What validation events decide: the best epoch, corrections, cut and bins."""
-    _, classifier, evaluation, losses = outcome
-    calibration, search = evaluation.calibration, evaluation.search
-    assert calibration is not None
-    assert search is not None
-    assert search.binning is not None
+    _, classifier, results, losses = outcome
+    calibration, expected = results["calibration"], results["discovery"].expected
+    assert expected.binning is not None
     return (
         classifier.calibration, calibration.temperature, calibration.temperature_error, calibration.vector,
-        search.cut, search.binning.edges, losses,
+        expected.cut, expected.binning.edges, losses,
     )  # fmt: skip
 
 
@@ -101,14 +100,16 @@ def test_validation_events_choose_and_test_events_do_not(outcomes: dict[str, Out
 
 def test_what_is_quoted_is_counted_on_test_events(outcomes: dict[str, Outcome]) -> None:
     same, other = (outcomes[name][2] for name in ("same", "test"))
-    assert same.parts["test"] != other.parts["test"]
-    assert same.parts["validation"] == other.parts["validation"]
-    assert same.search.behind_cut != other.search.behind_cut  # type: ignore[union-attr]
-    assert same.calibration.balanced != other.calibration.balanced  # type: ignore[union-attr]
+    first, second = (each["performance"].splits for each in (same, other))
+    assert first["test"] != second["test"]
+    assert first["validation"] == second["validation"]
+    first, second = (each["discovery"].expected for each in (same, other))
+    assert first.after_cut != second.after_cut
+    assert same["calibration"].balanced != other["calibration"].balanced
 
 
 def test_features_are_exchanged_between_test_events(outcomes: dict[str, Outcome]) -> None:
-    same, other = (outcomes[name][2].importance for name in ("same", "test"))
-    assert {each.features: each.exchanged for each in same} != {
-        each.features: each.exchanged for each in other
+    same, other = (outcomes[name][2]["importance"].groups for name in ("same", "test"))
+    assert {group.features: group.permuted for group in same} != {
+        group.features: group.permuted for group in other
     }

@@ -16,53 +16,77 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tamis.evaluation
+import tamis.statistics
 from tamis.calibration import Scaling
-from tamis.evaluation.arrays import effective_number
-from tamis.evaluation.asimov import Requirements
-from tamis.evaluation.baselines import compare_baselines
-from tamis.evaluation.bins import (
-    bin_of,
-    bin_yields,
-    choose_bins,
-    fill_bins,
-    significance_influence,
-)
-from tamis.evaluation.calibration import judge_calibration
-from tamis.evaluation.comparison import compare_runs
-from tamis.evaluation.correlations import correlate
-from tamis.evaluation.counts import Counts, count_above, count_inside, fill_categories
-from tamis.evaluation.cut_table import follow_cuts
-from tamis.evaluation.cuts import scan_cuts
-from tamis.evaluation.distributions import Distribution, feature_distributions, score_distribution
-from tamis.evaluation.evaluation import SearchPlan, evaluate_classifier
-from tamis.evaluation.histogram import fill, number_of_bins
-from tamis.evaluation.importance import compare_influences
-from tamis.evaluation.influence import find_influences, standard_errors
-from tamis.evaluation.inputs import Samples, count_outside, survey_inputs
-from tamis.evaluation.intervals import half_widths, is_enough, is_known, student_factors
-from tamis.evaluation.monitors import best_significance
-from tamis.evaluation.negative_weights import Counted, judge_negative_weights, without_negative
-from tamis.evaluation.overtraining import kolmogorov_smirnov, overtraining_tests
-from tamis.evaluation.pairs import measure_pairs
-from tamis.evaluation.parts import bootstrap_intervals, measure_part, measure_to_first_order
-from tamis.evaluation.reaction import measure_reaction
-from tamis.evaluation.reliability import reliability
-from tamis.evaluation.resampling import Resampler, bootstrap, permuted_labels, resample
-from tamis.evaluation.roc import limit_of_none
-from tamis.evaluation.same_events import ScoredRun
-from tamis.evaluation.scaling import temperature_error
-from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.sculpting import dependence, measure_sculpting, slices
-from tamis.evaluation.search import judge_search
-from tamis.evaluation.stability import Unseen, judge_stability
-from tamis.evaluation.verdict import judge_overtraining
+from tamis.comparison.compute import compare_runs
+from tamis.comparison.events import ScoredRun
 from tamis.network.sensitivity import Sensitivity
+from tamis.statistics.arrays import compute_effective_sample_size
+from tamis.statistics.asimov import Requirements
+from tamis.statistics.baselines import compare_baselines
+from tamis.statistics.bins import (
+    choose_bins,
+    compute_significance_influence,
+    count_yields,
+    fill_bins,
+    find_bins,
+)
+from tamis.statistics.correlations import compute_correlations
+from tamis.statistics.counts import Counts, count_above, count_inside, fill_categories
+from tamis.statistics.cuts import best_significance, scan_cuts, tabulate_cuts
+from tamis.statistics.distributions import (
+    Distribution,
+    compute_feature_distributions,
+    compute_score_distribution,
+)
+from tamis.statistics.expected_significance import (
+    ExpectedSignificance,
+    compute_expected_significance,
+    count_expected_significance,
+)
+from tamis.statistics.gradient_sensitivity import compute_gradient_sensitivity
+from tamis.statistics.histogram import choose_number_of_bins, fill_histogram
+from tamis.statistics.importance import compare_influences
+from tamis.statistics.influence import compute_influences, compute_standard_errors
+from tamis.statistics.intervals import (
+    compute_half_widths,
+    compute_student_factors,
+    has_area_interval,
+    has_enough_events,
+)
+from tamis.statistics.negative_weights import count_negative, drop_negative_weights
+from tamis.statistics.overtraining import compute_kolmogorov_smirnov, compute_kolmogorov_smirnov_tests
+from tamis.statistics.pairs import compute_pair_areas
+from tamis.statistics.reliability import compute_reliability
+from tamis.statistics.resampling import Resampler, bootstrap, permute_labels, resample
+from tamis.statistics.roc import compute_efficiency_limit
+from tamis.statistics.scaling import compute_temperature_error
+from tamis.statistics.scored import ScoredEvents
+from tamis.statistics.sculpting import compute_chance_distance, compute_dependence, compute_slices
+from tamis.statistics.split_metrics import (
+    compute_bootstrap_intervals,
+    compute_first_order,
+    compute_split_metrics,
+)
+from tamis.statistics.training_range import TrainTestMasks, count_outside
+from tamis.studies.calibration import compute_calibration
+from tamis.studies.context import Context, UsedEvents
+from tamis.studies.cuts import compute_cuts
+from tamis.studies.discovery import compute_discovery
+from tamis.studies.inputs.result import survey_inputs
+from tamis.studies.negative_weights import compute_negative_weights
+from tamis.studies.negative_weights.result import compare_without_negative
+from tamis.studies.overtraining import compute_overtraining
+from tamis.studies.overtraining.permutation import compute_permutation_test
+from tamis.studies.performance import compute_performance
+from tamis.studies.sculpting import compute_sculpting
+from tamis.studies.sculpting.result import measure_sculpting
+from tamis.studies.stability.result import FoldScores, compare_members
 
 COPIES = 4
 NAMES = ("first", "second", "signal")
 EDGES = (0.0, 0.25, 0.5, 1.0)
-ENOUGH = Requirements(relative=0.1, background=1.0, effective=5.0)
+ENOUGH = Requirements(relative=0.1, background=1.0, effective_sample_size=5.0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +120,7 @@ class Events:
             self.weight[rows],
             np.array([1.0, 1.5, 0.7])[self.class_index[rows]],
             spectators={"mass": self.features[rows, 0]},
-            identity=identity[rows].astype(np.uint64),
+            event_id=identity[rows].astype(np.uint64),
         )
 
     def part_units(self, part: bool) -> np.ndarray | None:
@@ -174,7 +198,7 @@ def widths(intervals: Any) -> list[float]:
 
 def of_counts(counts: Counts) -> Numbers:
     return Numbers(
-        [counts.background_error, counts.signal_error, counts.effective**-0.5],
+        [counts.background_error, counts.signal_error, counts.effective_sample_size**-0.5],
         others=[counts.significance, counts.significance_error, *counts.powers[2:].sum(axis=1)],
     )
 
@@ -185,12 +209,14 @@ def joined(numbers: Any) -> Numbers:
 
 
 def of_linear(events: Events) -> Numbers:
-    influences = find_influences(events.scores, events.class_index, events.weight)
-    return Numbers(standard_errors(influences.of_event, events.units))
+    influences = compute_influences(events.scores, events.class_index, events.weight)
+    return Numbers(compute_standard_errors(influences.of_event, events.units))
 
 
 def of_fill(events: Events) -> Numbers:
-    return Numbers(fill(events.score, events.weight, np.array(EDGES), units=events.units).uncertainty)
+    return Numbers(
+        fill_histogram(events.score, events.weight, np.array(EDGES), units=events.units).uncertainty
+    )
 
 
 def of_distributions(distributions: Iterable[Distribution]) -> Numbers:
@@ -202,26 +228,26 @@ def of_features(events: Events) -> Numbers:
     # bins of whole numbers do not depend on how often an event is written
     values = np.rint(np.nan_to_num(events.features))
     arrays = (values, events.class_index, events.weight, ~events.is_test, events.is_test)
-    return of_distributions(feature_distributions(*arrays, classes=3, units=events.units))
+    return of_distributions(compute_feature_distributions(*arrays, classes=3, units=events.units))
 
 
 def of_scores(events: Events) -> Numbers:
     columns = (events.score, events.class_index, events.weight)
     arrays = [values[part] for part in (~events.is_test, events.is_test) for values in columns]
-    units = None
-    if events.units is not None:
-        units = events.units[~events.is_test], events.units[events.is_test]
+    units = events.part_units(False), events.part_units(True)
     # the number of bins follows from the events, too
-    return Numbers(others=of_distributions([score_distribution(*arrays, classes=3, units=units)]).errors)
+    return Numbers(
+        others=of_distributions([compute_score_distribution(*arrays, classes=3, units=units)]).errors
+    )
 
 
 def of_number_of_bins(events: Events) -> Numbers:
     units = None if events.units is None else [events.units]
-    return Numbers(others=number_of_bins([events.weight], units))
+    return Numbers(others=choose_number_of_bins([events.weight], units))
 
 
 def of_scan(events: Events) -> Numbers:
-    scan = scan_cuts(events.score, events.is_signal, events.weight, ENOUGH, cuts=20, units=events.units)
+    scan = scan_cuts(events.score, events.is_signal, events.weight, ENOUGH, units=events.units)
     return Numbers(
         [scan.signal_error, scan.background_error], others=[scan.significance, scan.significance_error]
     )
@@ -248,24 +274,26 @@ def of_fill_bins(events: Events) -> Numbers:
 
 def of_influence(events: Events) -> Numbers:
     counts = fill_bins(EDGES, events.score, events.is_signal, events.weight, units=events.units).bins
-    found = significance_influence(
-        counts, bin_of(events.score, EDGES), events.is_signal, events.weight, 0.1, units=events.units
+    found = compute_significance_influence(
+        counts, find_bins(events.score, EDGES), events.is_signal, events.weight, 0.1, units=events.units
     )
     return Numbers(others=found.interval)
 
 
 def of_bin_yields(events: Events) -> Numbers:
-    found = bin_yields(EDGES, events.score, events.class_index, events.weight, 3, units=events.units)
+    found = count_yields(EDGES, events.score, events.class_index, events.weight, 3, units=events.units)
     return Numbers(found.errors)
 
 
 def of_cut_table(events: Events) -> Numbers:
-    table = follow_cuts(events.scored(), [2], ENOUGH)
+    table = tabulate_cuts(events.scored(), [2], ENOUGH)
     return Numbers(table.background_error[:50], others=table.significance)
 
 
 def of_smirnov(found: Any) -> Numbers:
-    return Numbers([found.effective_training**-0.5, found.effective_test**-0.5], found.p_value)
+    return Numbers(
+        [found.training_effective_sample_size**-0.5, found.test_effective_sample_size**-0.5], found.p_value
+    )
 
 
 def of_kolmogorov_smirnov(events: Events) -> Numbers:
@@ -274,36 +302,42 @@ def of_kolmogorov_smirnov(events: Events) -> Numbers:
         for part in (False, True)
     )
     units = events.part_units(False), events.part_units(True)
-    return of_smirnov(kolmogorov_smirnov(first, first_weight, second, second_weight, units=units))
+    return of_smirnov(compute_kolmogorov_smirnov(first, first_weight, second, second_weight, units=units))
 
 
 def of_overtraining_tests(events: Events) -> Numbers:
     parts = [events.scored(part) for part in (False, True)]
     arrays = [array for part in parts for array in (part.scores, part.class_index, part.weight)]
-    found = overtraining_tests(*arrays, units=(parts[0].units, parts[1].units))
+    found = compute_kolmogorov_smirnov_tests(*arrays, units=(parts[0].units, parts[1].units))
     return joined(of_smirnov(test) for tests in found for test in tests)
 
 
 def of_temperature(events: Events) -> Numbers:
     scaling = Scaling((0.9, 0.9, 0.9), (0.0, 0.0, 0.0))
-    return Numbers(temperature_error(scaling, events.scores, events.class_index, events.weight, events.units))
+    return Numbers(
+        compute_temperature_error(scaling, events.scores, events.class_index, events.weight, events.units)
+    )
 
 
 def of_reliability(found: Any) -> Numbers:
-    of_bins = [[each.error, each.effective**-0.5, max(each.fewest, 1e-9) ** -0.5] for each in found.bins]
-    return Numbers([*of_bins, found.by_chance], found.p_value)
+    of_bins = [
+        [each.error, each.effective_sample_size**-0.5, max(each.expected_sample_size, 1e-9) ** -0.5]
+        for each in found.bins
+    ]
+    return Numbers([*of_bins, found.error_by_chance], found.p_value)
 
 
 def of_calibration(events: Events) -> Numbers:
-    found = judge_calibration(events.scored(False), events.scored(True))
+    splits = {"validation": events.scored(False), "test": events.scored(True)}
+    found = compute_calibration(Context(NAMES, splits))
     curves = [*found.balanced, *found.with_temperature, *found.physics]
     errors = [found.temperature_error, found.change_errors]
     # which bins count, and what replaces a weight that is not known, changes with the numbers
-    return Numbers(errors, others=[[each.p_value, each.by_chance] for each in curves])
+    return Numbers(errors, others=[[each.p_value, each.error_by_chance] for each in curves])
 
 
 def of_slices(found: Any) -> list[Any]:
-    return [[each.error, each.effective**-0.5] for each in found]
+    return [[each.error, each.effective_sample_size**-0.5] for each in found]
 
 
 def of_sculpting(events: Events) -> Numbers:
@@ -318,13 +352,18 @@ def of_sculpting(events: Events) -> Numbers:
         units=events.units,
     )
     return Numbers(
-        [[of_slices(each.slices), 1 / each.shift] for each in found],
+        [[of_slices(each.slices), 1 / each.shift.significance] for each in found],
         others=[[each.dependence.p_value, each.before.uncertainty] for each in found],
     )
 
 
+def of_sculpted_run(events: Events) -> Numbers:
+    found = compute_sculpting(Context(NAMES, {"test": events.scored()}, signal=(2,), working_points=(0.5,)))
+    return Numbers([of_slices(each.slices) for each in found.spectators])
+
+
 def of_dependence(events: Events) -> Numbers:
-    found = dependence(
+    found = compute_dependence(
         events.features[:, 0], events.score, events.weight, generator(), events=60, units=events.units
     )
     return Numbers(others=[found.p_value, found.events, found.distance_correlation])
@@ -332,30 +371,22 @@ def of_dependence(events: Events) -> Numbers:
 
 def of_correlations(events: Events) -> Numbers:
     above = np.triu_indices(3, 1)
-    return Numbers(correlate(events.features, events.weight, units=events.units).error[above])
+    return Numbers(compute_correlations(events.features, events.weight, units=events.units).error[above])
 
 
-def samples(events: Events) -> Samples:
+def masks_of(events: Events) -> TrainTestMasks:
     masks = ~events.is_test, events.is_test
-    return Samples((masks,), masks)
+    return TrainTestMasks((masks,), masks)
 
 
 def of_outside(events: Events) -> Numbers:
-    found = count_outside(events.features[:, 0], events.weight, samples(events), units=events.units)
+    found = count_outside(events.features[:, 0], events.weight, masks_of(events), units=events.units)
     return Numbers(p_values=found.p_value)
 
 
 def of_survey(events: Events) -> Numbers:
-    found = survey_inputs(
-        events.features,
-        events.class_index,
-        events.weight,
-        samples(events),
-        names=("a", "b", "c"),
-        class_names=NAMES,
-        signal=[2],
-        units=events.units,
-    )
+    arrays = events.features, events.class_index, events.weight, masks_of(events), events.units
+    found = survey_inputs(UsedEvents(("a", "b", "c"), *arrays), NAMES, signal=[2])
     above = np.triu_indices(3, 1)
     errors = [each.error for feature in found.features for each in feature.missing.values()]
     matrices = [*found.correlations.values(), found.contrast]
@@ -364,53 +395,70 @@ def of_survey(events: Events) -> Numbers:
     return joined([Numbers([*errors, *(each.error[above] for each in matrices)]), outside, *tests])
 
 
-def of_search(events: Events) -> Numbers:
-    found = judge_search(events.scored(False), events.scored(True), [2], ENOUGH)
+def of_expected_significance(found: ExpectedSignificance) -> Numbers:
     return Numbers(
-        [found.scan.background_error, [found.behind_cut.background_error, found.behind_cut.signal_error]],
+        [found.scan.background_error, [found.after_cut.background_error, found.after_cut.signal_error]],
         others=[list(found.intervals.values()), found.by_categories],
     )
 
 
 def of_negative(events: Events) -> Numbers:
     parts = [events.scored(False), events.scored(True)]
-    positive = [without_negative(part) for part in parts]
-    counted = tuple(Counted(judge_search(*pair, [2], ENOUGH), pair[1]) for pair in (parts, positive))
-    found = judge_negative_weights(parts[1], NAMES, [0.5], counted)
-    shares = [[each.effective**-0.5, each.effective_without**-0.5] for each in found.classes.values()]
-    linear = [change.error for change in found.changes if change.quantity != "significance"]
+    positive = [drop_negative_weights(part) for part in parts]
+    counted = [(compute_expected_significance(*pair, [2], ENOUGH), pair[1]) for pair in (parts, positive)]
+    classes, changes = compare_without_negative(parts[1], NAMES, [0.5], (counted[0], counted[1]))
+    shares = [
+        [each.effective_sample_size**-0.5, each.effective_sample_size_without**-0.5]
+        for each in classes.values()
+    ]
+    linear = [change.error for change in changes if change.quantity != "significance"]
     return Numbers(
         [shares, linear],
-        others=[change.error for change in found.changes if change.quantity == "significance"],
+        others=[change.error for change in changes if change.quantity == "significance"],
     )
+
+
+def of_negative_run(events: Events) -> Numbers:
+    splits = {
+        "training": events.scored(False),
+        "validation": events.scored(False),
+        "test": events.scored(True),
+    }
+    found = compute_negative_weights(Context(NAMES, splits, working_points=(0.5,)))
+    return Numbers([change.error for change in found.changes])
 
 
 def of_stability(events: Events) -> Numbers:
     groups = [
-        Unseen(events.scored(part), (rows := events.others[events.is_test == part], rows[:, ::-1]), fold)
+        FoldScores(events.scored(part), (rows := events.others[events.is_test == part], rows[:, ::-1]), fold)
         for fold, part in enumerate((False, True))
     ]
-    found = judge_stability(groups, NAMES)
-    errors = [[each.loss_error, each.accuracy_error, each.auc_error] for each in found.members]
+    found = compare_members(events.scored(), groups, NAMES)
+    members = [*found.members, found.ensemble]
+    errors = [[each.loss_error, each.accuracy_error, each.auc_error] for each in members]
     spreads = [[each.expected, each.gain_error] for each in found.spreads]
     return Numbers([errors, spreads], [each.p_value for each in found.spreads])
 
 
 def of_intervals(found: Any) -> list[float]:
-    return widths((found.loss, found.accuracy, found.auc, found.kept))
+    return widths((found.loss, found.accuracy, found.auc, found.background_efficiency))
 
 
 def of_first_order(events: Events) -> Numbers:
-    return Numbers([of_intervals(found) for found in measure_part(events.scored()).intervals().values()])
+    return Numbers(
+        [of_intervals(found) for found in compute_split_metrics(events.scored()).intervals().values()]
+    )
 
 
 def of_bootstrap_intervals(events: Events) -> Numbers:
-    return Numbers(of_intervals(bootstrap_intervals(events.scored(), events.weight, generator(), [0.5])))
+    return Numbers(
+        of_intervals(compute_bootstrap_intervals(events.scored(), events.weight, generator(), [0.5]))
+    )
 
 
 def of_bootstrap(events: Events) -> Numbers:
     resampler = Resampler(events.scores, events.class_index, events.weight)
-    return Numbers(bootstrap(resampler, 200, generator(), events.units).stacked().std(axis=0))
+    return Numbers(bootstrap(resampler, 200, generator(), events.units).std(axis=0))
 
 
 def of_resample(events: Events) -> Numbers:
@@ -421,21 +469,40 @@ def of_resample(events: Events) -> Numbers:
 
 
 def of_permutations(events: Events) -> Numbers:
-    labels = permuted_labels(events.is_test, [np.arange(len(events.weight))], 200, generator(), events.units)
+    labels = permute_labels(events.is_test, [np.arange(len(events.weight))], 200, generator(), events.units)
     return Numbers(np.std(events.weight @ labels))
 
 
 def of_pairs(events: Events) -> Numbers:
-    return Numbers(widths(measure_pairs(events.scored()).intervals))
+    return Numbers(widths(compute_pair_areas(events.scored()).intervals))
 
 
-def of_verdict(events: Events) -> Numbers:
-    found = judge_overtraining(
+def of_permutation_test(events: Events) -> Numbers:
+    found = compute_permutation_test(
         events.scored(False), events.scored(True), NAMES, generator=generator(), permutations=99
     )
     return Numbers(
         widths([each.interval for each in found.comparisons]),
-        [[each.p_value, each.corrected] for each in found.comparisons],
+        [[each.p_value, each.corrected_p_value] for each in found.comparisons],
+    )
+
+
+def of_overtraining(events: Events) -> Numbers:
+    splits = {"training": events.scored(False), "test": events.scored(True)}
+    found = compute_overtraining(Context(NAMES, splits))
+    comparisons = found.permutation_test.comparisons
+    tests = [test for tests in found.smirnov_tests for test in tests]
+    return Numbers(
+        [
+            widths([each.interval for each in comparisons]),
+            [test.test_effective_sample_size**-0.5 for test in tests],
+        ],
+        [
+            [[each.p_value, each.corrected_p_value] for each in comparisons],
+            [test.p_value for test in tests],
+        ],
+        # their number of bins depends on the units
+        of_distributions(found.distributions).errors,
     )
 
 
@@ -448,29 +515,29 @@ def of_baselines(events: Events) -> Numbers:
 def of_runs(events: Events) -> Numbers:
     scored = events.scored()
     other = ScoredEvents(
-        events.others, scored.class_index, scored.weight, scored.factor, identity=scored.identity
+        events.others, scored.class_index, scored.weight, scored.class_weight, event_id=scored.event_id
     )
     runs = [ScoredRun("first", NAMES, scored), ScoredRun("second", NAMES, other)]
     found = compare_runs(runs, generator(), bootstraps=200)
     (pair,) = found.pairs
     return Numbers(
         widths([each.interval for each in pair.differences]),
-        [[each.p_value, each.corrected] for each in pair.differences],
+        [[each.p_value, each.corrected_p_value] for each in pair.differences],
     )
 
 
 def of_exchanged(events: Events) -> Numbers:
     before, after = (
-        find_influences(scores, events.class_index, events.weight)
+        compute_influences(scores, events.class_index, events.weight)
         for scores in (events.scores, events.others)
     )
     found = compare_influences(before, after, np.ones(5, np.bool_), events.units)
     return Numbers(widths((found.loss_interval, found.auc_interval)))
 
 
-def of_reaction(events: Events) -> Numbers:
+def of_gradient_sensitivity(events: Events) -> Numbers:
     sensitivity = Sensitivity(events.scores, events.gradients, np.zeros_like(events.gradients))
-    found = measure_reaction(
+    found = compute_gradient_sensitivity(
         sensitivity,
         events.features,
         events.class_index,
@@ -481,35 +548,40 @@ def of_reaction(events: Events) -> Numbers:
     return Numbers(widths([(each.loss_interval, each.scores_interval) for each in found]))
 
 
-def of_evaluation(events: Events) -> Numbers:
-    parts = {
+def of_performance(events: Events) -> Numbers:
+    splits = {
         "training": events.scored(False),
         "validation": events.scored(False),
         "test": events.scored(True),
     }
-    found = evaluate_classifier(parts, NAMES, working_points=[0.01, 0.5], plan=SearchPlan((2,), 10.0, 0.1))
+    found = compute_performance(Context(NAMES, splits, working_points=(0.01, 0.5)))
     points = [point for points in found.working_points for point in points]
     assert any(point.background_efficiency_limit is not None for point in points)
     return Numbers(
-        [
-            [of_intervals(each) for part in found.intervals.values() for each in part.values()],
-            widths(found.pairs.intervals),
-            [[of_slices(each.slices)] for each in found.sculpting],
-            [change.error for change in found.negative_weights.changes if change.quantity != "significance"],
-            [test.effective_test**-0.5 for tests in found.overtraining for test in tests],
-            found.calibration.change_errors,
-        ],
-        [
-            [test.p_value for tests in found.overtraining for test in tests],
-            [each.corrected for each in found.verdict.comparisons],
-        ],
-        [
-            # their numbers depend on the bins and the cut that were chosen
-            [found.search.yields.errors, [table.background_error for table in found.cut_tables]],
+        [[of_intervals(each) for split in found.intervals.values() for each in split.values()]],
+        others=[
             [point.background_efficiency_limit for point in points],
             widths([point.background_efficiency_interval for point in points]),
-            list(found.search.intervals.values()),
         ],
+    )
+
+
+def of_discovery(events: Events) -> Numbers:
+    splits = {
+        "training": events.scored(False),
+        "validation": events.scored(False),
+        "test": events.scored(True),
+    }
+    options = {"signal": (2,), "events_per_weight": 10.0, "background_uncertainty": 0.1}
+    context = Context(NAMES, splits, **options)
+    expected, tables = compute_discovery(context).expected, compute_cuts(context).tables
+    # their numbers depend on the bins and the cut that were chosen
+    return Numbers(
+        others=[
+            expected.yields.errors,
+            [table.background_error for table in tables],
+            list(expected.intervals.values()),
+        ]
     )
 
 
@@ -517,28 +589,29 @@ def known_above(events: Events, cut: float) -> bool:
     """Say whether the class is known in events above a cut; the cuts go from many events to few."""
     rows = events.score > cut
     units = None if events.units is None else events.units[rows]
-    return is_known(events.is_signal[rows], events.weight[rows], units)
+    return has_area_interval(events.is_signal[rows], events.weight[rows], units)
 
 
 RESAMPLED = {
-    "bootstrap_intervals", "bootstrap", "resample", "permuted_labels", "judge_overtraining",
-    "compare_runs", "evaluate_classifier",
+    "compute_bootstrap_intervals", "bootstrap", "resample", "permute_labels", "compute_permutation_test",
+    "compute_overtraining", "compare_runs", "compute_performance",
 }  # fmt: skip
 WIDER = {
-    "reliability", "measure_part", "measure_to_first_order", "half_widths", "compare_influences",
-    "measure_pairs", "measure_reaction", "compare_baselines",
+    "compute_reliability", "compute_split_metrics", "compute_first_order", "compute_half_widths", "compare_influences",
+    "compute_pair_areas", "compute_gradient_sensitivity", "compare_baselines",
 }  # fmt: skip
 """A reliability shrinks estimates by their errors, and an interval of few events is wider than its error."""
 LAWS: dict[str, Callable[[Events], Numbers]] = {
     "best_significance": of_best_significance,
-    "bin_yields": of_bin_yields,
+    "count_yields": of_bin_yields,
     "bootstrap": of_bootstrap,
-    "bootstrap_intervals": of_bootstrap_intervals,
+    "compute_bootstrap_intervals": of_bootstrap_intervals,
     "choose_bins": of_choose_bins,
     "compare_baselines": of_baselines,
     "compare_influences": of_exchanged,
     "compare_runs": of_runs,
-    "correlate": of_correlations,
+    "compute_pair_areas": of_pairs,
+    "compute_correlations": of_correlations,
     "count_above": lambda events: of_counts(
         count_above(0.4, events.score, events.is_signal, events.weight, ENOUGH, units=events.units)
     ),
@@ -546,12 +619,19 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
         count_inside(events.score > 0.4, events.is_signal, events.weight, ENOUGH, events.units)
     ),
     "count_outside": of_outside,
-    "dependence": of_dependence,
-    "effective_number": lambda events: Numbers(effective_number(events.weight, events.units) ** -0.5),
-    "evaluate_classifier": of_evaluation,
-    "fill": of_fill,
-    "feature_distributions": of_features,
-    "score_distribution": of_scores,
+    "count_expected_significance": lambda events: of_expected_significance(
+        count_expected_significance(events.scored(True), [2], 0.5, (0.0, 0.4, 0.6, 1.0), ENOUGH)
+    ),
+    "compute_dependence": of_dependence,
+    "compute_effective_sample_size": lambda events: Numbers(
+        compute_effective_sample_size(events.weight, events.units) ** -0.5
+    ),
+    "fill_histogram": of_fill,
+    "compute_feature_distributions": of_features,
+    "compute_chance_distance": lambda events: Numbers(
+        compute_chance_distance(events.features[:, 0], events.score > 0.3, events.weight, units=events.units)
+    ),
+    "compute_score_distribution": of_scores,
     "fill_bins": of_fill_bins,
     "fill_categories": lambda events: joined(
         of_counts(category.counts)
@@ -559,83 +639,106 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
             events.scores, events.class_index, events.weight, [2], ENOUGH, units=events.units
         )
     ),
-    "follow_cuts": of_cut_table,
-    "half_widths": lambda events: Numbers(
-        half_widths(find_influences(events.scores, events.class_index, events.weight).of_event, events.units)
+    "tabulate_cuts": of_cut_table,
+    "compute_half_widths": lambda events: Numbers(
+        compute_half_widths(
+            compute_influences(events.scores, events.class_index, events.weight).of_event, events.units
+        )
     ),
-    "is_enough": lambda events: Numbers(
+    "has_enough_events": lambda events: Numbers(
         others=[
-            is_enough(events.weight[rows], None if events.units is None else events.units[rows])
+            has_enough_events(events.weight[rows], None if events.units is None else events.units[rows])
             for rows in (events.score > cut for cut in np.linspace(0, 1, 100))
         ]
     ),
-    "is_known": lambda events: Numbers(
+    "has_area_interval": lambda events: Numbers(
         others=[known_above(events, cut) for cut in np.linspace(0.3, 0.9, 25)]
     ),
-    "judge_calibration": of_calibration,
-    "judge_negative_weights": of_negative,
-    "judge_overtraining": of_verdict,
-    "judge_search": of_search,
-    "judge_stability": of_stability,
-    "kolmogorov_smirnov": of_kolmogorov_smirnov,
-    "limit_of_none": lambda events: Numbers(
-        others=limit_of_none(events.class_index, events.weight, units=events.units)
+    "compare_members": of_stability,
+    "compute_calibration": of_calibration,
+    "compute_discovery": of_discovery,
+    "compute_overtraining": of_overtraining,
+    "compute_performance": of_performance,
+    "compute_permutation_test": of_permutation_test,
+    "compute_sculpting": of_sculpted_run,
+    "compare_without_negative": of_negative,
+    "compute_negative_weights": of_negative_run,
+    "count_negative": lambda events: Numbers(
+        count_negative(events.weight, events.units).effective_sample_size ** -0.5
     ),
-    "measure_pairs": of_pairs,
-    "measure_part": of_first_order,
-    "measure_reaction": of_reaction,
-    "measure_to_first_order": lambda events: Numbers(
-        measure_to_first_order(events.scored(), [events.weight])[0].error
+    "compute_expected_significance": lambda events: of_expected_significance(
+        compute_expected_significance(events.scored(False), events.scored(True), [2], ENOUGH)
+    ),
+    "compute_kolmogorov_smirnov": of_kolmogorov_smirnov,
+    "compute_efficiency_limit": lambda events: Numbers(
+        others=compute_efficiency_limit(events.class_index, events.weight, units=events.units)
+    ),
+    "compute_split_metrics": of_first_order,
+    "compute_gradient_sensitivity": of_gradient_sensitivity,
+    "compute_first_order": lambda events: Numbers(
+        compute_first_order(events.scored(), [events.weight])[0].error
     ),
     "measure_sculpting": of_sculpting,
-    "number_of_bins": of_number_of_bins,
-    "overtraining_tests": of_overtraining_tests,
-    "permuted_labels": of_permutations,
-    "reliability": lambda events: of_reliability(
-        reliability(events.score, events.is_signal, events.weight, bins=3, units=events.units)
+    "choose_number_of_bins": of_number_of_bins,
+    "compute_kolmogorov_smirnov_tests": of_overtraining_tests,
+    "permute_labels": of_permutations,
+    "compute_reliability": lambda events: of_reliability(
+        compute_reliability(events.score, events.is_signal, events.weight, bins=3, units=events.units)
     ),
     "resample": of_resample,
     "scan_cuts": of_scan,
-    "significance_influence": of_influence,
-    "slices": lambda events: Numbers(
-        of_slices(slices(events.features[:, 0], events.score, events.weight, units=events.units))
+    "compute_significance_influence": of_influence,
+    "compute_slices": lambda events: Numbers(
+        of_slices(compute_slices(events.features[:, 0], events.score, events.weight, units=events.units)[0])
     ),
-    "standard_errors": of_linear,
-    "student_factors": lambda events: Numbers(
-        others=student_factors((events.weight * events.score)[:, None], events.units) - 1
+    "compute_standard_errors": of_linear,
+    "compute_student_factors": lambda events: Numbers(
+        others=compute_student_factors((events.weight * events.score)[:, None], events.units) - 1
     ),
     "survey_inputs": of_survey,
-    "temperature_error": of_temperature,
+    "compute_temperature_error": of_temperature,
 }
 """What each function gives of some events."""
 
 WITHOUT_ERRORS = {
     # checks and sums
-    "classes_of", "weights_of", "positive_sum", "needed_sum", "signal_of", "join", "loss_and_accuracy_sums",
-    "without_negative", "same_events", "in_one_mixture",
+    "check_classes", "check_scored", "check_weights", "positive_sum", "check_positive_sum", "check_signal",
+    "join_events", "compute_loss_and_accuracy_terms", "drop_negative_weights", "align_events",
+    "align_class_weights", "expected_events",
     # numbers whose errors come from the bootstrap or from their influences
-    "measure", "efficiencies", "roc_curve", "roc_curves", "pair_curves", "mean_auc",
-    "distance_to_limit", "distance_to_reference", "shape_distance", "find_influences", "influences_on_area",
-    "influences_on_means", "each_influence", "keep_sums", "kept_influences",
-    # fits, whose error is `temperature_error`
-    "temperature_scaling", "vector_scaling",
+    "compute_metrics", "efficiencies", "compute_roc_curve", "compute_roc_curves", "compute_pair_curve", "mean_auc",
+    "compare_with_optimum", "compute_shape_distance", "compute_influences", "compute_area_influences",
+    "compute_mean_influences", "iterate_influences", "propagate_class_sums", "compute_efficiency_influences",
+    "compute_shift",
+    # fits, whose error is `compute_temperature_error`
+    "fit_temperature", "fit_vector_scaling",
 }  # fmt: skip
 """Functions that take events or weights, and give neither intervals, nor errors, nor p-values."""
 
 ELSEWHERE = {
-    "permutation_importance": "its donors are other events; tests/evaluation/test_importance.py",
-    "known_numbers": "`is_known` of each class and `effective_number` of all; tests/evaluation/test_intervals.py",
-    "poisson_counts": "what `resample` draws; tests/evaluation/test_resampling.py",
+    "compute_permutation_importance": "its donors are other events; tests/statistics/test_importance.py",
+    "find_known_numbers": "`has_area_interval` of each class; tests/statistics/test_intervals.py",
+    "draw_poisson_counts": "what `resample` draws; tests/statistics/test_resampling.py",
     **dict.fromkeys(
-        ("merge_in_cells", "raised_powers", "share_with_unit", "squared_sum", "sum_by_unit", "units_of_rows"),
-        "tests/evaluation/test_units.py",
+        (
+            "merge_in_cells",
+            "compute_power_increments",
+            "compute_unit_sums",
+            "compute_squared_sum",
+            "sum_by_unit",
+            "select_units",
+        ),
+        "tests/statistics/test_units.py",
     ),
 }
 
 
 def public_functions() -> Iterator[tuple[str, inspect.Signature]]:
-    for module in pkgutil.iter_modules(tamis.evaluation.__path__):
-        content = import_module(f"tamis.evaluation.{module.name}")
+    modules = [
+        f"tamis.statistics.{module.name}" for module in pkgutil.iter_modules(tamis.statistics.__path__)
+    ]
+    for module in (*modules, "tamis.comparison.compute", "tamis.comparison.events"):
+        content = import_module(module)
         for name, value in vars(content).items():
             if inspect.isfunction(value) and value.__module__ == content.__name__ and name[0] != "_":
                 yield name, inspect.signature(value)
@@ -646,7 +749,7 @@ def test_every_function_of_events_is_known() -> None:
     of_events, with_units = set(), set()
     for name, signature in public_functions():
         parameters = signature.parameters.values()
-        if any("Scored" in str(each.annotation) or "Unseen" in str(each.annotation) for each in parameters):
+        if any("Scored" in str(each.annotation) for each in parameters):
             of_events.add(name)
         elif "units" in signature.parameters:
             with_units.add(name)

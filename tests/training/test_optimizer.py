@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tamis.config import Adam, AdamW, Dense, Lion, Muon, NAdam, Optimizer, RmsProp, ScheduleFreeAdamW, Sgd
 from tamis.network.network import build_network
-from tamis.training.optimizer import build_optimizer, evaluated_parameters
+from tamis.training.optimizer import build_optimizer, select_evaluated_parameters
 from tamis.training.parameters import flatten
 
 RATE = 0.02
@@ -96,7 +96,7 @@ def test_a_convex_problem_is_solved(name: str) -> None:
 
     start = (PARAMETERS, transform.init(PARAMETERS))
     (last, state), _ = jax.jit(lambda: jax.lax.scan(step, start, length=300))()
-    assert loss(evaluated_parameters(state, last)) < 0.05 * loss(PARAMETERS)
+    assert loss(select_evaluated_parameters(state, last)) < 0.05 * loss(PARAMETERS)
 
 
 def masked_decay(strength: float) -> optax.GradientTransformation:
@@ -153,14 +153,14 @@ def test_muon_follows_its_paper_in_hidden_layers_and_adam_elsewhere() -> None:
     found = own_walk(Muon(learning_rate=RATE, momentum=0.9))
     rest = np.ones(len(PARAMETERS), bool)
     for matrix in LAYOUT.hidden:
-        rest[matrix.place] = False
-        expected, mean = np.asarray(PARAMETERS, float)[matrix.place], np.zeros(matrix.shape)
+        rest[matrix.entries] = False
+        expected, mean = np.asarray(PARAMETERS, float)[matrix.entries], np.zeros(matrix.shape)
         for gradient, wanted in zip(GRADIENTS.astype(float), found, strict=True):
-            own = gradient[matrix.place].reshape(matrix.shape)
+            own = gradient[matrix.entries].reshape(matrix.shape)
             mean = own + 0.9 * mean
             step = 0.2 * max(matrix.shape) ** 0.5 * newton_schulz(own + 0.9 * mean)
             expected = expected - RATE * step.ravel()
-            np.testing.assert_allclose(wanted[matrix.place], expected, atol=1e-5)
+            np.testing.assert_allclose(wanted[matrix.entries], expected, atol=1e-5)
     assert len(LAYOUT.hidden) == 2
     np.testing.assert_allclose(found[:, rest], own_walk(Adam(learning_rate=RATE))[:, rest], atol=1e-6)
 
@@ -169,11 +169,11 @@ def test_muon_takes_steps_of_nearly_equal_singular_values() -> None:
     found = np.diff(np.concatenate([PARAMETERS[None], own_walk(Muon(learning_rate=1.0))]), axis=0)
     for matrix in LAYOUT.hidden:
         for step, gradient in zip(found, GRADIENTS, strict=True):
-            values = np.linalg.svd(step[matrix.place].reshape(matrix.shape), compute_uv=False)
+            values = np.linalg.svd(step[matrix.entries].reshape(matrix.shape), compute_uv=False)
             values /= 0.2 * max(matrix.shape) ** 0.5
             assert values.min() > 0.6
             assert values.max() < 1.3
-            assert np.ptp(np.linalg.svd(gradient[matrix.place].reshape(matrix.shape))[1]) > 1
+            assert np.ptp(np.linalg.svd(gradient[matrix.entries].reshape(matrix.shape))[1]) > 1
 
 
 def test_adam_follows_its_paper() -> None:
@@ -227,14 +227,14 @@ def test_a_schedule_free_optimizer_evaluates_the_average_of_its_points() -> None
         share = highest**2 / weights
         average = (1 - share) * average + share * point
         np.testing.assert_allclose(found[number], 0.2 * point + 0.8 * average, atol=2e-5)
-    np.testing.assert_allclose(evaluated_parameters(state, jnp.asarray(found[-1])), average, atol=2e-5)
+    np.testing.assert_allclose(select_evaluated_parameters(state, jnp.asarray(found[-1])), average, atol=2e-5)
     assert np.abs(average - found[-1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - {"schedule_free_adamw"}))
 def test_other_optimizers_evaluate_the_parameters_themselves(name: str) -> None:
     state = build_optimizer(OPTIMIZERS[name], LAYOUT).init(PARAMETERS)
-    assert evaluated_parameters(state, PARAMETERS) is PARAMETERS
+    assert select_evaluated_parameters(state, PARAMETERS) is PARAMETERS
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - {"adam", "rmsprop"}))

@@ -12,7 +12,7 @@ import pytest
 from tamis.config import Dense, Periodic
 from tamis.config import Network as NetworkSection
 from tamis.network.network import Network, build_network
-from tamis.training.parameters import buffers_of, flatten
+from tamis.training.parameters import flatten, select_buffers
 
 HIDDEN = (Dense(nodes=5), Dense(nodes=4))
 SECTIONS = {
@@ -21,7 +21,7 @@ SECTIONS = {
     "batch": NetworkSection(
         embedding=None, layers=(Dense(nodes=5, normalisation="batch"), Dense(nodes=4, normalisation="layer"))
     ),
-    "members": NetworkSection(layers=HIDDEN, members=3, embedding=None),
+    "members": NetworkSection(layers=HIDDEN, shared_members=3, embedding=None),
     "embedded": NetworkSection(layers=HIDDEN, embedding=Periodic(frequencies=2, nodes=3)),
 }
 all_networks = pytest.mark.parametrize("name", SECTIONS)
@@ -40,16 +40,16 @@ def test_a_network_survives_the_vector(name: str) -> None:
     assert jax.tree.structure(again) == jax.tree.structure(network)
     for first, second in zip(jax.tree.leaves(network), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(first, second)
-    assert jax.tree.structure(buffers_of(network)) == jax.tree.structure(buffers)
+    assert jax.tree.structure(select_buffers(network)) == jax.tree.structure(buffers)
 
 
 @all_networks
 def test_weights_are_known_from_biases_and_scales(name: str) -> None:
     network = network_of(name)
-    vector, _, layout = flatten(network)
+    vector, buffers, layout = flatten(network)
     assert vector.shape == layout.weights.shape == layout.fan_in.shape
-    found = layout.unravel(jnp.asarray(layout.weights))
-    fan_in = layout.unravel(jnp.asarray(layout.fan_in))
+    found = layout.join(jnp.asarray(layout.weights), buffers)
+    fan_in = layout.join(jnp.asarray(layout.fan_in), buffers)
     for layer, own, inputs in zip(network.layers, found.layers, fan_in.layers, strict=True):
         assert (own.weight == 1).all()
         assert (own.bias == 0).all()
@@ -68,7 +68,7 @@ def test_the_matrices_of_hidden_layers_are_found(name: str) -> None:
     expected = [layer.weight for layer in network.layers[:-1]]
     assert len(layout.hidden) == len(expected)
     for matrix, weight in zip(layout.hidden, expected, strict=True):
-        np.testing.assert_array_equal(vector[matrix.place].reshape(matrix.shape), weight)
+        np.testing.assert_array_equal(vector[matrix.entries].reshape(matrix.shape), weight)
 
 
 def test_running_means_are_no_parameters() -> None:

@@ -21,8 +21,8 @@ from tamis.config import (
     Step,
     Training,
 )
-from tamis.training.planning import last_rate, peak_rate
-from tamis.training.schedules import relative_rate
+from tamis.training.recipe import resolve_recipe
+from tamis.training.schedules import compute_last_rate, compute_peak_rate, compute_relative_rate
 
 DONE = np.linspace(0, 1, 401, dtype=np.float32)
 SCHEDULES: list[Schedule] = [
@@ -34,7 +34,7 @@ all_schedules = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda each: 
 
 
 def rates(schedule: Schedule, done: np.ndarray = DONE) -> np.ndarray:
-    return np.asarray(relative_rate(schedule, jnp.asarray(done, jnp.float32)))
+    return np.asarray(compute_relative_rate(schedule, jnp.asarray(done, jnp.float32)))
 
 
 def test_every_schedule_of_the_configuration_is_tested() -> None:
@@ -108,7 +108,7 @@ def peak(losses: list[float], **changes: float) -> float:
     settings = Training(
         schedule=Plateau(patience=2, factor=0.5, **changes), optimizer=Adam(learning_rate=0.8)
     )
-    return peak_rate(settings, losses)
+    return compute_peak_rate(resolve_recipe(settings, 1000), losses)
 
 
 def test_a_plateau_lowers_the_rate_after_its_patience() -> None:
@@ -119,13 +119,13 @@ def test_a_plateau_lowers_the_rate_after_its_patience() -> None:
 
 
 def test_a_plateau_falls_to_no_less_than_its_least() -> None:
-    assert peak([1.0] * 50, least=0.2) == pytest.approx(0.16)
-    assert peak([1.0] * 50, least=0.0) < 1e-6
+    assert peak([1.0] * 50, minimum=0.2) == pytest.approx(0.16)
+    assert peak([1.0] * 50, minimum=0.0) < 1e-6
 
 
 @given(st.lists(st.floats(0, 10), max_size=40))
 def test_the_rate_of_a_plateau_never_rises(losses: list[float]) -> None:
-    found = [peak(losses[:done], least=0.1) for done in range(len(losses) + 1)]
+    found = [peak(losses[:done], minimum=0.1) for done in range(len(losses) + 1)]
     assert found[0] == 0.8
     assert (np.diff(found) <= 0).all()
     assert found[-1] >= 0.08
@@ -133,16 +133,16 @@ def test_the_rate_of_a_plateau_never_rises(losses: list[float]) -> None:
 
 @all_schedules
 def test_only_a_plateau_looks_at_the_loss(schedule: Schedule) -> None:
-    settings = Training(schedule=schedule)
-    changed = peak_rate(settings, [1.0] * 30) != settings.optimizer.learning_rate
+    recipe = resolve_recipe(Training(schedule=schedule), 1000)
+    changed = compute_peak_rate(recipe, [1.0] * 30) != recipe.optimizer.learning_rate
     assert changed == isinstance(schedule, Plateau)
 
 
 def test_the_history_has_the_rate_of_the_last_step() -> None:
-    settings = Training(schedule="cosine")
+    recipe = resolve_recipe(Training(schedule="cosine"), 1000)
     # the last of 4 x 5 steps is number 19, counted from 0
     expected = 0.3 * (1 + np.cos(np.pi * 19 / 20)) / 2
-    assert last_rate(settings, 0.3, number=4, steps=5, planned=4) == pytest.approx(expected, rel=1e-4)
-    own = Training(optimizer=ScheduleFreeAdamW(warm_up=10))
-    assert last_rate(own, 0.3, number=1, steps=6, planned=4) == pytest.approx(0.15)
-    assert last_rate(own, 0.3, number=4, steps=6, planned=4) == 0.3
+    assert compute_last_rate(recipe, 0.3, number=4, steps=5, planned=4) == pytest.approx(expected, rel=1e-4)
+    own = resolve_recipe(Training(optimizer=ScheduleFreeAdamW(warm_up=10)), 1000)
+    assert compute_last_rate(own, 0.3, number=1, steps=6, planned=4) == pytest.approx(0.15)
+    assert compute_last_rate(own, 0.3, number=4, steps=6, planned=4) == 0.3

@@ -1,23 +1,23 @@
 """Scores beside the events of files: `tamis apply`."""
 
-from tamis.apply.files import Listener, apply_files
-from tamis.apply.inputs import ChunkSize, Shard, parse_chunk, parse_shard
+from tamis.apply.files import ApplyCallbacks, apply_files
+from tamis.apply.input_files import ChunkSize, Shard, parse_chunk, parse_shard
+from tamis.apply.job import ApplyOptions
 from tamis.apply.outputs import Format, parse_format
-from tamis.apply.pair import Wish
-from tamis.apply.proof import Proof, verify_files
 from tamis.apply.scoring import Flag
 from tamis.apply.summary import Outcome, Summary
+from tamis.apply.verify import ScoreCheck, verify_files
 
 __all__ = [
+    "ApplyCallbacks",
+    "ApplyOptions",
     "ChunkSize",
     "Flag",
     "Format",
-    "Listener",
     "Outcome",
-    "Proof",
+    "ScoreCheck",
     "Shard",
     "Summary",
-    "Wish",
     "apply_files",
     "parse_chunk",
     "parse_format",

@@ -1,13 +1,13 @@
-"""With cross-training: which networks never saw an entry.
+"""Out-of-fold scores: find the networks that did not learn from an entry.
 
-The fold of an entry is found as in training: from a number of the event, from the columns that identify it, or from
-its place in a file of the training. An entry of which that cannot be said gets the average of all networks only where
-it is sure, or the user says, that it was not in the training.
+The fold of an entry is determined as in training: from a number of the event, from the columns of its event ID, or from
+its position in a file of the training. All other entries get the average of all networks, but only if it is certain, or
+the user states, that they were not in the training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias, assert_never
@@ -19,42 +19,43 @@ from tamis.data.chunks import Chunk
 from tamis.data.plan import evaluate_chunk, evaluate_identifier
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
-    folds_of_identities,
-    folds_of_numbers,
-    identity_of_columns,
-    identity_of_entries,
+    NO_FOLD,
+    assign_folds_by_id,
+    assign_folds_by_number,
+    hash_columns,
+    hash_entries,
 )
 from tamis.errors import InputError, Problem
-from tamis.expressions import Expression, Values, truth
+from tamis.expressions import Expression, convert_to_boolean
 from tamis.files import sha256
 
-AVERAGE = -1
-"""In the column `network`: the average of all networks."""
+AVERAGE = NO_FOLD
+"""Value of the column `network`: the average of all networks."""
 NOT_SCORED = -2
-"""In the column `network`: no network."""
+"""Value of the column `network`: the entry has no scores."""
 UNKNOWN = -3
-"""The fold of an entry whose number or identity is not a number; such an entry is not scored."""
+"""The fold of an entry whose fold number or event ID is not finite; such an entry is not scored."""
 
-_UNSEEN = "if none of its events was in the training, say so with --unseen: they get the average of all networks then"
+_UNSEEN = "if none of its events was in the training, use --unseen: they get the average of all networks"
 
 Folds = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Use:
-    """How a sample of the training used a file.
+class FileUse:
+    """The use of a file by a sample of the training.
 
     Args:
         sample: its name.
-        tree: the tree that it read; None where the file holds one.
-        selection: entries for which it is false were not used; None where all were.
-        identity: what the identities of its events begin with; None for that of the file.
+        tree: the tree that it read; None if the file has only one.
+        selection: entries for which it is false were not used; None if all were.
+        file_key: from which its event IDs are computed; None for that of the file.
     """
 
     sample: str
     tree: str | None
     selection: Expression | None
-    identity: str | None = None
+    file_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,25 +63,25 @@ class TrainingFile:
     """A file of the training.
 
     Args:
-        identity: what the training called it; part of the identity of its events.
+        file_key: its name in the training, from which event IDs are computed.
         bytes: its size; None for a URL.
         sha256: hash of its content; None for a URL.
-        uses: by which samples it was used.
-        path: where it lay.
-        entries: how many it had.
+        uses: the samples that used it.
+        path: its path during the training.
+        entries: number of its entries.
     """
 
-    identity: str
+    file_key: str
     bytes: int | None
     sha256: str | None
-    uses: tuple[Use, ...]
+    uses: tuple[FileUse, ...]
     path: str
     entries: int
 
     @property
     def name(self) -> str:
-        """The last part of its name."""
-        return PurePosixPath(self.identity).name
+        """The last component of its name."""
+        return PurePosixPath(self.file_key).name
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class NumberRule:
 
 
 @dataclass(frozen=True)
-class IdentityRule:
-    """The fold is a hash of the columns that identify an event (`split.by`)."""
+class EventIdRule:
+    """The fold is a hash of the columns of the event ID (`split.event_id`)."""
 
     columns: tuple[Expression, ...]
     number: int
@@ -101,208 +102,198 @@ class IdentityRule:
 
 
 @dataclass(frozen=True)
-class EntryRule:
-    """The fold is a hash of sample, file and entry number: known for files of the training alone."""
+class EntryNumberRule:
+    """The fold is a hash of sample, file and entry number, known only for files of the training."""
 
     number: int
     seed: int
 
 
-FoldRule: TypeAlias = NumberRule | IdentityRule | EntryRule
-
-
 @dataclass(frozen=True)
-class PlaceInTraining:
-    """The fold of an entry of a file of the training, by its place there."""
+class PositionInTraining:
+    """The fold of an entry of a file of the training follows from its position in this file."""
 
     file: TrainingFile
-    uses: tuple[Use, ...]
-    rule: EntryRule
+    uses: tuple[FileUse, ...]
+    rule: EntryNumberRule
 
 
 @dataclass(frozen=True)
 class AverageOfAll:
-    """No entry of the file was in the training."""
+    """No entry of the file was in the training, or no member holds a fold out."""
 
 
-FoldSource: TypeAlias = NumberRule | IdentityRule | PlaceInTraining | AverageOfAll
+FoldRule: TypeAlias = NumberRule | EventIdRule | EntryNumberRule | AverageOfAll
+FoldSource: TypeAlias = NumberRule | EventIdRule | PositionInTraining | AverageOfAll
 
 
-def fold_source(
+def find_fold_source(
     rule: FoldRule, schema: FileSchema, training: Sequence[TrainingFile], *, unseen: bool
 ) -> FoldSource:
-    """Decide how the folds of a file's entries are found.
+    """Determine how the folds of the entries of a file are computed.
 
-    Args:
-        rule: that of the training.
-        schema: the file.
-        training: the files of the training; empty where they are not known.
-        unseen: whether the user says that no event of the file was in the training.
+    The list of the files of the training is empty if they are not known. With `unseen`, the user states that no event
+    of the file was in the training.
 
     Raises:
-        InputError: the folds are not known, so that an event could get a network that learned from it.
+        InputError: the folds are not known, so that a network could score an event that it learned from.
     """
     if unseen:
-        if (found := find_in_training(schema, training)) and _uses(found, schema):
-            message = f"is a file of the training ({found.identity}); it cannot be scored with --unseen"
+        if (training_file := find_in_training(schema, training)) and _uses(training_file, schema):
+            message = f"was used in the training ({training_file.file_key}); leave out --unseen"
             raise InputError("folds", [Problem(schema.source.path, message)])
-        if found and not isinstance(rule, EntryRule) and not _absent_branches(rule, schema):
-            names = ", ".join(dict.fromkeys(name for each in _expressions(rule) for name in each.branches))
+        if (
+            training_file
+            and isinstance(rule, NumberRule | EventIdRule)
+            and not _absent_branches(rule, schema)
+        ):
+            names = ", ".join(_list_branches(rule))
             message = (
-                f"is another tree of a file of the training ({found.identity}), and has {names}, which the fold of an "
-                "event follows from: it may hold the same events; leave out --unseen, and each event gets the networks "
-                "that never saw it"
+                f"is another tree of a file of the training ({training_file.file_key}) and may hold the same events; "
+                f"leave out --unseen: it has {names}, so each event gets out-of-fold scores"
             )
             raise InputError("folds", [Problem(schema.where, message)])
         return AverageOfAll()
     match rule:
-        case NumberRule() | IdentityRule():
+        case AverageOfAll():
+            return rule
+        case NumberRule() | EventIdRule():
             absent = _absent_branches(rule, schema)
             if absent and schema.entries:
-                message = f"has no {', '.join(absent)}, which the fold of an event follows from; {_UNSEEN}"
+                message = f"has no {', '.join(absent)}, which determines the fold of an event; {_UNSEEN}"
                 raise InputError("folds", [Problem(schema.where, message)])
             return rule
-        case EntryRule():
-            return _place(rule, schema, training)
+        case EntryNumberRule():
+            return _find_position(rule, schema, training)
         case _:
             assert_never(rule)
 
 
-def _absent_branches(rule: NumberRule | IdentityRule, schema: FileSchema) -> list[str]:
-    """Return the branches that the folds follow from and that a file does not have."""
-    return sorted(
-        name for each in _expressions(rule) for name in each.branches if name not in schema.branches
+def _list_branches(rule: NumberRule | EventIdRule) -> list[str]:
+    return list(
+        dict.fromkeys(name for expression in list_fold_expressions(rule) for name in expression.branches)
     )
 
 
-def _place(rule: EntryRule, schema: FileSchema, training: Sequence[TrainingFile]) -> FoldSource:
+def _absent_branches(rule: NumberRule | EventIdRule, schema: FileSchema) -> list[str]:
+    """Return the branches that determine the folds and are missing in a file."""
+    return sorted(set(_list_branches(rule)) - set(schema.branches))
+
+
+def _find_position(rule: EntryNumberRule, schema: FileSchema, training: Sequence[TrainingFile]) -> FoldSource:
     if not training:
-        message = f"the files of the training are known to the run directory alone: give that, or {_UNSEEN}"
-        raise InputError("folds", [Problem(schema.source.path, message)])
-    found = find_in_training(schema, training)
-    if found is not None and (uses := _uses(found, schema)):
-        return PlaceInTraining(found, uses, rule)
-    if found is not None:
         message = (
-            f"is a tree that the training did not read, in a file that it did ({found.identity}): it may hold the "
-            f"same events, such as a variation of them. {_UNSEEN[0].upper()}{_UNSEEN[1:]}"
+            "may be a file of the training, which only the run directory lists, not its folder `model`; give the run "
+            f"directory, or, {_UNSEEN}"
+        )
+        raise InputError("folds", [Problem(schema.source.path, message)])
+    training_file = find_in_training(schema, training)
+    if training_file is not None and (uses := _uses(training_file, schema)):
+        return PositionInTraining(training_file, uses, rule)
+    if training_file is not None:
+        message = (
+            f"is another tree of a file of the training ({training_file.file_key}) and may hold the same events, such "
+            f"as a variation of them; {_UNSEEN}"
         )
         raise InputError("folds", [Problem(schema.where, message)])
     name = PurePosixPath(schema.source.path).name
-    if any(each.name == name for each in training):
-        remote = "://" in schema.source.path or any(
-            each.sha256 is None for each in training if each.name == name
-        )
-        other = "whether it is that file is not known" if remote else "its content is another"
+    if namesakes := [file for file in training if file.name == name]:
+        remote = "://" in schema.source.path or any(file.sha256 is None for file in namesakes)
+        comparison = "may be another file" if remote else "has other content"
         message = (
-            f"is called like a file of the training, but {other}; the folds of its events are not "
-            f"known. {_UNSEEN[0].upper()}{_UNSEEN[1:]}"
+            f"has the name of a file of the training but {comparison}, so the folds of its events are not known; "
+            f"{_UNSEEN}"
         )
         raise InputError("folds", [Problem(schema.source.path, message)])
     return AverageOfAll()
 
 
-def _uses(file: TrainingFile, schema: FileSchema) -> tuple[Use, ...]:
-    """Give the uses of the tree that is scored."""
+def _uses(file: TrainingFile, schema: FileSchema) -> tuple[FileUse, ...]:
+    """Return the uses of the tree that is scored."""
     return tuple(use for use in file.uses if use.tree in (None, schema.tree))
 
 
 def find_in_training(schema: FileSchema, training: Sequence[TrainingFile]) -> TrainingFile | None:
-    """Find the file of the training that holds the same bytes, under whatever name.
+    """Find the file of the training with the same content, whatever its name.
 
-    What lies behind a URL is known only where it is that of the training, and has as many entries.
+    A remote file counts as a file of the training if it has the same URL and number of entries.
     """
     path = schema.source.path
     if "://" in path:
-        alike = [each for each in training if each.path == path and each.entries == schema.entries]
-        return next(iter(alike), None)
+        return next((file for file in training if file.path == path and file.entries == schema.entries), None)
     size = Path(path).stat().st_size
-    alike = [each for each in training if each.bytes == size]
-    content = sha256(Path(path)) if alike else None
-    return next((each for each in alike if each.sha256 == content), None)
+    same_size = [file for file in training if file.bytes == size]
+    digest = sha256(Path(path)) if same_size else None  # reading the whole file takes time
+    return next((file for file in same_size if file.sha256 == digest), None)
 
 
-def _expressions(source: FoldSource) -> Iterator[Expression]:
+def list_fold_expressions(source: FoldSource) -> tuple[Expression, ...]:
+    """Return the expressions that determine the folds."""
     match source:
         case NumberRule():
-            yield source.expression
-        case IdentityRule():
-            yield from source.columns
-        case PlaceInTraining():
-            yield from (use.selection for use in source.uses if use.selection is not None)
+            return (source.expression,)
+        case EventIdRule():
+            return source.columns
+        case PositionInTraining():
+            return tuple(use.selection for use in source.uses if use.selection is not None)
         case AverageOfAll():
-            return
+            return ()
         case _:
             assert_never(source)
 
 
-def fold_expressions(source: FoldSource) -> tuple[Expression, ...]:
-    """Give the expressions that the folds follow from."""
-    return tuple(_expressions(source))
+def describe_fold_source(source: FoldSource) -> str:
+    """Describe where the folds come from; files that are scored in the same way have the same description.
 
-
-def describe(source: FoldSource) -> str:
-    """Say in words where the folds come from; two files that are scored alike have the same words.
-
-    >>> describe(AverageOfAll())
+    >>> describe_fold_source(AverageOfAll())
     'the average of all networks'
     """
     match source:
         case NumberRule():
             return f"the remainder of {source.expression.text} divided by {source.number}"
-        case IdentityRule():
-            named = ", ".join(each.text for each in source.columns)
-            return f"a hash of {named} (seed {source.seed}, {source.number} folds)"
-        case PlaceInTraining():
-            return f"the place in {source.file.identity} of the training"
+        case EventIdRule():
+            columns = ", ".join(expression.text for expression in source.columns)
+            return f"a hash of {columns} (seed {source.seed}, {source.number} folds)"
+        case PositionInTraining():
+            return f"the position in {source.file.file_key} of the training"
         case AverageOfAll():
             return "the average of all networks"
         case _:
             assert_never(source)
 
 
-def folds_of_chunk(source: FoldSource, chunk: Chunk) -> Folds:
-    """Find the fold of every row.
-
-    Returns:
-        The fold, `AVERAGE`, or `UNKNOWN` where what it follows from is not a number, [chunk.length].
-    """
+def compute_folds(source: FoldSource, chunk: Chunk) -> Folds:
+    """Compute the fold of every row: a number, `AVERAGE`, or `UNKNOWN` if it is not determined, [chunk.length]."""
     match source:
         case NumberRule():
-            return _of_numbers(evaluate_identifier(source.expression, chunk), source.number)
-        case IdentityRule():
-            return _of_identities(source, [evaluate_identifier(each, chunk) for each in source.columns])
-        case PlaceInTraining():
-            return _of_places(source, chunk)
+            values = evaluate_identifier(source.expression, chunk)
+            is_known = np.ones(len(values), np.bool_)
+            if values.dtype.kind == "f":
+                # above 2^53 a float is not an exact integer, and the remainder would depend on its rounding
+                is_known = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
+            folds = assign_folds_by_number(values[is_known], source.number)
+        case EventIdRule():
+            columns = [evaluate_identifier(expression, chunk) for expression in source.columns]
+            is_known = np.logical_and.reduce([np.isfinite(column) for column in columns])
+            event_id = hash_columns([column[is_known] for column in columns])
+            folds = assign_folds_by_id(event_id, source.number, source.seed)
+        case PositionInTraining():
+            return _compute_folds_by_position(source, chunk)
         case AverageOfAll():
             return np.full(chunk.length, AVERAGE, np.int32)
         case _:
             assert_never(source)
+    result = np.full(chunk.length, UNKNOWN, np.int32)
+    result[is_known] = folds
+    return result
 
 
-def _of_numbers(values: Values | NDArray[np.uint64], number: int) -> Folds:
-    whole = np.ones(len(values), np.bool_)
-    if values.dtype.kind == "f":
-        whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
-    folds = np.full(len(values), UNKNOWN, np.int32)
-    folds[whole] = folds_of_numbers(values[whole], number)
-    return folds
-
-
-def _of_identities(rule: IdentityRule, columns: Sequence[Values | NDArray[np.uint64]]) -> Folds:
-    known = np.logical_and.reduce([np.isfinite(column) for column in columns])
-    folds = np.full(len(known), UNKNOWN, np.int32)
-    identity = identity_of_columns([column[known] for column in columns])
-    folds[known] = folds_of_identities(identity, rule.number, rule.seed)
-    return folds
-
-
-def _of_places(source: PlaceInTraining, chunk: Chunk) -> Folds:
+def _compute_folds_by_position(source: PositionInTraining, chunk: Chunk) -> Folds:
     folds = np.full(chunk.length, AVERAGE, np.int32)
     for use in source.uses:
-        of_file = use.identity or source.file.identity
-        identity = identity_of_entries(use.sample, of_file, chunk.first_entry, chunk.length)
-        own = folds_of_identities(identity, source.rule.number, source.rule.seed)
-        used = True if use.selection is None else truth(evaluate_chunk(use.selection, chunk))
-        folds = np.where(used, own, folds)
+        file_key = use.file_key or source.file.file_key
+        event_id = hash_entries(use.sample, file_key, chunk.first_entry, chunk.length)
+        folds_of_use = assign_folds_by_id(event_id, source.rule.number, source.rule.seed)
+        used = True if use.selection is None else convert_to_boolean(evaluate_chunk(use.selection, chunk))
+        folds = np.where(used, folds_of_use, folds)
     return folds

@@ -1,19 +1,19 @@
-"""The files that are written: scores as a TTree, an RNTuple or a Parquet table, with what they belong to."""
+"""Score files: a TTree, an RNTuple or a Parquet table, with metadata of the model and the input."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, assert_never, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.apply.content import SEAL, Content, is_intact, sealed
 from tamis.data.chunks import read_chunks, read_range
 from tamis.data.parquet_files import is_parquet
 from tamis.data.scanning import scan_files
@@ -21,202 +21,198 @@ from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError
 
 Format = Literal["ttree", "rntuple", "parquet"]
-"""How scores are written."""
+"""Format of score files."""
 
 TREE = "scores"
-"""Name of the tree of scores, so that it differs from that of the events."""
+"""Name of the tree of scores, which differs from that of the events."""
 METADATA = "tamis"
-"""Under this name a file says what it belongs to: a text in a ROOT file, metadata of the schema in Parquet."""
-KIND = "tamis scores"
-"""What the metadata call a file of scores."""
-CONTENT = "content"
-"""Under this name the metadata have the type and the hash of each column."""
+"""Name of the metadata: a TObjString in a ROOT file, a key of the metadata of the schema in Parquet."""
+FORMAT_NAME = "tamis scores"
+"""Value of the key `format` of the metadata."""
+CHECKSUMS = "checksums"
+"""Key of the metadata with the type and the hash of each column."""
+METADATA_CHECKSUM = "metadata_sha256"
+"""Key of the metadata with the hash of all other keys."""
 
 ROWS = 2**17
-"""Rows that are written at a time, whatever the size of chunks: the files do not depend on it."""
+"""Rows that are written at a time, whatever the size of chunks, so that files do not depend on it."""
 
 Columns = Mapping[str, NDArray[Any]]
 Types = Mapping[str, np.dtype[Any]]
+WriteRows = Callable[[Columns], Any]
+WriteMetadata = Callable[[str], Any]
 
 
 def parse_format(text: str) -> Format:
-    """Read the name of a format.
-
-    Raises:
-        RequestError: there is no such format.
-    """
-    for form in get_args(Format):
-        if text.lower() == form:
-            found: Format = form
-            return found
-    raise RequestError(f"--format is {text!r}; expected {', '.join(get_args(Format))}")
+    """Read the name of a format, or raise a `RequestError`."""
+    parsed: Format | None = next((form for form in get_args(Format) if form == text.lower()), None)
+    if parsed is None:
+        raise RequestError(f"--format is {text!r}; expected {', '.join(get_args(Format))}")
+    return parsed
 
 
-def ending(form: Format) -> str:
-    """Give the ending of the names of files.
-
-    >>> ending("rntuple")
-    '.root'
-    """
-    return ".parquet" if form == "parquet" else ".root"
-
-
-def score_endings(
+def build_output_endings(
     sources: Sequence[SourceFile], form: Format, *, copy: bool, tree: str | None = None
 ) -> list[str]:
-    """Return the file ending of the output of each file; a copy has that of the format of its input.
+    """Return the end of the name of each output; a copy has the extension of the format of its input.
 
-    Args:
-        sources: the files.
-        form: how scores are written.
-        copy: whether the branches of the input are copied.
-        tree: the tree that the user asked for: other trees of the same files have outputs of other names.
+    A tree that the user chose becomes part of the name.
     """
     of_tree = "" if tree is None else "." + re.sub(r"[^\w.+=@-]", "_", tree)
-    if not copy:
-        return [f"{of_tree}.scores{ending(form)}"] * len(sources)
-    return [f"{of_tree}.scored{ending('parquet' if is_parquet(source) else 'ttree')}" for source in sources]
+    kind = "scored" if copy else "scores"
+    in_parquet = [is_parquet(source) if copy else form == "parquet" for source in sources]
+    return [f"{of_tree}.{kind}{'.parquet' if parquet else '.root'}" for parquet in in_parquet]
 
 
-class _Destination(Protocol):
-    def extend(self, columns: Columns) -> None: ...
+class ColumnChecksums:
+    """SHA-256 of each column, updated chunk by chunk.
 
-    def describe(self, text: str) -> None: ...
+    >>> checksums = ColumnChecksums({"flag": np.dtype(np.uint8)})
+    >>> checksums.add({"flag": np.zeros(3, np.uint8)})
+    >>> checksums.to_dict()["flag"]["sha256"] == hashlib.sha256(bytes(3)).hexdigest()
+    True
+    """
+
+    def __init__(self, types: Mapping[str, np.dtype[Any]]) -> None:
+        """Start with no rows."""
+        self._types = dict(types)
+        self._hashes = {name: hashlib.sha256() for name in types}
+
+    def add(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Append rows: the bytes of their values, in little-endian order."""
+        for name, digest in self._hashes.items():
+            values = columns[name]
+            little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)
+            digest.update(np.ascontiguousarray(little_endian).view(np.uint8).data)
+
+    def to_dict(self) -> dict[str, dict[str, str]]:
+        """Return type and SHA-256 of each column."""
+        return {
+            name: {"type": str(self._types[name]), "sha256": digest.hexdigest()}
+            for name, digest in self._hashes.items()
+        }
+
+
+def add_checksum(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the hash of all keys.
+
+    >>> is_intact(add_checksum({"rows": 3})), is_intact({**add_checksum({"rows": 3}), "rows": 4})
+    (True, False)
+    """
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
+    return {**metadata, METADATA_CHECKSUM: digest}
+
+
+def is_intact(metadata: Mapping[str, Any]) -> bool:
+    """Return whether metadata match their checksum."""
+    content = {key: value for key, value in metadata.items() if key != METADATA_CHECKSUM}
+    return bool(metadata.get(METADATA_CHECKSUM) == add_checksum(content)[METADATA_CHECKSUM])
 
 
 @contextmanager
-def open_output(path: Path, form: Format, types: Types, entries: int, tree: str = TREE) -> Iterator[Output]:
-    """Open a file for rows, which are complete when the block ends.
-
-    Args:
-        path: where to write.
-        form: how.
-        types: the columns.
-        entries: how many rows there will be.
-        tree: name of the tree in a ROOT file.
-    """
-    opened = _parquet(path, types) if form == "parquet" else _root(path, form, types, entries, tree)
-    with opened as destination:
-        yield Output(destination, types)
+def open_score_file(
+    path: Path, form: Format, types: Types, entries: int, tree: str = TREE
+) -> Iterator[Output]:
+    """Open a file for writing a number of entries; it is complete when the block ends."""
+    opened = _open_parquet(path, types) if form == "parquet" else _open_root(path, form, types, entries, tree)
+    with opened as (write_rows, write_metadata):
+        yield Output(write_rows, write_metadata, types)
 
 
 class Output:
-    """Gathers rows, and writes them in pieces of one size."""
+    """Buffers rows, and writes them in blocks of one size."""
 
-    def __init__(self, destination: _Destination, types: Types) -> None:
-        """Begin with no rows."""
-        self._destination = destination
+    def __init__(self, write_rows: WriteRows, write_metadata: WriteMetadata, types: Types) -> None:
+        """Start with no rows."""
+        self._write_rows = write_rows
+        self._write_metadata = write_metadata
         self._types = types
-        self._content = Content(types)
+        self._checksums = ColumnChecksums(types)
         self._waiting: list[Columns] = []
         self._rows = 0
 
     def extend(self, columns: Columns) -> None:
-        """Append rows; those that do not fill a piece wait."""
+        """Append rows; those that do not fill a block are buffered."""
         self._waiting.append({name: columns[name] for name in self._types})
         self._rows += len(columns[next(iter(self._types))])
         if self._rows >= ROWS:
-            whole = self._gathered()
+            buffered = self._concatenate()
             full = self._rows // ROWS * ROWS
             for start in range(0, full, ROWS):
-                self._write({name: each[start : start + ROWS] for name, each in whole.items()})
-            # a copy, so that what was written is not kept in memory
-            self._waiting = [{name: each[full:].copy() for name, each in whole.items()}]
+                self._write({name: values[start : start + ROWS] for name, values in buffered.items()})
+            # a copy, so that the written rows can be freed
+            self._waiting = [{name: values[full:].copy() for name, values in buffered.items()}]
             self._rows -= full
 
     def finish(self, metadata: Mapping[str, Any]) -> None:
-        """Write the last rows, and what the file belongs to, with hashes of all that was written."""
+        """Write the last rows, and the metadata with checksums of all columns."""
         if self._rows:
-            self._write(self._gathered())
-        said = sealed({**metadata, CONTENT: self._content.to_dict()})
-        self._destination.describe(json.dumps(said, allow_nan=False))
+            self._write(self._concatenate())
+        complete = add_checksum({**metadata, CHECKSUMS: self._checksums.to_dict()})
+        self._write_metadata(json.dumps(complete, allow_nan=False))
 
     def _write(self, columns: Columns) -> None:
-        self._content.add(columns)
-        self._destination.extend(columns)
+        self._checksums.add(columns)
+        self._write_rows(columns)
 
-    def _gathered(self) -> dict[str, NDArray[Any]]:
+    def _concatenate(self) -> dict[str, NDArray[Any]]:
         return {
-            name: np.concatenate([each[name] for each in self._waiting]).astype(kind, copy=False)
+            name: np.concatenate([columns[name] for columns in self._waiting]).astype(kind, copy=False)
             for name, kind in self._types.items()
         }
 
 
-@dataclass(frozen=True)
-class _RootDestination:
-    file: Any
-    tree: Any
-
-    def extend(self, columns: Columns) -> None:
-        self.tree.extend(dict(columns))
-
-    def describe(self, text: str) -> None:
-        self.file[METADATA] = text
-
-
 @contextmanager
-def _root(
+def _open_root(
     path: Path, form: Literal["ttree", "rntuple"], types: Types, entries: int, tree: str
-) -> Iterator[_RootDestination]:
+) -> Iterator[tuple[WriteRows, WriteMetadata]]:
     import uproot
 
+    # the lowest level: scores hardly compress, and writing must not be slower than scoring
     with uproot.recreate(path, compression=uproot.ZSTD(1)) as file:
-        match form:
-            case "ttree":
-                capacity = max(10, entries // ROWS + 1)
-                made = file.mktree(tree, dict(types), initial_basket_capacity=capacity)
-            case "rntuple":
-                made = file.mkrntuple(tree, dict(types))
-            case _:
-                assert_never(form)
-        yield _RootDestination(file, made)
+        if form == "ttree":
+            capacity = max(10, entries // ROWS + 1)
+            # one basket per block: the default capacity would rewrite the list of baskets as it grows
+            output_tree = file.mktree(tree, dict(types), initial_basket_capacity=capacity)
+        else:
+            output_tree = file.mkrntuple(tree, dict(types))
 
+        def write_metadata(text: str) -> None:
+            file[METADATA] = text
 
-@dataclass(frozen=True)
-class _ParquetDestination:
-    writer: Any
-    schema: Any
-
-    def extend(self, columns: Columns) -> None:
-        import pyarrow as pa
-
-        self.writer.write_table(pa.table(dict(columns), schema=self.schema))
-
-    def describe(self, text: str) -> None:
-        self.writer.add_key_value_metadata({METADATA: text})
+        yield lambda columns: output_tree.extend(dict(columns)), write_metadata
 
 
 @contextmanager
-def _parquet(path: Path, types: Types) -> Iterator[_ParquetDestination]:
+def _open_parquet(path: Path, types: Types) -> Iterator[tuple[WriteRows, WriteMetadata]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, pa.from_numpy_dtype(kind)) for name, kind in types.items()])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        yield _ParquetDestination(writer, schema)
+        yield (
+            lambda columns: writer.write_table(pa.table(dict(columns), schema=schema)),
+            lambda text: writer.add_key_value_metadata({METADATA: text}),
+        )
 
 
-def check_names(names: Sequence[str], form: Format) -> None:
-    """Refuse names of columns that a format cannot hold.
-
-    Raises:
-        RequestError: with the name.
-    """
+def check_column_names(names: Sequence[str], form: Format) -> None:
+    """Check that a format can hold columns of these names; raise a `RequestError` for the first that it cannot."""
     forbidden = {"ttree": "[]:/", "rntuple": "./\\:\"'", "parquet": ""}[form]
     for name in names:
         if set(name) & set(forbidden):
             raise RequestError(
-                f"{name!r} cannot be a column of the format {form}; choose another with --format"
+                f"the format {form} cannot hold a column named {name!r}; choose another with --format"
             )
 
 
 @dataclass(frozen=True)
-class Written:
-    """A file of scores, as it is found on the disk.
+class ScoreFile:
+    """An existing file of scores.
 
     Args:
         schema: its tree, number of rows and columns.
-        metadata: what it says of itself.
+        metadata: its metadata.
     """
 
     schema: FileSchema
@@ -229,34 +225,35 @@ class Written:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many entries were scored, and how many have each flag."""
+        """Number of scored entries, and of entries with each flag."""
         return {str(name): int(count) for name, count in self.metadata["counts"].items()}
 
     @property
     def is_hashed(self) -> bool:
-        """Whether it says what its rows hold; files that older versions wrote do not."""
-        return CONTENT in self.metadata
+        """Return whether it has checksums of its columns; files of older versions have none."""
+        return CHECKSUMS in self.metadata
 
     def damage(self) -> Iterator[str]:
-        """Read all rows, and name the columns that do not hold what was written; nothing where no hash is known.
+        """Read all rows, and yield a message for each column that does not match its checksum.
 
         Raises:
             InputError: the file cannot be read.
         """
-        written: Mapping[str, Mapping[str, str]] = self.metadata.get(CONTENT, {})
+        written: Mapping[str, Mapping[str, str]] = self.metadata.get(CHECKSUMS, {})
         types = {}
-        for name, said in written.items():
-            found = self.schema.branches.get(name)
-            if found is None or found.kind != "scalar" or found.number != said["type"]:
-                yield f"column {name} is {'not there' if found is None else found.found}, not {said['type']}"
+        for name, column in written.items():
+            branch = self.schema.branches.get(name)
+            if branch is None or branch.kind != "scalar" or branch.number != column["type"]:
+                stored = "missing" if branch is None else branch.type_name
+                yield f"column {name} is {stored}, not {column['type']}"
             else:
-                types[name] = np.dtype(found.number)
-        content = Content(types)
+                types[name] = np.dtype(branch.number)
+        checksums = ColumnChecksums(types)
         for chunk in read_chunks(self.schema, types, ROWS) if types else ():
-            content.add(chunk.columns)
-        for name, found_now in content.to_dict().items():
-            if found_now != written[name]:
-                yield f"column {name} does not hold what was written: it was changed or damaged since"
+            checksums.add(chunk.columns)
+        for name, checksum in checksums.to_dict().items():
+            if checksum != written[name]:
+                yield f"column {name} does not match its checksum: it was modified or damaged after it was written"
 
     def rows(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
         """Read some rows of some columns.
@@ -270,51 +267,45 @@ class Written:
         return read_range(self.schema, names, start, stop).columns
 
 
-def read_output(path: Path) -> Written | None:
-    """Look into a file of scores.
-
-    Returns:
-        What it says of itself; None where it says nothing, so that tamis did not write it.
+def read_score_file(path: Path) -> ScoreFile | None:
+    """Read the schema and the metadata of a score file; return None if it has no metadata of tamis.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
-        metadata = _parquet_metadata(path) if path.suffix == ".parquet" else _root_metadata(path)
+        metadata = _read_metadata(path)
     except Exception as error:  # a damaged file can raise anything inside the reading libraries
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError("scores", [Problem(str(path), f"cannot be read ({reason[:300]})")]) from error
     if metadata is None:
         return None
     source = SourceFile("", str(path), str(path))
-    return Written(scan_files([source], metadata["tree"] or None)[0], metadata)
+    return ScoreFile(scan_files([source], metadata["tree"] or None)[0], metadata)
 
 
-_SAID = frozenset({
-    "format", "version", "model", "selection", "folds", "sentinel", "form", "copy", "tree", "columns", "input",
+_REQUIRED_KEYS = frozenset({
+    "format", "version", "model", "selection", "folds", "sentinel", "file_format", "copy", "tree", "columns", "input",
     "counts", "networks",
 })  # fmt: skip
 
 
-def _parquet_metadata(path: Path) -> dict[str, Any] | None:
-    import pyarrow.parquet as pq
+def _read_metadata(path: Path) -> dict[str, Any] | None:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
 
-    said = (pq.read_metadata(path).metadata or {}).get(METADATA.encode())
-    return None if said is None else _checked_metadata(json.loads(said))
+        text = (pq.read_metadata(path).metadata or {}).get(METADATA.encode())
+    else:
+        import uproot
 
-
-def _root_metadata(path: Path) -> dict[str, Any] | None:
-    import uproot
-
-    with uproot.open({str(path): None}) as file:
-        if file.classnames(cycle=False).get(METADATA) != "TObjString":
-            return None
-        return _checked_metadata(json.loads(str(file[METADATA])))
-
-
-def _checked_metadata(found: Any) -> dict[str, Any]:
-    if not isinstance(found, dict) or not found.keys() >= _SAID:
-        raise ValueError("what it says of itself is not complete")
-    if (SEAL in found or CONTENT in found) and not is_intact(found):
-        raise ValueError("what it says of itself was changed or damaged since it was written")
-    return found
+        with uproot.open({str(path): None}) as file:
+            has_metadata = file.classnames(cycle=False).get(METADATA) == "TObjString"
+            text = str(file[METADATA]) if has_metadata else None
+    if text is None:
+        return None
+    metadata: Any = json.loads(text)
+    if not isinstance(metadata, dict) or not metadata.keys() >= _REQUIRED_KEYS:
+        raise ValueError("its metadata are incomplete")
+    if (METADATA_CHECKSUM in metadata or CHECKSUMS in metadata) and not is_intact(metadata):
+        raise ValueError("its metadata were modified or damaged after it was written")
+    return metadata

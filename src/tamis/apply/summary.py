@@ -1,12 +1,15 @@
-"""What became of the files: one line each, and numbers of entries that add up to the unit."""
+"""The outcome of each file, and numbers of entries that add up exactly."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from tamis.apply.folds import AVERAGE
+from tamis.apply.model import Model
 from tamis.errors import TamisError
 
 Status = Literal["written", "kept", "failed", "not tried"]
@@ -14,19 +17,20 @@ Status = Literal["written", "kept", "failed", "not tried"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file.
+    """The outcome of one file.
 
     Args:
         file: the input.
-        output: where its scores are, or would be.
-        status: `written` now, `kept` from before, `failed`, or `not tried` because the work was given up.
-        entries: entries of the input; None where it could not be looked into.
+        output: the path of its scores, even if they do not exist.
+        status: `written` now, `kept` from an earlier call, `failed`, or `not tried` after an interruption.
+        entries: entries of the input; None if it could not be read.
         rows: rows of the output.
-        counts: how many were scored, and how many have each flag.
-        networks: with cross-training, how many entries each value of the column `network` has.
+        counts: number of scored entries, and of entries with each flag.
+        networks: with folds, number of entries for each value of the column `network`.
         problem: why it failed.
-        warnings: what to look at.
-        hashed: whether the rows of the output have hashes; those that older versions wrote have none.
+        refused: whether the file or the request is wrong, so that another attempt would fail as well.
+        warnings: warnings for the user.
+        hashed: whether the output has checksums; outputs of older versions have none.
     """
 
     file: str
@@ -37,23 +41,24 @@ class Outcome:
     counts: Mapping[str, int] = field(default_factory=dict)
     networks: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+    refused: bool = False
     warnings: tuple[str, ...] = ()
     hashed: bool = True
 
     @property
     def done(self) -> bool:
-        """Whether the scores are there."""
+        """Return whether the scores exist."""
         return self.status in ("written", "kept")
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of all files.
+    """The outcome of all files.
 
     Args:
         model: hash of the classifier.
         outcomes: one for each file, in the order of the files.
-        notes: what the user should know.
+        notes: notes for the user.
     """
 
     model: str
@@ -62,39 +67,40 @@ class Summary:
 
     @property
     def failed(self) -> bool:
-        """Whether any file has no scores."""
+        """Return whether any file has no scores."""
         return not all(outcome.done for outcome in self.outcomes)
 
     @property
+    def refused(self) -> bool:
+        """Return whether a file has no scores because it, or the request, is wrong."""
+        return any(outcome.refused for outcome in self.outcomes)
+
+    @property
     def entries(self) -> dict[str, int]:
-        """Entries of the inputs, those that have a row, and those of files that failed."""
+        """Number of entries of all inputs, of those that have a row, and of those in failed files."""
         return {
-            "in": _sum(self.outcomes),
-            "out": sum(each.rows for each in self.outcomes if each.done),
-            "lost": _sum([each for each in self.outcomes if not each.done]),
+            "in": sum(outcome.entries or 0 for outcome in self.outcomes),
+            "out": sum(outcome.rows for outcome in self.outcomes if outcome.done),
+            "lost": sum(outcome.entries or 0 for outcome in self.outcomes if not outcome.done),
         }
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many entries were scored, and how many have each flag."""
+        """Number of scored entries, and of entries with each flag."""
         total: Counter[str] = Counter()
         for outcome in self.outcomes:
             total.update(outcome.counts)
         return dict(total)
 
     def check(self) -> None:
-        """Refuse numbers that do not add up.
-
-        Raises:
-            TamisError: an entry appeared or disappeared.
-        """
-        found = self.entries
-        if found["in"] != found["out"] + found["lost"]:
-            raise TamisError(f"the entries do not add up: {found}; please report this")
+        """Check that the numbers of entries add up; raise a `TamisError` if not."""
+        entries = self.entries
+        if entries["in"] != entries["out"] + entries["lost"]:
+            raise TamisError(f"the entries do not add up: {entries}; please report this")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as `summary.json` holds it."""
-        unknown = sum(1 for each in self.outcomes if each.entries is None)
+        """Return the content of `summary.json`."""
+        unknown = sum(1 for outcome in self.outcomes if outcome.entries is None)
         return {
             "model": self.model,
             "entries": {**self.entries, "files_that_could_not_be_counted": unknown},
@@ -104,5 +110,41 @@ class Summary:
         }
 
 
-def _sum(outcomes: Sequence[Outcome]) -> int:
-    return sum(outcome.entries or 0 for outcome in outcomes)
+def collect_notes(model: Model, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield notes on files of the training, on entries scored by the average, and on scores without checksums."""
+    done = [outcome for outcome in outcomes if outcome.done]
+    if not model.classifier.plan.is_cross_training:
+        known = {(file.name, file.bytes) for file in model.training}
+        learned = [outcome.file for outcome in done if _name_and_size(outcome.file) in known]
+        if learned:
+            yield (
+                f"{_of_files(learned, len(outcomes))} the name and the size of a file of the training ({learned[0]}): "
+                "the network learned from some of these events, whose scores look better than those of new events"
+            )
+    elif average := sum(outcome.networks.get(str(AVERAGE), 0) for outcome in outcomes):
+        yield (
+            f"{average:,} entries were scored by the average of all networks, because these events were not in the "
+            "training"
+        )
+    unhashed = [outcome.output for outcome in done if not outcome.hashed]
+    if unhashed:
+        yield (
+            f"{_of_files(unhashed, len(outcomes))} scores of an older tamis without checksums ({unhashed[0]}): damage "
+            "cannot be detected; remove them to have them written again"
+        )
+
+
+def _of_files(some: Sequence[str], total: int) -> str:
+    """Format the number of files that have something.
+
+    >>> _of_files(["a"], 1), _of_files(["a"], 3), _of_files(["a", "b"], 3)
+    ('the file has', '1 of 3 files has', '2 of 3 files have')
+    """
+    if total == 1:
+        return "the file has"
+    return f"{len(some)} of {total} files {'has' if len(some) == 1 else 'have'}"
+
+
+def _name_and_size(file: str) -> tuple[str, int | None]:
+    path = Path(file)
+    return path.name, path.stat().st_size if path.is_file() else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +21,21 @@ Float64 = NDArray[np.float64]
 PEEL = 0.03
 """Fraction of the remaining events that one step peels off, by their absolute weights."""
 FEWEST_EVENTS = 50.0
-"""Effective number of signal events that a box keeps at least."""
+"""Minimum effective sample size of the signal in a box."""
 MOST_STEPS = 1000
 
-# what is summed of the events of a box
+# columns of a tally: sums over the events of a box
 _SIGNAL, _BACKGROUND, _SIGNAL_SIZE, _BACKGROUND_SIZE, _SIGNAL_SQUARES = range(5)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A cut on one feature: an event passes with low <= value <= high, and fails where the value is missing.
+    """A cut on one feature: an event passes with low <= value <= high, and fails if the value is missing.
 
     Args:
-        feature: its index.
-        low: lower edge; -infinity where there is none.
-        high: upper edge; infinity where there is none.
+        feature: index of the feature.
+        low: lower edge, or -infinity.
+        high: upper edge, or infinity.
     """
 
     feature: int
@@ -43,20 +43,20 @@ class Interval:
     high: float
 
     def to_dict(self, feature_names: Sequence[str]) -> dict[str, Any]:
-        """Give the cut as `metrics.json` holds it, an edge that is not there as null."""
+        """Return a dictionary for `metrics.json`; an open edge is null."""
         low, high = (edge if np.isfinite(edge) else None for edge in (self.low, self.high))
         return {"feature": feature_names[self.feature], "low": low, "high": high}
 
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """Boxes of which each contains the next one; the first contains everything.
+    """Nested boxes: each contains the next one, and the first contains everything.
 
     Args:
-        low: lower edges of each box, rising along the boxes, [boxes, n_features].
-        high: upper edges of each box, falling along the boxes, [boxes, n_features].
-        signal_inside: share of the training signal in each box, by the signed weights, [boxes].
-        inside: the mean of the shares of signal and of background in each box, by the absolute weights, falling,
+        low: lower edges of each box, increasing along the boxes, [boxes, n_features].
+        high: upper edges of each box, decreasing along the boxes, [boxes, n_features].
+        signal_inside: fraction of the training signal in each box, with signed weights, [boxes].
+        inside: mean of the fractions of signal and of background in each box, with absolute weights, decreasing,
             [boxes].
     """
 
@@ -66,7 +66,7 @@ class Cuts:
     inside: Float64
 
     def __len__(self) -> int:
-        """Give the number of boxes."""
+        """Return the number of boxes."""
         return len(self.low)
 
     def boxes_passed(self, features: Features) -> NDArray[np.intp]:
@@ -80,23 +80,21 @@ class Cuts:
             passed = np.minimum(passed, np.where(np.isnan(values), free, within))
         return passed
 
-    def signal_score(self, features: Features) -> Float64:
-        """Give the discriminant, [n]: one minus the share of events inside the smallest box that contains the event.
+    def scores(self, features: Features) -> Float64:
+        """Compute the discriminant, [n]: one minus the fraction of events in the smallest box that contains the event.
 
-        It only grows with the number of boxes passed, from 0 to 1, and means the same for the boxes of all folds.
-
-        Args:
-            features: NaN where missing, [n, n_features].
+        It increases with the number of boxes that contain the event, from 0 to 1, and has the same meaning for all
+        folds. The features are NaN if missing, [n, n_features].
         """
         return np.asarray(1 - self.inside[self.boxes_passed(features) - 1])
 
     def box(self, efficiency: float) -> int:
-        """Give the index of the smallest box that keeps at least this share of the training signal."""
+        """Return the index of the smallest box with at least this efficiency for the training signal."""
         # rounding of the sums must not move the box
         return int(np.flatnonzero(self.signal_inside >= efficiency - 1e-12)[-1])
 
     def intervals(self, box: int) -> tuple[Interval, ...]:
-        """Give the cuts of a box, on the features that it cuts on."""
+        """Return the cuts of a box."""
         edges = enumerate(zip(self.low[box].tolist(), self.high[box].tolist(), strict=True))
         return tuple(
             Interval(feature, low, high)
@@ -105,20 +103,15 @@ class Cuts:
         )
 
 
-def find_cuts(training: LabelledEvents, signal: Sequence[int], *, peel: float = PEEL) -> Cuts:
-    """Find nested boxes: each step peels a few percent of the remaining events off one side of one feature.
+def find_cuts(training: LabelledEvents, signal: Sequence[int]) -> Cuts:
+    """Find nested boxes: each step peels a fraction of the remaining events off one side of one feature.
 
-    The step is the one that raises log(signal / background) most for what it removes, -log(share of events that
-    stays): so a feature with few values, of which only many events can be peeled at once, is no better for that. The
-    background has the mean weight of one of its events added, so that a box without any is no infinite gain. Sums of
-    signal and background are signed; what is a few percent goes by the absolute weights. An event whose value is
-    missing fails every cut on that feature. The peeling ends where no step raises the ratio, or too little signal
-    would be left; nothing is pasted back.
-
-    Args:
-        training: the events to learn from.
-        signal: indices of the signal classes.
-        peel: fraction of the remaining events that a step removes; more where that many have one value.
+    The best step has the largest increase of log(signal / background) relative to -log(fraction of events that remain),
+    so that a feature with few values, where a step removes many events, has no advantage. The mean weight of one
+    background event is added to the background, so that a box without background has a finite gain. Sums of signal and
+    background are signed; the fraction of events is that of the absolute weights. An event with a missing value fails
+    every cut on that feature. The peeling ends when no step increases the ratio, or too little signal would remain.
+    There is no pasting. A step removes more events if more of them share the outermost value.
 
     Raises:
         RequestError: there is no signal or no background.
@@ -133,37 +126,32 @@ def find_cuts(training: LabelledEvents, signal: Sequence[int], *, peel: float = 
     """
     of_signal = np.isin(training.class_index, list(signal))
     if of_signal.all() or not of_signal.any():
-        raise RequestError("cuts need signal and background events, and there are only those of one kind")
+        raise RequestError(
+            "cuts need signal and background events, but all training events are of one kind; set `signal: true` for "
+            "some of the classes, or remove cuts from evaluation.baselines"
+        )
     box = _Box.around(_Events.of(training, of_signal))
     boxes = [box]
-    while len(boxes) <= MOST_STEPS and (smaller := box.peeled(peel)) is not None:
+    while len(boxes) <= MOST_STEPS and (smaller := box.peeled()) is not None:
         box = smaller
         boxes.append(box)
-    sums = np.array([each.tally for each in boxes])
+    sums = np.array([nested_box.tally for nested_box in boxes])
     sizes = sums[:, [_SIGNAL_SIZE, _BACKGROUND_SIZE]]
     return Cuts(
-        low=np.array([each.low for each in boxes]),
-        high=np.array([each.high for each in boxes]),
+        low=np.array([nested_box.low for nested_box in boxes]),
+        high=np.array([nested_box.high for nested_box in boxes]),
         signal_inside=sums[:, _SIGNAL] / sums[0, _SIGNAL],
         inside=(sizes / sizes[0]).mean(axis=1),
     )
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A candidate: what one side of a feature would lose.
+class _Step(NamedTuple):
+    """A candidate for the next cut."""
 
-    Args:
-        gain: by how much log(signal / background) rises for what is removed.
-        feature: its index.
-        side: 0 for the lower edge, 1 for the upper one.
-        edge: the outermost value that stays.
-    """
-
-    gain: float
+    gain: float  # increase of log(signal / background), relative to -log(fraction of events that remain)
     feature: int
-    side: int
-    edge: float
+    side: int  # 0 for the lower edge, 1 for the upper one
+    edge: float  # the outermost value inside
 
 
 @dataclass(frozen=True)
@@ -172,7 +160,7 @@ class _Events:
 
     Args:
         columns: values of each feature, [n_features, n].
-        weight: what each event adds to a tally, [n, 5].
+        weight: contribution of each event to a tally, [n, 5].
         unit: mean absolute weight of a background event.
     """
 
@@ -182,7 +170,7 @@ class _Events:
 
     @classmethod
     def of(cls, training: LabelledEvents, of_signal: NDArray[np.bool_]) -> _Events:
-        """Leave out the events that do not count."""
+        """Build the events, without those of weight zero."""
         counted = training.weight != 0
         of_signal, weight = of_signal[counted], training.weight[counted]
         signal, background = np.where(of_signal, weight, 0.0), np.where(of_signal, 0.0, weight)
@@ -190,20 +178,15 @@ class _Events:
         unit = float(np.abs(background).sum() / np.count_nonzero(background))
         return cls(np.ascontiguousarray(training.features[counted].T), tally, unit)
 
-    def size(self, rows: NDArray[np.intp]) -> Float64:
-        """Give absolute weights."""
-        size: Float64 = self.weight[rows, _SIGNAL_SIZE] + self.weight[rows, _BACKGROUND_SIZE]
-        return size
-
 
 @dataclass(frozen=True)
 class _Box:
     """A box with the events inside.
 
     Args:
-        events: those of all boxes.
-        rows: which of them are inside.
-        ordered: for each feature the rows inside by rising value, without those where it is missing.
+        events: the training events of all boxes.
+        rows: the events inside.
+        ordered: for each feature the events inside by increasing value, without those where it is missing.
         low: lower edges, [n_features].
         high: upper edges, [n_features].
         tally: sums over the events inside, [5].
@@ -218,10 +201,10 @@ class _Box:
 
     @classmethod
     def around(cls, events: _Events) -> _Box:
-        """Give the box with everything inside."""
+        """Build the box that contains all events."""
         orders = [np.argsort(column, kind="stable") for column in events.columns]  # NaN comes last
-        there = np.count_nonzero(~np.isnan(events.columns), axis=1)
-        ordered = tuple(order[:number] for order, number in zip(orders, there, strict=True))
+        n_values = np.count_nonzero(~np.isnan(events.columns), axis=1)
+        ordered = tuple(order[:number] for order, number in zip(orders, n_values, strict=True))
         edge = np.full(len(events.columns), np.inf, events.columns.dtype)
         return cls(events, np.arange(len(events.weight)), ordered, -edge, edge, events.weight.sum(axis=0))
 
@@ -230,54 +213,55 @@ class _Box:
         """Sum of absolute weights inside."""
         return float(self.tally[_SIGNAL_SIZE] + self.tally[_BACKGROUND_SIZE])
 
-    def peeled(self, peel: float) -> _Box | None:
-        """Give the best smaller box; None where no step raises the ratio of signal and background."""
-        steps = [step for feature in range(len(self.ordered)) for step in self._steps(feature, peel)]
+    def peeled(self) -> _Box | None:
+        """Build the best smaller box; None if no step increases the ratio of signal and background."""
+        steps = [step for feature in range(len(self.ordered)) for step in self._steps(feature)]
         best = max(steps, key=lambda step: step.gain, default=None)
         if best is None or best.gain <= 0:
             return None
         values = self.events.columns[best.feature, self.rows]
         rows = self.rows[values >= best.edge if best.side == 0 else values <= best.edge]
-        kept = np.zeros(len(self.events.weight), np.bool_)
-        kept[rows] = True
+        is_inside = np.zeros(len(self.events.weight), np.bool_)
+        is_inside[rows] = True
         low, high = self.low.copy(), self.high.copy()
         (low, high)[best.side][best.feature] = best.edge
-        ordered = tuple(order[kept[order]] for order in self.ordered)
+        ordered = tuple(order[is_inside[order]] for order in self.ordered)
         return _Box(self.events, rows, ordered, low, high, self.events.weight[rows].sum(axis=0))
 
-    def _steps(self, feature: int, peel: float) -> Iterator[_Step]:
-        """Give what can be peeled off both sides of a feature; the events where it is missing go with it."""
+    def _steps(self, feature: int) -> Iterator[_Step]:
+        """Yield the steps that peel off either side of a feature; events where it is missing are peeled off too."""
         order, column = self.ordered[feature], self.events.columns[feature]
         if not len(order) or column[order[0]] == column[order[-1]]:
             return
-        there = self.tally if len(order) == len(self.rows) else self.events.weight[order].sum(axis=0)
+        tally = self.tally if len(order) == len(self.rows) else self.events.weight[order].sum(axis=0)
         for side, values, outward in ((0, column, order), (1, -column, order[::-1])):
-            first = self._first_kept(values, outward, peel)
-            gain = self._gain(there - self.events.weight[outward[:first]].sum(axis=0))
+            first = self._find_edge(values, outward)
+            gain = self._gain(tally - self.events.weight[outward[:first]].sum(axis=0))
             if gain is not None:
                 yield _Step(gain, feature, side, float(column[outward[first]]))
 
-    def _first_kept(self, values: Features, outward: NDArray[np.intp], peel: float) -> int:
-        """Give the place of the first of the ordered rows that stays; equal values stay or go together."""
-        wanted = peel * self.size
-        window = int(2 * peel * len(outward)) + 1
-        while True:
-            reached = np.cumsum(self.events.size(outward[:window]))
-            if reached[-1] > wanted or window >= len(outward):
+    def _find_edge(self, values: Features, outward: NDArray[np.intp]) -> int:
+        """Return the position of the first of the ordered events that stays; equal values stay or go together."""
+        target = PEEL * self.size
+        window = int(2 * PEEL * len(outward)) + 1
+        while True:  # sums over a few more events than are peeled off, in most cases
+            weight = self.events.weight[outward[:window]]
+            reached = np.cumsum(weight[:, _SIGNAL_SIZE] + weight[:, _BACKGROUND_SIZE])
+            if reached[-1] > target or window >= len(outward):
                 break
             window *= 2
-        place = min(int(np.searchsorted(reached, wanted, side="right")), len(reached) - 1)
-        edge = values[outward[place]]
-        first = int(np.searchsorted(values[outward[: place + 1]], edge, side="left"))
-        # more than enough events may share the outermost value
+        position = min(int(np.searchsorted(reached, target, side="right")), len(reached) - 1)
+        edge = values[outward[position]]
+        first = int(np.searchsorted(values[outward[: position + 1]], edge, side="left"))
+        # more events than are to be peeled off may share the outermost value
         return first or int(np.searchsorted(values[outward], edge, side="right"))
 
-    def _gain(self, kept: Float64) -> float | None:
-        """Give the gain of a smaller box with this tally; None where too little signal is left."""
-        signal, unit = kept[_SIGNAL], self.events.unit
-        left = (kept[_SIGNAL_SIZE] + kept[_BACKGROUND_SIZE]) / self.size
-        if signal <= 0 or signal**2 < FEWEST_EVENTS * kept[_SIGNAL_SQUARES] or left >= 1:
+    def _gain(self, tally: Float64) -> float | None:
+        """Compute the gain of a smaller box with this tally; None if too little signal remains."""
+        signal, unit = tally[_SIGNAL], self.events.unit
+        remaining = (tally[_SIGNAL_SIZE] + tally[_BACKGROUND_SIZE]) / self.size
+        if signal <= 0 or signal**2 < FEWEST_EVENTS * tally[_SIGNAL_SQUARES] or remaining >= 1:
             return None
         before = self.tally[_SIGNAL] / (max(self.tally[_BACKGROUND], 0.0) + unit)
-        after = signal / (max(kept[_BACKGROUND], 0.0) + unit)
-        return float(np.log(after / before) / -np.log(left))
+        after = signal / (max(tally[_BACKGROUND], 0.0) + unit)
+        return float(np.log(after / before) / -np.log(remaining))

@@ -1,4 +1,4 @@
-"""What a baseline learns from, and whether the packages for it are there."""
+"""The events of baselines, and a check that the required packages are installed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PACKAGES: dict[Baseline, tuple[str, str]] = {
     "xgboost": ("xgboost", "xgboost"),
     "logistic": ("sklearn", "scikit-learn"),
 }
-"""The module that each baseline imports, and the package that brings it."""
+"""The module that each baseline imports, and its package."""
 
 
 @dataclass(frozen=True)
 class LabelledEvents:
-    """Events of the training or of the validation part.
+    """Events of the training or the validation split.
 
     Args:
-        features: as read, a missing value is NaN, [n, n_features].
+        features: features without preprocessing, NaN if missing, [n, n_features].
         class_index: the true class, [n].
-        weight: weight in the loss: signed physics weight times the training factor of the class, [n].
+        weight: weight in the loss: signed physics weight times class weight, [n].
     """
 
     features: NDArray[np.float32] | NDArray[np.float64]
@@ -36,18 +36,15 @@ class LabelledEvents:
     weight: Float64
 
     def __len__(self) -> int:
-        """Give the number of events."""
+        """Return the number of events."""
         return len(self.weight)
 
 
 def check_packages(baselines: Sequence[Baseline]) -> None:
-    """Refuse baselines whose package is not installed, before any file is read.
-
-    Args:
-        baselines: their names.
+    """Check that the packages of baselines are installed, before any file is read.
 
     Raises:
-        RequestError: with all packages that are not there, and the command that brings them.
+        RequestError: a package is not installed.
 
     >>> check_packages(["cuts"])
     """
@@ -60,24 +57,18 @@ def check_packages(baselines: Sequence[Baseline]) -> None:
         )
 
 
-def sizes_of_weights(events: LabelledEvents) -> Float64:
-    """Give weights without a sign: absolute, times a factor for each class that keeps its signed sum.
+def compute_unsigned_weights(events: LabelledEvents) -> Float64:
+    """Compute unsigned weights, [n], for methods that do not support negative weights.
 
-    So the classes stay in the mixture that the signed weights have, but within a class the regions with many negative
-    weights count too much: for methods that cannot take a negative weight.
-
-    Args:
-        events: each class has a positive sum of weights.
-
-    Returns:
-        Positive weights, zero where the weight is zero, [n].
+    They are the absolute weights times a factor for each class, which preserves its sum of weights; this sum must be
+    positive. Within a class, regions with many negative weights get too much weight.
 
     >>> features = np.zeros((3, 1), np.float32)
-    >>> sizes_of_weights(LabelledEvents(features, np.array([0, 0, 1], np.int32), np.array([3.0, -1.0, 5.0])))
+    >>> compute_unsigned_weights(LabelledEvents(features, np.array([0, 0, 1], np.int32), np.array([3.0, -1.0, 5.0])))
     array([1.5, 0.5, 5. ])
     """
     size = np.abs(events.weight)
-    signed, sizes = (np.bincount(events.class_index, each) for each in (events.weight, size))
+    signed, sizes = (np.bincount(events.class_index, weights) for weights in (events.weight, size))
     share = np.divide(signed, sizes, out=np.ones(len(sizes)), where=sizes > 0)
     scaled: Float64 = size * share[events.class_index]
     return scaled

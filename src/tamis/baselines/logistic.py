@@ -14,6 +14,7 @@ from tamis.network.preprocessing import Preprocessing
 Float64 = NDArray[np.float64]
 
 MOST_STEPS = 1000
+"""Maximum number of iterations of the fit."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Logistic:
     """A logistic regression: a network without hidden layers.
 
     Args:
-        preprocessing: that of the network.
-        offset: of each class, [n_classes].
-        factor: of each class and input, [n_classes, inputs].
+        preprocessing: preprocessing of the network.
+        offset: offset of each class, [n_classes].
+        factor: factor of each class and input, [n_classes, inputs].
         converged: whether the fit reached its minimum.
     """
 
@@ -33,23 +34,18 @@ class Logistic:
     converged: bool
 
     def scores(self, features: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
-        """Give the probability of each class, [n, n_classes], of features with NaN where missing, [n, n_features]."""
+        """Compute class probabilities, [n, n_classes], from features, NaN if missing, [n, n_features]."""
         logits = self.preprocessing.apply(features).astype(np.float64) @ self.factor.T + self.offset
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def train_logistic(training: LabelledEvents, preprocessing: Preprocessing, classes: int) -> Logistic:
-    """Fit a logistic regression to signed weights.
+    """Fit a logistic regression with signed weights to events of all classes, with the preprocessing of the network.
 
-    The penalty is half the sum of the squared factors of standardised inputs, against the sum of the losses with
-    weights of mean one: it is of no matter where there are many more events than inputs, and keeps the factors finite
-    where a line separates the classes. Signed weights are right on average, and with so few parameters safe.
-
-    Args:
-        training: the events to learn from; there are some of every class.
-        preprocessing: that of the network, so that both get the same inputs.
-        classes: how many classes there are.
+    The penalty is half the sum of the squared factors of standardised inputs, relative to the sum of the losses with
+    weights of mean one: it is negligible with many more events than inputs, and keeps the factors finite if a line
+    separates the classes. Signed weights are unbiased, and stable with so few parameters.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -58,13 +54,14 @@ def train_logistic(training: LabelledEvents, preprocessing: Preprocessing, class
     size = np.abs(training.weight)
     centre = np.average(inputs, axis=0, weights=size)
     scale = np.sqrt(np.average(np.square(inputs - centre), axis=0, weights=size))
+    # inputs that are constant up to rounding are not scaled
     scale = np.where(scale > 1e-6 * (1 + np.abs(centre)), scale, 1.0)
     model = LogisticRegression(C=1.0, max_iter=MOST_STEPS)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit((inputs - centre) / scale, training.class_index, training.weight / training.weight.mean())
-    converged = not any(issubclass(each.category, ConvergenceWarning) for each in told)
+    converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
     factor, offset = model.coef_ / scale, model.intercept_
-    if classes == 2:  # scikit-learn gives the difference of the two classes
+    if classes == 2:  # scikit-learn returns the difference of the two classes
         factor, offset = np.vstack([0 * factor, factor]), np.append(0.0, offset)
     return Logistic(preprocessing, offset - factor @ centre, factor, converged)

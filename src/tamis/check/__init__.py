@@ -1,4 +1,4 @@
-"""Everything that can be known before a training, without training."""
+"""The check of a configuration and its input files before a training."""
 
 from tamis.check.preflight import check_input
 from tamis.check.result import CheckResult

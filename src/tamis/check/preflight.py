@@ -1,128 +1,126 @@
-"""One complete report of files, events, weights and needs; what is broken does not hide the rest."""
+"""The complete report on files, events, weights and resources; a problem does not hide the following ones."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from tamis.baselines.events import check_packages
-from tamis.check.columns import equal_notes, feature_notes, feature_rows, find_equal
+from tamis.check.columns import build_feature_rows, collect_duplicate_notes, collect_feature_notes
 from tamis.check.result import CheckResult, Note, SampleRow
-from tamis.check.weights import class_rows, weight_notes
+from tamis.check.weights import build_class_rows, collect_weight_notes
 from tamis.config import Config
+from tamis.data.cutflow import Cutflow
+from tamis.data.duplicates import find_equal_events
+from tamis.data.ensemble import EnsemblePlan
 from tamis.data.events import Events, SampleReading
-from tamis.data.ledger import Ledger
 from tamis.errors import Problem, ProblemsError, RequestError
-from tamis.pipeline.inputs import Found, Input, look_into
-from tamis.pipeline.needs import estimate_needs
+from tamis.pipeline.callbacks import Callbacks, check_kind
+from tamis.pipeline.inputs import Input, InspectedFiles, inspect_files
 from tamis.pipeline.preparation import (
+    build_cutflow,
     check_labels,
     check_overlap,
     check_reference,
-    close_ledger,
     describe_duplicates,
     read,
     weigh,
 )
-from tamis.pipeline.watch import Watch
-from tamis.run_reading import FINISHED
+from tamis.pipeline.resources import estimate_resources
+from tamis.runs.layout import PROVENANCE
+from tamis.runs.output import check_output
 from tamis.training.devices import check_devices
 
 
-@dataclass
-class _Damage:
-    """Collects the files that cannot be read to their end."""
-
-    problems: list[Problem] = field(default_factory=list)
-    samples: set[str] = field(default_factory=set)
-
-    def __call__(self, sample: str, problems: Sequence[Problem]) -> None:
-        self.problems += problems
-        self.samples.add(sample)
-
-
-def check_input(config: Config, watch: Watch | None = None, *, folder: Path | None = None) -> CheckResult:
-    """Look at all files and events, and report what stands in the way and what looks suspicious.
-
-    Files that cannot be used are reported, and everything else is said of the others.
+def check_input(
+    config: Config, callbacks: Callbacks | None = None, *, folder: Path | None = None
+) -> CheckResult:
+    """Check all files and events, and report problems and suspicious findings; a file with a problem is not used.
 
     Args:
         config: from `load_config`.
-        watch: what to tell the caller on the way.
-        folder: the run directory of the training, whose disk is looked at.
+        callbacks: called as the check proceeds.
+        folder: the run directory of the training, whose disk is checked.
     """
-    watch = watch or Watch()
-    watch.stage("files")
-    problems = [*_refusals(partial(check_labels, config)), *_refusals(partial(_check_packages, config))]
-    problems += _refusals(partial(check_devices, config.training.devices))
+    check_kind(callbacks, Callbacks, "callbacks of check_input")
+    callbacks = callbacks or Callbacks()
+    callbacks.stage("opening files")
+    problems = [
+        *_refusals(check_labels, config),
+        *_refusals(check_packages, config.evaluation.baselines),
+        *_refusals(check_devices, config.training.devices),
+    ]
     if folder is not None:
-        problems += _refusals(partial(_check_folder, folder))
-    found = look_into(config)
-    needs = estimate_needs(config, found.inputs, folder)
+        problems += _refusals(partial(check_output, overwrite=True), folder)
+    inputs = inspect_files(config)
+    resources = estimate_resources(config, inputs)
+    if folder is not None:
+        resources = resources.on_disk_of(folder)
     report = CheckResult(
         name=config.name,
         class_names=config.class_names,
-        samples=tuple(_row(config, each, found.unusable) for each in found.inputs),
-        needs=needs,
-        problems=(*problems, *found.problems, *needs.problems),
-        notes=() if folder is None else tuple(_finished_run(folder)),
+        samples=tuple(_row(config, inputs_of_sample, inputs.unusable) for inputs_of_sample in inputs.inputs),
+        resources=resources,
+        problems=(*problems, *inputs.problems, *resources.problems),
+        notes=_finished_run(folder),
     )
-    return report if needs.problems else _read(config, found, report, watch)
+    return report if resources.problems else _read(config, inputs, report, callbacks)
 
 
-def _read(config: Config, found: Found, report: CheckResult, watch: Watch) -> CheckResult:
-    """Add what the events themselves show."""
-    watch.stage("reading")
-    damage = _Damage()
-    events, readings = read(config, found.inputs, watch, damage)
-    watch.stage("checks")
-    incomplete = _incomplete(config, found, readings, damage)
-    ledger, refused = _weigh(config, events, readings, incomplete)
+def _read(config: Config, inputs: InspectedFiles, report: CheckResult, callbacks: Callbacks) -> CheckResult:
+    """Add the findings on events."""
+    callbacks.stage("reading")
+    # the samples with files that cannot be read to their end
+    damaged: dict[str, list[Problem]] = {}
+    events, readings = read(
+        config,
+        inputs,
+        callbacks,
+        lambda sample, problems: damaged.setdefault(sample, []).extend(problems),
+    )
+    callbacks.stage("checking events")
+    incomplete = _incomplete_classes(config, inputs, readings, damaged)
+    cutflow, refused = _weigh(config, inputs.plan, events, readings, incomplete)
     of_readings = [problem for reading in readings for problem in reading.problems]
-    problems = (*report.problems, *damage.problems, *of_readings, *refused)
-    folds = 0 if config.split.folds is None else config.split.folds.number
-    features = feature_rows(config, events, readings)
-    classes = class_rows(events, config.class_names, folds)
-    equal = find_equal(events)
-    repeated = () if ledger is None else describe_duplicates(config, ledger)
+    problems = (*report.problems, *chain.from_iterable(damaged.values()), *of_readings, *refused)
+    features = build_feature_rows(config, events, readings)
+    classes = build_class_rows(events, config.class_names, inputs.plan)
+    columns = [*events.features.T, *events.spectators.values()]
+    equal = find_equal_events(columns, events.class_index, events.file_index)
+    repeated = () if cutflow is None else describe_duplicates(config, cutflow)
     return replace(
         report,
-        read=not any(found.unusable.values()) and not damage.samples,
-        ledger=None if problems else ledger,
+        read=not any(inputs.unusable.values()) and not damaged,
+        cutflow=None if problems else cutflow,
         classes=classes,
         features=features,
         equal=equal,
         problems=problems,
         notes=(
             *report.notes,
-            *feature_notes(config, events, features),
-            *weight_notes(events, classes),
-            *equal_notes(events, equal),
-            *(Note("identities", "", said) for said in repeated),
+            *collect_feature_notes(config, events, features),
+            *collect_weight_notes(events, classes),
+            *collect_duplicate_notes(events, equal),
+            *(Note("event_ids", "", sentence) for sentence in repeated),
         ),
     )
 
 
-def _check_folder(folder: Path) -> None:
-    from tamis.run_folder import check_output
-
-    check_output(folder, overwrite=True)
-
-
-def _finished_run(folder: Path) -> Iterator[Note]:
-    if (folder / FINISHED).is_file():
-        yield Note(
-            "output", "", f"{folder} holds a run already: train with --overwrite, or with another --output"
-        )
+def _finished_run(folder: Path | None) -> tuple[Note, ...]:
+    if folder is None or not (folder / PROVENANCE).is_file():
+        return ()
+    message = f"{folder} contains a run already: train with --overwrite, or with another --output"
+    return (Note("output", "", message),)
 
 
-def _refusals(check: Callable[[], None]) -> list[Problem]:
-    """Give what a check refuses, instead of raising it."""
+def _refusals(check: Callable[..., object], *arguments: object) -> list[Problem]:
+    """Return the problems that a check raises."""
     try:
-        check()
+        check(*arguments)
     except ProblemsError as error:
         return list(error.problems)
     except RequestError as error:
@@ -130,37 +128,36 @@ def _refusals(check: Callable[[], None]) -> list[Problem]:
     return []
 
 
-def _check_packages(config: Config) -> None:
-    check_packages(config.evaluation.baselines)
-
-
-def _incomplete(config: Config, found: Found, readings: Sequence[SampleReading], damage: _Damage) -> set[str]:
-    """Name the classes whose events are not all there, so that their sums say nothing."""
-    samples = {name for name, number in found.unusable.items() if number} | damage.samples
+def _incomplete_classes(
+    config: Config, inputs: InspectedFiles, readings: Sequence[SampleReading], damaged: Iterable[str]
+) -> set[str]:
+    """Return the classes with incomplete events, whose sums are not meaningful."""
+    samples = {*damaged, *(name for name, number in inputs.unusable.items() if number)}
     samples |= {reading.plan.sample for reading in readings if reading.bad_weights}
     return {sample.class_name for sample in config.samples if sample.name in samples}
 
 
 def _weigh(
-    config: Config, events: Events, readings: Sequence[SampleReading], incomplete: Collection[str]
-) -> tuple[Ledger | None, list[Problem]]:
-    problems = [
-        *_refusals(partial(check_reference, config, events)),
-        *_refusals(partial(check_overlap, events)),
-    ]
+    config: Config,
+    plan: EnsemblePlan,
+    events: Events,
+    readings: tuple[SampleReading, ...],
+    incomplete: Collection[str],
+) -> tuple[Cutflow | None, list[Problem]]:
+    problems = [*_refusals(check_reference, config, events), *_refusals(check_overlap, events)]
     try:
-        weighed = weigh(config, events)
+        weighed = weigh(config, events, plan)
     except ProblemsError as error:
         unknown = {f"class {name}" for name in incomplete}
-        told = [each for each in error.problems if each.where.partition(",")[0] not in unknown]
-        return None, [*problems, *told]
-    return (None if incomplete else close_ledger(config, readings, events, weighed)), problems
+        known = [problem for problem in error.problems if problem.where.partition(",")[0] not in unknown]
+        return None, [*problems, *known]
+    return (None if incomplete else build_cutflow(config, readings, events, weighed)), problems
 
 
-def _row(config: Config, each: Input, unusable: Mapping[str, int]) -> SampleRow:
-    plan = each.plan
-    entries: Counter[str] = Counter()  # by file, of all trees that are read of it
-    for schema in each.schemas:
+def _row(config: Config, inputs_of_sample: Input, unusable: Mapping[str, int]) -> SampleRow:
+    plan = inputs_of_sample.plan
+    entries: Counter[str] = Counter()  # by file, summed over its trees
+    for schema in inputs_of_sample.schemas:
         entries[schema.source.path] += schema.entries
     return SampleRow(
         name=plan.sample,
@@ -169,5 +166,5 @@ def _row(config: Config, each: Input, unusable: Mapping[str, int]) -> SampleRow:
         empty=sum(not number for number in entries.values()),
         unusable=unusable[plan.sample],
         entries=sum(entries.values()),
-        branches=tuple(sorted(plan.scalars | plan.indexed)),
+        branches=tuple(sorted(plan.branches)),
     )

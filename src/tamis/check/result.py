@@ -1,30 +1,30 @@
-"""What `tamis check` found, as values and as JSON."""
+"""The result of `tamis check`, as values and as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tamis.data.cutflow import Cutflow
 from tamis.data.duplicates import EqualEvents
-from tamis.data.ledger import Ledger
 from tamis.errors import Problem, group_problems
-from tamis.pipeline.needs import Needs
+from tamis.pipeline.resources import ResourceEstimate
 
 FORMAT, VERSION = "tamis check", 1
 
 
 @dataclass(frozen=True)
 class SampleRow:
-    """What was found of one sample.
+    """The files of one sample.
 
     Args:
-        name: its name.
+        name: of the sample.
         class_name: its class.
-        files: number of files that can be used.
-        empty: how many of them have no entries.
-        unusable: number of files that cannot be used, and of patterns that match none.
-        entries: number of entries in the files that can be used.
-        branches: what is read.
+        files: number of usable files.
+        empty: number of usable files without entries.
+        unusable: number of files that cannot be used, and of patterns without match.
+        entries: number of entries in usable files.
+        branches: branches that are read.
     """
 
     name: str
@@ -38,15 +38,15 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class FeatureRow:
-    """What was found of one feature.
+    """The values of one feature.
 
     Args:
         name: its name.
         missing: number of selected events without a finite value: NaN, infinite or a declared sentinel.
-        infinite: how many of these are infinite, or too large for 32 bits.
-        by_class: missing values of each class.
-        lowest: smallest value; None where there is none.
-        highest: largest value; None where there is none.
+        infinite: number of these that are infinite, or too large for 32 bits.
+        by_class: number of missing values in each class.
+        lowest: smallest value; None if there is none.
+        highest: largest value; None if there is none.
     """
 
     name: str
@@ -59,32 +59,32 @@ class FeatureRow:
 
 @dataclass(frozen=True)
 class Group:
-    """The events of one class in one part, or in all.
+    """The events of one class in one split, or in all.
 
     Args:
-        part: `all`, `training`, `validation` or `test`.
-        fold: the fold whose network they are for; None where there is one network, and for all folds together.
-        events: how many.
-        sum_of_weights: of the physics weights.
-        effective_number: (sum of weights)^2 / sum of squares.
-        negative_fraction: share of the events whose weight is negative.
+        split: `all`, `training`, `validation` or `test`.
+        fold: the fold that the members hold out; None for all members together.
+        events: number of events.
+        sum_of_weights: sum of the physics weights.
+        effective_sample_size: (sum of weights)^2 / sum of squares.
+        negative_fraction: fraction of events with a negative weight.
     """
 
-    part: str
+    split: str
     fold: int | None
     events: int
     sum_of_weights: float
-    effective_number: float
+    effective_sample_size: float
     negative_fraction: float
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """What was found of the weights of one class.
+    """The weights of one class.
 
     Args:
-        name: of the class.
-        groups: all its events, then those of each part and each fold.
+        name: name of the class.
+        groups: all its events, then those of each split and fold.
         largest_share: weight of the heaviest event, as a fraction of the absolute weight of the class.
         heavy: number of events with more than 1% of it.
     """
@@ -97,13 +97,13 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that a person should look at, though a training is possible.
+    """A suspicious finding that does not prevent a training.
 
     Args:
-        kind: what it is about, in one word.
-        where: a feature or a class; empty where it concerns all.
+        kind: its topic, in one word.
+        where: a feature or a class; empty if it concerns all.
         message: a sentence.
-        value: the value that is repeated, where that is what is odd.
+        value: the repeated value, for sentinels and spikes.
     """
 
     kind: str
@@ -114,36 +114,36 @@ class Note:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What `tamis check` says.
+    """The result of `tamis check`.
 
     Args:
-        name: of the configuration.
+        name: name of the configuration.
         class_names: names of the classes.
-        samples: what was found of each sample.
-        read: whether all events could be read; else what is said of events is said of those that could be.
-        ledger: where every entry goes; None where the events cannot be used.
+        samples: the files of each sample.
+        read: whether all events could be read; otherwise everything on events refers to those that could.
+        cutflow: the cutflow; None if the events cannot be used.
         classes: the weights of each class.
-        features: what was found of each feature.
-        equal: events that equal another one; None where no events were read.
-        needs: memory and disk that a training takes; None where it is not known.
-        problems: what would stop a training.
-        notes: what a person should look at.
+        features: the values of each feature.
+        equal: events that equal another one; None if no events were read.
+        resources: memory and disk space of a training; None if not known.
+        problems: problems that prevent a training.
+        notes: suspicious findings.
     """
 
     name: str = ""
     class_names: tuple[str, ...] = ()
     samples: tuple[SampleRow, ...] = ()
     read: bool = False
-    ledger: Ledger | None = None
+    cutflow: Cutflow | None = None
     classes: tuple[ClassRow, ...] = ()
     features: tuple[FeatureRow, ...] = ()
     equal: EqualEvents | None = None
-    needs: Needs | None = None
+    resources: ResourceEstimate | None = None
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as `tamis check --json` writes it."""
+        """Return the result as `tamis check --json` writes it."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -164,9 +164,9 @@ class CheckResult:
                 for row in self.samples
             ],
             "all_events_read": self.read,
-            "ledger": None if self.ledger is None else self.ledger.to_dict(self.class_names),
+            "cutflow": None if self.cutflow is None else self.cutflow.to_dict(self.class_names),
             "classes": {row.name: asdict(row) for row in self.classes},
             "features": {row.name: asdict(row) for row in self.features},
             "equal_events": None if self.equal is None else self.equal.to_dict(),
-            "needs": None if self.needs is None else self.needs.to_dict(),
+            "resources": None if self.resources is None else self.resources.to_dict(),
         }

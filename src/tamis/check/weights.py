@@ -1,79 +1,55 @@
-"""What the weights of each class look like, in all and in each part and fold."""
+"""The weights of each class, in total and in each split and fold, and notes on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamis.check.result import ClassRow, Group, Note
+from tamis.data.cutflow import tally
+from tamis.data.ensemble import EnsemblePlan
 from tamis.data.events import Events
-from tamis.data.ledger import Tally, tally
-from tamis.data.weights import divisions
+from tamis.data.weights import SplitSums, compute_split_sums
 from tamis.wording import counted
 
 LARGE_WEIGHT = 0.01
-"""A single event with more than this fraction of the weight of its class is worth a look."""
+"""Fraction of the weight of its class above which a single event is suspicious."""
 FEW = 100.0
-"""Effective events of a class from which on a training is not hopeless."""
+"""Minimum effective sample size of a class for a reasonable training."""
 MANY_NEGATIVE = 0.3
-"""Share of negative weights from which on little is left of the statistics."""
+"""Fraction of negative weights above which the statistical power is greatly reduced."""
 
 
-def class_rows(events: Events, classes: Sequence[str], folds: int) -> tuple[ClassRow, ...]:
-    """Sum up the weights of each class.
-
-    Args:
-        events: as read.
-        classes: names of the classes.
-        folds: number of folds of cross-training; 0 for none.
-    """
-    parts = list(divisions(events, events.weight, len(classes), folds))
+def build_class_rows(events: Events, classes: Sequence[str], plan: EnsemblePlan) -> tuple[ClassRow, ...]:
+    """Sum the weights of each class, in total and in each split and fold of the members of a plan."""
+    splits = list(compute_split_sums(events, events.weight, len(classes), plan))
     rows = []
     for index, name in enumerate(classes):
         weight = events.weight[events.class_index == index]
-        groups = [
-            _group(each.part, each.fold, *(float(values[index]) for values in _sums(each))) for each in parts
-        ]
-        share, heavy = _largest(weight)
-        rows.append(ClassRow(name, (_all(tally(weight)), *groups), share, heavy))
+        numbers = tally(weight).to_dict()
+        keys = ("events", "sum_of_weights", "effective_sample_size", "negative_fraction")
+        everything = Group("all", None, *(numbers[key] for key in keys))
+        groups = (everything, *(_group(sums, index) for sums in splits))
+        sizes = np.abs(weight)
+        total = float(sizes.sum())
+        share = float(sizes.max() / total) if total else 0.0
+        heavy = int(np.count_nonzero(sizes > LARGE_WEIGHT * total)) if total else 0
+        rows.append(ClassRow(name, groups, share, heavy))
     return tuple(rows)
 
 
-def _sums(division: object) -> tuple[NDArray[np.float64], ...]:
-    return tuple(getattr(division, name) for name in ("events", "weights", "squares", "negative"))
-
-
-def _group(
-    part: str, fold: int | None, events: float, total: float, squares: float, negative: float
-) -> Group:
-    effective = total**2 / squares if squares else 0.0
-    return Group(part, fold, int(events), total, effective, negative / events if events else 0.0)
-
-
-def _all(found: Tally) -> Group:
-    numbers = found.to_dict()
-    return Group(
-        "all",
-        None,
-        found.events,
-        numbers["sum_of_weights"],
-        numbers["effective_number"],
-        numbers["negative_fraction"],
+def _group(sums: SplitSums, index: int) -> Group:
+    """Select the numbers of one class."""
+    events, total, squares, negative = (
+        float(values[index]) for values in (sums.events, sums.weights, sums.squares, sums.negative)
     )
+    effective = total**2 / squares if squares else 0.0
+    return Group(sums.split, sums.fold, int(events), total, effective, negative / events if events else 0.0)
 
 
-def _largest(weight: NDArray[np.float64]) -> tuple[float, int]:
-    sizes = np.abs(weight)
-    total = float(sizes.sum())
-    if not total:
-        return 0.0, 0
-    return float(sizes.max() / total), int(np.count_nonzero(sizes > LARGE_WEIGHT * total))
-
-
-def weight_notes(events: Events, rows: Sequence[ClassRow]) -> list[Note]:
-    """Say where few events carry a class, or where signs cancel most of it."""
+def collect_weight_notes(events: Events, rows: Sequence[ClassRow]) -> list[Note]:
+    """Return notes on classes with few or very large weights, or with many negative ones."""
     return [note for index, row in enumerate(rows) for note in _notes(events, index, row)]
 
 
@@ -83,19 +59,17 @@ def _notes(events: Events, index: int, row: ClassRow) -> list[Note]:
     if row.heavy and everything.events > 1 / LARGE_WEIGHT:
         of_class = np.flatnonzero(events.class_index == index)
         heaviest = of_class[np.abs(events.weight[of_class]).argmax()]
-        several = (
-            f"{counted(row.heavy, 'event')} carry more than 1% of its absolute weight each; the heaviest"
-        )
+        several = f"{counted(row.heavy, 'event')} have more than 1% of its absolute weight each; the heaviest"
         message = (
-            f"{several if row.heavy > 1 else 'one event'} carries "
+            f"{several if row.heavy > 1 else 'one event'} has "
             f"{100 * row.largest_share:.1f}% of its absolute weight (entry {events.entry[heaviest]} of "
             f"{events.files[events.file_index[heaviest]]}, weight {events.weight[heaviest]:g})"
         )
         notes.append(Note("large_weight", where, message))
-    if 0 < everything.effective_number < FEW:
+    if 0 < everything.effective_sample_size < FEW:
         message = (
-            f"the effective number of its {counted(everything.events, 'event')} is {everything.effective_number:,.1f}: "
-            "little can be learned from so few"
+            f"the effective sample size of its {counted(everything.events, 'event')} is only "
+            f"{everything.effective_sample_size:,.1f}, which is too small for a good training"
         )
         notes.append(Note("few_events", where, message))
     if everything.negative_fraction > MANY_NEGATIVE:

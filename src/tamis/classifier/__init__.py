@@ -1,4 +1,4 @@
-"""The classifier: all that is needed to give an event its scores, in one value and one folder."""
+"""The classifier: everything that is needed to score events, in one value and one folder."""
 
 from tamis.classifier.classifier import Classifier
 from tamis.classifier.document import DOCUMENT

@@ -1,4 +1,4 @@
-"""Events as a user has them, by name: NumPy, awkward, pandas, polars or Arrow, to the features of a classifier."""
+"""Columns of events in NumPy, awkward, pandas, polars or Arrow, and the features of a classifier from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Feature
-from tamis.data.arrow import from_arrow
+from tamis.data.parquet_files import convert_arrow
 from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import evaluate, parse
 from tamis.wording import counted, suggest
@@ -19,12 +19,12 @@ Features = Float32 | NDArray[np.float64]
 
 
 def feature_values(features: Sequence[Feature], events: Any, unresolved: Collection[str] = ()) -> Features:
-    """Compute the features of events, [n, n_features], NaN where missing.
+    """Compute the features of events, [n, n_features], NaN if missing.
 
     Args:
         features: the features.
         events: a mapping of arrays, an awkward record array, a pandas or polars DataFrame or an Arrow table.
-        unresolved: names of features that 32 bits do not resolve; where there are any, the result has 64 bits.
+        unresolved: names of features that 32 bits do not resolve; if there are any, the result has 64 bits.
 
     Raises:
         RequestError: a column is missing, has another length or several values per event, or a feature without a
@@ -37,64 +37,50 @@ def feature_values(features: Sequence[Feature], events: Any, unresolved: Collect
     if len(set(lengths.values())) > 1:
         raise RequestError(f"the columns have different numbers of events: {lengths}")
     length = next(iter(lengths.values()))
-    values = []
-    for expression, feature in zip(expressions, features, strict=True):
+    matrix = np.empty((length, len(features)), np.float64 if unresolved else np.float32)
+    for index, (feature, expression) in enumerate(zip(features, expressions, strict=True)):
         try:
             column = evaluate(expression, used, sentinel=feature.missing, length=length)
         except ExpressionError as error:
             raise RequestError(
                 f"feature {feature.name!r} cannot be computed from these events: {error}"
             ) from error
-        values.append(column)
-    found = np.empty((length, len(features)), np.float64 if unresolved else np.float32)
-    with np.errstate(over="ignore"):
-        for index, (feature, column) in enumerate(zip(features, values, strict=True)):
-            found[:, index] = column if feature.name in unresolved else column.astype(np.float32)
-    found[~np.isfinite(found)] = np.nan
-    return _checked(features, found)
-
-
-def _checked(features: Sequence[Feature], values: Features) -> Features:
-    for feature, missing in zip(features, np.isnan(values).T, strict=True):
+        with np.errstate(over="ignore"):
+            matrix[:, index] = column if feature.name in unresolved else column.astype(np.float32)
+    matrix[~np.isfinite(matrix)] = np.nan
+    for feature, missing in zip(features, np.isnan(matrix).T, strict=True):
         if feature.missing is None and missing.any():
             number = counted(int(missing.sum()), "event")
             raise RequestError(
                 f"feature {feature.name!r} is not a finite number of 32 bits in {number}, first in row "
-                f"{int(np.flatnonzero(missing)[0])}; the classifier was trained without a rule for missing values"
+                f"{int(np.flatnonzero(missing)[0])}; the classifier was trained without a rule for missing values. "
+                "Remove these events"
             )
-    return values
+    return matrix
 
 
 def take_columns(events: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Take columns by name, as NumPy or awkward arrays; masked where an event has no value.
-
-    Args:
-        events: as in `feature_values`.
-        names: of the columns.
+    """Take columns of events by name, as NumPy or awkward arrays, masked if an event has no value.
 
     Raises:
-        RequestError: one of them is missing; each is told with the nearest name that there is.
+        RequestError: one of them is missing; the message names each with the most similar name of a column.
 
     >>> take_columns({"pt": [40.0, None]}, ["pt"])["pt"].tolist()
     [40.0, None]
     """
-    there = column_names(events)
-    absent = [name for name in names if name not in there]
-    if absent:
-        hints = "".join(dict.fromkeys(suggest(name, there) for name in absent))
-        given = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
+    available = column_names(events)
+    missing = [name for name in names if name not in available]
+    if missing:
+        hints = "".join(dict.fromkeys(suggest(name, available) for name in missing))
+        listed = ", ".join(available[:20]) + (", ..." if len(available) > 20 else "")
         raise RequestError(
-            f"the classifier needs the columns {', '.join(absent)}; found {given or 'none'}{hints}"
+            f"the classifier needs the columns {', '.join(missing)}; found {listed or 'none'}{hints}"
         )
     return {name: _column(events, name) for name in names}
 
 
 def column_names(events: Any) -> list[str]:
-    """Give the names of the columns of events.
-
-    Raises:
-        RequestError: the events have no columns with names.
-    """
+    """Return the names of the columns of events; raise a RequestError if they have no names."""
     if isinstance(events, Mapping):
         return [str(name) for name in events]
     # an awkward array has fields, an Arrow table column_names, a DataFrame columns, a structured array a type
@@ -105,8 +91,8 @@ def column_names(events: Any) -> list[str]:
     names = getattr(getattr(events, "dtype", None), "names", None)
     if names is None:
         raise RequestError(
-            f"events are given as columns with names, and {type(events).__name__} has none; pass a dictionary of "
-            "arrays, an awkward record array, a DataFrame or an Arrow table"
+            f"events need columns with names, and {type(events).__name__} has none; pass a dictionary of arrays, an "
+            "awkward record array, a DataFrame or an Arrow table"
         )
     return list(names)
 
@@ -116,34 +102,31 @@ def _column(events: Any, name: str) -> Any:
     try:
         if isinstance(events[name], int | float | np.number):
             raise TypeError(f"it is one number; for one event put it into brackets, [{events[name]}]")
-        found = _array(events[name])
-        len(found)
+        column = _array(events[name])
+        len(column)
     except RequestError:
         raise
     except (TypeError, ValueError, OverflowError, KeyError, IndexError, AttributeError) as error:
-        # what a library of data frames, or a value in a column, makes of it
+        # raised by the library of the column, or by a value in it
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise RequestError(f"column {name!r} cannot be used ({reason}); {expected}") from error
-    return found
+    return column
 
 
 def _array(column: Any) -> Any:
-    """Give what expressions compute with: None, null and NA are masked, the type stays."""
+    """Return an array for expressions, of the same type; None, null and NA are masked."""
     if hasattr(column, "to_arrow"):  # polars
         column = column.to_arrow()
     if hasattr(column, "to_numpy") and hasattr(column, "dtype"):  # pandas
         plain = isinstance(column.dtype, np.dtype) and column.dtype.kind != "O"
-        return column.to_numpy() if plain else from_arrow(_arrow(column))
+        return column.to_numpy() if plain else convert_arrow(_arrow(column))
     if hasattr(column, "null_count"):
-        return from_arrow(column)
+        return convert_arrow(column)
     if hasattr(column, "layout") or (isinstance(column, np.ndarray) and column.dtype.kind != "O"):
         return column
-    array = np.asarray(column) if _is_plain(column) else None
-    return array if array is not None and array.dtype.kind != "O" else from_arrow(_arrow(column))
-
-
-def _is_plain(column: Any) -> bool:
-    return not isinstance(column, Sequence) or not any(isinstance(each, Sequence) for each in column)
+    is_jagged = isinstance(column, Sequence) and any(isinstance(value, Sequence) for value in column)
+    array = None if is_jagged else np.asarray(column)
+    return array if array is not None and array.dtype.kind != "O" else convert_arrow(_arrow(column))
 
 
 def _arrow(column: Any) -> Any:
@@ -153,5 +136,5 @@ def _arrow(column: Any) -> Any:
         return pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError) as error:
         raise RequestError(
-            f"a column holds values of several kinds, which are no numbers ({error})"
+            f"a column has values of several types, which are not numbers ({error})"
         ) from error

@@ -1,32 +1,34 @@
-"""`classifier.json`: what a classifier is made of, as a document that is checked before anything is built from it."""
+"""`classifier.json`: the parts of a classifier, as a document that is checked before anything is built from it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError, model_validator
 
 from tamis.calibration import Calibration, Method
-from tamis.calibration import Scaling as ScoreScaling
-from tamis.classifier.manifest import MANIFEST
-from tamis.classifier.opening import read_small
+from tamis.classifier.opening import DAMAGED, build_error, read_small
 from tamis.config import ClassSection, Embedding, Feature, Folds, Layer, Symmetry
 from tamis.config.fields import MOST_CLASSES, MOST_COLUMNS, Name
 from tamis.config.layers import MOST_LAYERS
 from tamis.config.size import MOST_PASSES
+from tamis.data.ensemble import EnsemblePlan, PlannedMember
 from tamis.errors import InputError, Problem
 from tamis.network.preprocessing import Scaling
 
 DOCUMENT = "classifier.json"
+VERSION: Literal[2] = 2
+"""Version of the format; version 1 had other names of keys."""
+_FORMAT: Literal["tamis classifier"] = "tamis classifier"
 _LARGEST = 1 << 23
-"""Bytes that a document has at most: as Python's values they take fifty times as much."""
-_TOLD = 20
-"""Problems that are told at once."""
+"""Maximum number of bytes of a document; as Python objects they take fifty times as much."""
+_MOST_PROBLEMS = 20
+"""Maximum number of problems in a message."""
 _Names = Annotated[tuple[str, ...], FailFast()]
 
 
@@ -36,160 +38,162 @@ class ClassEntry(ClassSection):
     name: Name
 
 
-class PreprocessingEntry(BaseModel):
-    """What the networks have in common of their preprocessing."""
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class PreprocessingEntry(_Entry):
+    """The preprocessing that all networks have in common, and the indicators of the first."""
+
     scaling: Scaling
     indicators: _Names
     logarithm: _Names = ()
 
 
-class MemberEntry(BaseModel):
-    """A network: the fold that it never saw, and the features that have an indicator input."""
+class MemberEntry(_Entry):
+    """A network: its role in the ensemble plan, and the features that have an indicator input."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     fold: Annotated[int, Field(ge=0, lt=100)] | None
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     indicators: _Names
 
 
-class ScalingEntry(BaseModel):
+class ScalingEntry(_Entry):
     """A correction of scores: a factor and an offset for the logarithm of each class's score."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], FailFast()]
     offset: Annotated[tuple[float, ...], FailFast()]
 
 
-class CalibrationEntry(BaseModel):
-    """The corrections: of the average of all networks, and by fold of those that never saw it."""
+class CalibrationEntry(_Entry):
+    """The corrections of the average of all networks, and of the networks that did not train on a fold."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     method: Method
     of_all: ScalingEntry
     of_folds: dict[int, ScalingEntry] = Field(default_factory=dict, max_length=100)
 
-    @classmethod
-    def of(cls, calibration: Calibration) -> CalibrationEntry:
-        """Write corrections down."""
-        folds = {fold: ScalingEntry(**vars(each)) for fold, each in calibration.of_folds.items()}
-        return cls(method=calibration.method, of_all=ScalingEntry(**vars(calibration.of_all)), of_folds=folds)
-
-    def read(self) -> Calibration:
-        """Give the corrections."""
-        folds = {fold: ScoreScaling(**each.model_dump()) for fold, each in self.of_folds.items()}
-        return Calibration(self.method, ScoreScaling(**self.of_all.model_dump()), folds)
+    def to_calibration(self) -> Calibration:
+        """Return the corrections."""
+        return TypeAdapter(Calibration).validate_python(self.model_dump())
 
 
-class Document(BaseModel):
-    """All that `classifier.json` says."""
+class Document(_Entry):
+    """The content of `classifier.json`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal["tamis classifier"] = "tamis classifier"
-    version: Literal[1] = 1
+    format: Literal["tamis classifier"] = _FORMAT
+    version: Literal[2] = VERSION
     features: Annotated[tuple[Feature, ...], FailFast()] = Field(min_length=1, max_length=MOST_COLUMNS)
     classes: Annotated[tuple[ClassEntry, ...], FailFast()] = Field(min_length=2, max_length=MOST_CLASSES)
     preprocessing: PreprocessingEntry
     network: Annotated[tuple[Layer, ...], FailFast()] = Field(max_length=MOST_LAYERS + 1)
     embedding: Embedding | None = None
     shared_members: Annotated[int, Field(ge=1, le=1024)] = 1
-    members: Annotated[tuple[MemberEntry, ...], FailFast()] = Field((), max_length=100 * 1024)
+    members: Annotated[tuple[MemberEntry, ...], FailFast()] = Field(min_length=1, max_length=100 * 1024)
     folds: Folds | None = None
     symmetries: Annotated[tuple[Symmetry, ...], FailFast()] = Field((), max_length=100)
-    draws: Annotated[int, Field(ge=0, le=4096)] = 0
+    test_time_augmentation: Annotated[int, Field(ge=0, le=4096)] = 0
     calibration: CalibrationEntry | None = None
-    manifest: Literal["manifest.json"] | None = None
+    manifest: Literal["manifest.json"] = "manifest.json"
     weights_sha256: str
     document_sha256: str = ""
 
     @model_validator(mode="after")
-    def _check_names(self) -> Document:
-        for what, entries in (("features", self.features), ("classes", self.classes)):
-            names = [entry.name for entry in entries]
+    def _check_consistency(self) -> Document:
+        for key in ("features", "classes"):
+            names = [entry.name for entry in getattr(self, key)]
             if len(set(names)) < len(names):
-                raise ValueError(f"{what} share a name")
-        passes = len(self.entries) * max(self.draws, 1)
+                raise ValueError(f"two {key} have the same name")
+        passes = len(self.members) * max(self.test_time_augmentation, 1)
         if passes > MOST_PASSES:
             raise ValueError(
-                f"{passes:,} networks times draws are more than the {MOST_PASSES:,} that are allowed"
+                f"{passes:,} networks times copies of an event are more than the maximum of {MOST_PASSES:,}"
             )
-        known = {feature.name for feature in self.features}
-        used = [name for member in self.entries for name in member.indicators]
-        unknown = {*used, *self.preprocessing.logarithm} - known
+        used = {name for member in self.members for name in member.indicators}
+        used |= {*self.preprocessing.indicators, *self.preprocessing.logarithm}
+        unknown = used - {feature.name for feature in self.features}
         if unknown:
-            raise ValueError(f"there are no features {sorted(unknown)}, which the preprocessing names")
+            raise ValueError(f"the preprocessing names features that do not exist: {sorted(unknown)}")
         scalings = [self.calibration.of_all, *self.calibration.of_folds.values()] if self.calibration else []
-        if any({len(each.scale), len(each.offset)} != {len(self.classes)} for each in scalings):
+        if any({len(scaling.scale), len(scaling.offset)} != {len(self.classes)} for scaling in scalings):
             raise ValueError(
-                f"the calibration does not have a number for each of {len(self.classes)} classes"
+                f"the calibration does not have one number for each of {len(self.classes)} classes"
             )
         return self
 
     @property
-    def entries(self) -> tuple[MemberEntry, ...]:
-        """The networks; a document without a list of them is of one network."""
-        return self.members or (MemberEntry(fold=None, indicators=self.preprocessing.indicators),)
+    def prefixes(self) -> list[str]:
+        """The beginning of the names of the arrays of each network."""
+        return list_prefixes(len(self.members))
 
     @property
-    def prefixes(self) -> list[str]:
-        """What the names of the arrays of each network begin with."""
-        return prefixes(len(self.entries))
+    def plan(self) -> EnsemblePlan:
+        """The ensemble plan."""
+        members = tuple(PlannedMember(entry.fold, entry.seed) for entry in self.members)
+        return EnsemblePlan(members, self.folds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the document with its own hash, as strict JSON holds it."""
-        said = self.model_dump(mode="json", exclude={"document_sha256"})
-        said["features"] = [_without_nan(feature) for feature in said["features"]]
-        said["classes"] = [{"name": each.pop("name"), **each} for each in said["classes"]]
-        return {**said, "document_sha256": hash_of(said)}
+        """Return the document with its own hash, as strict JSON."""
+        content = self.model_dump(mode="json", exclude={"document_sha256"})
+        for feature in content["features"]:
+            if feature["missing"] is not None:
+                feature["missing"] = [
+                    "nan" if value is None or math.isnan(value) else value for value in feature["missing"]
+                ]
+        content["classes"] = [{"name": entry.pop("name"), **entry} for entry in content["classes"]]
+        return {**content, "document_sha256": compute_document_hash(content)}
 
 
-def prefixes(members: int) -> list[str]:
-    """Give what the names of the arrays of each network begin with; nothing where there is one network."""
+def list_prefixes(members: int) -> list[str]:
+    """Return the beginning of the names of the arrays of each network; empty for a single network."""
     return [""] if members == 1 else [f"members.{number}." for number in range(members)]
 
 
-def _without_nan(feature: dict[str, Any]) -> dict[str, Any]:
-    missing: Sequence[float | None] | None = feature["missing"]
-    if missing is not None:
-        feature["missing"] = ["nan" if value is None or math.isnan(value) else value for value in missing]
-    return feature
-
-
-def hash_of(document: Mapping[str, Any]) -> str:
-    """Hash all that a document says but its own hash, so that no name or order changes unnoticed."""
-    said = {key: value for key, value in document.items() if key != "document_sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def compute_document_hash(document: Mapping[str, Any]) -> str:
+    """Return the hash of a document without its own hash, so that every changed name or order is found."""
+    content = {key: value for key, value in document.items() if key != "document_sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_document(path: Path) -> Document:
     """Read `classifier.json`.
 
     Raises:
-        InputError: it is missing, damaged or foreign, or was changed after it was written.
+        InputError: it is missing, damaged, of another version, or was changed after it was written.
     """
     try:
-        found = json.loads(read_small(path, _LARGEST).decode("utf-8"))
-        document = Document.model_validate(found)
+        text = read_small(path, _LARGEST)
+        content = json.loads(text.decode("utf-8"))
     except FileNotFoundError as error:
         message = "is missing; a classifier is the folder `model` of a finished run"
-        raise InputError("classifier", [Problem(str(path), message)]) from error
+        inside = path.parent / "model" / path.name
+        if inside.is_file():
+            message = f"is missing; {path.parent} is a run directory, whose classifier is in {inside.parent}"
+        raise build_error(path, message) from error
+    except (ValueError, RecursionError) as error:
+        raise build_error(path, f"is not JSON ({error}): {DAMAGED}") from error
+    _check_version(path, content)
+    try:
+        document = Document.model_validate_json(text)
     except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
         problems = [
-            Problem(
-                f"{path}: {'.'.join(map(str, each['loc']))}", f"{each['msg']}; the file is damaged or foreign"
-            )
-            for each in error.errors(include_url=False, include_context=False, include_input=False)[:_TOLD]
+            Problem(f"{path}: {'.'.join(map(str, detail['loc']))}", f"{detail['msg']}: {DAMAGED}")
+            for detail in details[:_MOST_PROBLEMS]
         ]
         raise InputError("classifier", problems) from error
-    except (ValueError, RecursionError) as error:
-        message = f"is not JSON ({error}); the file is damaged or foreign"
-        raise InputError("classifier", [Problem(str(path), message)]) from error
-    if hash_of(found) != document.document_sha256:
-        message = "was changed after it was written; copy the whole folder `model` again"
-        raise InputError("classifier", [Problem(str(path), message)])
+    if compute_document_hash(content) != document.document_sha256:
+        raise build_error(path, "was changed after it was written; copy the whole folder `model` again")
     return document
 
 
-def has_manifest(document: Document, folder: Path) -> bool:
-    """Say whether the folder must fit a manifest: every classifier since there are manifests."""
-    return document.manifest is not None or (folder / MANIFEST).exists()
+def _check_version(path: Path, content: Any) -> None:
+    """Refuse a document of another version before its keys are validated, because these have changed."""
+    if not isinstance(content, Mapping) or content.get("format") != _FORMAT:
+        return
+    version = content.get("version")
+    if version != VERSION:
+        raise build_error(
+            path,
+            f"has version {str(version)[:20]} of the format, but this tamis reads version {VERSION}; train again with "
+            "this tamis, or use the tamis that wrote the file",
+        )

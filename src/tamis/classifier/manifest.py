@@ -1,4 +1,4 @@
-"""The manifest of the folder `model`: the hash of every other file, so that no bit changes unnoticed."""
+"""The manifest of the folder `model`: the hash of every other file, so that every changed bit is found."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from tamis.classifier.opening import MOST_BYTES, read_small, refused
+from tamis.classifier.opening import DAMAGED, MOST_BYTES, build_error, read_small
 from tamis.errors import InputError, Problem
 from tamis.files import sha256, write_text
 
 MANIFEST = "manifest.json"
 _LARGEST = 1 << 20
-"""Bytes that a manifest has at most."""
+"""Maximum number of bytes of a manifest."""
 
 
 class _Manifest(BaseModel):
@@ -27,73 +27,70 @@ class _Manifest(BaseModel):
     changing: dict[str, str] = Field(default_factory=dict)
     manifest_sha256: str = ""
 
-    def allowed(self, name: str) -> frozenset[str | None]:
-        """Give the hashes that a file may have; None where it may be missing, or may not be there."""
+    def allowed_hashes(self, name: str) -> frozenset[str | None]:
+        """Return the hashes that a file may have; None means that it is missing."""
         of_file = {self.files.get(name)}
         return frozenset(of_file | {self.changing[name]} if name in self.changing else of_file)
 
-    def text(self) -> str:
-        """Give the one text that these hashes are written as; its last key is the hash of the others."""
-        said = self.model_dump(exclude={"manifest_sha256"})
+    def to_text(self) -> str:
+        """Return the only valid text of these hashes; its last key is the hash of the others."""
+        content = self.model_dump(exclude={"manifest_sha256"})
         if not self.changing:
-            del said["changing"]
-        own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        return json.dumps({**said, "manifest_sha256": own}, indent=2, sort_keys=True) + "\n"
+            del content["changing"]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return json.dumps({**content, "manifest_sha256": digest}, indent=2, sort_keys=True) + "\n"
 
 
 def files_of(folder: Path) -> dict[str, Path]:
-    """Find all files of a folder by their relative names, but the manifest and what is hidden."""
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    """Find all files of a folder by their relative names, except the manifest and hidden files.
+
+    Links, pipes and devices are included, because they must not be in the folder.
+    """
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     return {
         name: path
-        for name, path in found.items()
-        if name != MANIFEST and _is_listed(path) and not any(part.startswith(".") for part in name.split("/"))
+        for name, path in paths.items()
+        if name != MANIFEST
+        and (path.is_symlink() or not path.is_dir())
+        and not any(part.startswith(".") for part in name.split("/"))
     }
 
 
-def _is_listed(path: Path) -> bool:
-    """Say whether something stands in the manifest, or should not be there: a link, a pipe, a device."""
-    return path.is_symlink() or not path.is_dir()
-
-
 def write_manifest(path: Path, files: Mapping[str, Path]) -> None:
-    """Write a manifest: the SHA-256 of each file.
+    """Write a manifest with the SHA-256 of each file; `files` has their present paths by their names in the folder."""
+    write_text(path, _Manifest(files=_hash_files(files)).to_text())
+
+
+def list_pending_files(folder: Path, files: Mapping[str, Path]) -> None:
+    """Write a manifest that allows both the present files of a folder and new ones that will be renamed into it.
+
+    The folder is then valid at any time, even if the process is killed between two renames.
 
     Args:
-        path: of the manifest.
-        files: by the names that they have in the folder, where they are now.
+        folder: the folder with a manifest.
+        files: the new files: their present paths by their final names.
     """
-    write_text(path, _Manifest(files=_hashes(files)).text())
+    manifest = _Manifest(files=_hash_files(_find_intact_files(folder)), changing=_hash_files(files))
+    write_text(folder / MANIFEST, manifest.to_text())
 
 
-def announce(folder: Path, files: Mapping[str, Path]) -> None:
-    """List files of a folder as they are and as they will be, so that it is whole whatever happens in between.
-
-    Args:
-        folder: with a manifest.
-        files: new ones by the names that they will have, where they are now.
-    """
-    manifest = _Manifest(files=_hashes(intact_files(folder)), changing=_hashes(files))
-    write_text(folder / MANIFEST, manifest.text())
+def list_final_files(folder: Path) -> None:
+    """Write a manifest of the present files only, after the pending files have been renamed."""
+    write_manifest(folder / MANIFEST, _find_intact_files(folder))
 
 
-def settle(folder: Path) -> None:
-    """List the files of a folder as they are, once what was announced has its names."""
-    write_manifest(folder / MANIFEST, intact_files(folder))
-
-
-def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+def _hash_files(files: Mapping[str, Path]) -> dict[str, str]:
     return {name: sha256(file) for name, file in sorted(files.items())}
 
 
-def intact_files(folder: Path) -> dict[str, Path]:
-    """Find the files that are as the manifest of a folder lists them; all files where there is no manifest."""
-    found = files_of(folder)
+def _find_intact_files(folder: Path) -> dict[str, Path]:
+    """Find the files that are as the manifest of a folder lists them; all files if there is no manifest."""
+    files = files_of(folder)
     if not (folder / MANIFEST).exists():
-        return found
-    listed = _read(folder / MANIFEST)
-    plain = {name: path for name, path in found.items() if path.is_file() and not path.is_symlink()}
-    return {name: path for name, path in plain.items() if sha256(path) in listed.allowed(name)}
+        return files
+    listed = _read_manifest(folder / MANIFEST)
+    plain = {name: path for name, path in files.items() if path.is_file() and not path.is_symlink()}
+    return {name: path for name, path in plain.items() if sha256(path) in listed.allowed_hashes(name)}
 
 
 def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
@@ -107,50 +104,49 @@ def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
         InputError: the manifest is missing or damaged, or a file was changed, is missing or is not listed; each is
             named.
     """
-    listed = _read(folder / MANIFEST)
-    found = files_of(folder)
-    size = sum(path.lstat().st_size for path in found.values())
+    listed = _read_manifest(folder / MANIFEST)
+    files = files_of(folder)
+    size = sum(path.lstat().st_size for path in files.values())
     if size > MOST_BYTES:
-        raise refused(folder, f"has {size:,} bytes, and {MOST_BYTES:,} are the most; the folder is foreign")
+        raise build_error(
+            folder,
+            f"has {size:,} bytes; at most {MOST_BYTES:,} are allowed; remove files that tamis did not write",
+        )
     problems = [
         Problem(str(folder / name), message)
-        for name in sorted({*listed.files, *listed.changing, *found} - set(ignoring))
-        if (message := _difference(listed.allowed(name), found.get(name))) is not None
+        for name in sorted({*listed.files, *listed.changing, *files} - set(ignoring))
+        if (message := _describe_difference(listed.allowed_hashes(name), files.get(name))) is not None
     ]
     if problems:
         raise InputError("classifier", problems)
 
 
-def _difference(allowed: frozenset[str | None], path: Path | None) -> str | None:
-    if path is not None and path.is_symlink():
-        return "is a link, which may lead anywhere; put the file itself there"
-    if path is not None and not path.is_file():
-        return "is no file but a pipe, a socket or a device; remove it"
-    if path is None and None in allowed:
-        return None
+def _describe_difference(allowed: frozenset[str | None], path: Path | None) -> str | None:
     if path is None:
+        if None in allowed:
+            return None
         return f"is missing, but {MANIFEST} lists it; copy the whole folder `model` again"
+    if path.is_symlink():
+        return "is a link, which tamis does not follow; replace it by the file itself"
+    if not path.is_file():
+        return "is not a file but a pipe, a socket or a device; remove it"
     if allowed == {None}:
-        return f"is not listed in {MANIFEST}: it is not of this classifier; keep it elsewhere"
+        return f"is not listed in {MANIFEST}, so it does not belong to this classifier; move it to another folder"
     if sha256(path) not in allowed:
         return "was changed after it was written; copy the whole folder `model` again"
     return None
 
 
-def _read(path: Path) -> _Manifest:
+def _read_manifest(path: Path) -> _Manifest:
     try:
         content = read_small(path, _LARGEST)
-        found = _Manifest.model_validate(json.loads(content.decode("utf-8")))
+        manifest = _Manifest.model_validate_json(content)
     except FileNotFoundError as error:
-        message = (
-            "is missing, and nothing says whether the other files are whole; copy the folder `model` again"
-        )
-        raise InputError("classifier", [Problem(str(path), message)]) from error
-    except (ValidationError, ValueError, RecursionError) as error:
-        message = "is damaged or foreign: it is no manifest of a classifier; copy the folder `model` again"
-        raise InputError("classifier", [Problem(str(path), message)]) from error
-    # one text alone: no bit of it may differ, not even one that JSON does not care about
-    if content != found.text().encode():
-        message = "was changed after it was written; copy the whole folder `model` again"
-        raise InputError("classifier", [Problem(str(path), message)])
-    return found
+        message = "is missing, so the other files cannot be checked; copy the whole folder `model` again"
+        raise build_error(path, message) from error
+    except ValueError as error:
+        raise build_error(path, f"is not a manifest of a classifier: {DAMAGED}") from error
+    # only one text is valid, so that every changed bit is found, also in whitespace
+    if content != manifest.to_text().encode():
+        raise build_error(path, "was changed after it was written; copy the whole folder `model` again")
+    return manifest

@@ -1,4 +1,4 @@
-"""One network of a classifier, with the preprocessing that it was trained behind."""
+"""One network of a classifier."""
 
 from __future__ import annotations
 
@@ -20,32 +20,25 @@ Features = Float32 | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a classifier, with the preprocessing that it was trained behind.
-
-    Args:
-        preprocessing: what happens to the features before the network.
-        network: the trained network.
-        fold: the fold of the events that it never saw; None where there are no folds.
-    """
+    """One trained network of a classifier, with the preprocessing of its inputs."""
 
     preprocessing: Preprocessing
     network: Network
-    fold: int | None = None
 
     def scores(self, features: Features) -> Float32:
-        """Compute scores, [n, n_classes], from features, [n, n_features], NaN where missing."""
+        """Compute scores, [n, n_classes], from features, [n, n_features], NaN if missing."""
         from tamis.network.prediction import predict_scores
 
         return predict_scores(self.network, self.preprocessing.apply(features, order="F"))
 
     def sensitivity(self, features: Features) -> Sensitivity:
-        """Differentiate the scores by the features, [n, n_features], NaN where missing."""
-        from tamis.network.sensitivity import network_sensitivity
+        """Differentiate the scores by the features, [n, n_features], NaN if missing."""
+        from tamis.network.sensitivity import compute_network_sensitivity
 
-        return network_sensitivity(self.network, self.preprocessing, features)
+        return compute_network_sensitivity(self.network, self.preprocessing, features)
 
     def disturbed(self, seed: int) -> Member:
-        """Return a copy with each weight moved up or down by about a float32 step, but for those in fixed point."""
+        """Return a copy with each weight moved up or down by about a float32 step, except weights in fixed point."""
         import jax
 
         from tamis.network.quantized import Quantized

@@ -1,4 +1,4 @@
-"""What counts as missing in a feature of 32 bits, and how it can be spelled."""
+"""Missing values in features of 32 bits: which values mean missing, and how users mark them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Feature
-from tamis.expressions.columns import without_sentinels
+from tamis.expressions.columns import replace_sentinels
 
 Features = TypeVar("Features", bound=NDArray[np.floating[Any]])
 
@@ -17,7 +17,7 @@ _MOST = float(np.finfo(np.float32).max)
 
 
 def sentinels_of(feature: Feature) -> tuple[float, ...]:
-    """Give the sentinels that a feature of 32 bits can hold.
+    """Return the sentinels that a feature of 32 bits can hold.
 
     >>> sentinels_of(Feature(name="pt", missing=(float("nan"), -999.0, 1e300)))
     (-999.0,)
@@ -27,25 +27,20 @@ def sentinels_of(feature: Feature) -> tuple[float, ...]:
     return tuple(single for value, single in narrow if single != 0 or value == 0)
 
 
-def spell_missing(features: Features, rules: Sequence[Feature]) -> Features:
-    """Write what is missing in all its ways, by turns: sentinels, not a number, infinities.
-
-    Args:
-        features: NaN where missing, [n, n_features].
-        rules: the features, with what counts as missing.
-    """
-    given = features.copy()
+def mark_missing(features: Features, rules: Sequence[Feature]) -> Features:
+    """Return features with missing values, NaN in [n, n_features], marked in turn by sentinels, NaN and infinities."""
+    marked = features.copy()
     for index, rule in enumerate(rules):
-        spellings = np.array([*sentinels_of(rule), np.nan, np.inf, -np.inf], np.float32)
+        markers = np.array([*sentinels_of(rule), np.nan, np.inf, -np.inf], np.float32)
         missing = np.flatnonzero(np.isnan(features[:, index]))
-        given[missing, index] = spellings[np.arange(len(missing)) % len(spellings)]
-    return given
+        marked[missing, index] = markers[np.arange(len(missing)) % len(markers)]
+    return marked
 
 
-def apply_rules(given: Features, rules: Sequence[Feature]) -> Features:
-    """Put NaN where a value means that there is none, [n, n_features]."""
-    found = given.copy()
+def apply_rules(marked: Features, rules: Sequence[Feature]) -> Features:
+    """Return features with NaN for every value that means missing, [n, n_features]."""
+    features = marked.copy()
     for index, rule in enumerate(rules):
-        found[:, index] = without_sentinels(given[:, index].astype(np.float64), rule.missing or ())
-    found[~np.isfinite(found)] = np.nan
-    return found
+        features[:, index] = replace_sentinels(marked[:, index].astype(np.float64), rule.missing or ())
+    features[~np.isfinite(features)] = np.nan
+    return features

@@ -1,4 +1,4 @@
-"""Which forms of a classifier can take its features: those of 32 bits need features that 32 bits resolve."""
+"""Whether formats with 32-bit features can reproduce a classifier."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ def precision_problem(classifier: Classifier) -> str | None:
     names = classifier.unresolved_features
     if not names:
         return None
-    features = {feature.name: feature for feature in classifier.features}
+    index = classifier.feature_names.index(names[0])
     offsets = next(
         member.preprocessing.offset for member in classifier.members if member.preprocessing.unresolved
     )
-    index = classifier.feature_names.index(names[0])
     offset = float(offsets[index]) if offsets is not None else 0.0
-    text = features[names[0]].expression
+    text = classifier.features[index].expression
     text = text if text.isidentifier() else f"({text})"
     expression = f"{text} {'-' if offset > 0 else '+'} {abs(offset):.10g}"
     listing = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" * (len(names) > 5))
     return (
         f"{'feature' if len(names) == 1 else 'features'} {listing} cannot be passed as 32-bit numbers, whose rounding "
-        "is as large as what they vary by: subtract an offset in the expression and train again, for example "
+        "is as large as their spread: subtract an offset in the expression and train again, for example "
         f'{{name: {names[0]}, expression: "{expression}"}}'
     )

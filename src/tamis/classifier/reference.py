@@ -1,14 +1,13 @@
-"""Reference events: with what a classifier proves at every load that its scores are still those of its making."""
+"""Reference events: whenever a classifier is loaded, their scores are compared with those of the training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tamis.classifier.missing import apply_rules, spell_missing
+from tamis.classifier.missing import apply_rules
 from tamis.config import Feature
 from tamis.errors import InputError, Problem
 
@@ -16,72 +15,60 @@ Float32 = NDArray[np.float32]
 Features = Float32 | NDArray[np.float64]
 
 TOLERANCE = 1e-5
-"""How far a recomputed score may lie from the stored one, for another processor or version, whatever the network."""
+"""Allowed difference of a recomputed score from the stored one, on another processor or version, for any network."""
 ROUNDINGS = 16
-"""By how many times what a float32 step in each weight changes it may lie there, for networks that amplify rounding."""
+"""Allowed difference for networks that amplify rounding, in units of the change by a float32 step in each weight."""
 SPREAD = 20
-"""How many events are spread over all of them."""
+"""Number of evenly spaced events."""
 INCOMPLETE = 8
-"""How many events of the sample with missing values are among them, where there are as many."""
+"""Maximum number of events of the sample with missing values."""
 _FEATURES = 64
-"""Of how many features the lowest and the highest value are among them, and an event without it."""
-
-
-@dataclass(frozen=True)
-class ReferenceEvents:
-    """Events that a classifier carries.
-
-    Args:
-        features: NaN where missing, [n, n_features].
-        given: the same as somebody would pass them: with a sentinel or an infinity where the value is missing.
-        rows: which events of the sample they are, or are made of, [n].
-    """
-
-    features: Features
-    given: Features
-    rows: NDArray[np.int64]
+"""Maximum number of features for which there are events with the lowest, the highest and a missing value."""
 
 
 def choose_reference(
     features: Features, rules: Sequence[Feature], kind: DTypeLike = np.float32
-) -> ReferenceEvents:
-    """Choose events: spread over the rows, with the lowest and the highest values, and with what may be missing.
+) -> tuple[Features, NDArray[np.int64]]:
+    """Choose events: evenly spaced, with the lowest and the highest values, and with missing values.
 
     For each feature that may be missing there is an event without it, and one event lacks all of these.
 
     Args:
-        features: of all events, NaN where missing, [n, n_features].
-        rules: the features, with what counts as missing.
+        features: of all events, NaN if missing, [n, n_features].
+        rules: the features, with their rules for missing values.
         kind: the type of the chosen features.
 
+    Returns:
+        The chosen features, NaN if missing, [n, n_features], and the event from which each is made, [n].
+
     >>> features = np.array([[3.0], [1.0], [2.0]], np.float32)
-    >>> chosen = choose_reference(features, [Feature(name="x", missing=(-999.0,))])
-    >>> bool(np.isnan(chosen.features).any()), -999.0 in chosen.given
-    (True, True)
+    >>> chosen, rows = choose_reference(features, [Feature(name="x", missing=(-999.0,))])
+    >>> bool(np.isnan(chosen).any())
+    True
     """
     spread = np.linspace(0, len(features) - 1, SPREAD).astype(np.int64)
     incomplete = np.flatnonzero(np.isnan(features).any(axis=1))[:INCOMPLETE]
-    whole = np.concatenate([spread, _extremes(features), incomplete])
+    unchanged = np.concatenate([spread, find_extremes(features[:, :_FEATURES]), incomplete])
     allowed = [index for index, rule in enumerate(rules) if rule.missing is not None]
-    away = [*([index] for index in allowed[:_FEATURES]), *([allowed] if allowed else ())]
-    lacking = features[spread[np.arange(len(away)) % SPREAD]]
-    for event, columns in zip(lacking, away, strict=True):
+    removed = [*([index] for index in allowed[:_FEATURES]), *([allowed] if allowed else ())]
+    rows_of_lacking = spread[np.arange(len(removed)) % SPREAD]
+    lacking = features[rows_of_lacking]
+    for event, columns in zip(lacking, removed, strict=True):
         event[columns] = np.nan
-    rows = np.concatenate([whole, spread[np.arange(len(away)) % SPREAD]])
-    chosen = np.concatenate([features[whole], lacking]).astype(kind)
-    return ReferenceEvents(chosen, spell_missing(chosen, rules), rows)
+    rows = np.concatenate([unchanged, rows_of_lacking])
+    return np.concatenate([features[unchanged], lacking]).astype(kind), rows
 
 
-def _extremes(features: Features) -> NDArray[np.int64]:
-    """Find the events with the lowest and the highest value of each feature."""
-    there = ~np.isnan(features)
-    lowest = np.where(there, features, np.inf).argmin(axis=0)[:_FEATURES]
-    highest = np.where(there, features, -np.inf).argmax(axis=0)[:_FEATURES]
+def find_extremes(features: Features) -> NDArray[np.int64]:
+    """Find the rows with the lowest and the highest value of each feature."""
+    present = ~np.isnan(features)
+    lowest = np.where(present, features, np.inf).argmin(axis=0)
+    highest = np.where(present, features, -np.inf).argmax(axis=0)
     return np.concatenate([lowest, highest]).astype(np.int64)
 
 
 def check_scores(
-    found: Float32,
+    scores: Float32,
     expected: Float32,
     classes: Sequence[str],
     where: str,
@@ -90,19 +77,21 @@ def check_scores(
     """Compare recomputed scores of the reference events with the stored ones.
 
     Args:
-        found: now, [n, n_classes].
-        expected: when the classifier was made, [n, n_classes].
+        scores: now, [n, n_classes].
+        expected: when the classifier was saved, [n, n_classes].
         classes: names of the classes.
         where: for the message.
         rounding: measures by how much a float32 step in each weight changes the scores of each event, [n].
 
     Raises:
-        InputError: there are no events, or a score differs by more than `TOLERANCE` and than rounding explains; it says
-            which and by how much.
+        InputError: there are no events, or a score differs by more than `TOLERANCE` and more than rounding explains.
     """
     if not len(expected):
-        raise InputError("classifier", [Problem(where, "has no reference events; nothing proves its scores")])
-    difference = np.abs(found.astype(np.float64) - expected)
+        message = (
+            "has no reference events, so its scores cannot be checked; save it again with reference events"
+        )
+        raise InputError("classifier", [Problem(where, message)])
+    difference = np.abs(scores.astype(np.float64) - expected)
     if (difference <= TOLERANCE).all():
         return
     allowed = np.maximum(TOLERANCE, ROUNDINGS * rounding()[:, None])
@@ -112,27 +101,28 @@ def check_scores(
     worst = np.where(np.isnan(difference), np.inf, difference / allowed)
     event, index = divmod(int(worst.argmax()), worst.shape[1])
     message = (
-        f"reference event {event} gets other scores than when the classifier was made: {classes[index]} is "
-        f"{found[event, index]:.7g} and was {expected[event, index]:.7g} (by {difference[event, index]:.2g}, allowed "
+        f"reference event {event} gets other scores than when the classifier was saved: {classes[index]} is "
+        f"{scores[event, index]:.7g} and was {expected[event, index]:.7g} (by {difference[event, index]:.2g}, allowed "
         f"are {allowed[event, 0]:.2g}; {int(wrong.any(axis=1).sum())} of {len(wrong)} events differ); the files were "
-        "changed, or this machine computes differently"
+        "changed, or this machine computes differently; copy the whole folder `model` again"
     )
     raise InputError("classifier", [Problem(where, message)])
 
 
-def check_rules(given: Features, features: Features, rules: Sequence[Feature], where: str) -> None:
-    """Check that what the reference events were given as still means the same.
+def check_rules(marked: Features, features: Features, rules: Sequence[Feature], where: str) -> None:
+    """Check that the marks of missing values still have the same meaning.
 
     Raises:
-        InputError: a value counts as missing that did not, or the other way round; it says which.
+        InputError: a value is now missing that was not, or the other way round.
     """
-    found = apply_rules(given, rules)
-    wrong = ~((found == features) | (np.isnan(found) & np.isnan(features)))
-    if not wrong.any():
+    values = apply_rules(marked, rules)
+    differing = ~((values == features) | (np.isnan(values) & np.isnan(features)))
+    if not differing.any():
         return
-    event, index = (int(place[0]) for place in np.nonzero(wrong))
+    event, index = (int(indices[0]) for indices in np.nonzero(differing))
     message = (
-        f"feature {rules[index].name!r} of reference event {event} is {given[event, index]:g}, which now means "
-        f"{found[event, index]:g} and meant {features[event, index]:g}; the files were changed"
+        f"feature {rules[index].name!r} of reference event {event} is {marked[event, index]:g}, which now means "
+        f"{values[event, index]:g} and meant {features[event, index]:g}; the files were changed, copy the whole "
+        "folder `model` again"
     )
     raise InputError("classifier", [Problem(where, message)])

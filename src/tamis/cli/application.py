@@ -1,4 +1,4 @@
-"""What `tamis apply` shows: a live line on a terminal, nothing in a log, and a table at the end."""
+"""Output of `tamis apply`: a live line on a terminal, nothing in a log, and a table at the end."""
 
 from __future__ import annotations
 
@@ -7,150 +7,133 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tamis.apply import Listener, Outcome, Proof, Summary
+from tamis.apply import ApplyCallbacks, Outcome, ScoreCheck, Summary
 from tamis.apply.scoring import MEANINGS
-from tamis.cli.summary import plain_table, results_console
-from tamis.errors import Problem, group_problems
+from tamis.cli.progress import live_progress
+from tamis.cli.tables import errors_console, plain_table, print_lines, results_console
+from tamis.data.signature import resolve_local_path
+from tamis.errors import Problem, RequestError, group_problems
 from tamis.wording import counted
 
 _MOST_ROWS = 30
 
 
 @contextmanager
-def applying() -> Iterator[Listener]:
-    """Show on a terminal how far the work is; a log hears nothing before the end."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Listener()
+def show_apply_progress() -> Iterator[ApplyCallbacks]:
+    """Show the progress on a terminal; a log gets nothing before the end."""
+    progress = live_progress()
+    if progress is None:
+        yield ApplyCallbacks()
         return
-    with Progress(
-        TextColumn("{task.description:<18}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
-    ) as progress:
-        yield _live(progress)
-
-
-def _live(progress: Progress) -> Listener:
     task = progress.add_task("scoring", total=1.0, note="")
-    scored, files, lock = [0], [0], Lock()
+    n_entries, n_files, lock = 0, 0, Lock()
 
-    def note() -> str:
-        return f"{scored[0]:,} entries, {files[0]:,} files"
-
-    def advance(part: float, entries: int) -> None:
+    def add(fraction: float, entries: int, files: int) -> None:
+        nonlocal n_entries, n_files
         with lock:
-            scored[0] += entries
-            progress.update(task, advance=part, note=note())
+            n_entries, n_files = n_entries + entries, n_files + files
+            note = f"{n_entries:,} entries, {counted(n_files, 'file')}"
+            progress.update(task, advance=fraction, note=note)
 
-    def finished(_outcome: Outcome) -> None:
-        with lock:
-            files[0] += 1
-            progress.update(task, note=note())
-
-    return Listener(advance, finished)
+    with progress:
+        yield ApplyCallbacks(
+            advance=lambda fraction, entries: add(fraction, entries, 0),
+            finished=lambda _outcome: add(0.0, 0, 1),
+        )
 
 
 def print_summary(summary: Summary, output: Path) -> None:
-    """Print what became of the files; of many, those that failed or have warnings.
-
-    Args:
-        summary: what `apply_files` returned.
-        output: the folder of the scores.
-    """
+    """Print the outcome of the files; if there are many, only of those that failed, and warnings."""
     console = results_console()
-    shown = [each for each in summary.outcomes if len(summary.outcomes) <= _MOST_ROWS or not each.done]
+    many = len(summary.outcomes) > _MOST_ROWS
+    shown = [outcome for outcome in summary.outcomes if not (many and outcome.done)]
     if shown:
         console.print(_table(summary, shown))
     if len(shown) < len(summary.outcomes):
         console.print(f"({len(summary.outcomes) - len(shown):,} files with their scores are not listed)")
-    errors = Console(stderr=True, highlight=False)
-    for line in _grouped((each.file, text) for each in summary.outcomes for text in each.warnings):
-        console.print(f"warning: {escape(line)}", soft_wrap=True)
-    for line in _grouped(_failure(each) for each in summary.outcomes if each.status == "failed"):
-        errors.print(f"failed: {escape(line)}", soft_wrap=True)
-    for text in summary.notes:
-        console.print(f"note: {escape(text)}", soft_wrap=True)
+    warnings = _grouped((outcome.file, text) for outcome in summary.outcomes for text in outcome.warnings)
+    print_lines(console, warnings, "warning: ")
+    failures = _grouped(_failure(outcome) for outcome in summary.outcomes if outcome.status == "failed")
+    print_lines(errors_console(), failures, "failed: ")
+    print_lines(console, summary.notes, "note: ")
     console.print(_sentence(summary, output), soft_wrap=True)
 
 
 def _failure(outcome: Outcome) -> tuple[str, str]:
-    """Return the file and why it failed; no file where the reason names it elsewhere, as in `FILE:TREE: ...`."""
+    """Return the file and why it failed; no file if the reason names it, as in `FILE:TREE: ...`."""
     message = outcome.problem.removeprefix(f"{outcome.file}: ")
     return "" if outcome.file in message else outcome.file, message
 
 
 def _grouped(messages: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Write a line for each different message: its file, or how many files have it and the first of them.
-
-    Args:
-        messages: files and what is said of them.
+    """Yield a line for each distinct message of a file: the file, or the number of files and the first of them.
 
     >>> list(_grouped([("a.root", "is empty"), ("b.root", "is odd"), ("c.root", "is empty")]))
     ['2 files: is empty (a.root; c.root)', 'b.root: is odd']
     """
-    for group in group_problems([Problem(*each) for each in messages]):
-        number = len(group.problems)
-        yield (
-            str(group.problems[0])
-            if number == 1
-            else f"{counted(number, 'file')}: {group.message} ({group.places})"
-        )
+    for group in group_problems([Problem(*message) for message in messages]):
+        if len(group.problems) == 1:
+            yield str(group.problems[0])
+        else:
+            yield f"{counted(len(group.problems), 'file')}: {group.message} ({group.locations})"
 
 
 def _table(summary: Summary, shown: list[Outcome]) -> Table:
-    """Give one row for each file; reasons that never occur have no column."""
-    reasons = [flag for flag in MEANINGS if summary.counts.get(str(flag.name).lower())]
-    names = [str(flag.name).lower() for flag in reasons]
+    """Build a table with a row for each file, and columns for the flags that occur."""
+    names = [name for flag in MEANINGS if summary.counts.get(name := str(flag.name).lower())]
     table = plain_table(
         "Scores", ["file", "entries", "scored", *(name.replace("_", " ") for name in names), "status"]
     )
-    for each in shown:
-        entries = "?" if each.entries is None else f"{each.entries:,}"
-        counts = [f"{each.counts[name]:,}" if each.counts else "" for name in ("scored", *names)]
-        table.add_row(escape(each.file), entries, *counts, each.status)
+    for outcome in shown:
+        entries = "?" if outcome.entries is None else f"{outcome.entries:,}"
+        counts = [f"{outcome.counts[name]:,}" if outcome.counts else "" for name in ("scored", *names)]
+        table.add_row(escape(outcome.file), entries, *counts, outcome.status)
     return table
 
 
 def _sentence(summary: Summary, output: Path) -> str:
-    found = summary.entries
-    done = sum(1 for each in summary.outcomes if each.done)
-    unknown = sum(1 for each in summary.outcomes if each.entries is None)
+    entries = summary.entries
+    done = sum(outcome.done for outcome in summary.outcomes)
+    unknown = sum(outcome.entries is None for outcome in summary.outcomes)
     uncounted = f" (and those of {counted(unknown, 'file')} that could not be scored)" if unknown else ""
     return (
         f"{done:,} of {len(summary.outcomes):,} files have their scores in {escape(str(output))}: "
-        f"{found['in']:,} entries in = {found['out']:,} out + {found['lost']:,} lost{uncounted}."
+        f"{entries['in']:,} entries in = {entries['out']:,} out + {entries['lost']:,} lost{uncounted}."
     )
 
 
-def print_proofs(proofs: Sequence[Proof]) -> None:
-    """Print which scores belong to their inputs; of many, those that do not.
-
-    Args:
-        proofs: what `verify_files` returned.
-    """
-    console, errors = results_console(), Console(stderr=True, highlight=False)
-    table = plain_table("Proof", ["scores", "entries", "scored again", "belongs"])
-    shown = [each for each in proofs if len(proofs) <= _MOST_ROWS or not each.holds]
-    for each in shown:
-        entries = "?" if each.entries is None else f"{each.entries:,}"
-        table.add_row(
-            escape(each.output or each.file), entries, f"{each.rescored:,}", "yes" if each.holds else "no"
-        )
+def print_score_checks(checks: Sequence[ScoreCheck]) -> None:
+    """Print which scores belong to their inputs; if there are many, only those that do not."""
+    console = results_console()
+    table = plain_table("Verification", ["scores", "entries", "scored again", "belongs"])
+    shown = [check for check in checks if len(checks) <= _MOST_ROWS or not check.holds]
+    for check in shown:
+        entries = "?" if check.entries is None else f"{check.entries:,}"
+        name, answer = escape(check.output or check.file), "yes" if check.holds else "no"
+        table.add_row(name, entries, f"{check.rescored:,}", answer)
     if shown:
         console.print(table)
-    for line in _grouped((each.output or each.file, text) for each in proofs for text in each.findings):
-        errors.print(escape(line), soft_wrap=True)
-    for line in _grouped((each.output, text) for each in proofs for text in each.notes):
-        console.print(f"note: {escape(line)}", soft_wrap=True)
+    findings = _grouped((check.output or check.file, text) for check in checks for text in check.findings)
+    print_lines(errors_console(), findings)
+    print_lines(console, _grouped((check.output, text) for check in checks for text in check.notes), "note: ")
     console.print(
-        f"{sum(each.holds for each in proofs):,} of {len(proofs):,} belong to these files and this run."
+        f"{sum(check.holds for check in checks):,} of {len(checks):,} belong to these files and this run."
     )
+
+
+def check_files_exist(files: Iterable[str]) -> None:
+    """Check that files exist, except URLs; raise a `RequestError` with those that do not exist.
+
+    >>> check_files_exist(["https://example.org/absent.root"])
+    """
+    paths = [(file, resolve_local_path(file)) for file in files]
+    missing = [file for file, path in paths if path is not None and not path.exists()]
+    if missing:
+        more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
+        verb = "does" if len(missing) == 1 else "do"
+        raise RequestError(
+            f"{counted(len(missing), 'input file')} {verb} not exist: {', '.join(missing[:3])}{more}; check the paths"
+        )

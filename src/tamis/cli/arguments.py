@@ -1,37 +1,27 @@
-"""Reads the values of options; what is none is refused in the words of all other errors."""
+"""Parsers of option values, whose errors have the style of all other errors."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from enum import StrEnum
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import typer
 
 from tamis.wording import suggest
 
-Choice = TypeVar("Choice", bound=StrEnum)
-
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-def whole_number(least: int | None = None) -> Callable[[str | int], int]:
-    """Make a reader of whole numbers.
+def build_integer_parser(least: int | None = None) -> Callable[[str | int], int]:
+    """Build a parser of whole numbers from `least`; it raises `typer.BadParameter`, which names the option.
 
-    Args:
-        least: the smallest number that it takes; by default any.
-
-    Returns:
-        a function that reads text; it raises `typer.BadParameter`, which names the option.
-
-    >>> whole_number(1)("12")
+    >>> build_integer_parser(1)("12")
     12
     """
 
-    def read(given: str | int) -> int:
-        text = str(given)  # a default comes as a number
+    def read(value: str | int) -> int:
+        text = str(value)  # defaults are numbers already
         if not _WHOLE.fullmatch(text.strip()):
             raise typer.BadParameter(f"{text!r} is not a whole number, such as 1000")
         if least is not None and int(text) < least:
@@ -42,27 +32,21 @@ def whole_number(least: int | None = None) -> Callable[[str | int], int]:
 
 
 def read_tolerance(text: str | float) -> float:
-    """Read by how much scores may differ.
-
-    Raises:
-        typer.BadParameter: it is not a finite number, or negative.
+    """Parse the largest allowed difference of scores, a finite number of at least 0.
 
     >>> read_tolerance("1e-6")
     1e-06
     """
-    number = decimal(text)
+    number = parse_decimal(text)
     if not 0 <= number < math.inf:
         raise typer.BadParameter(f"{text} is not a difference of scores; expected 0 or more, such as 1e-6")
     return number
 
 
-def decimal(text: str | float) -> float:
-    """Read a number, also `nan` and `inf`.
+def parse_decimal(text: str | float) -> float:
+    """Parse a number, including `nan` and `inf`.
 
-    Raises:
-        typer.BadParameter: it is none.
-
-    >>> decimal("-1")
+    >>> parse_decimal("-1")
     -1.0
     """
     try:
@@ -71,23 +55,16 @@ def decimal(text: str | float) -> float:
         raise typer.BadParameter(f"{text!r} is not a number, such as -1 or 1e-6") from None
 
 
-def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
-    """Make a reader of names.
+def build_choice_parser(choices: Sequence[str]) -> Callable[[str], str]:
+    """Build a parser of names; it raises `typer.BadParameter`, which names the option.
 
-    Args:
-        choices: the names that it takes.
-
-    Returns:
-        a function that reads text; it raises `typer.BadParameter`, which names the option.
-
-    >>> one_of(StrEnum("Form", {"ONNX": "onnx", "JSON": "json"}))("json")
-    <Form.JSON: 'json'>
+    >>> build_choice_parser(["onnx", "json"])("json")
+    'json'
     """
 
-    def read(text: str) -> Choice:
-        known = [each.value for each in choices]
-        if text not in known:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(known)}{suggest(text, known)}")
-        return choices(text)
+    def read(text: str) -> str:
+        if text not in choices:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(choices)}{suggest(text, choices)}")
+        return text
 
     return read

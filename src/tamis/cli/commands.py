@@ -1,34 +1,38 @@
-"""The commands. What is heavy is imported where it is used, so that help answers at once."""
+"""The commands, in the order of use, which is that of `tamis --help`.
+
+Heavy packages are imported where they are used, so that help answers at once.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
+import shlex
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tamis.cli.arguments import decimal, one_of, read_tolerance, whole_number
+from tamis.cli.arguments import build_choice_parser, build_integer_parser, parse_decimal, read_tolerance
 from tamis.cli.compilation_cache import check_cache, compilation_cache
-from tamis.cli.exporting import print_fpga
-from tamis.cli.requests import refuse_missing_files, refuse_what_outputs_say
 from tamis.cli.streams import ClosedPipeError, print_message, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
-from tamis.machine import check_address_space, too_little_memory
-from tamis.places import failure
+from tamis.machine import check_address_space, explain_memory_error
+from tamis.paths import explain_os_error
+from tamis.wording import counted
+
+if TYPE_CHECKING:
+    from tamis.config import Config
 
 app = typer.Typer(
     name="tamis",
-    help="Train, validate and hand over neural-network classifiers for particle-physics events.",
+    help="Train, validate and export neural-network classifiers for particle-physics events.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -40,22 +44,24 @@ _TERMINATED = 128 + signal.SIGTERM
 _CLOSED_PIPE = 128 + signal.SIGPIPE
 
 
-class ExportFormat(StrEnum):
-    """The forms of the hand-over."""
+# written here again because `tamis.export` and `tamis.config` take long to import
+_EXPORT_FORMATS = ("onnx", "json", "lwtnn", "cpp", "all", "fpga")
+_FIGURE_FORMATS = ("svg", "pdf", "png")
 
-    ONNX = "onnx"
-    JSON = "json"
-    LWTNN = "lwtnn"
-    CPP = "cpp"
-    ALL = "all"
-    FPGA = "fpga"
+
+def _output(metavar: str, description: str) -> Any:
+    return typer.Option("--output", "-o", metavar=metavar, help=description)
+
+
+def _number(parser: Callable[[str], object], description: str) -> Any:
+    return typer.Option(parser=parser, metavar="NUMBER", help=description)
 
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.")]
 DataFolder = Annotated[
     Path | None,
     typer.Option(
-        "--data", metavar="DIR", help="Where relative file names are looked up; else beside the YAML file."
+        "--data", metavar="DIR", help="The folder of relative file names; by default that of the YAML file."
     ),
 ]
 Overrides = Annotated[
@@ -64,30 +70,28 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Override one value: --set training.batch_size=256. Repeatable."
     ),
 ]
-OutputFolder = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="The run directory; else runs/NAME.")
-]
+OutputFolder = Annotated[Path | None, _output("DIR", "The run directory; runs/NAME by default.")]
 Manifest = Annotated[
     Path | None,
     typer.Option(
         "--manifest",
         metavar="FILE",
-        help="Refuse input files that are not as `check --write-manifest` saw them.",
+        help="Refuse input files that differ from those of `check --write-manifest`.",
     ),
 ]
-Seed = Annotated[
-    int,
-    typer.Option(parser=whole_number(), metavar="NUMBER", help="Another number gives other events."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
+FinishedRun = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a finished run.")]
+RunOrModel = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")]
+Events = Annotated[int, _number(build_integer_parser(), "Simulated events of each class.")]
+Seed = Annotated[int, _number(build_integer_parser(), "Seed of the simulation.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
 NoFigures = Annotated[
     bool, typer.Option("--no-figures", help="Draw nothing: the same as --set report.figures=false.")
 ]
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        from tamis.provenance import tamis_version
+def _print_version(requested: bool) -> None:
+    if requested:
+        from tamis.machine import tamis_version
 
         typer.echo(f"tamis {tamis_version()}")
         raise typer.Exit
@@ -101,7 +105,107 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
 ) -> None:
-    """Hold the options of all commands; `main` reads --debug, wherever it stands."""
+    """Declare the options of all commands; `main` reads --debug at any position."""
+
+
+@app.command()
+def demo(
+    output: OutputFolder = None,
+    events: Events = 100_000,
+    seed: Seed = 1,
+    overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
+) -> None:
+    """Simulate the workshop's sample, train, evaluate and draw, in one command."""
+    from tamis.cli.training import train_and_summarise
+    from tamis.demo import prepare_demo
+
+    folder = output or Path("runs") / "demo"
+    with compilation_cache(print_message):
+        config = prepare_demo(folder, events=events, seed=seed, overwrite=overwrite, figures=not no_figures)
+        train_and_summarise(config, folder, overwrite=overwrite)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder.")],
+    events: Events = 100_000,
+    seed: Seed = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+) -> None:
+    """Write the workshop's sample, simulated with known densities, as ROOT files."""
+    from tamis.data.simulate import write_sample
+
+    for path in write_sample(folder, events=events, seed=seed, overwrite=overwrite):
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
+def init(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES", help="ROOT or Parquet files, one class each.")
+    ],
+    output: Annotated[Path | None, _output("FILE", "The output file; the terminal by default.")] = None,
+    tree: Annotated[str | None, typer.Option(metavar="NAME", help="The tree, if files hold several.")] = None,
+) -> None:
+    """Write a first configuration from the content of files."""
+    from tamis import scaffold
+    from tamis.config.load import default_name
+
+    if output is None:
+        typer.echo(scaffold.build_configuration(files, tree=tree, folder=Path.cwd()), nl=False)
+        return
+    scaffold.check_new_configuration(output)
+    text = scaffold.build_configuration(files, tree=tree, folder=output.parent, name=default_name(output))
+    scaffold.write_configuration(text, output)
+    advice = "mark the signal class in it" if scaffold.SIGNAL_QUESTION in text else "read it"
+    typer.echo(f"wrote {output}; {advice}, then: tamis check {shlex.quote(str(output))}")
+
+
+@app.command()
+def check(
+    config: ConfigPath,
+    output: OutputFolder = None,
+    data: DataFolder = None,
+    overrides: Overrides = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the result as JSON, also if there are problems.")
+    ] = False,
+    manifest: Manifest = None,
+    write_to: Annotated[
+        Path | None,
+        typer.Option("--write-manifest", metavar="FILE", help="Write the hashes of all input files."),
+    ] = None,
+) -> None:
+    """Check everything before a training: files, cutflow, suspicious features, weights, memory and disk."""
+    from tamis.check import CheckResult, check_input
+    from tamis.cli.checking import print_check, print_json
+    from tamis.cli.progress import show_progress
+    from tamis.config import load_config
+    from tamis.runs.input_manifest import check_new_manifest, write_input_manifest
+
+    try:
+        loaded = load_config(config, data=data, overrides=overrides or ())
+        _compare_with_manifest(loaded, manifest)
+        if write_to is not None:
+            check_new_manifest(write_to)
+    except ProblemsError as error:
+        if as_json:
+            print_json(CheckResult(problems=error.problems))
+        raise
+    check_cache(print_message)
+    with show_progress() as callbacks:
+        result = check_input(loaded, callbacks, folder=output or Path("runs") / loaded.name)
+    if as_json:
+        print_json(result)
+    else:
+        print_check(result)
+    if result.problems:
+        raise RequestError("a training with this configuration would fail; see the problems above")
+    if write_to is not None:
+        n_files = write_input_manifest(loaded, write_to)
+        # with --json the standard output holds only the result
+        typer.echo(f"wrote {write_to}: the hashes of {counted(n_files, 'input file')}", err=as_json)
 
 
 @app.command()
@@ -115,202 +219,107 @@ def train(
     no_figures: NoFigures = False,
 ) -> None:
     """Train a classifier and write the run directory."""
-    from tamis.cli.manifests import compare_with_manifest
-    from tamis.cli.progress import train_and_write
+    from tamis.cli.training import train_and_summarise
     from tamis.config import load_config
 
     changes = [*(overrides or ()), *(["report.figures=false"] if no_figures else ())]
     loaded = load_config(config, data=data, overrides=changes)
-    compare_with_manifest(loaded, manifest)
+    _compare_with_manifest(loaded, manifest)
     with compilation_cache(print_message):
-        train_and_write(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
+        train_and_summarise(loaded, output or Path("runs") / loaded.name, overwrite=overwrite)
+
+
+def _compare_with_manifest(config: Config, manifest: Path | None) -> None:
+    if manifest is not None:
+        from tamis.runs.input_manifest import check_input_manifest
+
+        for note in check_input_manifest(config, manifest):
+            print_message(f"note: {note}")
 
 
 @app.command()
-def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a finished run.")],
-) -> None:
-    """Write the page of a run again, from the files in its folder."""
-    from tamis.report.page import write_report
+def report(run: FinishedRun) -> None:
+    """Draw the figures of a run and write its page again, from its results."""
+    from tamis.cli.drawing import drawing_processes
+    from tamis.runs.layout import REPORT
+    from tamis.runs.write import write_report
 
-    typer.echo(f"wrote {write_report(run)}")
+    with drawing_processes() as executor:
+        write_report(run, executor=executor)
+    typer.echo(f"wrote {run / REPORT}")
+
+
+@app.command()
+def figures(
+    run: FinishedRun,
+    output: Annotated[Path | None, _output("DIR", "The output folder; figures/NAME by default.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            parser=build_choice_parser(_FIGURE_FORMATS),
+            metavar="FORMAT",
+            help="svg, pdf or png; repeatable. SVG is always written.",
+        ),
+    ] = None,
+    label: Annotated[
+        str, typer.Option("--label", metavar="TEXT", help='Above each figure: "CMS Simulation Preliminary".')
+    ] = "",
+    luminosity: Annotated[
+        str,
+        typer.Option("--luminosity-label", metavar="TEXT", help='Above each figure: "138 fb^{-1} (13 TeV)".'),
+    ] = "",
+    data: Annotated[
+        bool, typer.Option("--data", help="Write the numbers behind the figures too: as CSV and for HEPData.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing figures.")] = False,
+) -> None:
+    """Draw the figures of a run again from its results, in other formats or with the label of an experiment."""
+    from tamis.plots.experiment import ExperimentLabel
+    from tamis.runs.figures import write_figures
+    from tamis.runs.read import read_run
+
+    finished = read_run(run)
+    folder = output or Path("figures") / finished.name
+    experiment = ExperimentLabel(label, luminosity) if label or luminosity else None
+    files = write_figures(
+        finished, folder, formats=formats or (), label=experiment, data=data, overwrite=overwrite
+    )
+    typer.echo(f"wrote {counted(len(files), 'file')} to {folder}")
 
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Directories of finished runs.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path(
-        "comparison.html"
-    ),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that is there.")] = False,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Directories of at least two finished runs.")
+    ],
+    output: Annotated[Path, _output("FILE", "The page.")] = Path("comparison.html"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page.")] = False,
 ) -> None:
-    """Set runs beside the first one, on the same test events, and write a page."""
-    from tamis.report.comparison import write_comparison
+    """Compare runs with the first one, on the same test events, and write a page."""
+    from tamis.comparison.page import write_comparison
 
     comparison = write_comparison(runs, output, overwrite=overwrite)
-    for sentence in (*(f"note: {note}" for note in comparison.notes), *comparison.sentences):
-        typer.echo(sentence)
+    for note in comparison.notes:
+        typer.echo(f"note: {note}")
+    for pair in comparison.pairs:
+        typer.echo(pair.sentence)
     typer.echo(f"wrote {output}")
 
 
 @app.command()
-def check(
-    config: ConfigPath,
-    output: OutputFolder = None,
-    data: DataFolder = None,
-    overrides: Overrides = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write everything as JSON, also where something is wrong.")
-    ] = False,
-    manifest: Manifest = None,
-    write_to: Annotated[
-        Path | None,
-        typer.Option("--write-manifest", metavar="FILE", help="Write the hashes of all input files."),
-    ] = None,
-) -> None:
-    """Read everything and train nothing: files, ledger, suspicious features, weights, memory and disk."""
-    from tamis.check import CheckResult, check_input
-    from tamis.cli.checking import print_check, print_json
-    from tamis.cli.manifests import compare_with_manifest, write_manifest
-    from tamis.cli.progress import watching
-    from tamis.config import load_config
-
-    try:
-        loaded = load_config(config, data=data, overrides=overrides or ())
-        compare_with_manifest(loaded, manifest)
-    except ProblemsError as error:
-        if as_json:
-            print_json(CheckResult(problems=error.problems))
-        raise
-    check_cache(print_message)
-    with watching() as watch:
-        result = check_input(loaded, watch, folder=output or Path("runs") / loaded.name)
-    if as_json:
-        print_json(result)
-    else:
-        print_check(result)
-    if result.problems:
-        raise RequestError("this configuration cannot be trained on as it is: see the problems above")
-    write_manifest(loaded, write_to, aside=as_json)
-
-
-@app.command()
-def init(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILES...", help="ROOT or Parquet files, one class each.")
-    ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here; else to the terminal.")
-    ] = None,
-    tree: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The tree, where files hold several.")
-    ] = None,
-) -> None:
-    """Look into files and write a configuration to start from."""
-    from tamis.initial import ASKS_FOR_SIGNAL, initial_configuration, write_configuration
-
-    folder = Path.cwd() if output is None else output.parent
-    text = initial_configuration(files, tree=tree, folder=folder)
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        write_configuration(text, output)
-        advice = "say in it which class is the signal" if ASKS_FOR_SIGNAL in text else "read it"
-        typer.echo(f"wrote {output}; {advice}, then: tamis train {output}")
-
-
-@app.command()
-def simulate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")],
-    events: Annotated[
-        int, typer.Option(parser=whole_number(), metavar="NUMBER", help="Events of each class.")
-    ] = 100_000,
-    seed: Seed = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
-) -> None:
-    """Write the workshop's sample, simulated with known densities, as ROOT files."""
-    from tamis.data.simulate import write_sample
-
-    for path in write_sample(folder, events=events, seed=seed, overwrite=overwrite):
-        typer.echo(f"wrote {path}")
-
-
-@app.command()
-def demo(
-    output: OutputFolder = None,
-    events: Annotated[
-        int, typer.Option(parser=whole_number(), metavar="NUMBER", help="Simulated events of each class.")
-    ] = 100_000,
-    seed: Seed = 1,
-    overwrite: Overwrite = False,
-    no_figures: NoFigures = False,
-) -> None:
-    """Simulate the workshop's sample, train, evaluate and draw: the whole way in one command."""
-    from tamis.cli.progress import train_and_write
-    from tamis.demo import demo_configuration
-
-    folder = output or Path("runs") / "demo"
-    with compilation_cache(print_message):
-        config = demo_configuration(
-            folder, events=events, seed=seed, overwrite=overwrite, figures=not no_figures
-        )
-        train_and_write(config, folder, overwrite=overwrite)
-
-
-@app.command()
-def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
-    form: Annotated[
-        ExportFormat,
-        typer.Option(
-            "--format",
-            parser=one_of(ExportFormat),
-            metavar="FORMAT",
-            help="onnx (the default), json, lwtnn, cpp, fpga, or all: those that can express it, but not fpga.",
-        ),
-    ] = ExportFormat.ONNX,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Where the files go; else beside the classifier."),
-    ] = None,
-) -> None:
-    """Write the classifier of a run as ONNX or in other forms, and check each against the classifier."""
-    from tamis.deploy import FORMS, export_classifier
-    from tamis.run_reading import model_of
-
-    folder = model_of(run)
-    if form is ExportFormat.FPGA:
-        with compilation_cache(print_message):
-            print_fpga(folder, output)
-        return
-    everything = form is ExportFormat.ALL
-    forms = [each for each in FORMS if everything or each == form.value]
-    with compilation_cache(print_message):
-        found = export_classifier(folder, forms, output, skip_untranslatable=everything)
-    for path in found.files:
-        typer.echo(f"wrote {path}")
-    for name, each in found.comparisons.items():
-        typer.echo(
-            f"{name}: on {each.events:,} events the scores differ by at most {each.difference:.1g} from a float64 "
-            f"computation (those of tamis in float32 by {each.float32_difference:.1g})."
-        )
-    for note in found.notes:
-        typer.echo(f"note: {note}")
-
-
-@app.command()
 def apply(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")],
+    run: RunOrModel,
     files: Annotated[
-        list[str], typer.Argument(metavar="FILES...", help="ROOT or Parquet files: paths, globs or URLs.")
+        list[str], typer.Argument(metavar="FILES", help="ROOT or Parquet files: paths, globs or URLs.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the scores go.")],
+    output: Annotated[Path, _output("DIR", "The folder of the scores.")],
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="ttree (the default), rntuple or parquet; a copy has its input's.",
+            help="ttree (the default), rntuple or parquet; copies have that of the input.",
         ),
     ] = None,
     copy: Annotated[
@@ -323,163 +332,205 @@ def apply(
     selection: Annotated[
         str | None,
         typer.Option(
-            metavar="EXPRESSION", help="Score the entries for which this is true, whatever the run says."
+            metavar="EXPRESSION", help="Score entries for which this is true, instead of the run's selection."
         ),
     ] = None,
     sample: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Take selection and tree of this sample of the run.")
+        str | None, typer.Option(metavar="NAME", help="Use selection and tree of this sample of the run.")
     ] = None,
     sentinel: Annotated[
         float | None,
-        typer.Option(
-            parser=decimal,
-            metavar="NUMBER",
-            help="The score of entries that cannot be scored; -1 by default.",
-        ),
+        _number(parse_decimal, "The score of entries that cannot be scored; -1 by default."),
     ] = None,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="No event was in the training: take the average of all folds.")
+        bool, typer.Option("--unseen", help="No event was in the training: use the average of all folds.")
     ] = False,
     chunk: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Entries, or bytes such as 16MB, that are read at a time."),
+        typer.Option(metavar="SIZE", help="Entries, or bytes such as 16MB, to read at a time."),
     ] = None,
     shard: Annotated[
         str | None, typer.Option(metavar="i/N", help="Score one of N shares of the files; i counts from 0.")
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            parser=whole_number(1), metavar="NUMBER", help="Threads that score; else one for each core."
-        ),
+        _number(build_integer_parser(1), "Number of threads; by default one per core, and 2 with --verify."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Write nothing; prove that the scores belong to RUN and FILES.")
+        bool, typer.Option("--verify", help="Write nothing; check that the scores belong to RUN and FILES.")
     ] = False,
     tolerance: Annotated[
         float | None,
-        typer.Option(
-            parser=read_tolerance,
-            metavar="NUMBER",
-            help="With --verify: by how much scores may differ; by default not by a single bit.",
-        ),
+        _number(read_tolerance, "With --verify: the largest allowed difference of scores; 0 by default."),
     ] = None,
 ) -> None:
-    """Write the scores of every entry of files, beside the files."""
+    """Write the scores of every entry of files."""
+    if tolerance is not None and not verify:
+        raise RequestError("--tolerance needs --verify; use both, or neither")
+    from tamis.apply import ApplyOptions, apply_files, parse_chunk, parse_format, parse_shard, verify_files
+    from tamis.cli.application import (
+        check_files_exist,
+        print_score_checks,
+        print_summary,
+        show_apply_progress,
+    )
+
     if verify:
-        told: dict[str, object] = {
+        options_given = {
             "--format": form,
-            "--copy": copy,
+            "--copy": copy or None,
             "--tree": tree,
             "--selection": selection,
             "--sample": sample,
+            "--sentinel": sentinel,
+            "--unseen": unseen or None,
+            "--chunk": chunk,
         }
-        told |= {"--sentinel": sentinel, "--unseen": unseen, "--chunk": chunk}
-        refuse_what_outputs_say(told)
-        _verify(run, files, output, shard, tolerance, jobs)
+        if useless := [name for name, value in options_given.items() if value is not None]:
+            raise RequestError(
+                "--verify reads selection, sentinel, format and similar settings from the outputs; leave out "
+                f"{', '.join(useless)}"
+            )
+        share = None if shard is None else parse_shard(shard)
+        with compilation_cache(print_message):
+            checks = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
+        print_score_checks(checks)
+        if failed := [check.file for check in checks if not check.holds]:
+            check_files_exist(failed)
+            raise TamisError("some scores do not belong to these files and this run; see the table above")
         return
-    if tolerance is not None:
-        raise RequestError("--tolerance is for --verify alone: give both, or none of them")
-    from tamis.apply import Wish, apply_files, parse_chunk, parse_format, parse_shard
-    from tamis.cli.application import applying, print_summary
-
-    wish = Wish(
+    options = ApplyOptions(
         None if form is None else parse_format(form), -1.0 if sentinel is None else sentinel, unseen, copy
     )
-    parts = None if chunk is None else parse_chunk(chunk), None if shard is None else parse_shard(shard)
-    with compilation_cache(print_message), applying() as listener:
+    entries_per_chunk = None if chunk is None else parse_chunk(chunk)
+    share = None if shard is None else parse_shard(shard)
+    with compilation_cache(print_message), show_apply_progress() as callbacks:
         summary = apply_files(
             run,
             files,
             output,
-            wish=wish,
+            options=options,
             selection=selection,
             sample=sample,
             tree=tree,
-            chunk=parts[0],
-            shard=parts[1],
+            chunk=entries_per_chunk,
+            shard=share,
             jobs=jobs,
-            listener=listener,
+            callbacks=callbacks,
         )
     print_summary(summary, output)
     if summary.failed:
-        refuse_missing_files(each.file for each in summary.outcomes if not each.done)
-        raise TamisError("not all files have their scores: see the table above")
-
-
-def _verify(
-    run: Path, files: list[str], output: Path, shard: str | None, tolerance: float | None, jobs: int | None
-) -> None:
-    from tamis.apply import parse_shard, verify_files
-    from tamis.cli.application import print_proofs
-
-    share = None if shard is None else parse_shard(shard)
-    with compilation_cache(print_message):
-        proofs = verify_files(run, files, output, shard=share, tolerance=tolerance or 0.0, jobs=jobs or 2)
-    print_proofs(proofs)
-    if not all(proof.holds for proof in proofs):
-        refuse_missing_files(proof.file for proof in proofs if not proof.holds)
-        raise TamisError("not all scores belong to these files and this run: see the table above")
+        check_files_exist(outcome.file for outcome in summary.outcomes if not outcome.done)
+        kind = RequestError if summary.refused else TamisError
+        raise kind("some files have no scores; see the table above")
 
 
 @app.command()
 def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a finished run.")],
+    run: FinishedRun,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="Where the input files are now, if they have moved."),
+        typer.Option("--data", metavar="DIR", help="The folder of the input files, if they were moved."),
     ] = None,
     tolerance: Annotated[
-        float,
-        typer.Option(
-            parser=read_tolerance,
-            metavar="NUMBER",
-            help="By how much scores may differ; 0 wants the same bits.",
-        ),
+        float, _number(read_tolerance, "The largest allowed difference of scores; 0 by default.")
     ] = 0.0,
 ) -> None:
-    """Recompute what can be recomputed of a run, and name what does not match."""
-    from tamis.cli.progress import watching
-    from tamis.cli.verifying import print_verification
-    from tamis.verification import verify_run
+    """Check a run against its files, and recompute its scores and numbers if possible."""
+    from tamis.cli.checking import print_verification
+    from tamis.cli.progress import show_progress
+    from tamis.runs.verification import verify_run
 
-    with compilation_cache(print_message), watching() as watch:
-        found = verify_run(run, data=data, tolerance=tolerance, watch=watch)
-    print_verification(found)
-    if not found.holds:
-        raise TamisError("this run is not as it was written: see the table above")
+    with compilation_cache(print_message), show_progress() as callbacks:
+        verification = verify_run(run, data=data, tolerance=tolerance, callbacks=callbacks)
+    print_verification(verification)
+    if not verification.holds:
+        raise TamisError("this run differs from its records; see the table above")
+
+
+@app.command()
+def export(
+    run: RunOrModel,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            parser=build_choice_parser(_EXPORT_FORMATS),
+            metavar="FORMAT",
+            help="onnx (the default), json, lwtnn, cpp, fpga, or all: every possible format except fpga.",
+        ),
+    ] = "onnx",
+    output: Annotated[
+        Path | None, _output("DIR", "The output folder; that of the classifier by default.")
+    ] = None,
+) -> None:
+    """Export the classifier of a run to ONNX or other formats, and check each file against the classifier."""
+    from tamis.export import FORMATS, export_classifier
+    from tamis.runs.read import find_model
+
+    folder = find_model(run)
+    if form == "fpga":
+        from tamis.export.fpga_files import describe_estimate, export_fpga
+
+        with compilation_cache(print_message):
+            translated = export_fpga(folder, output)
+        typer.echo(f"wrote {translated.folder}")
+        typer.echo(
+            f"The simulated logits of {translated.events:,} events are bit-identical to those of tamis."
+        )
+        typer.echo(describe_estimate(translated.network))
+        return
+    everything = form == "all"
+    forms = [name for name in FORMATS if everything or name == form]
+    with compilation_cache(print_message):
+        exported = export_classifier(folder, forms, output, skip_untranslatable=everything)
+    for path in exported.files:
+        typer.echo(f"wrote {path}")
+    for name, agreement in exported.agreements.items():
+        typer.echo(
+            f"{name}: the scores of {agreement.events:,} events differ by at most {agreement.difference:.1g} from a "
+            f"float64 computation (those of tamis in float32 by {agreement.float32_difference:.1g})."
+        )
+    for note in exported.notes:
+        typer.echo(f"note: {note}")
+
+
+for _command in app.registered_commands:
+    # the list shows complete sentences, which click would truncate
+    _command.short_help = ((_command.callback and _command.callback.__doc__) or "").partition("\n")[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; an error is a few lines and an exit status, a traceback only with --debug.
-
-    Args:
-        arguments: without the program's name; by default those of the process.
-    """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run a command, by default that of the process; an error is a few lines, and a traceback only with --debug."""
+    command_line = list(sys.argv[1:] if arguments is None else arguments)
     if threading.current_thread() is threading.main_thread():
-        # a batch system ends a job so: what is half-written is removed first
-        signal.signal(signal.SIGTERM, _terminate)
+        # batch systems end jobs by SIGTERM; incomplete files are removed first
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     thresholds = gc.get_threshold()
-    # imports and JAX create millions of objects that live to the end: Python's defaults walk over them all the time,
-    # which took 7% of the processor time of `tamis demo`
+    # imports and JAX create millions of permanent objects: with Python's defaults, the collector took 7% of the
+    # processor time of `tamis demo`
     gc.set_threshold(50_000, 20, 100)
     try:
         with standard_streams():
-            _run(given, debug="--debug" in given)
+            _run(command_line, debug="--debug" in command_line)
     finally:
         gc.set_threshold(*thresholds)
 
 
-def _run(given: list[str], *, debug: bool) -> None:
+def _run(command_line: list[str], *, debug: bool) -> None:
     try:
-        if not {"-h", "--help", "--version"} & set(given):
-            _check_folder()
-            check_address_space()  # libraries hang or abort where they cannot reserve memory
+        if not {"-h", "--help", "--version"} & set(command_line):
+            try:
+                Path.cwd()
+            except FileNotFoundError:
+                raise RequestError(
+                    "the current folder does not exist any more; change to another one"
+                ) from None
+            check_address_space()  # libraries hang or abort if they cannot reserve memory
         try:
-            app(args=[argument for argument in given if argument != "--debug"], prog_name="tamis")
+            app(args=[argument for argument in command_line if argument != "--debug"], prog_name="tamis")
         except SystemExit:
-            # a full disk shows here at the latest, and not when the interpreter ends
+            # so that a full disk is reported here, not at the end of the interpreter
             sys.stdout.flush()
             raise
     except SystemExit as ended:
@@ -493,7 +544,7 @@ def _run(given: list[str], *, debug: bool) -> None:
         typer.echo(f"tamis: {error}", err=True)
         with suppress(OSError, ClosedPipeError):
             sys.stdout.flush()
-        # what was being compiled must not be waited for, and may not be torn down
+        # exits without cleanup: a compilation in a thread would be waited for, or crash
         os._exit(error.exit_status)
     except (TamisError, OSError, MemoryError) as error:
         if debug:
@@ -501,7 +552,7 @@ def _run(given: list[str], *, debug: bool) -> None:
         typer.echo(f"tamis: {_visible(_explain(error))}", err=True)
         raise SystemExit(error.exit_status if isinstance(error, TamisError) else 1) from None
     except Exception as error:
-        # what nobody thought of: still no traceback for the user, but a way to report it
+        # an unexpected error: no traceback for the user, but a way to report it
         if debug:
             raise
         typer.echo(
@@ -512,30 +563,17 @@ def _run(given: list[str], *, debug: bool) -> None:
         raise SystemExit(1) from None
 
 
-def _check_folder() -> None:
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        raise RequestError("the current folder is not there any more; go to another one") from None
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise SystemExit(_TERMINATED)
-
-
 def _visible(text: str) -> str:
-    """Spell out what would command the terminal: names in files from others may hold anything."""
-    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+    """Escape control characters, which names in files from others may contain."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 def _explain(error: Exception) -> str:
-    match error:
-        case TamisError():
-            return str(error)
-        case OSError():
-            return failure(error)
-        case MemoryError():
-            return f"{too_little_memory()}; use fewer events (with `tamis apply` a smaller --chunk), or allow more"
-        case _:
-            return str(error)
+    if isinstance(error, OSError):
+        return explain_os_error(error)
+    if isinstance(error, MemoryError):
+        return f"{explain_memory_error()}; use fewer events (with `tamis apply` a smaller --chunk), or allow more"
+    return str(error)

@@ -1,8 +1,8 @@
-"""Compiled programs are kept between commands, in a folder that only the user can write to.
+"""A cache of compiled programs between commands, in a folder that only the user can write to.
 
-JAX keeps compiled programs in files and loads them without a check of their contents: whoever can write such a file can
-run code, half-written files stay, and a program for another processor ends the process. This module chooses and
-checks the folder, and replaces the class that reads and writes the files.
+JAX's own cache loads files without checking their content: anybody who can write such a file can run code, incomplete
+files stay, and a program for another processor crashes. This module chooses and checks the folder, and replaces the
+class that reads and writes the files.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 from tamis.errors import RequestError
 from tamis.machine import cores
-from tamis.places import failure
+from tamis.paths import explain_os_error
 
 VARIABLE = "TAMIS_CACHE"
-"""The environment variable that names the folder."""
+"""The environment variable with the folder."""
 LARGEST = 256 * 2**20
-"""Bytes of all compiled programs together; beyond it those that were not used for longest are removed."""
+"""Maximum size of all compiled programs; the least recently used ones are removed first."""
 
-_ABANDONED = 3600.0  # seconds after which an unfinished file has no process any more
+_ABANDONED = 3600.0  # seconds after which an unfinished file is left over from a killed process
 _FOLDER = re.compile(r"jax-[^/]+-[0-9a-f]{16}")
 _ENTRY = ".program"
 _UNFINISHED = ".part"
 _DIGEST = hashlib.sha256().digest_size
 _FOLDER_SETTING = "jax_compilation_cache_dir"
 _SETTINGS: dict[str, object] = {
-    # most programs are small and take 20 to 200 ms to compile: all are kept
+    # most programs are small and take 20 to 200 ms to compile, so all are stored
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
-    # caches of XLA for GPUs would be written beside, without checks and without a bound
+    # XLA's caches for GPUs would be in the same folder, without checks and size limit
     "jax_persistent_cache_enable_xla_caches": "none",
 }
 
@@ -47,26 +47,19 @@ Note = Callable[[str], None]
 
 
 def check_cache(note: Note) -> None:
-    """Check the folder in which a command that compiles would keep its programs, without an import of JAX.
-
-    Args:
-        note: is called with a sentence where programs cannot be kept.
-
-    Raises:
-        RequestError: as `compilation_cache`.
-    """
+    """Check the folder of `compilation_cache` without importing JAX."""
     if not os.environ.get(_FOLDER_SETTING.upper()):
         _choose_folder(note)
 
 
 @contextmanager
 def compilation_cache(note: Note) -> Iterator[None]:
-    """Let JAX keep what it compiles, in a folder named by the environment variable TAMIS_CACHE or in the user's cache.
+    """Cache the programs that JAX compiles, in the folder TAMIS_CACHE or in the user's cache folder.
 
-    A user who sets JAX_COMPILATION_CACHE_DIR has chosen JAX's own cache; nothing is changed then.
+    If JAX_COMPILATION_CACHE_DIR is set, JAX's own cache is used instead.
 
     Args:
-        note: is called with a sentence where programs cannot be kept; the work continues.
+        note: called with a sentence if programs cannot be stored; the work continues.
 
     Raises:
         RequestError: TAMIS_CACHE names a folder that cannot be used, or that others could write to.
@@ -74,13 +67,13 @@ def compilation_cache(note: Note) -> Iterator[None]:
     import jax
     from jax._src import compilation_cache as files_of_jax
 
-    before = {name: getattr(jax.config, name) for name in (_FOLDER_SETTING, *_SETTINGS)}
-    folder = None if before[_FOLDER_SETTING] else _choose_folder(note)
+    previous = {name: getattr(jax.config, name) for name in (_FOLDER_SETTING, *_SETTINGS)}
+    folder = None if previous[_FOLDER_SETTING] else _choose_folder(note)
     if folder is None:
         yield
         return
     programs = Programs(folder, note)
-    # JAX has no public way to bring a class of one's own; it calls this function once, when it first compiles
+    # JAX has no public interface for another cache class; it calls this function once, at the first compilation
     original = files_of_jax.get_file_cache
     files_of_jax.get_file_cache = lambda path: (programs, path)  # type: ignore[assignment, return-value]
     try:
@@ -88,7 +81,7 @@ def compilation_cache(note: Note) -> Iterator[None]:
         yield
     finally:
         files_of_jax.get_file_cache = original
-        _configure(before)
+        _configure(previous)
 
 
 def _configure(settings: Mapping[str, object]) -> None:
@@ -97,92 +90,75 @@ def _configure(settings: Mapping[str, object]) -> None:
 
     for name, value in settings.items():
         jax.config.update(name, value)
-    reset_cache()  # JAX reads the settings once
+    reset_cache()  # otherwise JAX would not read the settings again
 
 
 def _choose_folder(note: Note) -> Path | None:
     """Return the checked folder for this machine; None, after a note, if the user's cache folder cannot be used."""
-    named = os.environ.get(VARIABLE)
-    if named:
-        try:
-            return prepare_folder(Path(named).absolute())
-        except _UnusableError as error:
-            raise RequestError(f"{VARIABLE}: {error}; choose a folder of your own") from None
+    folder = os.environ.get(VARIABLE)
     try:
-        return prepare_folder(_user_cache() / "tamis")
+        return prepare_folder(Path(folder).absolute() if folder else _user_cache() / "tamis")
     except _UnusableError as error:
+        if folder:
+            raise RequestError(f"{VARIABLE}: {error}; choose a folder of your own") from None
         note(
-            f"note: compiled programs are not kept for the next command: {error}. Set {VARIABLE} to a folder of your "
-            "own to save the time for compiling"
+            f"note: compiled programs are not cached: {error}. Set {VARIABLE} to a folder of your own to save the time "
+            "for compiling"
         )
         return None
 
 
 def _user_cache() -> Path:
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if named.is_absolute():  # the XDG specification wants others to be ignored
-        return named
+    folder = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if folder.is_absolute():  # relative paths are ignored, as the XDG specification requires
+        return folder
     try:
         return Path.home() / ".cache"
     except RuntimeError:
-        raise _UnusableError("there is no home directory (HOME)") from None
+        raise _UnusableError("HOME is not set") from None
 
 
 class _UnusableError(Exception):
-    """Compiled programs cannot be kept in a folder; the text says why."""
+    """A folder cannot be used for the cache."""
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Create and check a folder for compiled programs, and return the part of it for this machine.
-
-    Args:
-        folder: an absolute path; it and the folders above are created if they do not exist.
-
-    Returns:
-        the folder below for the versions of JAX, this kind of processor and this number of cores.
-    """
-    part = folder / machine_key()
+    """Create and check a folder for compiled programs, an absolute path, and return its subfolder for this machine."""
+    part = folder / build_machine_key()
     try:
-        for above in _folders_above(folder):
-            _create(above)
-            _check_above(above)
-        for own in (folder, part):
-            _create(own)
-            _check_own(own)
+        for path in chain(_folders_on_the_way(folder.parent), (folder, part)):
+            # some shared disks answer "not permitted" rather than "exists"
+            if not path.exists():
+                path.mkdir(mode=0o700, exist_ok=True)  # independent of the umask
+            if path in (folder, part):
+                _check_own(path)
+            else:
+                _check_above(path)
     except OSError as error:
-        raise _UnusableError(failure(error, place=str(folder))) from None
+        raise _UnusableError(explain_os_error(error, name=str(folder))) from None
     return part
-
-
-def _create(folder: Path) -> None:
-    # some shared disks answer "not permitted" rather than "exists"
-    if not folder.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)  # whatever the umask is
 
 
 def _check_own(folder: Path) -> None:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
-        raise _UnusableError(f"{folder} is a link or a file, and must be a folder")
+        raise _UnusableError(f"{folder} is a link or a file, not a folder")
     if status.st_uid != os.geteuid():
-        raise _UnusableError(
-            f"{folder} belongs to another user, who could put programs there that you would run"
-        )
+        raise _UnusableError(f"{folder} belongs to another user, whose programs you would run")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise _UnusableError(
-            f"other users can write to {folder}, and could put programs there that you would run; "
-            f"`chmod go-w {folder}` forbids it"
+            f"other users can write to {folder}, and you would run their programs; run `chmod go-w {folder}`"
         )
 
 
 def _check_above(folder: Path) -> None:
-    """Refuse a folder in which others could exchange the next name of the path."""
+    """Check that other users cannot replace the next component of the path in a folder."""
     status = folder.stat()
     if status.st_uid not in _trusted_owners():
-        raise _UnusableError(f"{folder} belongs to another user, who could replace what is below it")
+        raise _UnusableError(f"{folder} belongs to another user, who could replace folders below it")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
         raise _UnusableError(
-            f"other users can write to {folder}, and could replace what is below it; `chmod go-w {folder}` forbids it"
+            f"other users can write to {folder} and could replace folders below it; run `chmod go-w {folder}`"
         )
 
 
@@ -196,33 +172,28 @@ def _trusted_owners() -> set[int]:
     return owners
 
 
-def _folders_above(path: Path) -> Iterator[Path]:
-    """Return every folder that the system passes on the way to a path, also behind links."""
-    passed, rest = Path(path.anchor), list(path.parts[1:])
-    while rest:
-        yield passed
-        name = rest.pop(0)
-        if name == "..":
-            passed = passed.parent
-        elif (passed / name).is_symlink():
-            target = (passed / name).readlink()
-            rest[:0] = target.parts[1:] if target.is_absolute() else target.parts
-            passed = Path(target.anchor) if target.is_absolute() else passed
+def _folders_on_the_way(folder: Path) -> Iterator[Path]:
+    """Yield every folder that the system passes on the way to a folder, also through links, and the folder itself."""
+    for passed in (*reversed(folder.parents), folder):
+        if passed.is_symlink():
+            yield from _folders_on_the_way(passed.parent / passed.readlink())
         else:
-            passed /= name
+            yield passed
 
 
-def machine_key() -> str:
-    """Return a name for what a compiled program depends on beside the key of JAX: versions, processor, cores.
+def build_machine_key() -> str:
+    """Return a key of the versions, the processor and the number of cores, in addition to the key of JAX.
 
-    JAX's own key holds the program, the options, the version of jaxlib and the kind of device, but a program for
-    newer instructions must not be loaded on an older processor of a cluster.
+    JAX's own key holds the program, the options, the version of jaxlib and the kind of device. In a cluster, however, a
+    program with newer instructions must not be loaded on an older processor.
 
-    >>> machine_key().startswith("jax-")
+    >>> build_machine_key().startswith("jax-")
     True
     """
+    from importlib.metadata import version  # takes as long to import as typer
+
     jax, jaxlib = version("jax"), version("jaxlib")
-    facts = "\n".join((jax, jaxlib, str(cores()), platform.machine(), *processor_facts()))
+    facts = "\n".join((jax, jaxlib, str(cores()), platform.machine(), *read_processor_facts()))
     return f"jax-{jax}-{cores()}-cores-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
 
@@ -233,13 +204,10 @@ _PROCESSOR = re.compile(
 )
 
 
-def processor_facts(file: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
-    """Return what the system says of the kind of the processors and their instructions.
+def read_processor_facts(file: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """Return the kind of the processors and their instructions; without the file of Linux, the name of the host.
 
-    Args:
-        file: in the format of Linux; where it does not exist, the name of the host stands for its processor.
-
-    >>> len(processor_facts()) > 0
+    >>> len(read_processor_facts()) > 0
     True
     """
     try:
@@ -247,19 +215,19 @@ def processor_facts(file: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
     except OSError:
         return (platform.platform(), platform.node())
     known = (line for line in lines if _PROCESSOR.fullmatch(line.partition(":")[0].strip()))
-    # once for each kind of core, without the order in which they are listed
+    # each kind of core once, independent of the order
     return tuple(sorted({re.sub(r"\s+", " ", line) for line in known}))
 
 
 class Programs:
-    """Compiled programs as files: whole, with checksums, and bounded in their size.
+    """Compiled programs in files, written atomically, with checksums: a `CacheInterface` of JAX.
 
-    It has the methods of JAX's `CacheInterface`. Several threads and processes may use one folder.
+    Several threads and processes may share one folder.
 
     Args:
-        folder: the part of the cache for this machine.
-        note: is called with a sentence when programs cannot be written, or were damaged; once for each.
-        largest: bytes of all programs in all parts of the cache.
+        folder: the subfolder for this machine.
+        note: called with a sentence if programs cannot be written, or were damaged; once for each.
+        largest: maximum size of all programs of all machines in bytes.
     """
 
     def __init__(self, folder: Path, note: Note, largest: int = LARGEST) -> None:
@@ -273,21 +241,22 @@ class Programs:
         self._free = 0
 
     def get(self, key: str) -> bytes | None:
-        """Return a program; None if it is not there, or not as it was written."""
+        """Return a program; None if it does not exist or is damaged."""
         path = self._file(key)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            with os.fdopen(descriptor, "rb") as file:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
                 content = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._note_once(f"note: a compiled program cannot be read: {failure(error, place=str(path))}")
+            self._note_once(
+                f"note: a compiled program cannot be read: {explain_os_error(error, name=str(path))}"
+            )
             return None
         digest, value = content[:_DIGEST], content[_DIGEST:]
         if digest == _checksum(key, value):
             with suppress(OSError):
-                os.utime(path)  # it was used
+                os.utime(path)  # marks it as recently used
             return value
         self._note_once(f"note: compiled programs in {self._path} were damaged; they are compiled again")
         with suppress(OSError):
@@ -295,14 +264,14 @@ class Programs:
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        """Write a program; if that fails, this command keeps no more of them."""
+        """Write a program; if that fails, this command stores no more programs."""
         if not self._writable:
             return
         path = self._file(key)
         unfinished = path.with_name(f"{secrets.token_hex(8)}{_UNFINISHED}")
         try:
             with self._lock:
-                self._make_room(len(value) + _DIGEST)
+                self._remove_oldest(len(value) + _DIGEST)
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(_checksum(key, value) + value)
@@ -312,7 +281,7 @@ class Programs:
             with suppress(OSError):
                 unfinished.unlink()
             reason = f"{self._path}: {error.strerror or error}"
-            self._note_once(f"note: compiled programs cannot be kept for the next command ({reason})")
+            self._note_once(f"note: compiled programs cannot be cached ({reason})")
 
     def _file(self, key: str) -> Path:
         return self._path / (hashlib.sha256(key.encode()).hexdigest() + _ENTRY)
@@ -324,8 +293,8 @@ class Programs:
         if first:
             self._note(sentence)
 
-    def _make_room(self, size: int) -> None:
-        """Remove the programs of all machines that were not used for longest, if there is no room for one more."""
+    def _remove_oldest(self, size: int) -> None:
+        """Remove the least recently used programs of all machines if a new one exceeds the limit."""
         self._free -= size
         if self._free >= 0:
             return
@@ -336,7 +305,7 @@ class Programs:
                 total += length
             elif time.time() - used > _ABANDONED:
                 path.unlink(missing_ok=True)
-        # a quarter at a time, so that not every program asks for all files
+        # a quarter at a time, so that not every new program lists all files
         goal = self._largest * 3 // 4 if total > self._largest else total
         for length, path in programs:
             if total <= goal:
@@ -347,11 +316,11 @@ class Programs:
 
 
 def _files_below(cache: Path) -> Iterator[tuple[float, int, Path]]:
-    """Return when each file of the cache was used last, its size and its path; nothing else that lies there."""
+    """Yield the time of last use, the size and the path of each file of the cache, ignoring other files."""
     for folder in cache.iterdir():
         if _FOLDER.fullmatch(folder.name) and not folder.is_symlink():
             for path in folder.iterdir():
-                with suppress(FileNotFoundError):  # another command removes files, too
+                with suppress(FileNotFoundError):  # another command may remove it
                     status = path.lstat()
                     if path.suffix in (_ENTRY, _UNFINISHED) and stat.S_ISREG(status.st_mode):
                         yield status.st_mtime, status.st_size, path

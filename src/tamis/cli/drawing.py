@@ -1,4 +1,4 @@
-"""Processes that draw figures while the command does its other work."""
+"""Processes that draw figures in parallel to the command."""
 
 from __future__ import annotations
 
@@ -14,69 +14,52 @@ from threading import Thread
 from tamis.machine import cores
 
 _MOST_PROCESSES = 4
-"""There are about five chapters of figures; each process takes 120 MB."""
+"""About as many as chapters of figures; each process needs 120 MB."""
 
 
 @contextmanager
 def drawing_processes() -> Iterator[Executor | None]:
-    """Start processes that draw figures, and end them afterwards.
+    """Start processes that draw figures, except on a single core, and end them afterwards.
 
-    They import matplotlib at once, while the command reads and trains. Nothing of a training reaches them but small
-    results, and they end with this process however that ends.
-
-    Returns:
-        The pool; None where there is one core only, which has nothing to share.
+    They import matplotlib while the command reads and trains. They only receive small results, and they end with this
+    process, however it ends.
     """
     if cores() == 1:
         yield None
         return
     count = min(cores(), _MOST_PROCESSES)
-    others = set(multiprocessing.active_children())
+    earlier = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_prepare)
     try:
-        # an interruption from the keyboard goes to all processes; this one tells the others what to do
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C signals all processes of the group; only this process shall react, so the others inherit a mask
+        previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            for _ in range(count):  # the pool starts a process for each task that finds none without work
+            for _ in range(count):  # the pool starts a process for each task without an idle process
                 pool.submit(os.getpid)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
         yield pool
     except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # nobody waits for what it draws
+        for process in set(multiprocessing.active_children()) - earlier:
+            process.terminate()  # its figures are not needed any more
         raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _prepare() -> None:
-    """Get a process ready to draw."""
+    """Prepare a process for drawing."""
     Thread(target=_end_with_parent, daemon=True).start()
-    # each process has one core; libraries would start a thread for each of the machine
+    # one thread per process; libraries would start one for each core
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
-    from tamis.plots import (  # noqa: F401  what draws, with matplotlib
-        book,
-        calibration,
-        confusion,
-        correlations,
-        history,
-        importance,
-        inputs,
-        pairs,
-        scores,
-        sculpting,
-        significance,
-        stability,
-        verdict,
-    )
+    from tamis import studies  # noqa: F401
+    from tamis.plots import book, history  # noqa: F401  what draws, with matplotlib
 
     gc.collect()
-    gc.freeze()  # what was imported stays, and need not be looked through again
-    gc.set_threshold(
-        100_000, 20, 50
-    )  # a figure has as many objects, and a tenth of the time went into looking at them
+    gc.freeze()  # imported objects live to the end, so the collector can ignore them
+    # a figure has this many objects; with the default a tenth of the time was spent in the collector
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _end_with_parent() -> None:

@@ -1,19 +1,20 @@
-"""The standard streams of a command: closed, full, or a pipe that nobody reads any more."""
+"""The standard streams of a command, which may be closed, full, or a pipe without a reader."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from typing import Any, TextIO, cast
 
 _CLOSED = "it is closed; redirect it to a file, or to /dev/null"
 
 
 class ClosedPipeError(Exception):
-    """The reader of the standard output has gone, as in `tamis check analysis.yaml | head -1`.
+    """The reader of the standard output has ended, as in `tamis check analysis.yaml | head -1`.
 
     It is not an `OSError`: rich and typer catch a `BrokenPipeError` and end the process with statuses of their own.
     """
@@ -21,10 +22,10 @@ class ClosedPipeError(Exception):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Make the standard output name itself in its errors, and let the standard error lose what it cannot take.
+    """Name the standard output in its errors, and ignore errors of the standard error.
 
     Results go to the standard output: if it cannot be written, the command fails. Progress and messages go to the
-    standard error: if that cannot be written, the work continues.
+    standard error: if it cannot be written, the work continues.
 
     Raises:
         ClosedPipeError: the standard output is a pipe without a reader.
@@ -38,50 +39,33 @@ def standard_streams() -> Iterator[None]:
     output, messages = sys.stdout, sys.stderr
     try:
         with (
-            redirect_stdout(cast("TextIO", _Results(output))),
-            redirect_stderr(cast("TextIO", _Messages(messages))),
+            redirect_stdout(cast("TextIO", _Stream(output, _explained))),
+            redirect_stderr(cast("TextIO", _Stream(messages, partial(suppress, OSError)))),
         ):
             yield
     finally:
-        # the interpreter flushes once more when it ends, and would exit with status 120
+        # the interpreter flushes again at its end, and a failure would change the exit status to 120
         for stream in (output, messages):
             _discard_unwritten(stream)
 
 
-class _Results:
-    """The standard output: an error names it."""
+class _Stream:
+    """A stream that is written in a context, which handles its errors; text that cannot be written is lost."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, context: Callable[[], AbstractContextManager[None]]) -> None:
         self._stream = stream
+        self._context = context
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with _explained():
-            return self._stream.write(text)
-
-    def flush(self) -> None:
-        with _explained():
-            self._stream.flush()
-
-
-class _Messages:
-    """The standard error: what it cannot take is lost."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
+        with self._context():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        with self._context():
             self._stream.flush()
 
 
@@ -97,9 +81,9 @@ def _explained() -> Iterator[None]:
 
 
 def _open_closed_descriptors() -> None:
-    """Open standard streams that the caller has closed (`>&-`), such that writing to them fails.
+    """Open standard streams that the caller has closed (`>&-`), so that writing to them fails.
 
-    Otherwise the next file that is opened gets their number, and libraries that print would write into it.
+    Otherwise the next opened file would get their number, and libraries that print would write into it.
     """
     for number in range(3):
         try:
@@ -107,7 +91,7 @@ def _open_closed_descriptors() -> None:
         except OSError as error:
             if error.errno != errno.EBADF:
                 raise
-            # the lowest free number is this one; opened for the wrong direction, as coreutils do
+            # gets the lowest free number, which is this one; opened for the wrong direction, as coreutils do
             os.open(os.devnull, os.O_WRONLY if number == 0 else os.O_RDONLY)
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
@@ -116,7 +100,7 @@ def _open_closed_descriptors() -> None:
 
 
 def _discard_unwritten(stream: TextIO) -> None:
-    """Flush a stream; what it cannot take goes to /dev/null."""
+    """Flush a stream; text that cannot be written goes to /dev/null."""
     try:
         stream.flush()
     except OSError:
@@ -126,9 +110,9 @@ def _discard_unwritten(stream: TextIO) -> None:
 
 
 def print_message(sentence: str) -> None:
-    """Print a message to the standard error, above the progress bar where there is one.
+    """Print a message to the standard error, above the progress bar if there is one.
 
-    `typer.echo` writes to the file behind `sys.stderr`, and so into the line of the bar.
+    `typer.echo` writes to the file behind `sys.stderr`, and thus into the line of the bar.
     """
     sys.stderr.write(f"tamis: {sentence}\n")
     sys.stderr.flush()

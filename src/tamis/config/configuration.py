@@ -1,16 +1,18 @@
-"""The whole configuration."""
+"""The whole configuration, and its JSON Schema: editors complete and check the file with it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tamis.config.evaluation import Evaluation
+from tamis.config.consistency import INCONSISTENCY, find_inconsistencies
+from tamis.config.evaluation import Evaluation, Report
 from tamis.config.events import ClassSection, Feature, Sample, Spectator, Split, Weights
-from tamis.config.facts import FACTS, find_contradictions
 from tamis.config.fields import (
     MOST_CLASSES,
     MOST_COLUMNS,
@@ -22,33 +24,35 @@ from tamis.config.fields import (
     or_name,
     or_null,
 )
+from tamis.config.key_path import format_key_path
 from tamis.config.layers import Network
 from tamis.config.learning import Preprocessing, Training
-from tamis.config.place import render_place
-from tamis.config.report import Report
+
+SCHEMA_FILE = Path(__file__).with_name("tamis.schema.json")
+"""The schema as the package ships it."""
 
 
 class Config(Section):
-    """Everything that a run needs to know."""
+    """The configuration of a run."""
 
     name: FolderName = Field(
-        "run", description="name of the run and of its folder; the name of the file by default"
+        "run", description="name of the run and of its folder; by default the name of this file"
     )
-    seed: Seed = Field(0, description="start of all random numbers of the training")
+    seed: Seed = Field(0, description="seed of the random numbers of the training")
     data: FileName | None = Field(
         None,
-        description="the folder where relative file names are looked up; the folder of this file by default",
+        description="folder of relative file names; by default the folder of this file",
     )
     samples: tuple[Sample, ...] = Field(
         min_length=1,
         max_length=MOST_COLUMNS,
         strict=False,
-        description="where the events come from; the order never matters",
+        description="the input samples; their order does not matter",
     )
     classes: Mapping[Name, Annotated[ClassSection, or_null(ClassSection)]] = Field(
         min_length=2,
         max_length=MOST_CLASSES,
-        description="what the network tells apart; the order is that of its outputs",
+        description="the classes, in the order of the network's outputs",
     )
     features: tuple[Annotated[Feature, or_name(Feature)], ...] = Field(
         min_length=1, max_length=MOST_COLUMNS, strict=False, description="the inputs of the network"
@@ -57,34 +61,36 @@ class Config(Section):
         (),
         max_length=MOST_COLUMNS,
         strict=False,
-        description="columns that are carried along but never shown to the network",
+        description="variables that are not inputs of the network, for example to check for sculpting",
     )
     weights: Annotated[Weights, or_null(Weights)] = Field(
-        Weights(), description="how events count in the loss"
+        Weights(), description="weights of the events in the loss"
     )
     split: Annotated[Split, or_null(Split)] = Field(
-        Split(), description="which events train, which decide when to stop, and which give the results"
+        Split(), description="split of the events into training, validation and test, or into folds"
     )
     preprocessing: Annotated[Preprocessing, or_null(Preprocessing)] = Field(
-        Preprocessing(), description="what happens to the features before the first layer"
+        Preprocessing(), description="transformations of the features before the first layer"
     )
-    network: Annotated[Network, or_null(Network)] = Field(Network(), description="the hidden layers")
+    network: Annotated[Network, or_null(Network)] = Field(
+        Network(), description="the architecture of the network"
+    )
     training: Annotated[Training, or_null(Training)] = Field(
-        Training(), description="how the network is fitted"
+        Training(), description="how the network is trained"
     )
     evaluation: Annotated[Evaluation, or_null(Evaluation)] = Field(
-        Evaluation(), description="what the results quote"
+        Evaluation(), description="which results are computed"
     )
-    report: Annotated[Report, or_null(Report)] = Field(Report(), description="which figures are drawn")
+    report: Annotated[Report, or_null(Report)] = Field(Report(), description="the figures of the report")
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The keys of the classes, in the order of the network's outputs."""
+        """The names of the classes, in the order of the network's outputs."""
         return tuple(self.classes)
 
     @property
     def class_labels(self) -> Mapping[str, str]:
-        """How plots write each class."""
+        """The label of each class in plots."""
         return {name: section.display_label(name) for name, section in self.classes.items()}
 
     @property
@@ -93,9 +99,33 @@ class Config(Section):
         return tuple(name for name, section in self.classes.items() if section.signal)
 
     @model_validator(mode="after")
-    def _refuse_contradictions(self) -> Config:
-        findings = find_contradictions(self.model_dump(by_alias=True))
-        if findings:
-            text = "; ".join(f"{render_place(finding.place)}: {finding.message}" for finding in findings)
-            raise PydanticCustomError(FACTS, "{text}", {"text": text})
+    def _check_consistency(self) -> Config:
+        diagnostics = find_inconsistencies(self.model_dump(by_alias=True))
+        if diagnostics:
+            text = "; ".join(
+                f"{format_key_path(diagnostic.path)}: {diagnostic.message}" for diagnostic in diagnostics
+            )
+            raise PydanticCustomError(INCONSISTENCY, "{text}", {"text": text})
         return self
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the YAML file.
+
+    Returns:
+        A schema of draft 2020-12 with the keys, their descriptions, types and limits, and the short forms. It does not
+        contain the consistency checks across sections, such as the names of classes.
+
+    Example:
+        >>> json_schema()["required"]
+        ['samples', 'classes', 'features']
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Config.model_json_schema(by_alias=True),
+    }
+
+
+def write_json_schema(path: Path = SCHEMA_FILE) -> None:
+    """Write the JSON Schema to a file; the one in the package is written after every change of the models."""
+    path.write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""In what configurations differ, as rows of a table."""
+"""Differences of configurations as rows of a table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import yaml
 
 from tamis.config.configuration import Config
 
+_ABSENT = object()
+"""The value of a key that a configuration does not have."""
+
 
 @dataclass(frozen=True)
 class DifferentValue:
-    """One place where configurations differ.
+    """One key in which configurations differ.
 
     Args:
-        path: where it stands; an entry of a list that has a name is called by it: `features[pt].expression`.
-        values: what stands there in each configuration, as YAML on one line; empty where there is no such place.
+        path: of the key; an entry of a list that has a name is written with it: `features[pt].expression`.
+        values: in each configuration, as YAML on one line; empty if the configuration does not have the key.
     """
 
     path: str
@@ -24,17 +27,11 @@ class DifferentValue:
 
 
 def configuration_differences(configs: Sequence[Config]) -> tuple[DifferentValue, ...]:
-    """Find every place where configurations differ, defaults included, in the order of the sections.
+    """Return every difference of configurations, defaults included, in the order of the sections.
 
-    Lists of what has a name (samples, features) are compared name by name, so that one more feature is one row, and
-    their order counts nowhere but for the classes; other lists of sections are compared entry by entry, and lists of
+    Lists of entries with a name (samples, features) are compared name by name, so that one more feature is one row, and
+    their order does not matter except for classes. Other lists of sections are compared entry by entry, and lists of
     plain values as a whole.
-
-    Args:
-        configs: of the runs.
-
-    Returns:
-        A row for each place; nothing where all are equal.
 
     Example:
         >>> from tamis.config.load import parse_config
@@ -54,13 +51,6 @@ def configuration_differences(configs: Sequence[Config]) -> tuple[DifferentValue
     return tuple(rows)
 
 
-class _Absent:
-    """Stands where a configuration has nothing."""
-
-
-_ABSENT = _Absent()
-
-
 def _rows(path: str, values: Sequence[object]) -> Iterator[DifferentValue]:
     tables = [_table(value) for value in values]
     if not all(tables) or (path and _kinds_differ(values)):
@@ -68,48 +58,36 @@ def _rows(path: str, values: Sequence[object]) -> Iterator[DifferentValue]:
         if len(set(texts)) > 1:
             yield DifferentValue(path, texts)
         return
-    listed = isinstance(values[0], list | tuple)
+    is_list = isinstance(values[0], tuple)
     for key in dict.fromkeys(key for table in tables for key in table):
-        place = f"{path}[{key}]" if listed else f"{path}.{key}" if path else str(key)
-        yield from _rows(place, [table.get(key, _ABSENT) for table in tables])
+        key_path = f"{path}[{key}]" if is_list else f"{path}.{key}" if path else str(key)
+        yield from _rows(key_path, [table.get(key, _ABSENT) for table in tables])
 
 
 def _kinds_differ(values: Sequence[object]) -> bool:
-    """Say whether sections are of different types, such as two optimizers, whose keys mean different things."""
+    """Return whether sections are of different types, such as two optimizers, whose keys mean different things."""
     sections = [value for value in values if isinstance(value, Mapping)]
-    kinds = [[value.get(key) for key in ("type", "name")] for value in sections]
-    named = [[kind for kind in each if isinstance(kind, str)] for each in kinds]
-    return any(each != named[0] for each in named)
+    kinds = [
+        [kind for key in ("type", "name") if isinstance(kind := section.get(key), str)]
+        for section in sections
+    ]
+    return any(kind != kinds[0] for kind in kinds)
 
 
 def _table(value: object) -> Mapping[object, object]:
-    """Give the entries of a mapping, or of a list of sections; nothing for what is compared as a whole."""
+    """Return the entries of a mapping or of a list of sections; nothing for values that are compared as a whole."""
     if isinstance(value, Mapping):
         return value
-    if (
-        not isinstance(value, list | tuple)
-        or not value
-        or not all(isinstance(each, Mapping) for each in value)
-    ):
+    if not isinstance(value, tuple) or not all(isinstance(entry, Mapping) for entry in value):
         return {}
-    names = [each.get("name") for each in value]
-    return dict(zip(names if _are_names(names) else range(len(value)), value, strict=True))
-
-
-def _are_names(names: Sequence[object]) -> bool:
-    return all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+    names = [entry.get("name") for entry in value]
+    are_names = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+    return dict(zip(names if are_names else range(len(value)), value, strict=True))
 
 
 def _text(value: object) -> str:
-    if isinstance(value, _Absent):
+    """Write a value as YAML on one line."""
+    if value is _ABSENT:
         return ""
-    text = yaml.safe_dump(
-        _plain(value), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
-    )
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
     return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,6 @@
-"""YAML text to plain values, with the line of every key; YAML 1.2's core schema and nothing that runs code.
+"""Read YAML text as plain values with the line of every key: the core schema of YAML 1.2, nothing that runs code.
 
-PyYAML composes nodes only, never objects. Numbers and words are recognised as YAML 1.2 does it
+PyYAML composes nodes, never objects. Numbers and words are resolved as in YAML 1.2
 (https://yaml.org/spec/1.2.2/#103-core-schema): `1e-3` is a number, `no` and `on` are text.
 """
 
@@ -13,15 +13,15 @@ from typing import Any
 
 import yaml
 
-from tamis.config.place import Finding, Place, render_place
-from tamis.config.wording import describe
+from tamis.config.key_path import Diagnostic, KeyPath, format_key_path
 from tamis.errors import ConfigurationError, Problem
+from tamis.wording import describe
 
 LARGEST = 2_000_000
-"""Bytes of a configuration; what it lists file by file may be some ten thousand files."""
+"""Bytes of a configuration, enough to list tens of thousands of files."""
 DEEPEST = 32
 MOST_NODES = 100_000
-"""Keys, values, lists and mappings of a configuration: each takes a thousand times the memory of its text."""
+"""Keys, values, lists and mappings of a configuration; each takes a thousand times the memory of its text."""
 
 _STANDARD = "tag:yaml.org,2002:"
 _ALIAS = "alias"
@@ -37,37 +37,37 @@ _SCALARS = {
 }
 
 Resolvers = dict[str | None, list[tuple[str, re.Pattern[str]]]]
-"""What PyYAML calls implicit resolvers: first character (None: any) to the tags of plain words."""
+"""Implicit resolvers of PyYAML: the tags of plain words by their first character, None for any."""
 
 CORE_RESOLVERS: Resolvers = {None: list(_SCALARS.items())}
 
 
 @dataclass(frozen=True)
 class Document:
-    """Plain values and where they stand.
+    """Plain values and their lines.
 
     Args:
-        values: what the sections are made of: mappings, sequences, text, numbers, true, false and None.
+        values: mappings, sequences, text, numbers, true, false and None.
         lines: lines of keys and of items of lists, counted from 1.
-        overridden: places whose values come from the command line instead.
-        findings: what is wrong although it could be read, such as duplicate keys.
+        overridden: paths whose values come from the command line.
+        diagnostics: of text that can be read but is wrong, such as duplicate keys.
     """
 
     values: Mapping[str, object]
-    lines: Mapping[Place, int] = field(default_factory=dict)
-    overridden: frozenset[Place] = frozenset()
-    findings: tuple[Finding, ...] = ()
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    overridden: frozenset[KeyPath] = frozenset()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
-    def problem(self, finding: Finding) -> Problem:
-        """Turn a finding into a problem with its line, or with a note that it comes from `--set`."""
-        prefixes = [finding.place[:length] for length in range(len(finding.place), -1, -1)]
-        where = render_place(finding.place)
-        if finding.line is not None:
-            return Problem(where, finding.message, finding.line)
+    def locate(self, diagnostic: Diagnostic) -> Problem:
+        """Return a diagnostic as a problem with its line, or with a note that the value comes from `--set`."""
+        prefixes = [diagnostic.path[:length] for length in range(len(diagnostic.path), -1, -1)]
+        where = format_key_path(diagnostic.path)
+        if diagnostic.line is not None:
+            return Problem(where, diagnostic.message, diagnostic.line)
         if not self.overridden.isdisjoint(prefixes):
-            return Problem(f"{where} (from --set)", finding.message)
-        known = (self.lines[prefix] for prefix in prefixes if prefix in self.lines)
-        return Problem(where, finding.message, next(known, None))
+            return Problem(f"{where} (from --set)", diagnostic.message)
+        lines = (self.lines[prefix] for prefix in prefixes if prefix in self.lines)
+        return Problem(where, diagnostic.message, next(lines, None))
 
 
 def read_document(text: str | bytes, *, title: str = "configuration") -> Document:
@@ -75,40 +75,33 @@ def read_document(text: str | bytes, *, title: str = "configuration") -> Documen
 
     Args:
         text: the YAML text; bytes are UTF-8.
-        title: what is being read, for the error.
-
-    Returns:
-        Plain values with their lines. What is wrong but does not hinder reading is in `findings`.
+        title: name of the text in errors.
 
     Raises:
-        ConfigurationError: the text is not YAML, is empty, too large or too deep, or is not a mapping.
+        ConfigurationError: the text is not YAML, is empty, too large or too deeply nested, or is not a mapping.
 
     Example:
         >>> document = read_document("training: {epochs: 20}")
         >>> document.values, document.lines[("training", "epochs")]
         ({'training': {'epochs': 20}}, 1)
     """
-    node = _compose(_decode(text, title), title)
-    reading = _Reading()
-    values = reading.value(node, ()) if node is not None else None
+    values, reader = _read(text, title)
     if isinstance(values, dict):
-        return Document(values, reading.lines, findings=tuple(reading.findings))
+        return Document(values, reader.lines, diagnostics=tuple(reader.diagnostics))
     message = f"expected a mapping of sections (key: value) at the top, found {describe(values)}"
     if values is None:
         message = "the file is empty; a configuration needs samples, classes and features"
-    findings = reading.findings or [Finding((), message, reading.lines.get(()))]
-    raise ConfigurationError(title, [Problem("", finding.message, finding.line) for finding in findings])
+    diagnostics = reader.diagnostics or [Diagnostic((), message, reader.lines.get(()))]
+    raise ConfigurationError(
+        title, [Problem("", diagnostic.message, diagnostic.line) for diagnostic in diagnostics]
+    )
 
 
-def read_value(text: str, *, title: str = "value") -> tuple[object, tuple[Finding, ...]]:
-    """Read one value, as it stands behind a key.
-
-    Args:
-        text: YAML text of the value.
-        title: what is being read, for the error.
+def read_value(text: str) -> tuple[object, tuple[Diagnostic, ...]]:
+    """Read one value, as it is written after a key.
 
     Returns:
-        The plain value, and what is wrong inside it.
+        The plain value, and diagnostics of it.
 
     Raises:
         ConfigurationError: the text is not YAML.
@@ -117,10 +110,13 @@ def read_value(text: str, *, title: str = "value") -> tuple[object, tuple[Findin
         >>> read_value("[{nodes: 8}, 1e-3]")
         ([{'nodes': 8}, 0.001], ())
     """
-    node = _compose(_decode(text, title), title)
-    reading = _Reading()
-    value = None if node is None else reading.value(node, ())
-    return value, tuple(reading.findings)
+    value, reader = _read(text, "value")
+    return value, tuple(reader.diagnostics)
+
+
+def _read(text: str | bytes, title: str) -> tuple[object, _NodeReader]:
+    node, reader = _compose(_decode(text, title), title), _NodeReader()
+    return None if node is None else reader.value(node, ()), reader
 
 
 def _decode(text: str | bytes, title: str) -> str:
@@ -138,7 +134,7 @@ def _decode(text: str | bytes, title: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Compose nodes with the words of YAML 1.2's core schema; aliases stay visible, depth and number are limited."""
+    """Compose nodes with the core schema of YAML 1.2; keep aliases as nodes, limit depth and number of nodes."""
 
     yaml_implicit_resolvers = CORE_RESOLVERS
     depth = 0
@@ -184,106 +180,96 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line = None if mark is None else mark.line + 1
     if "'\\t'" in (error.problem or ""):
-        return Problem("", "a tab stands where YAML allows only spaces; indent with spaces", line)
+        return Problem("", "YAML does not allow a tab here; indent with spaces", line)
     if error.problem == "but found another document":
-        return Problem("", "a second document begins here (---); a configuration is one document", line)
+        return Problem("", "a second document begins here (---); write only one", line)
     words = ", ".join(part for part in (error.context, error.problem) if part)
     return Problem("", f"cannot be read as YAML: {words}", line)
 
 
 @dataclass
-class _Reading:
-    """What is noted on the way from nodes to plain values."""
+class _NodeReader:
+    """Converts nodes to plain values and collects lines and diagnostics."""
 
-    lines: dict[Place, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
 
-    def value(self, node: yaml.Node, place: Place) -> object:
-        self.lines.setdefault(place, _line(node))
+    def value(self, node: yaml.Node, path: KeyPath) -> object:
+        self.lines.setdefault(path, _line(node))
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_STANDARD}map":
-            return self._mapping(node.value, place)
+            return self._mapping(node.value, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_STANDARD}seq":
-            return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, place)
-        self._refuse_tag(node, place)
+            return self._scalar(node, path)
+        self._refuse_tag(node, path)
         return None
 
-    def _mapping(self, pairs: Iterable[tuple[yaml.Node, yaml.Node]], place: Place) -> dict[str, object]:
+    def _mapping(self, pairs: Iterable[tuple[yaml.Node, yaml.Node]], path: KeyPath) -> dict[str, object]:
         values: dict[str, object] = {}
         for key_node, value_node in pairs:
-            key = self._key(key_node, place)
+            key = self._key(key_node, path)
             if key is None:
                 continue
+            line = _line(key_node)
             if key in values:
-                self._note_duplicate((*place, key), _line(key_node))
+                first = self.lines[(*path, key)]
+                lines = f"line {line}" if first == line else f"lines {first} and {line}"
+                self._note((*path, key), f"this key is given twice, in {lines}; remove one", line)
                 continue
-            self.lines[(*place, key)] = _line(key_node)
-            values[key] = self.value(value_node, (*place, key))
+            self.lines[(*path, key)] = line
+            values[key] = self.value(value_node, (*path, key))
         return values
 
-    def _key(self, node: yaml.Node, place: Place) -> str | None:
+    def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
         if isinstance(node, yaml.ScalarNode) and node.tag == f"{_STANDARD}str":
             return str(node.value)
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS and node.value:
-            found = describe(self._scalar(node, place))
-            read = f", which YAML reads as {found}," if found != node.value else ""
-            message = f"the key {node.value}{read} is no text; put it in quotes: '{node.value}'"
-            self._note((*place, str(node.value)), message, _line(node))
-            # it is plain enough to go on with, so that what stands below is still checked
+            value = describe(self._scalar(node, path))
+            meaning = f", which YAML reads as {value}," if value != node.value else ""
+            message = f"the key {node.value}{meaning} is not text; put it in quotes: '{node.value}'"
+            self._note((*path, str(node.value)), message, _line(node))
+            # the text is used as the key, so that the values below it are checked too
             return str(node.value)
-        self._note(place, "expected a name before the colon, found something else", _line(node))
+        self._note(path, "expected a name before the colon, found something else", _line(node))
         return None
 
-    def _note_duplicate(self, place: Place, line: int) -> None:
-        first = self.lines[place]
-        lines = f"line {line}" if first == line else f"lines {first} and {line}"
-        self._note(place, f"this key stands twice, in {lines}; remove one", line)
-
-    def _scalar(self, node: yaml.ScalarNode, place: Place) -> object:
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
         text = str(node.value)
         if node.tag == f"{_STANDARD}str":
             return text
         if node.tag == _ALIAS:
-            self._note(place, f"aliases (*{text}) are not allowed; write the value out", _line(node))
+            self._note(path, f"aliases (*{text}) are not allowed; write the value itself", _line(node))
             return None
         if node.tag not in _SCALARS:
-            self._refuse_tag(node, place)
+            self._refuse_tag(node, path)
             return None
         kind = node.tag.removeprefix(_STANDARD)
         if not _SCALARS[node.tag].match(text):
-            self._note(place, f"{describe(text)} cannot be read as {kind}", _line(node))
+            self._note(path, f"{describe(text)} cannot be read as {kind}", _line(node))
             return None
         try:
             return _READERS[kind](text)
         except ValueError:  # Python refuses decimal numbers of thousands of digits
-            self._note(place, f"a number of {len(text)} digits is too long to be read", _line(node))
+            self._note(path, f"a number of {len(text)} digits is too long to be read", _line(node))
             return None
 
-    def _refuse_tag(self, node: yaml.Node, place: Place) -> None:
+    def _refuse_tag(self, node: yaml.Node, path: KeyPath) -> None:
         # a tag may spell any character, such as those that clear a terminal
         tag = ascii(str(node.tag).replace(_STANDARD, "!!")[:_LONGEST_TAG])[1:-1]
-        self._note(place, f"the tag {tag} is not allowed here; write plain values", _line(node))
+        self._note(path, f"the tag {tag} is not allowed here; write plain values", _line(node))
 
-    def _note(self, place: Place, message: str, line: int) -> None:
-        self.findings.append(Finding(place, message, line))
+    def _note(self, path: KeyPath, message: str, line: int) -> None:
+        self.diagnostics.append(Diagnostic(path, message, line))
 
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _read_integer(text: str) -> int:
-    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-
-
-def _read_float(text: str) -> float:
-    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
 _READERS: Mapping[str, Callable[[str], object]] = {
     "null": lambda _text: None,
     "bool": lambda text: text.lower() == "true",
-    "int": _read_integer,
-    "float": _read_float,
+    "int": lambda text: int(text, {"0o": 8, "0x": 16}.get(text[:2], 10)),
+    "float": lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan")),
 }

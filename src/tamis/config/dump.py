@@ -1,4 +1,4 @@
-"""A configuration as YAML text, with every default filled in."""
+"""Write a configuration as YAML text, with every default filled in."""
 
 from __future__ import annotations
 
@@ -13,20 +13,15 @@ _WIDTH = 110
 
 
 class _Dumper(yaml.SafeDumper):
-    """Put quotes around every text that YAML 1.1 or 1.2 would read as something else."""
+    """Quotes every text that YAML 1.1 or 1.2 would read as another type."""
 
     yaml_implicit_resolvers = yaml.SafeDumper.yaml_implicit_resolvers | CORE_RESOLVERS
 
 
 def dump_config(config: Config) -> str:
-    """Write a configuration as YAML text.
+    """Return a configuration as YAML text, with every default and a comment above each section.
 
-    Args:
-        config: the configuration.
-
-    Returns:
-        The text, with every default filled in and a comment above each section, always in the same order.
-        `parse_config` makes an equal configuration of it.
+    `parse_config` returns an equal configuration.
 
     Example:
         >>> from tamis.config.load import parse_config
@@ -34,7 +29,7 @@ def dump_config(config: Config) -> str:
         >>> classes = {"bkg": {}, "sig": {"signal": True}}
         >>> config = parse_config({"samples": samples, "classes": classes, "features": ["pt"]})
         >>> print("".join(dump_config(config).splitlines(keepends=True)[3:5]), end="")
-        # start of all random numbers of the training
+        # seed of the random numbers of the training
         seed: 0
         >>> parse_config(dump_config(config)) == config
         True
@@ -47,9 +42,8 @@ def dump_config(config: Config) -> str:
         allow_unicode=True,
         width=_WIDTH,
     )
-    # only keys of the top stand at the beginning of a line
-    return re.sub(r"(?m)^\w+(?=:)", _with_comment, text).lstrip("\n")
-
-
-def _with_comment(key: re.Match[str]) -> str:
-    return f"\n# {Config.model_fields[key[0]].description}\n{key[0]}"
+    fields = Config.model_fields
+    # only top-level keys are at the beginning of a line
+    return re.sub(r"(?m)^\w+(?=:)", lambda key: f"\n# {fields[key[0]].description}\n{key[0]}", text).lstrip(
+        "\n"
+    )

@@ -1,54 +1,53 @@
-"""The section that says what the results are compared with and what they quote."""
+"""The sections of the results: what they quote, what they are compared with, and the figures of the report."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
-from tamis.config.fields import ExpressionText, Fraction, Name, Positive, Section
-from tamis.config.wording import describe
+from tamis.config.fields import ExpressionText, Fraction, Name, NotNegative, Positive, Section
 from tamis.wording import suggest
 
 
 class LogDensity(Section):
-    """The known log-density of each class, up to one common constant."""
+    """The known log-density of each class, up to a common constant."""
 
     log_density: Mapping[str, ExpressionText] = Field(description="an expression for every class")
 
 
 class Discriminant(Section):
-    """A known discriminant to compare with."""
+    """A known discriminant, for comparison."""
 
     discriminant: Mapping[str, ExpressionText] = Field(
         min_length=1,
-        description="an expression for each class that has one; larger means more like the class",
+        description="an expression for each class that has one; larger values are more like the class",
     )
 
 
 Reference = LogDensity | Discriminant
-_REFERENCES: Mapping[str, type[Section]] = {"log_density": LogDensity, "discriminant": Discriminant}
+_REFERENCES = ("log_density", "discriminant")
 
 
 def _one_reference(value: object) -> object:
-    if isinstance(value, LogDensity | Discriminant):
-        return value
     if not isinstance(value, Mapping):
-        raise ValueError(f"expected a mapping (key: value), found {describe(value)}")
-    given = [kind for kind in _REFERENCES if kind in value]
-    if len(given) == 1:
         return value
-    hint = suggest(str(next(iter(value))), _REFERENCES) if value and not given else ""
+    kinds = [kind for kind in _REFERENCES if kind in value]
+    if len(kinds) == 1:
+        return value
+    hint = suggest(str(next(iter(value))), _REFERENCES) if value and not kinds else ""
     raise ValueError(
-        f"expected exactly one of {', '.join(_REFERENCES)}; found {' and '.join(given) or 'none'}{hint}"
+        f"expected exactly one of {', '.join(_REFERENCES)}; found {' and '.join(kinds) or 'none'}{hint}"
     )
 
 
 def _kind_of_reference(value: object) -> str:
-    if isinstance(value, Mapping):
-        return next((section.__name__ for kind, section in _REFERENCES.items() if kind in value), "")
-    return type(value).__name__
+    is_discriminant = isinstance(value, Discriminant) or (
+        isinstance(value, Mapping) and "discriminant" in value
+    )
+    return "Discriminant" if is_discriminant else "LogDensity"
 
 
 ReferenceChoice = Annotated[
@@ -59,7 +58,7 @@ ReferenceChoice = Annotated[
 
 
 class Luminosity(Section):
-    """How many events the physics weights stand for."""
+    """The integrated luminosity."""
 
     of_weights: Positive = Field(description="luminosity to which the physics weights are normalised")
     quoted: Positive = Field(
@@ -70,74 +69,72 @@ class Luminosity(Section):
 Baseline = Literal["xgboost", "logistic", "cuts"]
 
 
-def _all_or_named(value: object) -> object:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, list | tuple):
-        return tuple(value)
-    raise ValueError(f"expected true, false or a list of features, found {describe(value)}")
-
-
-def _kind_of_features(value: object) -> str:
-    return "bool" if isinstance(value, bool) else "names"
-
-
+# a tag selects one alternative, so that a wrong value has the errors of this one only
 Features = Annotated[
-    Annotated[bool, Tag("bool")] | Annotated[tuple[Name, ...], Tag("names")],
-    Discriminator(_kind_of_features),
-    BeforeValidator(_all_or_named, json_schema_input_type=bool | tuple[Name, ...]),
+    Annotated[bool, Tag("bool")] | Annotated[tuple[Name, ...], Field(strict=False), Tag("names")],
+    Discriminator(lambda value: "bool" if isinstance(value, bool) else "names"),
 ]
-
-
-def _number_or_by_class(value: object) -> object:
-    if isinstance(value, Mapping) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise ValueError(f"expected a number or a mapping (class: number), found {describe(value)}")
-
-
-def _kind_of_uncertainty(value: object) -> str:
-    return "by_class" if isinstance(value, Mapping) else "number"
-
-
-Relative = Annotated[float, Field(ge=0)]
 Uncertainty = Annotated[
-    Annotated[Relative, Tag("number")] | Annotated[Mapping[Name, Relative], Tag("by_class")],
-    Discriminator(_kind_of_uncertainty),
-    BeforeValidator(_number_or_by_class, json_schema_input_type=Relative | Mapping[Name, Relative]),
+    Annotated[NotNegative, Tag("number")] | Annotated[Mapping[Name, NotNegative], Tag("by_class")],
+    Discriminator(lambda value: "by_class" if isinstance(value, Mapping) else "number"),
 ]
 
 
 class Evaluation(Section):
-    """What the results quote."""
+    """Which results are computed."""
 
     working_points: tuple[Fraction, ...] = Field(
         (0.5, 0.7, 0.9),
         max_length=100,
         strict=False,
-        description="signal efficiencies that tables quote",
+        description="signal efficiencies in the tables",
     )
     reference: ReferenceChoice | None = Field(
         None,
-        description="what is known about the events, for comparison: `log_density` or `discriminant`, with "
-        "an expression for each class",
+        description="known densities or discriminants to compare with: `log_density` or `discriminant`, with an "
+        "expression for each class",
     )
     luminosity: Luminosity | None = Field(
         None,
-        description="for yields and significances; null takes the physics weights as they are, and quotes no expected "
-        "events",
+        description="for yields and significances; null quotes sums of physics weights instead of expected events",
     )
     background_uncertainty: Uncertainty = Field(
         0.0,
-        description="relative systematic uncertainty of each background, apart from each other, for significances; one "
-        "number for all, or one for each background class",
+        description="relative systematic uncertainty of the backgrounds, for significances: one number for each, or "
+        "a mapping (class: number); uncertainties of different classes are independent",
     )
     baselines: tuple[Baseline, ...] = Field(
         (),
         strict=False,
-        description="classifiers of other kinds to train on the same events and compare with",
+        description="other classifiers that are trained on the same events for comparison",
     )
-    leave_out: Features = Field(
+    ablation: Features = Field(
         False,
-        description="whether the network is trained again without each feature, or the features for which it is; one "
-        "training for each, and for each group of correlated features",
+        description="feature ablation: trains the network again without each feature, or without each of the listed "
+        "features; groups of correlated features are ablated together",
     )
+
+
+FigureFormat = Literal["svg", "pdf", "png"]
+
+
+class Report(Section):
+    """Figures and their formats."""
+
+    formats: tuple[FigureFormat, ...] = Field(
+        ("svg",),
+        strict=False,
+        description="file formats of the figures: any of `svg`, `pdf`, `png`. SVG, which the report needs, and "
+        "`figures.pdf` are always written",
+    )
+    figures: bool = Field(
+        True, description="whether to draw figures; without them the report has only tables"
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _check_formats(cls, formats: tuple[FigureFormat, ...]) -> tuple[FigureFormat, ...]:
+        repeated = [name for name, count in Counter(formats).items() if count > 1]
+        if repeated:
+            raise ValueError(f"names {', '.join(repeated)} more than once; name each format once")
+        return formats

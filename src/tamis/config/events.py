@@ -1,4 +1,4 @@
-"""The sections that say which events there are: samples, classes, columns, weights and the split."""
+"""The sections of the events: samples, classes, columns, weights and the split."""
 
 from __future__ import annotations
 
@@ -26,52 +26,50 @@ from tamis.config.fields import (
 
 
 class Sample(Section):
-    """A set of files of one process."""
+    """The files of one process."""
 
-    name: Name = Field(description="what reports and the ledger call the sample")
-    class_name: Name = Field(alias="class", description="the class that its events belong to")
+    name: Name = Field(description="name of the sample in reports and in the cutflow")
+    class_name: Name = Field(alias="class", description="class of its events")
     files: FileNames = Field(
-        description="one path, glob or URL, or a list of them; relative names are looked up in `data`"
+        description="a path, glob or URL, or a list of them; relative names are below `data`"
     )
     tree: TreeNames | None = Field(
         None,
-        description="the tree in the files; a glob such as `DF_*/O2cand`, or a list, reads several of each file; "
-        "null where each holds one tree only",
+        description="name of the tree; a glob such as `DF_*/O2cand`, or a list, reads several trees of each file; "
+        "null if each file has only one tree",
     )
-    weight: Weight = Field(1.0, description="the physics weight: a number or an expression of branches")
+    weight: Weight = Field(
+        1.0, description="physics weight of an event: a number or an expression of branches"
+    )
     selection: ExpressionText | None = Field(
-        None, description="an expression; events for which it is false are not used; null uses all"
+        None, description="expression that selects events; null selects all"
     )
 
 
 class ClassSection(Section):
-    """What the network tells apart; one output each."""
+    """A class of events, one output of the network."""
 
-    label: Label | None = Field(None, description="how plots write the class; null writes its name")
-    signal: bool = Field(False, description="whether the class is a signal")
+    label: Label | None = Field(None, description="label in figures; null is the name")
+    signal: bool = Field(False, description="whether the class is signal")
 
     def display_label(self, name: str) -> str:
-        """Give the label for plots.
-
-        Args:
-            name: the key of the class, which stands in where there is no label.
-        """
+        """Return the label for plots, by default the name of the class."""
         return self.label or name
 
 
 class Column(Section):
-    """A number per event that is computed from branches."""
+    """A number per event, computed from branches."""
 
-    name: ColumnName = Field(description="its name, one per column")
-    # the name fills it in when it is left out
+    name: ColumnName = Field(description="name of the column, unique")
+    # the name is the default
     expression: ExpressionText = Field(
-        default_factory=str, description="how it is computed from branches; the name where it is left out"
+        default_factory=str, description="expression of branches; by default the name"
     )
-    unit: Label | None = Field(None, description="its unit, for axes of plots")
-    label: Label | None = Field(None, description="how plots write it; null writes its name")
+    unit: Label | None = Field(None, description="unit, for the axes of figures")
+    label: Label | None = Field(None, description="label in figures; null is the name")
     missing: MissingValues = Field(
         None,
-        description="the value or values that mean 'not there', such as -999; nan says that NaN may occur",
+        description="values that mark a missing value, such as -999; nan allows NaN",
     )
 
     @property
@@ -92,71 +90,71 @@ class Feature(Column):
 
 
 class Spectator(Column):
-    """A column that is carried along but never shown to the network."""
-
-
-def _kind_of_balance(value: object) -> str:
-    return "factors" if isinstance(value, Mapping) else "rule"
+    """A variable that is not an input of the network."""
 
 
 Balance = Annotated[
     Annotated[Literal["classes", "none"], Tag("rule")] | Annotated[Mapping[str, Positive], Tag("factors")],
-    Discriminator(_kind_of_balance),
+    Discriminator(lambda value: "factors" if isinstance(value, Mapping) else "rule"),
 ]
 
 
 class Flatten(Section):
-    """Give every class the same distribution of one or two spectators in the loss."""
+    """Reweight all classes to the same distribution of one or two spectators in the loss."""
 
     spectators: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2, strict=False)] = Field(
-        description="one or two spectators, such as the mass, that cannot be read off the numbers of events then"
+        description="one or two spectators, such as the mass"
     )
     bins: Annotated[int, Field(ge=2, le=1000)] = Field(
-        20, description="bins of each, with the same weight of training events in each"
+        20, description="number of bins of each spectator, with equal sums of training weights"
     )
 
 
 class Weights(Section):
-    """How events count in the loss; evaluation always uses the signed physics weights."""
+    """Weights of the events in the loss; the evaluation always uses the signed physics weights."""
 
     balance: Balance = Field(
         "classes",
-        description="the training factors: `classes` gives all classes the same sum of weights, `none` "
-        "changes nothing, a mapping gives a factor for each class (1 where it is left out)",
+        description="class weights: `classes` gives all classes the same sum of weights, `none` changes "
+        "nothing, a mapping has a factor for each class (default 1)",
     )
     negative: Literal["keep", "drop", "absolute", "refuse"] = Field(
-        "keep", description="what happens to events of negative weight in training"
+        "keep",
+        description="use of negative weights in the training: `keep` the sign, `drop` the events, use the `absolute` "
+        "value, or `refuse` them",
     )
     flatten: Flatten | None = Field(
         None,
-        description="spectators whose distribution is made the same for all classes; null changes nothing",
+        description="reweight all classes to the same distribution of spectators; null does not",
     )
 
 
 class Folds(Section):
-    """Cross-training: as many networks as folds, each scores the events that it never saw."""
+    """K-fold cross-training: each network scores the fold that it was not trained on."""
 
     number: Annotated[int, Field(ge=2, le=100)] = Field(description="number of folds")
     by: ExpressionText | None = Field(
         None,
-        description="a whole number per event, such as `event`, whose remainder is the fold; null takes the hash "
-        "of the event's identity",
+        description="integer expression, such as `event`, whose remainder is the fold; null uses the hash of "
+        "the event ID",
     )
 
 
 class Split(Section):
-    """Which events train, which decide when to stop, and which give the results."""
+    """Split of the events into training, validation and test."""
 
-    test: Fraction = Field(0.25, description="fraction of all events that is kept for the results")
-    validation: Fraction = Field(0.2, description="fraction of what is left that decides when to stop")
-    by: ExpressionTexts | None = Field(
-        None,
-        description="the columns that identify an event, such as [run, luminosityBlock, event]; equal events "
-        "stay together; null identifies an event by sample, file and entry",
+    test: Fraction = Field(0.25, description="fraction of all events in the test split, for the results")
+    validation: Fraction = Field(
+        0.2, description="fraction of the other events in the validation split, for early stopping"
     )
-    seed: Seed = Field(0, description="another number gives another division of the same events")
+    event_id: ExpressionTexts | None = Field(
+        None,
+        description="columns that identify an event, such as [run, luminosityBlock, event]; events with equal "
+        "IDs are in the same split; null uses sample, file and entry",
+    )
+    seed: Seed = Field(0, description="seed of the split")
     folds: Annotated[Folds, or_number(Folds)] | None = Field(
         None,
-        description="cross-training: the number of folds, each of which is scored by a network that never saw "
-        "it; `test` is not used then; null trains one network",
+        description="number of folds of a k-fold cross-training: each fold is scored by a network that was not "
+        "trained on it, and `test` is not used; null trains without folds",
     )

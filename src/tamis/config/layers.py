@@ -1,19 +1,17 @@
-"""The section that says what the network is built of: embedding, hidden layers and members."""
+"""The section of the network: embedding, hidden layers and shared members."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, assert_never, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tamis.config.fields import Count, NotNegative, Positive, Section
+from tamis.config.fields import Count, FractionOrZero, NotNegative, Positive, Section, with_default
 
 Activation = Literal[
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus", "linear"
 ]
 Nodes = Annotated[int, Field(ge=1, le=65536)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
 MOST_LAYERS = 100
@@ -23,78 +21,83 @@ FLOAT_BITS = 24
 
 class _Connected(Section):
     type: str
-    nodes: Nodes = Field(description="how many nodes it has")
-    activation: Activation = Field("silu", description="the function behind each node")
+    nodes: Nodes = Field(description="number of nodes")
+    activation: Activation = Field("silu", description="activation function")
     slope: Positive = Field(0.01, description="slope of `leaky_relu` below zero")
-    dropout: Probability | Literal["auto"] = Field(
+    dropout: FractionOrZero | Literal["auto"] = Field(
         0.0,
-        description="fraction of the nodes that is left out at random in each step of the training; `auto` follows "
-        "the number of training events",
+        description="fraction of the nodes that are set to zero in a training step; `auto` depends on the number "
+        "of training events",
     )
     normalisation: Literal["batch", "layer"] | None = Field(
-        None, description="`batch` or `layer` normalises the nodes before the activation"
+        None, description="batch or layer normalisation before the activation"
     )
     residual: bool = Field(
-        False, description="whether the layer's input is added to its output; it needs as many nodes"
+        False,
+        description="whether the input of the layer is added to its output; both need the same number of nodes",
     )
 
     @model_validator(mode="after")
     def _check_dropout(self) -> _Connected:
         if self.activation == "selu" and self.dropout:
             raise ValueError(
-                "dropout destroys what selu normalises; set dropout to 0, or choose another activation"
+                "dropout destroys the normalisation of selu; set dropout to 0, or choose another activation"
             )
         return self
 
 
 class Dense(_Connected):
-    """A layer in which every node sees every node of the layer before."""
+    """A fully connected layer."""
 
-    type: Literal["dense"] = Field("dense", description="the kind of layer")
+    type: Literal["dense"] = Field("dense", description="type of the layer")
 
 
 class Sparse(_Connected):
-    """A layer in which most weights are zero and stay so; give `density` or `fan_in`."""
+    """A layer in which most weights are zero; needs `density` or `fan_in`."""
 
-    type: Literal["sparse"] = Field("sparse", description="the kind of layer")
+    type: Literal["sparse"] = Field("sparse", description="type of the layer")
     density: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="fraction of the weights that is not zero"
+        None, description="fraction of non-zero weights"
     )
-    fan_in: Count | None = Field(None, description="inputs of each node, instead of `density`")
+    fan_in: Count | None = Field(None, description="number of inputs of each node, instead of `density`")
     mask: Literal["random", "magnitude"] = Field(
         "random",
-        description="`random` draws once which weights are there; `magnitude` begins with all of them and takes "
-        "away the smallest while it trains (https://arxiv.org/abs/1710.01878)",
+        description="`random` chooses the non-zero weights before the training; `magnitude` prunes the smallest "
+        "weights during the training (https://arxiv.org/abs/1710.01878)",
     )
-    begin: Probability = Field(0.0, description="after which fraction of the training `magnitude` begins")
-    end: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.75, description="after which fraction of the training `magnitude` has reached the density"
+    pruning_begin: FractionOrZero = Field(
+        0.0, description="fraction of the training after which the pruning begins"
+    )
+    pruning_end: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.75, description="fraction of the training after which the density is reached"
     )
 
     @model_validator(mode="after")
     def _check_sparsity(self) -> Sparse:
         if (self.density is None) == (self.fan_in is None):
-            found = "none of them" if self.density is None else "both"
-            raise ValueError(f"a sparse layer needs density or fan_in, found {found}; give exactly one")
-        if self.begin >= self.end:
-            raise ValueError(f"begin is {self.begin:g} and end is {self.end:g}; begin must be smaller")
+            given_keys = "none of them" if self.density is None else "both"
+            raise ValueError(f"a sparse layer needs density or fan_in, found {given_keys}; give exactly one")
+        if self.pruning_begin >= self.pruning_end:
+            raise ValueError(
+                f"pruning_begin is {self.pruning_begin:g} and pruning_end is {self.pruning_end:g}; write a smaller "
+                "pruning_begin"
+            )
         return self
 
-    def find_contradiction(self, inputs: int) -> str | None:
-        """Say what is wrong with the sparsity for this number of inputs, if anything.
-
-        Args:
-            inputs: number of inputs of the layer.
+    def find_inconsistency(self, inputs: int) -> str | None:
+        """Return why the sparsity does not fit a number of inputs; None if it does.
 
         Example:
-            >>> Sparse(nodes=4, density=0.1).find_contradiction(5)
+            >>> Sparse(nodes=4, density=0.1).find_inconsistency(5)
             'a density of 0.1 leaves the nodes 0.5 of 5 inputs each; give a density of at least 0.2'
         """
         if self.fan_in is not None and self.fan_in > inputs:
-            return f"each node shall have {self.fan_in} inputs, but there are {inputs}; lower fan_in"
+            return f"fan_in is {self.fan_in}, but the layer has {inputs} inputs; lower fan_in"
         if self.density is not None and self.density * inputs < 1 - 1e-9:
-            left = f"a density of {self.density:g} leaves the nodes {self.density * inputs:.2g} of {inputs} inputs"
-            return f"{left} each; give a density of at least {1 / inputs:.3g}"
+            return (
+                f"a density of {self.density:g} leaves the nodes {self.density * inputs:.2g} of {inputs} inputs "
+                f"each; give a density of at least {1 / inputs:.3g}"
+            )
         return None
 
 
@@ -105,9 +108,9 @@ Overflow = Literal["WRAP", "SAT", "SAT_ZERO", "SAT_SYM"]
 class FixedPoint(Section):
     """A fixed-point format, as `ap_fixed<bits, integer, AP_rounding, AP_overflow>` or `ap_ufixed` defines it."""
 
-    bits: Annotated[int, Field(ge=1, le=FLOAT_BITS)] = Field(description="bits in total")
+    bits: Annotated[int, Field(ge=1, le=FLOAT_BITS)] = Field(description="total number of bits")
     integer: Annotated[int, Field(ge=-32, le=32)] = Field(
-        description="bits before the binary point, with the sign; may be negative, or more than `bits`"
+        description="integer bits, including the sign; may be negative, or more than `bits`"
     )
     signed: bool = Field(True, description="whether there is a sign (`ap_fixed`) or not (`ap_ufixed`)")
     rounding: Rounding = Field(
@@ -130,7 +133,7 @@ class FixedPoint(Section):
 
     @property
     def fraction(self) -> int:
-        """Bits behind the binary point; negative where the step is more than one."""
+        """Bits after the binary point; negative if the step is more than one."""
         return self.bits - self.integer
 
     @property
@@ -146,7 +149,7 @@ class FixedPoint(Section):
         return (1 << (self.bits - self.signed)) - 1
 
     def __str__(self) -> str:
-        """Write it as the type of C++.
+        """Return the format as the C++ type.
 
         >>> str(FixedPoint(bits=8, integer=3))
         'ap_fixed<8, 3, AP_RND, AP_SAT>'
@@ -167,61 +170,56 @@ def _exact_activation(value: object) -> object:
 
 
 class _InFixedPoint(Section):
-    """What quantized layers and a quantized output layer have in common."""
+    """Keys of quantized layers and of a quantized output layer."""
 
     weight: FixedPoint = Field(FixedPoint(bits=8, integer=2), description="format of the weights")
     bias: FixedPoint = Field(FixedPoint(bits=8, integer=2), description="format of the biases")
     output: FixedPoint = Field(
-        FixedPoint(bits=8, integer=4), description="format of the nodes behind the activation"
+        FixedPoint(bits=8, integer=4), description="format of the nodes after the activation"
     )
     input: FixedPoint | None = Field(
         None,
-        description="format that the inputs are brought to; null takes them as the quantized layer before gives "
-        "them",
+        description="format of the inputs; null uses that of the quantized layer before",
     )
-    learned: bool = Field(
+    learn_bits: bool = Field(
         False,
-        description="whether each format's number of fractional bits is learned; those of the formats are where "
-        "they begin, and the most that there can be",
+        description="whether to learn the number of fractional bits of each format; the configured number is the "
+        "initial value and the maximum",
     )
-    cost: NotNegative = Field(
-        1e-7, description="what an effective bit operation adds to the loss, where bits are learned"
+    ebops_cost: NotNegative = Field(
+        1e-7, description="term in the loss for each effective bit operation (EBOP), if bits are learned"
     )
 
 
 class Quantized(_InFixedPoint):
     """A dense layer whose weights, biases and nodes are fixed-point numbers."""
 
-    type: Literal["quantized"] = Field("quantized", description="the kind of layer")
-    nodes: Nodes = Field(description="how many nodes it has")
+    type: Literal["quantized"] = Field("quantized", description="type of the layer")
+    nodes: Nodes = Field(description="number of nodes")
     activation: Annotated[
         _ExactActivation, BeforeValidator(_exact_activation, json_schema_input_type=_ExactActivation)
-    ] = Field("relu", description="the function behind each node, `relu` or `linear`")
+    ] = Field("relu", description="activation function, `relu` or `linear`")
 
-    def find_contradiction(self, inputs: int, given: FixedPoint) -> str | None:
-        """Say why 32-bit floating point could not compute the layer exactly, if so.
+    def find_inconsistency(self, inputs: int, input_format: FixedPoint) -> str | None:
+        """Return why 32-bit floating point cannot compute the layer exactly; None if it can.
 
         The sum of the products and the bias, in steps of the finest bit, must stay below 2^24 in every order.
 
-        Args:
-            inputs: number of inputs of the layer.
-            given: the format of the inputs.
-
         Example:
             >>> wide = FixedPoint(bits=16, integer=6)
-            >>> Quantized(nodes=4, weight=wide).find_contradiction(64, wide)[:54]
+            >>> Quantized(nodes=4, weight=wide).find_inconsistency(64, wide)[:54]
             'its sums of 64 products of 16 by 16 bits and a bias of'
         """
-        product = self.weight.fraction + given.fraction
+        product = self.weight.fraction + input_format.fraction
         finest = max(product, self.bias.fraction)
-        total = inputs * _size(self.weight) * _size(given) * 2 ** (finest - product)
+        total = inputs * _size(self.weight) * _size(input_format) * 2 ** (finest - product)
         total += _size(self.bias) * 2 ** (finest - self.bias.fraction)
         if total <= 2**FLOAT_BITS:
             return None
         return (
-            f"its sums of {inputs} products of {self.weight.bits} by {given.bits} bits and a bias of "
+            f"its sums of {inputs} products of {self.weight.bits} by {input_format.bits} bits and a bias of "
             f"{self.bias.bits} bits need {total.bit_length()} bits, and 32-bit floating point is exact up to "
-            f"{FLOAT_BITS}; take fewer bits, or fewer inputs"
+            f"{FLOAT_BITS}; use fewer bits, or fewer inputs"
         )
 
 
@@ -233,7 +231,7 @@ class QuantizedOutput(_InFixedPoint):
     )
 
     def layer(self, outputs: int) -> Quantized:
-        """Give the layer of this many outputs."""
+        """Return the layer with a number of outputs."""
         return Quantized(
             nodes=outputs,
             activation="linear",
@@ -242,7 +240,7 @@ class QuantizedOutput(_InFixedPoint):
 
     @classmethod
     def of_layer(cls, layer: Quantized) -> QuantizedOutput:
-        """Give what a layer was made of."""
+        """Return the section of a layer."""
         return cls(**{name: getattr(layer, name) for name in cls.model_fields})
 
 
@@ -251,49 +249,41 @@ def _size(form: FixedPoint) -> int:
 
 
 Layer = Dense | Sparse | Quantized
-
-
-def _dense_by_default(value: object) -> object:
-    """Read `{nodes: 64}` as `{type: dense, nodes: 64}`."""
-    return {"type": "dense", **value} if isinstance(value, Mapping) else value
-
-
-LayerChoice = Annotated[
-    Layer,
-    Field(discriminator="type"),
-    BeforeValidator(_dense_by_default, json_schema_input_type=Layer),
-]
+LayerChoice = Annotated[Layer, Field(discriminator="type"), with_default("type", "dense", Layer)]
 
 
 class Periodic(Section):
-    """Each input becomes sines and cosines of learned frequencies (https://arxiv.org/abs/2203.05556)."""
+    """Sines and cosines of each input with learned frequencies (https://arxiv.org/abs/2203.05556)."""
 
-    type: Literal["periodic"] = Field("periodic", description="the kind of embedding")
-    frequencies: Count = Field(8, description="frequencies of each input; each gives a sine and a cosine")
+    type: Literal["periodic"] = Field("periodic", description="type of the embedding")
+    frequencies: Count = Field(8, description="frequencies of each input, each with a sine and a cosine")
     sigma: Positive = Field(0.1, description="width of the distribution of the initial frequencies")
-    nodes: Count = Field(8, description="nodes that each input's sines and cosines are mapped to")
+    nodes: Count = Field(8, description="nodes to which the sines and cosines of an input are mapped")
 
 
 class PiecewiseLinear(Section):
-    """Each input becomes its position in each of some bins (https://arxiv.org/abs/2203.05556)."""
+    """Piecewise linear encoding of each input (https://arxiv.org/abs/2203.05556)."""
 
-    type: Literal["piecewise_linear"] = Field("piecewise_linear", description="the kind of embedding")
+    type: Literal["piecewise_linear"] = Field("piecewise_linear", description="type of the embedding")
     bins: Annotated[int, Field(ge=2, le=1024)] = Field(
-        16, description="bins of each input, with the same number of training events in each"
+        16, description="number of bins of each input, with equal numbers of training events"
     )
 
 
 class Gains(Section):
-    """Each input is multiplied by a learned number, so that useless inputs fade (https://arxiv.org/abs/2407.04491)."""
+    """A learned factor for each input, so that useless inputs fade (https://arxiv.org/abs/2407.04491)."""
 
-    type: Literal["gains"] = Field("gains", description="the kind of embedding")
-    speed: Positive | Literal["auto"] = Field(
+    type: Literal["gains"] = Field("gains", description="type of the embedding")
+    learning_rate_factor: Positive | Literal["auto"] = Field(
         "auto",
-        description="how many times as fast as a weight a gain learns; `auto` is the number of inputs, at most 30",
+        description="learning rate of the gains, relative to that of the weights; `auto` is the number of inputs, at "
+        "most 30",
     )
 
 
-Embedding = Annotated[Periodic | PiecewiseLinear | Gains, Field(discriminator="type")]
+_Embedding = Periodic | PiecewiseLinear | Gains
+Embedding = Annotated[_Embedding, Field(discriminator="type")]
+EmbeddingChoice = Annotated[Embedding, with_default("type", "gains", _Embedding)]
 
 
 _RECIPE = Dense(nodes=128, dropout="auto")
@@ -306,89 +296,77 @@ class Network(Section):
         (_RECIPE, _RECIPE, _RECIPE),
         strict=False,
         max_length=MOST_LAYERS,
-        description="hidden layers from the inputs to the outputs; an empty list is a logistic regression",
+        description="hidden layers, from the inputs to the outputs; an empty list is a logistic regression",
     )
-    embedding: Embedding | None = Field(
-        Gains(), description="what each input becomes before the first layer; null leaves it one number"
+    embedding: EmbeddingChoice | None = Field(
+        Gains(),
+        description="embedding of each input before the first layer; `gains` if no type is given; null has none",
     )
-    members: Annotated[int, Field(ge=1, le=1024)] = Field(
+    shared_members: Annotated[int, Field(ge=1, le=1024)] = Field(
         1,
-        description="networks that share all weights but the scales of their inputs and their output layers, "
-        "averaged (TabM)",
+        description="number of averaged networks that share all weights except the scales of their inputs and their "
+        "output layers (TabM)",
     )
     parametrisation: Literal["standard", "ntk"] = Field(
         "standard",
-        description="`ntk` divides the steps of each weight by the root of the number of the layer's inputs",
+        description="`ntk` divides the steps of each weight by the square root of the number of inputs of its layer",
     )
-    output: Literal["random", "zero"] = Field(
-        "zero", description="initial weights of the output layer; with `zero` all scores begin equal"
+    output_initialisation: Literal["random", "zero"] = Field(
+        "zero",
+        description="initial weights of the output layer; with `zero` all scores are equal before the training",
     )
     quantized_output: QuantizedOutput | None = Field(
         None,
-        description="formats of an output layer in fixed point, so that a network of quantized layers is one "
-        "throughout, as an FPGA needs it; null is a dense output layer",
+        description="fixed-point formats of the output layer, for networks of quantized layers on an FPGA; null is a "
+        "dense output layer",
     )
 
     @model_validator(mode="after")
-    def _check_members(self) -> Network:
-        if self.members > 1 and any(
-            getattr(layer, "normalisation", None) == "batch" for layer in self.layers
-        ):
-            raise ValueError(
-                "batch normalisation would mix the members; use normalisation: layer, or set members to 1"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_output(self) -> Network:
-        if self.quantized_output is None:
-            return self
-        if self.members > 1:
-            raise ValueError("quantized_output goes with one output layer; set members to 1")
+    def _check_layers(self) -> Network:
+        if self.shared_members > 1:
+            if any(getattr(layer, "normalisation", None) == "batch" for layer in self.layers):
+                raise ValueError(
+                    "batch normalisation would mix the members; use normalisation: layer, or set shared_members to 1"
+                )
+            if self.quantized_output is not None:
+                raise ValueError("quantized_output needs a single output layer; set shared_members to 1")
+        previous: Layer | None = None
+        # the number of the first layer's inputs follows from the features, and is not known here
+        for number, layer in enumerate(self.layers):
+            if problem := _residual_problem(layer, previous):
+                raise ValueError(f"layers[{number}] is residual and {problem}")
+            if problem := _layer_problem(layer, previous):
+                raise ValueError(f"layers[{number}] does not fit: {problem}")
+            previous = layer
         # whether the outputs fit 24 bits depends on inputs and formats, not on how many there are
-        if problem := _contradiction(
-            self.quantized_output.layer(1), self.layers[-1] if self.layers else None
-        ):
+        if self.quantized_output and (problem := _layer_problem(self.quantized_output.layer(1), previous)):
             raise ValueError(f"quantized_output does not fit: {problem}")
         return self
 
-    @model_validator(mode="after")
-    def _check_residuals(self) -> Network:
-        for number, layer in enumerate(self.layers):
-            if not getattr(layer, "residual", False):
-                continue
-            before = self.layers[number - 1].nodes if number else None
-            if before != layer.nodes:
-                found = "the inputs come before it" if before is None else f"{before} nodes come before it"
-                raise ValueError(
-                    f"layers[{number}] is residual and has {layer.nodes} nodes, but {found}; a residual layer "
-                    "follows a layer with as many nodes"
-                )
-        return self
 
-    @model_validator(mode="after")
-    def _check_layers(self) -> Network:
-        # the number of the first layer's inputs follows from the features, and is not known here
-        for number, layer in enumerate(self.layers):
-            if problem := _contradiction(layer, self.layers[number - 1] if number else None):
-                raise ValueError(f"layers[{number}] does not fit: {problem}")
-        return self
+def _residual_problem(layer: Layer, previous: Layer | None) -> str | None:
+    """Return why the inputs of a layer cannot be added to its nodes; None if they can."""
+    n_inputs = None if previous is None else previous.nodes
+    if not getattr(layer, "residual", False) or n_inputs == layer.nodes:
+        return None
+    position = "it follows the inputs" if n_inputs is None else f"it follows {n_inputs:,} nodes"
+    return f"has {layer.nodes:,} nodes, but {position}; a residual layer follows a layer with as many nodes"
 
 
-def _contradiction(layer: Layer, before: Layer | None) -> str | None:
-    """Say what is wrong with a layer behind this one, if anything; what comes before the first layer is None."""
+def _layer_problem(layer: Layer, previous: Layer | None) -> str | None:
+    """Return why a layer does not fit the previous one, None if it does; the first layer has no previous one."""
     match layer:
         case Dense():
             return None
         case Sparse():
-            return None if before is None else layer.find_contradiction(before.nodes)
+            return None if previous is None else layer.find_inconsistency(previous.nodes)
         case Quantized():
-            given = layer.input or (before.output if isinstance(before, Quantized) else None)
-            if given is None:
+            input_format = layer.input or (previous.output if isinstance(previous, Quantized) else None)
+            if input_format is None:
                 return (
-                    "it is quantized, and what comes before it is not; give its inputs a format, for example "
+                    "it is quantized, and the layer before it is not; give its inputs a format, for example "
                     "input: {bits: 10, integer: 4}"
                 )
-            return None if before is None else layer.find_contradiction(before.nodes, given)
+            return None if previous is None else layer.find_inconsistency(previous.nodes, input_format)
         case _:
             assert_never(layer)

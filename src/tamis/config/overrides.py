@@ -1,4 +1,4 @@
-"""Values from the command line (`--set training.batch_size=256`), put into a document."""
+"""Apply values from the command line (`--set training.batch_size=256`) to a document."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tamis.config.document import Document, read_value
-from tamis.config.place import Finding, Place, existing_place, read_place, render_place
-from tamis.config.wording import describe
+from tamis.config.key_path import Diagnostic, KeyPath, existing_key_path, format_key_path, parse_key_path
 from tamis.errors import ConfigurationError, Problem
+from tamis.wording import describe
 
 _NUMBERED = re.compile(r"\.(\d+)(?=[.\[=]|$)")
 
 
+# a text is short for a section with that name
+_NAMED_SECTIONS = {("training", key) for key in ("optimizer", "schedule", "loss")}
+
+
 class _UnusableOverrideError(Exception):
-    """An override cannot be read, or leads to where nothing can be put."""
+    """An override cannot be read, or its path cannot be set."""
 
 
-def override(document: Document, overrides: Sequence[str]) -> tuple[Document, tuple[Problem, ...]]:
-    """Put values into a document, one after the other.
+def apply_overrides(document: Document, overrides: Sequence[str]) -> tuple[Document, tuple[Problem, ...]]:
+    """Set values of a document, one after the other.
 
     Args:
-        document: what was read.
-        overrides: texts `place=value`; the value is read as YAML.
+        document: the values before.
+        overrides: texts `key=value`; the value is YAML.
 
     Returns:
-        A new document, and a problem for each override that cannot be used.
+        A new document, and a problem for each override that cannot be applied.
 
     Example:
         >>> document = Document({"training": {"epochs": 20}})
-        >>> changed, problems = override(document, ["training.epochs=5", "seed=1"])
+        >>> changed, problems = apply_overrides(document, ["training.epochs=5", "seed=1"])
         >>> changed.values, problems
         ({'training': {'epochs': 5}, 'seed': 1}, ())
     """
@@ -44,73 +48,64 @@ def override(document: Document, overrides: Sequence[str]) -> tuple[Document, tu
 
 
 def _override(document: Document, text: str) -> Document:
-    place, rest = read_place(text)
-    if not place or not rest.startswith("="):
-        message = "expected a place, = and a value, as in training.batch_size=256"
-        raise _UnusableOverrideError(_with_brackets(text, rest) or message)
+    path, remainder = parse_key_path(text)
+    if _NUMBERED.match(remainder):
+        indexed = _NUMBERED.sub(r"[\g<1>]", text.split("=", 1)[0])
+        raise _UnusableOverrideError(f"an index is written in brackets and counts from 0: {indexed}=...")
+    if not path or not remainder.startswith("="):
+        raise _UnusableOverrideError("expected a key, = and a value, as in training.batch_size=256")
     try:
-        value, findings = read_value(rest.removeprefix("="))
+        value, diagnostics = read_value(remainder.removeprefix("="))
     except ConfigurationError as error:
         raise _UnusableOverrideError("; ".join(problem.message for problem in error.problems)) from error
-    values = _as_mapping(_put(document.values, place, value, ()), ())
-    # a section that the file does not have is as new as the value in it
-    known = existing_place(place, document.values)
-    new = place[: len(known) + 1]
+    values = _as_mapping(_set(document.values, path, value, ()), ())
+    # the first step that the file does not have: the whole section below it comes from the command line
+    new = path[: len(existing_key_path(path, document.values)) + 1]
     return dataclasses.replace(
         document,
         values=values,
         overridden=document.overridden | {new},
-        findings=(
-            *document.findings,
-            *(Finding((*place, *inner.place), inner.message) for inner in findings),
+        diagnostics=(
+            *document.diagnostics,
+            *(Diagnostic((*path, *inner.path), inner.message) for inner in diagnostics),
         ),
     )
 
 
-def _with_brackets(text: str, rest: str) -> str:
-    """Say how a place in a list is written, where it was written like a key; else nothing."""
-    if not _NUMBERED.match(rest):
-        return ""
-    place = _NUMBERED.sub(r"[\g<1>]", text.split("=", 1)[0])
-    return f"places in a list are written in brackets, counted from 0: {place}=..."
-
-
-def _put(values: object, place: Place, value: object, above: Place) -> object:
-    """Give the same values with another one at a place."""
-    if not place:
+def _set(values: object, path: KeyPath, value: object, parent: KeyPath) -> object:
+    """Return the values below a parent with another value at a path."""
+    if not path:
         return value
-    step, rest, here = place[0], place[1:], (*above, place[0])
+    step, *remaining = path
+    current = (*parent, step)
     if isinstance(step, int):
-        listed = _as_list(values, step, above)
-        return [*listed[:step], _put(listed[step], rest, value, here), *listed[step + 1 :]]
-    mapping = _as_mapping(values, above)
-    return {**mapping, step: _put(mapping.get(step), rest, value, here)}
+        items = _as_list(values, step, parent)
+        return [*items[:step], _set(items[step], tuple(remaining), value, current), *items[step + 1 :]]
+    mapping = _as_mapping(values, parent)
+    return {**mapping, step: _set(mapping.get(step), tuple(remaining), value, current)}
 
 
-def _as_list(values: object, index: int, place: Place) -> Sequence[object]:
+def _as_list(values: object, index: int, path: KeyPath) -> Sequence[object]:
     if values is None:
-        name = render_place(place)
-        raise _UnusableOverrideError(f"the file has no {name}; give the whole list, --set '{name}=[...]'")
+        name = format_key_path(path)
+        raise _UnusableOverrideError(f"the file has no {name}; set the whole list: --set '{name}=[...]'")
     if not isinstance(values, list | tuple):
-        raise _UnusableOverrideError(f"{render_place(place) or 'the top'} is {describe(values)}, not a list")
+        raise _UnusableOverrideError(
+            f"{format_key_path(path) or 'the top'} is {describe(values)}, not a list"
+        )
     if index >= len(values):
         raise _UnusableOverrideError(
-            f"there is no {render_place((*place, index))}: the list has {len(values)} of them, counted from 0"
+            f"there is no {format_key_path((*path, index))}: the list has {len(values)} of them, counted from 0"
         )
     return values
 
 
-def _as_mapping(values: object, place: Place) -> Mapping[str, object]:
+def _as_mapping(values: object, path: KeyPath) -> Mapping[str, object]:
     if values is None:
         return {}
-    if isinstance(values, str) and _may_be_a_name(place):
+    is_column = len(path) == 2 and path[0] in {"features", "spectators"}
+    if isinstance(values, str) and (is_column or path in _NAMED_SECTIONS):
         return {"name": values}
     if not isinstance(values, Mapping):
-        raise _UnusableOverrideError(f"{render_place(place)} is {describe(values)}, which has no keys")
+        raise _UnusableOverrideError(f"{format_key_path(path)} is {describe(values)}, which has no keys")
     return values
-
-
-def _may_be_a_name(place: Place) -> bool:
-    """Say whether a text stands for a section with that name (`pt`, `adam`)."""
-    named = {("training", key) for key in ("optimizer", "schedule", "loss")}
-    return place in named or (len(place) == 2 and place[0] in {"features", "spectators"})

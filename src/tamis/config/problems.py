@@ -1,24 +1,23 @@
-"""What pydantic finds, in plain words and with places that are in the file."""
+"""Errors of pydantic as plain sentences, with the paths of the file."""
 
 from __future__ import annotations
 
 import re
-import types
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tamis.config.configuration import Config
-from tamis.config.facts import FACTS, MOST
-from tamis.config.place import Finding, Place, existing_place
-from tamis.config.wording import describe, expected_one_of
-from tamis.wording import suggest
+from tamis.config.consistency import INCONSISTENCY, MOST
+from tamis.config.key_path import Diagnostic, KeyPath, existing_key_path, format_key_path
+from tamis.wording import describe, expected_one_of, suggest
 
+# the errors of pydantic for a section that is not a mapping
+_SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
 _KINDS = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -28,13 +27,9 @@ _KINDS = {
     "invalid_key": "text as the key",
     "bool_type": "true or false",
     "tuple_type": "a list",
-    "dict_type": "a mapping (key: value)",
-    "mapping_type": "a mapping (key: value)",
-    "model_type": "a mapping (key: value)",
-    "model_attributes_type": "a mapping (key: value)",
+    **dict.fromkeys(_SECTIONS, "a mapping (key: value)"),
 }
-_SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
-_SHORT: Mapping[Place, str] = {
+_ACCEPTED: Mapping[KeyPath, str] = {
     ("features", 0): "the name of a branch or a mapping (name: NAME, expression: ...)",
     ("spectators", 0): "the name of a branch or a mapping (name: NAME, expression: ...)",
     ("network", "layers", 0): "a mapping (nodes: 64)",
@@ -44,8 +39,29 @@ _SHORT: Mapping[Place, str] = {
     ("training", "optimizer"): "the name of an optimizer, such as adam, or a mapping (name: adam)",
     ("training", "schedule"): "the name of a schedule or a mapping (name: cosine)",
     ("training", "loss"): "the name of a loss or a mapping (name: focal)",
+    ("training", "devices"): "auto or a whole number of at least 1",
+    ("evaluation", "ablation"): "true, false or a list of features",
+    ("evaluation", "background_uncertainty"): "a number or a mapping (class: number)",
 }
-"""What may stand where a section is usual; 0 is any entry of a list."""
+"""The accepted values of keys that take several kinds of values, by path; 0 is any entry of a list."""
+RENAMED_KEYS: Mapping[KeyPath, str] = {
+    ("evaluation", "leave_out"): "ablation",
+    ("network", "embedding", "speed"): "learning_rate_factor",
+    ("network", "layers", 0, "begin"): "pruning_begin",
+    ("network", "layers", 0, "cost"): "ebops_cost",
+    ("network", "layers", 0, "end"): "pruning_end",
+    ("network", "layers", 0, "learned"): "learn_bits",
+    ("network", "members"): "shared_members",
+    ("network", "output"): "output_initialisation",
+    ("network", "quantized_output", "cost"): "ebops_cost",
+    ("network", "quantized_output", "learned"): "learn_bits",
+    ("split", "by"): "event_id",
+    ("training", "average"): "ema_decay",
+    ("training", "average_symmetries"): "test_time_augmentation",
+    ("training", "schedule", "least"): "minimum",
+    ("training", "seeds"): "ensemble",
+}
+"""The old path of each key (0 is any entry of a list), and its name now, in the same section."""
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _LIMITS = {
@@ -56,168 +72,150 @@ _LIMITS = {
 }
 
 
-def find_faults(error: ValidationError, values: Mapping[str, object]) -> list[Finding]:
-    """Say in plain words what pydantic found.
+def explain_errors(
+    error: ValidationError, values: Mapping[str, object], section: KeyPath = ()
+) -> list[Diagnostic]:
+    """Explain validation errors in plain sentences.
 
     Args:
-        error: what validation of the configuration raised.
+        error: raised by the validation of the configuration.
         values: the plain values that were validated.
+        section: path of the values in a configuration, if they are only one section; the diagnostics have paths
+            relative to it.
 
     Returns:
-        One finding for each error; contradictions across fields are left out.
+        One diagnostic for each error, without inconsistencies across sections.
 
     Example:
         >>> values = {"features": ["pt"], "samples": [], "classes": {"a": None, "b": None}}
         >>> try:
         ...     Config.model_validate(values)
         ... except ValidationError as error:
-        ...     find_faults(error, values)
-        [Finding(place=('samples',), message='expected at least 1 entry, found 0', line=None)]
+        ...     explain_errors(error, values)
+        [Diagnostic(path=('samples',), message='expected at least 1 entry, found 0', line=None)]
     """
     details = (
         detail
         for detail in error.errors(include_url=False)
-        if detail["type"] != FACTS and not _is_echo(detail)
+        if detail["type"] != INCONSISTENCY
+        # a list that is too short only because some of its entries are wrong
+        and not (detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"])
     )
-    return [_finding(detail, values) for detail in islice(details, MOST)]
+    return [_diagnostic(detail, values, section) for detail in islice(details, MOST)]
 
 
-def _is_echo(detail: ErrorDetails) -> bool:
-    """Say whether a list is called too short only because entries in it are wrong."""
-    return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
-
-
-def _finding(detail: ErrorDetails, values: Mapping[str, object]) -> Finding:
+def _diagnostic(detail: ErrorDetails, values: Mapping[str, object], section: KeyPath) -> Diagnostic:
     location = detail["loc"]
     match detail["type"]:
         case "missing":
-            place = (*existing_place(location[:-1], values), location[-1])
-            return Finding(place, "this key is needed, but not there")
+            path = (*existing_key_path(location[:-1], values), location[-1])
+            return Diagnostic(path, "this key is required")
         case "union_tag_invalid":
-            tag_key = detail["ctx"]["discriminator"].strip("'")
-            return Finding(existing_place((*location, tag_key), values), _message(detail))
+            return Diagnostic(existing_key_path((*location, _tag_key(detail)), values), _message(detail))
         case "extra_forbidden":
-            return Finding(existing_place(location, values), _unknown_key(location))
+            path = existing_key_path(location, values)
+            return Diagnostic(path, _unknown_key((*section, *location), (*section, *path)))
         case _:
-            place = existing_place(location, values)
-            return Finding(place, _in_short(place, detail) or _message(detail))
+            path = existing_key_path(location, values)
+            return Diagnostic(path, _accepted_kinds_message((*section, *path), detail) or _message(detail))
 
 
-def _in_short(place: Place, detail: ErrorDetails) -> str:
-    """Say what may stand at a place that also takes something shorter than a section or another word."""
-    kind, found = detail["type"], detail["input"]
-    if kind not in (*_SECTIONS, "int_type", "int_parsing"):
-        return ""
-    words = _SHORT.get(tuple(0 if isinstance(step, int) else step for step in place), "")
-    return f"expected {words}, found {describe(found)}{_remedy(kind, found)}" if words else ""
+def _accepted_kinds_message(path: KeyPath, detail: ErrorDetails) -> str:
+    """Return the message for a path that accepts several kinds of values; empty for other paths."""
+    kind, value = detail["type"], detail["input"]
+    words = _ACCEPTED.get(_of_any_entry(path), "") if kind in (*_KINDS, "int_parsing") else ""
+    return f"expected {words}, found {describe(value)}{_remedy(kind, value)}" if words else ""
 
 
 def _message(detail: ErrorDetails) -> str:
-    kind, found, context = detail["type"], detail["input"], detail.get("ctx", {})
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in _KINDS:
-        return f"expected {_KINDS[kind]}, found {describe(found)}{_remedy(kind, found)}"
+        return f"expected {_KINDS[kind]}, found {describe(value)}{_remedy(kind, value)}"
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
-        return f"expected {words} {_plain(context[key])}, found {describe(found)}"
+        return f"expected {words} {_format_limit(context[key])}, found {describe(value)}"
     match kind:
         case "literal_error":
-            return expected_one_of(_quoted(context["expected"]), found)
+            return expected_one_of(_quoted(context["expected"]), value)
         case "union_tag_not_found":
-            return (
-                f"the key {context['discriminator'].strip(chr(39))} is needed, which says what kind this is"
-            )
+            return f"the key {_tag_key(detail)} is required: it selects the kind"
         case "union_tag_invalid":
-            return expected_one_of(_quoted(context["expected_tags"]), context["tag"])
+            # the tag of pydantic is text even if the value is null
+            tag = value.get(_tag_key(detail)) if isinstance(value, Mapping) else context["tag"]
+            return expected_one_of(_quoted(context["expected_tags"]), tag)
         case "too_short":
             return f"expected at least {_entries(context['min_length'])}, found {context['actual_length']}"
         case "too_long":
             return f"expected at most {_entries(context['max_length'])}, found more"
         case "string_too_long":
-            return f"expected at most {context['max_length']} characters, found {describe(found)}"
+            return f"expected at most {context['max_length']} characters, found {describe(value)}"
         case "string_too_short":
             return "expected some text, found none"
         case "value_error":
             return str(context["error"])
         case _:
-            return f"{detail['msg']}; found {describe(found)}"
+            return f"{detail['msg']}; found {describe(value)}"
 
 
-def _plain(limit: float) -> str:
-    return str(int(limit)) if limit == int(limit) else str(limit)
+def _tag_key(detail: ErrorDetails) -> str:
+    return str(detail["ctx"]["discriminator"]).strip("'")
 
 
-def _remedy(kind: str, found: object) -> str:
-    if kind == "string_type" and isinstance(found, bool | int | float):
+def _format_limit(limit: float) -> str:
+    return f"{int(limit):,}" if limit == int(limit) else str(limit)
+
+
+def _remedy(kind: str, value: object) -> str:
+    if kind == "string_type" and isinstance(value, bool | int | float):
         return "; put it in quotes"
     number = {"int_type": _INTEGER, "float_type": _NUMBER}.get(kind)
-    if number and isinstance(found, str) and number.fullmatch(found):
-        return "; leave the quotes out"
+    if number and isinstance(value, str) and number.fullmatch(value):
+        return "; remove the quotes"
     return ""
 
 
 def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
+    return "1 entry" if count == 1 else f"{count:,} entries"
 
 
 def _quoted(text: str) -> list[str]:
     return re.findall(r"'([^']*)'", text)
 
 
-def _unknown_key(location: Sequence[str | int]) -> str:
+def _of_any_entry(path: KeyPath) -> KeyPath:
+    return tuple(0 if isinstance(step, int) else step for step in path)
+
+
+def _unknown_key(location: Sequence[str | int], path: KeyPath) -> str:
     keys = _keys_at(location[:-1])
+    if (name := RENAMED_KEYS.get(_of_any_entry(path))) in keys:
+        return f"this key is now called {name}; write {format_key_path((*path[:-1], name))}"
     hint = suggest(str(location[-1]), keys)
-    return (
-        f"unknown key{hint} Keys here: {', '.join(keys)}"
-        if hint
-        else f"unknown key; keys here: {', '.join(keys)}"
-    )
+    return f"unknown key{f'{hint} Keys' if hint else '; keys'} here: {', '.join(keys)}"
 
 
 def _keys_at(location: Sequence[str | int]) -> list[str]:
-    """Give the valid keys of the section at a location of pydantic."""
-    alternatives: list[Any] = [Config]
-    for step in location:
-        alternatives = _inside(alternatives, step) or _named(alternatives, step)
-    return list(dict.fromkeys(key for section in alternatives for key in _fields(section)))
+    """Return the valid keys of the section at a location of pydantic."""
+    sections: list[type[BaseModel]] = [Config]
+    for step in map(str, location):
+        fields = [_fields(section)[step] for section in sections if step in _fields(section)]
+        inside = [section for field in fields for section in _sections_of(field.annotation)]
+        # pydantic writes the tag of a union into its locations; other steps are entries of a list or of a mapping
+        sections = inside or [section for section in sections if _has_tag(section, step)] or sections
+    return list(dict.fromkeys(key for section in sections for key in _fields(section)))
 
 
-def _inside(alternatives: Sequence[Any], step: str | int) -> list[Any]:
-    """Go into a field of a section, an entry of a list or a key of a mapping."""
-    entered = []
-    for annotation in alternatives:
-        arguments = get_args(annotation)
-        if step in (fields := _fields(annotation)):
-            entered.append(fields[str(step)].annotation)
-        elif get_origin(annotation) is tuple and isinstance(step, int):
-            entered.append(arguments[0])
-        elif get_origin(annotation) is Mapping:
-            entered.append(arguments[1])
-    return [member for annotation in entered for member in _members(annotation)]
+def _has_tag(section: type[BaseModel], tag: str) -> bool:
+    return tag in (section.__name__, *(field.default for field in _fields(section).values()))
 
 
-def _named(alternatives: Sequence[Any], tag: str | int) -> list[Any]:
-    """Choose among the alternatives by the tag that pydantic puts into its locations."""
-    return [
-        section
-        for section in alternatives
-        for fields in [_fields(section)]
-        if fields and tag in (section.__name__, *(field.default for field in fields.values()))
-    ]
+def _sections_of(annotation: Any) -> list[type[BaseModel]]:
+    """Return the sections in an annotation: alternatives of a union, entries of a list, values of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for argument in get_args(annotation) for section in _sections_of(argument)]
 
 
-def _members(annotation: Any) -> Iterator[Any]:
-    match get_origin(annotation):
-        case typing.Annotated:
-            yield from _members(get_args(annotation)[0])
-        case typing.Union | types.UnionType:
-            for member in get_args(annotation):
-                yield from _members(member)
-        case _:
-            yield annotation
-
-
-def _fields(annotation: Any) -> Mapping[str, FieldInfo]:
-    """Give the fields of a section by their keys; nothing where the annotation is no section."""
-    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        return {}
-    return {field.alias or name: field for name, field in annotation.model_fields.items()}
+def _fields(section: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """Return the fields of a section by their keys."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}

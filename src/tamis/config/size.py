@@ -1,13 +1,13 @@
-"""How many weights the networks of a configuration have, told before a number of them is drawn."""
+"""The number of weights of the networks, known before they are allocated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 LARGEST = 250_000_000
-"""Weights of all networks together: 1 GB of 32-bit numbers, and several times that while they learn."""
+"""Weights of all networks together: 1 GB of 32-bit numbers, and several times as much during the training."""
 MOST_PASSES = 2**14
-"""How often the networks of a classifier are computed for an event at most: networks times draws of symmetries."""
+"""Forward passes for one event at most: networks times copies of the event (test-time augmentation)."""
 
 
 def count_weights(
@@ -18,13 +18,13 @@ def count_weights(
     embedding: Mapping[str, object],
     members: int = 1,
 ) -> int:
-    """Count the weights of a network; biases and other small parts are left out.
+    """Count the weights of a network; biases and other small arrays do not count.
 
     Args:
         inputs: of the network, before its embedding.
         nodes: of the hidden layers.
         outputs: of the output layer.
-        embedding: as the configuration writes it; empty where there is none.
+        embedding: section of the configuration; empty if there is none.
         members: networks that share the hidden layers.
 
     Example:
@@ -33,33 +33,26 @@ def count_weights(
         >>> count_weights(3, [6], 2, embedding={"type": "piecewise_linear", "bins": 16})
         351
     """
-    first, own = _embedded(inputs, embedding)
-    total, before = own, first
-    for each in nodes:
-        total, before = total + before * each, each
-    return total + members * before * outputs + (members * first if members > 1 else 0)
+    embedded_inputs, total = _count_embedding(inputs, embedding)
+    previous = embedded_inputs
+    for layer_nodes in nodes:
+        total, previous = total + previous * layer_nodes, layer_nodes
+    return total + members * previous * outputs + (members * embedded_inputs if members > 1 else 0)
 
 
-def _embedded(inputs: int, embedding: Mapping[str, object]) -> tuple[int, int]:
-    """Give the inputs of the first layer, and the numbers that the embedding itself has."""
+def _count_embedding(inputs: int, embedding: Mapping[str, object]) -> tuple[int, int]:
+    """Return the number of inputs of the first layer, and the number of parameters of the embedding."""
     match embedding.get("type"):
         case "periodic":
-            frequencies, nodes = whole(embedding.get("frequencies"), 8), whole(embedding.get("nodes"), 8)
+            frequencies, nodes = (positive_integer(embedding.get(key), 8) for key in ("frequencies", "nodes"))
             return inputs * (1 + nodes), inputs * (frequencies + nodes + 2 * nodes * frequencies)
         case "piecewise_linear":
-            bins = whole(embedding.get("bins"), 16)
+            bins = positive_integer(embedding.get("bins"), 16)
             return inputs * bins, inputs * (bins + 1)
         case _:
             return inputs, 0
 
 
-def whole(value: object, default: int) -> int:
-    """Give a positive whole number, 2^40 where it is larger, and the default for anything else.
-
-    Args:
-        value: as the configuration has it.
-        default: what it means where it is left out.
-    """
-    return (
-        min(value, 2**40) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else default
-    )
+def positive_integer(value: object, default: int) -> int:
+    """Return a positive whole number, at most 2^40, or the default for any other value."""
+    return min(value, 2**40) if type(value) is int and value > 0 else default

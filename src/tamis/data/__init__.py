@@ -1,1 +1,1 @@
-"""From files to events: schemas, chunks, selection, weights, split and the ledger."""
+"""Files to events: schemas, chunks, selection, weights, splits and the cutflow."""

@@ -1,4 +1,4 @@
-"""From files to chunks of named columns, so that memory does not grow with the files."""
+"""Files in chunks of named columns, so that memory does not grow with the files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tamis.data import parquet_files, root_files
-from tamis.data.parquet_files import is_parquet
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.data.scanning import get_reader, read_with_context
 from tamis.data.schema import FileSchema, SourceFile
-from tamis.data.unreadable import reading
 from tamis.errors import InputError, Problem
 
 CHUNK_VALUES = 2**23
-"""Number of values (rows times branches) that one chunk holds at most: 64 MiB of 8-byte numbers."""
+"""Maximum number of values (rows times branches) of a chunk: 64 MiB of 8-byte numbers."""
 
-_VALUES_OF_A_LIST = 16
+_VALUES_OF_A_LIST = 16  # assumed mean length of a list
 
 
 @dataclass(frozen=True)
@@ -28,86 +29,84 @@ class Chunk:
         source: the file.
         first_entry: entry number of the first row.
         length: number of rows.
-        columns: one array per branch: NumPy for scalars, awkward for jagged branches.
-        identity: what the identities of its events begin with.
+        columns: an array for each branch: NumPy for scalars, awkward for jagged branches.
+        file_key: the file and the tree, as event IDs are computed from them.
     """
 
     source: SourceFile
     first_entry: int
     length: int
     columns: Mapping[str, Any]
-    identity: str = ""
+    file_key: str = ""
+
+    @property
+    def entries(self) -> NDArray[np.int64]:
+        """Entry number of each row."""
+        return np.arange(self.first_entry, self.first_entry + self.length)
 
 
-def rows_per_chunk(branches: int) -> int:
-    """Give the number of rows of a chunk that holds this many branches.
+def compute_rows_per_chunk(branches: int) -> int:
+    """Return the number of rows of a chunk with this number of branches.
 
-    >>> rows_per_chunk(20)
+    >>> compute_rows_per_chunk(20)
     419430
     """
     return max(10_000, CHUNK_VALUES // max(branches, 1))
 
 
 def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = None) -> Iterator[Chunk]:
-    """Stream the branches of one file in chunks of rows.
+    """Stream the branches of one file in chunks of rows, by default as many rows as the memory budget allows.
 
-    Args:
-        schema: the file, as scanned.
-        branches: names of the branches to read; with none, the chunks have a length only.
-        rows: rows per chunk; by default as many as the memory budget allows.
+    Without branches, the chunks only have a length.
 
     Raises:
-        InputError: the file is damaged, or holds fewer entries than it says.
+        InputError: the file is damaged, or has fewer entries than its header says.
     """
     names = sorted(set(branches))
-    # a list of numbers counts as several values: how many is known only when it is read
+    # a list counts as several values; its length is only known after reading
     lists = sum(1 for name in names if name in schema.branches and schema.branches[name].kind != "scalar")
     values = len(names) + (_VALUES_OF_A_LIST - 1) * lists
-    rows = rows or rows_per_chunk(values)
-    reader = parquet_files.iterate if is_parquet(schema.source) else root_files.iterate
-    first = 0
-    if schema.entries and names:
-        chunks = reader(schema, names, rows)
-        while (
-            columns := reading(
-                schema.source,
-                lambda: next(chunks, None),
-                partial(_damaged_place, schema, names, first, first + rows),
-            )
-        ) is not None:
-            length = len(columns[names[0]])
-            yield Chunk(schema.source, first, length, columns, schema.identity)
-            first += length
-    elif not names:
+    rows = rows or compute_rows_per_chunk(values)
+    if not names:
         for first in range(0, schema.entries, rows):
-            yield Chunk(schema.source, first, min(rows, schema.entries - first), {}, schema.identity)
+            yield Chunk(schema.source, first, min(rows, schema.entries - first), {}, schema.file_key)
         return
+    chunks = get_reader(schema.source).iterate(schema, names, rows) if schema.entries else iter(())
+    first = 0
+    while (
+        columns := read_with_context(
+            schema.source,
+            lambda: next(chunks, None),
+            partial(_describe_damage, schema, names, first, first + rows),
+        )
+    ) is not None:
+        length = len(columns[names[0]])
+        yield Chunk(schema.source, first, length, columns, schema.file_key)
+        first += length
     if first != schema.entries:
         message = f"holds {first} readable entries of {schema.entries}; the file is damaged"
         raise InputError("input files", [Problem(schema.where, message)])
 
 
 def read_range(schema: FileSchema, branches: Iterable[str], start: int, stop: int) -> Chunk:
-    """Read some consecutive entries of one file.
-
-    Args:
-        schema: the file, as scanned.
-        branches: names of the branches to read.
-        start: the first entry.
-        stop: the entry behind the last one, at most `schema.entries`.
+    """Read the entries from `start` to before `stop`, which is at most `schema.entries`.
 
     Raises:
         InputError: the file is damaged.
     """
     names = sorted(set(branches))
-    reader = parquet_files.read_range if is_parquet(schema.source) else root_files.read_range
-    place = partial(_damaged_place, schema, names, start, stop)
-    columns = reading(schema.source, lambda: reader(schema, names, start, stop), place) if names else {}
-    return Chunk(schema.source, start, stop - start, columns, schema.identity)
+    columns: Mapping[str, Any] = {}
+    if names:
+        columns = read_with_context(
+            schema.source,
+            partial(get_reader(schema.source).read_range, schema, names, start, stop),
+            partial(_describe_damage, schema, names, start, stop),
+        )
+    return Chunk(schema.source, start, stop - start, columns, schema.file_key)
 
 
 def read_ahead(chunks: Iterator[Chunk]) -> Generator[Chunk]:
-    """Read the next chunk in a thread while this one is used."""
+    """Read the next chunk in a thread while the current one is used."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         following = thread.submit(next, chunks, None)
         while (chunk := following.result()) is not None:
@@ -115,18 +114,18 @@ def read_ahead(chunks: Iterator[Chunk]) -> Generator[Chunk]:
             yield chunk
 
 
-def _damaged_place(schema: FileSchema, names: Sequence[str], start: int, stop: int) -> str:
-    """Name the tree, and the branches that cannot be read alone either."""
-    reader = parquet_files.read_range if is_parquet(schema.source) else root_files.read_range
+def _describe_damage(schema: FileSchema, names: Sequence[str], start: int, stop: int) -> str:
+    """Describe where a file is damaged: the tree, and the branches that cannot be read individually."""
+    read = get_reader(schema.source).read_range
 
-    def unreadable(name: str) -> bool:
+    def is_unreadable(name: str) -> bool:
         try:
-            reading(schema.source, lambda: reader(schema, [name], start, min(stop, schema.entries)))
+            read_with_context(schema.source, partial(read, schema, [name], start, min(stop, schema.entries)))
         except InputError:
             return True
         return False
 
-    bad = [repr(name) for name in names if unreadable(name)]
+    bad = [repr(name) for name in names if is_unreadable(name)]
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
     branches = f"{'branch' if len(bad) == 1 else 'branches'} {', '.join(bad[:3])}{more}" if bad else ""
     parts = [f"tree {schema.tree!r}" if schema.tree else "", branches]

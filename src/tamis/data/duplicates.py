@@ -1,4 +1,4 @@
-"""Events that are in the input twice, found by what they look like and not by their names."""
+"""Duplicate events, which are recognised by their values and not by their IDs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ from numpy.typing import NDArray
 
 from tamis.data.split import scramble
 
-LOOKED_AT = 200_000
-"""Events from which the chance is estimated that two events agree in a column."""
-UNLIKELY = 10.0
-"""How many times as many equal events as chance gives are worth a look."""
+_CHANCE_EVENTS = 200_000  # from which the probability is estimated that two events agree in a column
+_UNLIKELY = 10.0  # ratio of equal events to those expected by chance, above which they are suspicious
 
 
 @dataclass(frozen=True)
 class EqualEvents:
-    """Events that equal another one in every column.
+    """Events that equal another event in every column.
 
     Args:
-        count: how many equal an earlier one.
-        within_files: how many of them equal the first one in the same file.
-        between_files: how many equal one of another file, but of the same class.
-        between_classes: how many equal one of another class.
-        expected: how many chance gives, if the columns did not depend on each other.
-        example: rows of two that are equal, of different classes or files where there are such; None where none are.
+        count: number of events that equal an earlier one.
+        within_files: those that equal an event of the same file.
+        between_files: those that equal an event of another file, but of the same class.
+        between_classes: those that equal an event of another class.
+        expected: number expected by chance, for independent columns.
+        example: rows of two equal events, preferably of different classes or files; None if there are none.
     """
 
     count: int
@@ -39,11 +37,11 @@ class EqualEvents:
 
     @property
     def suspicious(self) -> bool:
-        """Whether there are more than chance explains."""
-        return self.count > UNLIKELY * self.expected + 0.5
+        """Return whether there are more than expected by chance."""
+        return self.count > _UNLIKELY * self.expected + 0.5
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the numbers as `tamis check --json` writes them."""
+        """Return the numbers that `tamis check --json` writes."""
         return {
             "events": self.count,
             "within_files": self.within_files,
@@ -54,15 +52,15 @@ class EqualEvents:
         }
 
 
-def equal_events(
+def find_equal_events(
     columns: Sequence[NDArray[np.floating[Any]]],
     class_index: NDArray[np.int32],
     file_index: NDArray[np.int32],
 ) -> EqualEvents:
-    """Count events that agree in every column, bit by bit; values that are missing agree.
+    """Count events that agree in every column, bit by bit; missing values are equal.
 
-    The chance of that is estimated from the three columns that distinguish events best. In a single column it
-    explains every repetition, so that nothing is suspicious there.
+    The number expected by chance is estimated from the three columns that distinguish events best. For a single column
+    it accounts for every repetition, so that nothing is suspicious.
 
     Args:
         columns: the values of each column, [n] each.
@@ -71,8 +69,8 @@ def equal_events(
 
     >>> x, y = np.linspace(0, 1, 1000), np.linspace(5, 9, 1000) ** 2
     >>> twice = [np.append(x, x[:3]), np.append(y, y[:3])]
-    >>> found = equal_events(twice, np.append(np.zeros(1000, np.int32), [1, 1, 1]), np.zeros(1003, np.int32))
-    >>> found.between_classes, found.suspicious
+    >>> equal = find_equal_events(twice, np.append(np.zeros(1000, np.int32), [1, 1, 1]), np.zeros(1003, np.int32))
+    >>> equal.between_classes, equal.suspicious
     (3, True)
     """
     events = len(class_index)
@@ -83,19 +81,21 @@ def equal_events(
     rising = key[order]
     begins = np.append(True, rising[1:] != rising[:-1])[:events]
     first = order[np.maximum.accumulate(np.where(begins, np.arange(events), 0))] if events else order
-    again, before = order[~begins], first[~begins]
-    classes = class_index[again] != class_index[before]
-    files = ~classes & (file_index[again] != file_index[before])
+    later, earlier = order[~begins], first[~begins]
+    classes = class_index[later] != class_index[earlier]
+    files = ~classes & (file_index[later] != file_index[earlier])
+    # only the three best columns: with all of them, correlations would make the estimate far too small
     chances = sorted(_chance(column) for column in columns)
     pairs = 0.5 * events * (events - 1)
-    place = _example(classes, files)
+    candidates = next((mask for mask in (classes, files) if mask.any()), np.ones(len(later), np.bool_))
+    row = int(candidates.argmax()) if len(later) else None
     return EqualEvents(
-        count=len(again),
-        within_files=int(len(again) - classes.sum() - files.sum()),
+        count=len(later),
+        within_files=int(len(later) - classes.sum() - files.sum()),
         between_files=int(files.sum()),
         between_classes=int(classes.sum()),
         expected=float(pairs * np.prod(chances[:3])) if chances else 0.0,
-        example=None if place is None else (int(before[place]), int(again[place])),
+        example=None if row is None else (int(earlier[row]), int(later[row])),
     )
 
 
@@ -105,17 +105,10 @@ def _bits(column: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
 
 
 def _chance(column: NDArray[np.floating[Any]]) -> float:
-    """Estimate the probability that two events have the same value, without bias where any two have."""
-    some = _bits(column[:: max(len(column) // LOOKED_AT, 1)])
-    if len(some) < 2:
+    """Estimate the probability that two events have the same value, without bias if any two have."""
+    sample = _bits(column[:: max(len(column) // _CHANCE_EVENTS, 1)])
+    if len(sample) < 2:
         return 1.0
-    counts = np.unique(some, return_counts=True)[1].astype(np.float64)
+    counts = np.unique(sample, return_counts=True)[1].astype(np.float64)
     equal = float((counts * (counts - 1)).sum())
-    return max(equal, 1.0) / (len(some) * (len(some) - 1.0))
-
-
-def _example(classes: NDArray[np.bool_], files: NDArray[np.bool_]) -> int | None:
-    for chosen in (classes, files, np.ones(len(classes), np.bool_)):
-        if chosen.any():
-            return int(chosen.argmax())
-    return None
+    return max(equal, 1.0) / (len(sample) * (len(sample) - 1.0))

@@ -1,4 +1,4 @@
-"""Events in memory: read, selected, weighed and assigned to training, validation and test."""
+"""Events in memory: read, selected, weighted and assigned to training, validation and test."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
-from tamis.data.ledger import Tally, tally
+from tamis.data.cutflow import Tally, tally
 from tamis.data.plan import (
-    Quantity,
     SamplePlan,
+    convert_to_32_bits,
     evaluate_chunk,
     evaluate_identifier,
     evaluate_quantity,
-    in_32_bits,
 )
 from tamis.data.precision import PrecisionSample
 from tamis.data.schema import FileSchema
 from tamis.data.split import (
     Fractions,
     RowError,
-    assign_parts,
-    folds_of_identities,
-    folds_of_numbers,
-    identity_of_columns,
-    identity_of_entries,
+    assign_folds_by_id,
+    assign_folds_by_number,
+    assign_splits,
+    hash_columns,
+    hash_entries,
 )
 from tamis.errors import InputError, Problem
-from tamis.expressions import Expression, Values, truth
+from tamis.expressions import convert_to_boolean
 from tamis.wording import counted
 
 Progress = Callable[[int], None]
 Damaged = Callable[[str, Sequence[Problem]], None]
+Rows = slice | NDArray[np.int64]
+"""The selected rows of a chunk: all of them, or their indices."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +45,27 @@ class Events:
     """Selected events, one row each, in an order that does not depend on the order of samples and files.
 
     Args:
-        features: inputs of the network as read, a missing value is NaN, [n, n_features]; float64 where 32 bits do not
-            resolve one of them, float32 otherwise.
+        features: inputs of the network as read, with NaN for missing values, [n, n_features]; float64 if 32 bits do
+            not resolve one of them, otherwise float32.
         class_index: the true class, [n].
         weight: signed physics weight, float64 [n].
-        identity: 64-bit hash of who the event is, [n].
-        part: index into `tamis.data.split.PARTS`, [n].
+        event_id: 64-bit hash that identifies the event, [n].
+        split: index into `tamis.data.split.SPLITS`, [n].
         sample_index: index into `samples`, [n].
         file_index: index into `files`, [n].
         entry: entry number in its tree, [n].
         spectators: float64 [n] each.
         reference: known densities or discriminants by class, float64 [n] each.
         samples: names of the samples, sorted.
-        files: identities of the files, with the tree where several of a file are read.
-        fold: the fold of each event, -1 where there are no folds, [n].
+        files: file keys, with the tree if several of a file are read.
+        fold: the fold of each event, `NO_FOLD` without cross-training, [n].
     """
 
     features: NDArray[np.float32] | NDArray[np.float64]
     class_index: NDArray[np.int32]
     weight: NDArray[np.float64]
-    identity: NDArray[np.uint64]
-    part: NDArray[np.uint8]
+    event_id: NDArray[np.uint64]
+    split: NDArray[np.uint8]
     sample_index: NDArray[np.int32]
     file_index: NDArray[np.int32]
     entry: NDArray[np.int64]
@@ -75,11 +76,11 @@ class Events:
     fold: NDArray[np.int32]
 
     def __len__(self) -> int:
-        """Give the number of events."""
+        """Return the number of events."""
         return len(self.weight)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
-        """Keep some rows, given as a mask or as indices."""
+        """Select rows by a mask or by indices."""
         return replace(
             self,
             **{name: getattr(self, name)[rows] for name in _PER_EVENT},
@@ -88,9 +89,8 @@ class Events:
         )
 
 
-_PER_EVENT = (
-    "features", "class_index", "weight", "identity", "part", "sample_index", "file_index", "entry", "fold",
-)  # fmt: skip
+_READ = ("class_index", "weight", "event_id", "sample_index", "file_index", "entry", "fold")
+_PER_EVENT = ("features", "split", *_READ)
 
 
 @dataclass(frozen=True)
@@ -98,97 +98,129 @@ class MissingValues:
     """Missing values of one feature in one sample.
 
     Args:
-        sample: name of the sample.
-        feature: name of the feature.
-        declared: whether the feature's `missing` rule allows them.
-        count: how many selected events have none.
-        infinite: how many of them are infinite, or too large for 32 bits.
         file: file of the first one.
         entry: entry number of the first one.
+        count: number of selected events without a value.
+        infinite: number of those that are infinite or too large for 32 bits.
     """
 
-    sample: str
-    feature: str
-    declared: bool
-    count: int
-    infinite: int
     file: str
     entry: int
+    count: int = 0
+    infinite: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class SampleReading:
-    """What was read of one sample, before any policy.
+    """The counts of one sample before any policy, which grow with every chunk.
 
     Args:
-        plan: what was computed.
+        plan: the expressions of the sample.
         schemas: its files.
-        read: all entries whose weight is finite.
-        unweighted: entries that failed the selection and whose weight is not a finite number.
-        failed_selection: entries that failed the selection and whose weight is finite.
+        read: all entries with a finite weight.
+        unweighted: number of entries that failed the selection and have no finite weight.
+        failed_selection: entries that failed the selection and have a finite weight.
         missing: missing values of each feature that has any.
-        problems: what makes the sample unusable.
-        bad_weights: selected entries whose weight is no number that can be summed up.
+        bad_weights: number of selected entries whose weight cannot be summed.
+        first_bad_weight: the problem of the first of them.
     """
 
     plan: SamplePlan
     schemas: tuple[FileSchema, ...]
-    read: Tally
-    unweighted: int
-    failed_selection: Tally
-    missing: tuple[MissingValues, ...]
-    problems: tuple[Problem, ...]
+    read: Tally = field(default_factory=Tally)
+    unweighted: int = 0
+    failed_selection: Tally = field(default_factory=Tally)
+    missing: dict[str, MissingValues] = field(default_factory=dict)
     bad_weights: int = 0
+    first_bad_weight: Problem | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Reasons why the sample cannot be used."""
+        problems = [
+            Problem(
+                missing.file,
+                f"sample {self.plan.sample}: feature {feature.name!r} ({feature.expression.text}) is not a finite "
+                f"number of 32 bits in {counted(missing.count, 'event')}, first at entry {missing.entry}; declare it "
+                "with `missing: nan` (or the sentinel, `missing: -999`) at the feature, or remove such events with "
+                "`selection`",
+            )
+            for feature in self.plan.features
+            if feature.missing is None and (missing := self.missing.get(feature.name)) is not None
+        ]
+        if self.first_bad_weight is not None:
+            more = "" if self.bad_weights == 1 else f" ({self.bad_weights:,} such events in the sample)"
+            problems.append(replace(self.first_bad_weight, message=self.first_bad_weight.message + more))
+        return tuple(problems)
+
+    def count_weights(
+        self,
+        chunk: Chunk,
+        weight: NDArray[np.float64],
+        selected: NDArray[np.bool_],
+        usable: NDArray[np.bool_],
+    ) -> None:
+        """Add the entries of a chunk to the counts."""
+        self.read += tally(weight[usable])
+        self.failed_selection += tally(weight[usable & ~selected])
+        self.unweighted += int(np.count_nonzero(~usable & ~selected))
+        bad = np.flatnonzero(~usable & selected)
+        self.bad_weights += len(bad)
+        if len(bad) and self.first_bad_weight is None:
+            entry = chunk.first_entry + int(bad[0])
+            message = (
+                f"the weight {self.plan.weight.text!r} of sample {self.plan.sample} is {weight[bad[0]]} at entry "
+                f"{entry}; expected zero or an absolute value from 1e-70 to 1e70: fix the branch, or remove such "
+                "events with `selection`"
+            )
+            self.first_bad_weight = Problem(chunk.source.path, message)
+
+    def count_missing(self, feature: str, chunk: Chunk, entries: Rows, values: NDArray[np.float32]) -> None:
+        """Add the missing values of the selected entries of a chunk, of which there is at least one."""
+        missing = ~np.isfinite(values)
+        previous = self.missing.get(feature) or MissingValues(
+            chunk.source.path, int(chunk.entries[entries][missing][0])
+        )
+        self.missing[feature] = replace(
+            previous,
+            count=previous.count + int(np.count_nonzero(missing)),
+            infinite=previous.infinite + int(np.count_nonzero(np.isinf(values))),
+        )
 
 
 class _Rows:
-    """The selected rows of all chunks: columns that grow, each in one piece, so that none is copied to join it."""
+    """The selected rows of all chunks, in columns that grow in one piece, to avoid a concatenation at the end."""
 
     def __init__(self, plan: SamplePlan, entries: int) -> None:
         self.entries = entries
         self.seen = 0
         self.length = 0
-        kinds: dict[str, Any] = {"weight": np.float64, "identity": np.uint64, "entry": np.int64}
-        kinds |= dict.fromkeys(("class_index", "sample_index", "file_index"), np.int32)
-        kinds |= {} if plan.fold is None else {"fold": np.int32}
-        kinds |= {f"spectators/{each.name}": np.float64 for each in plan.spectators}
-        kinds |= {f"reference/{each.name}": np.float64 for each in plan.reference}
+        kinds: dict[str, Any] = {"weight": np.float64, "event_id": np.uint64, "entry": np.int64}
+        kinds |= dict.fromkeys(("class_index", "sample_index", "file_index", "fold"), np.int32)
+        kinds |= {f"spectators/{spectator.name}": np.float64 for spectator in plan.spectators}
+        kinds |= {f"reference/{reference.name}": np.float64 for reference in plan.reference}
         self.columns: dict[str, NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
-        # one feature after the other: written and scaled column by column
+        # [n_features, n], because features are written and scaled one by one
         self.columns["features"] = np.empty((len(plan.features), 0), np.float32)
         self.precision = PrecisionSample(len(plan.features))
 
     def add(self, read: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Append rows, of which a chunk gave so many for so many entries that were read."""
+        """Append the selected rows of a chunk of `read` entries."""
         self.seen += read
         end = self.length + columns["weight"].shape[-1]
         if end > self.columns["weight"].shape[-1]:
-            expected = int(1.02 * end * self.entries / max(self.seen, 1))
-            self._grow(max(expected, end))
+            # extrapolates the efficiency of the selection so far, with a margin of 2%
+            capacity = max(int(1.02 * end * self.entries / max(self.seen, 1)), end)
+            for name, values in self.columns.items():
+                larger = np.empty((*values.shape[:-1], capacity), values.dtype)
+                larger[..., : self.length] = values[..., : self.length]
+                self.columns[name] = larger
         for name, values in columns.items():
             self.columns[name][..., self.length : end] = values
         self.length = end
 
-    def _grow(self, capacity: int) -> None:
-        for name, before in self.columns.items():
-            larger = np.empty((*before.shape[:-1], capacity), before.dtype)
-            larger[..., : self.length] = before[..., : self.length]
-            self.columns[name] = larger
-
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name][..., : self.length]
-
-
-@dataclass
-class _Count:
-    """Collects what happened to the entries of one sample."""
-
-    read: Tally = field(default_factory=Tally)
-    unweighted: int = 0
-    failed: Tally = field(default_factory=Tally)
-    missing: dict[str, MissingValues] = field(default_factory=dict)
-    bad_weights: int = 0
-    first_bad_weight: Problem | None = None
 
 
 def read_events(
@@ -199,308 +231,200 @@ def read_events(
     progress: Progress | None = None,
     damaged: Damaged | None = None,
 ) -> tuple[Events, tuple[SampleReading, ...]]:
-    """Read, select and weigh the events of all samples.
+    """Read, select and weight the events of all samples.
 
     Memory is bounded by one chunk plus the selected columns. Features that 32 bits do not resolve are read a second
     time, in 64 bits.
 
     Args:
-        inputs: for each sample what to compute and its files.
-        fractions: how events are divided.
+        inputs: expressions and files of each sample.
+        fractions: how events are split.
         rows: rows per chunk; by default as many as the memory budget allows.
-        progress: called with the number of entries of each chunk that was read.
-        damaged: called with the sample and the problems of each file that cannot be read to its end, and then the
-            next one is read; the events are not all of them then. None raises the error.
+        progress: called with the number of entries of each chunk.
+        damaged: called with the sample and the problems of each file that cannot be read to its end; reading continues
+            with the next file, and the events are incomplete. None raises the error.
 
     Returns:
-        The events and, per sample, what was counted on the way; a reading with `problems` must not be used.
+        The events, and the counts of each sample; a reading with `problems` must not be used.
 
     Raises:
         InputError: a file is damaged.
     """
-    inputs = sorted(inputs, key=lambda item: item[0].sample)
-    places = sorted({_place(schema) for _, schemas in inputs for schema in schemas})
-    numbers = {place: number for number, place in enumerate(places)}
-    entries = sum(schema.entries for _, schemas in inputs for schema in schemas)
-    gathered = _Rows(inputs[0][0], entries)
-    readings = []
-    for number, (plan, schemas) in enumerate(inputs):
-        count = _Count()
-        for schema in _in_order(schemas):
-            labels = (number, numbers[_place(schema)])
+    readings = [SampleReading(plan, tuple(schemas)) for plan, schemas in inputs]
+    readings.sort(key=lambda reading: reading.plan.sample)
+    all_schemas = [schema for reading in readings for schema in reading.schemas]
+    trees = sorted(set(map(_file_and_tree, all_schemas)))
+    numbers = {tree: number for number, tree in enumerate(trees)}
+    selected = _Rows(readings[0].plan, sum(schema.entries for schema in all_schemas))
+    for number, reading in enumerate(readings):
+        plan = reading.plan
+        for schema in _in_order(reading.schemas):
+            labels = (number, numbers[_file_and_tree(schema)])
             try:
-                for chunk in read_ahead(read_chunks(schema, plan.scalars | plan.indexed, rows)):
-                    # not under a name, which would keep the rows while those of the next chunk are made
-                    gathered.add(
-                        chunk.length, _select(count, plan, chunk, labels, fractions, gathered.precision)
-                    )
+                for chunk in read_ahead(read_chunks(schema, plan.branches, rows)):
+                    # no variable for the rows: it would keep them in memory while the next chunk is selected
+                    selected.add(chunk.length, _select(reading, chunk, labels, fractions, selected.precision))
                     if progress is not None:
                         progress(chunk.length)
             except InputError as error:
                 if damaged is None:
                     raise
                 damaged(plan.sample, error.problems)
-        readings.append(_reading(plan, tuple(schemas), count))
-    if unresolved := gathered.precision.unresolved():
-        _read_in_64_bits(gathered, unresolved, inputs, numbers, rows, interrupted=damaged is not None)
-    names = tuple(plan.sample for plan, _ in inputs)
-    return _events(gathered, fractions, names, _file_names(places)), tuple(readings)
+    if unresolved := selected.precision.unresolved():
+        _read_in_64_bits(selected, unresolved, readings, numbers, rows, incomplete=damaged is not None)
+    counts = Counter(file for file, _ in trees)
+    events = Events(
+        **{name: selected[name] for name in _READ},
+        features=selected["features"].T,
+        split=assign_splits(selected["event_id"], fractions),
+        spectators=_select_group(selected, "spectators/"),
+        reference=_select_group(selected, "reference/"),
+        samples=tuple(reading.plan.sample for reading in readings),
+        # the tree is part of the name if several trees of a file are read
+        files=tuple(f"{file}:{tree}" if counts[file] > 1 else file for file, tree in trees),
+    )
+    return events, tuple(readings)
+
+
+def _select_group(rows: _Rows, prefix: str) -> dict[str, NDArray[np.float64]]:
+    return {name.removeprefix(prefix): rows[name] for name in rows.columns if name.startswith(prefix)}
 
 
 def _read_in_64_bits(
-    gathered: _Rows,
+    selected: _Rows,
     unresolved: Sequence[int],
-    inputs: Sequence[tuple[SamplePlan, Sequence[FileSchema]]],
+    readings: Sequence[SampleReading],
     numbers: Mapping[tuple[str, str], int],
     rows: int | None,
     *,
-    interrupted: bool,
+    incomplete: bool,
 ) -> None:
-    """Read some features of the selected events again, and keep their 64 bits.
-
-    Args:
-        gathered: the selected rows of all files, in their order.
-        unresolved: indices of the features.
-        inputs: for each sample what to compute and its files, in the order in which they were read.
-        numbers: number of each file.
-        rows: rows per chunk.
-        interrupted: whether a damaged file, which was told already, ends before its time.
-    """
-    features = gathered["features"].astype(np.float64)
+    """Read the unresolved features of the selected events again, in 64 bits; damaged files may be `incomplete`."""
+    features = selected["features"].astype(np.float64)
     begin = 0
-    for number, (plan, schemas) in enumerate(inputs):
-        quantities = {index: plan.features[index] for index in unresolved}
-        branches = frozenset().union(*(each.expression.branches for each in quantities.values()))
-        for schema in _in_order(schemas):
-            of_file = (gathered["sample_index"][begin:] == number) & (
-                gathered["file_index"][begin:] == numbers[_place(schema)]
+    for number, reading in enumerate(readings):
+        quantities = {index: reading.plan.features[index] for index in unresolved}
+        branches = frozenset().union(*(quantity.expression.branches for quantity in quantities.values()))
+        for schema in _in_order(reading.schemas):
+            of_file = (selected["sample_index"][begin:] == number) & (
+                selected["file_index"][begin:] == numbers[_file_and_tree(schema)]
             )
             end = begin + int(np.count_nonzero(of_file))
-            entries = gathered["entry"][begin:end]
+            entries = selected["entry"][begin:end]
             try:
                 for chunk in read_ahead(read_chunks(schema, branches, rows)):
-                    limits = (chunk.first_entry, chunk.first_entry + chunk.length)
-                    first, last = np.searchsorted(entries, limits)
-                    chosen = entries[first:last] - chunk.first_entry
-                    for index, each in quantities.items():
-                        values = _float(evaluate_quantity(each, chunk))[chosen]
+                    bounds = (chunk.first_entry, chunk.first_entry + chunk.length)
+                    first, last = np.searchsorted(entries, bounds)
+                    rows_of_chunk = entries[first:last] - chunk.first_entry
+                    for index, quantity in quantities.items():
+                        values = evaluate_quantity(quantity, chunk).astype(np.float64)[rows_of_chunk]
                         target = features[index, begin + first : begin + last]
                         np.copyto(target, values, where=~np.isnan(target))
             except InputError:
-                if not interrupted:
+                if not incomplete:
                     raise
             begin = end
-    gathered.columns["features"] = features
+    selected.columns["features"] = features
 
 
 def _in_order(schemas: Sequence[FileSchema]) -> list[FileSchema]:
     filled = [schema for schema in schemas if schema.entries]
-    return sorted(filled, key=_place)
+    return sorted(filled, key=_file_and_tree)
 
 
-def _place(schema: FileSchema) -> tuple[str, str]:
-    return schema.source.identity, schema.tree
-
-
-def _file_names(places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Name each tree by its file, and with its own name where several of a file are read."""
-    trees = Counter(file for file, _ in places)
-    return tuple(f"{file}:{tree}" if trees[file] > 1 else file for file, tree in places)
+def _file_and_tree(schema: FileSchema) -> tuple[str, str]:
+    return schema.source.file_key, schema.tree
 
 
 def _select(
-    count: _Count,
-    plan: SamplePlan,
+    reading: SampleReading,
     chunk: Chunk,
     labels: tuple[int, int],
     fractions: Fractions,
     precision: PrecisionSample,
 ) -> dict[str, NDArray[Any]]:
-    weight = _float(evaluate_chunk(plan.weight, chunk))
-    selected = _selected(plan, chunk)
-    _count_weights(count, plan, chunk, weight, selected)
-    used = selected & usable_weight(weight)
-    # where all are used, a slice copies nothing
+    """Return the columns of the selected rows of a chunk; `labels` are the numbers of its sample and its tree."""
+    plan = reading.plan
+    weight = evaluate_chunk(plan.weight, chunk).astype(np.float64)
+    selected = np.ones(chunk.length, np.bool_)
+    if plan.selection is not None:
+        selected = convert_to_boolean(evaluate_chunk(plan.selection, chunk))
+    usable = find_usable_weights(weight)
+    reading.count_weights(chunk, weight, selected, usable)
+    used = selected & usable
+    # a slice avoids copies if all rows are used
     rows = slice(None) if used.all() else np.flatnonzero(used)
     features = np.empty((len(plan.features), int(np.count_nonzero(used))), np.float32)
-    some = precision.rows(features.shape[1])
-    sampled = []
+    sampled_rows = precision.rows(features.shape[1])
+    sampled_values = []
     for values, feature in zip(features, plan.features, strict=True):
         exact = evaluate_quantity(feature, chunk)[rows]
-        sampled.append(_float(exact[some]))
-        values[:] = _feature(count, plan, chunk, feature, rows, exact)
-    precision.add(features.shape[1], sampled)
+        sampled_values.append(exact[sampled_rows].astype(np.float64))
+        values[:] = convert_to_32_bits(exact)
+        # the sum is finite only if all values are, and one sum is faster than a mask
+        with np.errstate(invalid="ignore", over="ignore"):
+            complete = np.isfinite(values.sum(dtype=np.float64))
+        if not complete:
+            reading.count_missing(feature.name, chunk, rows, values)
+            values[~np.isfinite(values)] = np.nan
+    precision.add(features.shape[1], sampled_values)
     constant = np.ones(features.shape[1], np.int32)
+    event_id = _compute_event_ids(plan, chunk)[rows]
     return {
         "features": features,
         "weight": weight[rows],
         "class_index": constant * plan.class_index,
-        "identity": _identity(plan, chunk)[rows],
+        "event_id": event_id,
         "sample_index": constant * labels[0],
         "file_index": constant * labels[1],
-        "entry": np.arange(chunk.first_entry, chunk.first_entry + chunk.length)[rows],
-        **({} if plan.fold is None else {"fold": _fold(plan.fold, chunk, rows, fractions)}),
+        "entry": chunk.entries[rows],
+        "fold": _assign_folds(plan, chunk, rows, event_id, fractions),
         **{
-            f"spectators/{each.name}": _float(evaluate_quantity(each, chunk))[rows]
-            for each in plan.spectators
+            f"{group}/{quantity.name}": evaluate_quantity(quantity, chunk).astype(np.float64)[rows]
+            for group, quantities in (("spectators", plan.spectators), ("reference", plan.reference))
+            for quantity in quantities
         },
-        **{f"reference/{each.name}": _float(evaluate_quantity(each, chunk))[rows] for each in plan.reference},
     }
 
 
-def _selected(plan: SamplePlan, chunk: Chunk) -> NDArray[np.bool_]:
-    if plan.selection is None:
-        return np.ones(chunk.length, np.bool_)
-    return truth(evaluate_chunk(plan.selection, chunk))
+def find_usable_weights(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return a mask of the weights whose sums and fourth powers, which errors need, stay finite.
 
-
-def usable_weight(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which weights are numbers whose sums and fourth powers, of which errors are made, are numbers as well.
-
-    >>> usable_weight(np.array([0.0, -2.5, np.nan, 1e200]))
+    >>> find_usable_weights(np.array([0.0, -2.5, np.nan, 1e200]))
     array([ True,  True, False, False])
     """
     size = np.abs(weight)
     return np.asarray((weight == 0) | ((size >= 1e-70) & (size <= 1e70)))
 
 
-def _count_weights(
-    count: _Count, plan: SamplePlan, chunk: Chunk, weight: NDArray[np.float64], selected: NDArray[np.bool_]
-) -> None:
-    finite = usable_weight(weight)
-    count.read += tally(weight[finite])
-    count.failed += tally(weight[finite & ~selected])
-    count.unweighted += int(np.count_nonzero(~finite & ~selected))
-    bad = np.flatnonzero(~finite & selected)
-    count.bad_weights += len(bad)
-    if len(bad) and count.first_bad_weight is None:
-        entry = chunk.first_entry + int(bad[0])
-        message = (
-            f"the weight {plan.weight.text!r} of sample {plan.sample} is {weight[bad[0]]} at entry {entry}; "
-            "expected zero or a number of a size from 1e-70 to 1e70: mend the branch, or leave such events out "
-            "with `selection`"
-        )
-        count.first_bad_weight = Problem(chunk.source.path, message)
-
-
-def _feature(
-    count: _Count,
-    plan: SamplePlan,
-    chunk: Chunk,
-    feature: Quantity,
-    rows: slice | NDArray[np.int64],
-    exact: Values,
-) -> NDArray[np.float32]:
-    values = in_32_bits(exact)
-    # a sum is finite only where every value is, and is quicker to find
-    with np.errstate(invalid="ignore", over="ignore"):
-        complete = np.isfinite(values.sum(dtype=np.float64))
-    return values if complete else _without_infinities(count, plan, chunk, feature, rows, values)
-
-
-def _without_infinities(
-    count: _Count,
-    plan: SamplePlan,
-    chunk: Chunk,
-    feature: Quantity,
-    rows: slice | NDArray[np.int64],
-    values: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    missing = ~np.isfinite(values)
-    entries = np.arange(chunk.first_entry, chunk.first_entry + chunk.length)[rows]
-    before = count.missing.get(feature.name) or MissingValues(
-        plan.sample,
-        feature.name,
-        feature.missing is not None,
-        0,
-        0,
-        chunk.source.path,
-        int(entries[missing][0]),
-    )
-    count.missing[feature.name] = replace(
-        before,
-        count=before.count + int(np.count_nonzero(missing)),
-        infinite=before.infinite + int(np.count_nonzero(np.isinf(values))),
-    )
-    return np.where(missing, np.float32(np.nan), values)
-
-
-def _float(values: Values) -> NDArray[np.float64]:
-    return values.astype(np.float64)
-
-
-def _identity(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
-    if not plan.identity:
-        return identity_of_entries(plan.sample, chunk.identity, chunk.first_entry, chunk.length)
+def _compute_event_ids(plan: SamplePlan, chunk: Chunk) -> NDArray[np.uint64]:
+    if not plan.id_columns:
+        return hash_entries(plan.sample, chunk.file_key, chunk.first_entry, chunk.length)
     try:
-        return identity_of_columns([evaluate_identifier(column, chunk) for column in plan.identity])
+        return hash_columns([evaluate_identifier(column, chunk) for column in plan.id_columns])
     except RowError as error:
-        raise _of_entry("split.by", chunk, error.row, error) from error
+        raise _build_row_error("split.event_id", chunk, error.row, error) from error
 
 
-def _fold(
-    rule: Expression, chunk: Chunk, rows: slice | NDArray[np.int64], fractions: Fractions
+def _assign_folds(
+    plan: SamplePlan,
+    chunk: Chunk,
+    rows: Rows,
+    event_id: NDArray[np.uint64],
+    fractions: Fractions,
 ) -> NDArray[np.int32]:
+    if plan.fold is None:
+        return assign_folds_by_id(event_id, fractions.folds, fractions.seed)
     try:
-        return folds_of_numbers(evaluate_identifier(rule, chunk)[rows], fractions.folds or 1)
+        return assign_folds_by_number(evaluate_identifier(plan.fold, chunk)[rows], fractions.folds)
     except RowError as error:
         row = int(np.arange(chunk.length)[rows][error.row])
-        raise _of_entry("split.folds", chunk, row, error) from error
+        raise _build_row_error("split.folds", chunk, row, error) from error
 
 
-def _of_entry(section: str, chunk: Chunk, row: int, error: RowError) -> InputError:
+def _build_row_error(section: str, chunk: Chunk, row: int, error: RowError) -> InputError:
     message = (
-        f"{error.found} at entry {chunk.first_entry + row}; {error.expected}: choose another branch, or leave such "
-        "events out with `selection`"
+        f"{error.observed} at entry {chunk.first_entry + row}; {error.expected}: choose another branch, or remove such "
+        "events with `selection`"
     )
     return InputError(section, [Problem(chunk.source.path, message)])
-
-
-def _reading(plan: SamplePlan, schemas: tuple[FileSchema, ...], count: _Count) -> SampleReading:
-    missing = tuple(count.missing.values())
-    problems = [_missing_problem(plan, each) for each in missing if not each.declared]
-    if count.first_bad_weight is not None:
-        more = "" if count.bad_weights == 1 else f" ({count.bad_weights:,} such events in the sample)"
-        problems.append(replace(count.first_bad_weight, message=count.first_bad_weight.message + more))
-    return SampleReading(
-        plan, schemas, count.read, count.unweighted, count.failed, missing, tuple(problems), count.bad_weights
-    )
-
-
-def _missing_problem(plan: SamplePlan, missing: MissingValues) -> Problem:
-    expression = next(each.expression.text for each in plan.features if each.name == missing.feature)
-    return Problem(
-        missing.file,
-        f"sample {missing.sample}: feature {missing.feature!r} ({expression}) is not a finite number of 32 bits in "
-        f"{counted(missing.count, 'event')}, first at entry {missing.entry}; say what that means with `missing: nan` "
-        "(or the sentinel, `missing: -999`) at the feature, or leave such events out with `selection`",
-    )
-
-
-def _events(rows: _Rows, fractions: Fractions, samples: tuple[str, ...], files: tuple[str, ...]) -> Events:
-    identity = rows["identity"]
-    if "fold" in rows.columns:
-        fold = rows["fold"]
-    elif fractions.folds:
-        fold = folds_of_identities(identity, fractions.folds, fractions.seed)
-    else:
-        fold = np.full(len(identity), -1, np.int32)
-    return Events(
-        features=rows["features"].T,
-        class_index=rows["class_index"],
-        weight=rows["weight"],
-        identity=rows["identity"],
-        part=assign_parts(rows["identity"], fractions),
-        sample_index=rows["sample_index"],
-        file_index=rows["file_index"],
-        entry=rows["entry"],
-        spectators=_named(rows, "spectators/"),
-        reference=_named(rows, "reference/"),
-        samples=samples,
-        files=files,
-        fold=fold,
-    )
-
-
-def _named(rows: _Rows, prefix: str) -> dict[str, NDArray[np.float64]]:
-    return {name.removeprefix(prefix): rows[name] for name in rows.columns if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Flattening: the same distribution of a spectator for all classes, so that it cannot be read off the numbers."""
+"""Flattening: the same distribution of a spectator in all classes, so that a network does not learn it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.config import Flatten
+from tamis.data.cutflow import tally
 from tamis.data.events import Events
-from tamis.data.ledger import tally
 from tamis.data.split import TRAINING
 from tamis.errors import InputError, Problem
 
@@ -19,56 +19,50 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Flattened:
-    """What flattening did to the training events of one class.
+    """The effect of flattening on the training events of one class.
 
     Args:
-        before: effective number of events before.
-        after: effective number of events after; the difference is what flattening costs.
-        empty: fraction of the bins in which the class has no positive sum of weights; its events there, if any, do
-            not count in the loss.
+        effective_sample_size_before: of the training events, before flattening.
+        effective_sample_size_after: of the training events, after; the difference is the cost of flattening.
+        empty_bin_fraction: fraction of the bins in which the class has no positive sum of weights; its events in such
+            bins have weight zero in the loss.
     """
 
-    before: float
-    after: float
-    empty: float
+    effective_sample_size_before: float
+    effective_sample_size_after: float
+    empty_bin_fraction: float
 
 
 def flatten_weights(
     events: Events, weight: Float64, classes: Sequence[str], flatten: Flatten
 ) -> tuple[Float64, dict[str, Flattened]]:
-    """Give every class the same distribution of the spectators, in bins.
+    """Reweight events so that every class has the same binned distribution of the spectators.
 
-    The bins hold the same weight of the training events of all classes, each class counting alike. In every bin a
-    class's training weights are multiplied so that they sum to the same share of the class's sum.
-
-    Args:
-        events: with the spectators.
-        weight: in the loss, [n].
-        classes: names of the classes.
-        flatten: which spectators, and how many bins.
+    The bins have equal sums of weights of the training events of all classes, with equal weights of the classes. In
+    every bin, the training weights of a class are scaled so that they sum to the same fraction of the sum of the class.
 
     Returns:
-        The weights, [n], and what happened to each class.
+        The weights in the loss, [n], and the effect on each class.
 
     Raises:
-        InputError: a spectator is not a number in some event.
+        InputError: a spectator is not finite in some event.
     """
-    training = events.part == TRAINING
+    training = events.split == TRAINING
     bins = _bins(events, weight, training, flatten)
     count = flatten.bins ** len(flatten.spectators)
     result = weight.copy()
     report = {}
     for index, name in enumerate(classes):
-        own = events.class_index == index
-        used = own & training
+        of_class = events.class_index == index
+        used = of_class & training
         sums = np.bincount(bins[used], weights=weight[used], minlength=count)
         filled = sums > 0
         factor = np.where(filled, sums.sum() / count / np.where(filled, sums, 1), 0.0)
-        result[own] *= factor[bins[own]]
+        result[of_class] *= factor[bins[of_class]]
         report[name] = Flattened(
-            before=tally(weight[used]).effective_number,
-            after=tally(result[used]).effective_number,
-            empty=float(1 - filled.mean()),
+            effective_sample_size_before=tally(weight[used]).effective_sample_size,
+            effective_sample_size_after=tally(result[used]).effective_sample_size,
+            empty_bin_fraction=float(1 - filled.mean()),
         )
     return result, report
 
@@ -76,16 +70,19 @@ def flatten_weights(
 def _bins(
     events: Events, weight: Float64, training: NDArray[np.bool_], flatten: Flatten
 ) -> NDArray[np.int64]:
-    """Number the bin of each event; the second spectator is divided anew in each bin of the first."""
+    """Return the bin number of each event; the second spectator is binned separately in each bin of the first."""
     bins = np.zeros(len(events), np.int64)
-    share = _shares(events, weight, training)
+    # as fractions of the sum of its class, so that all classes have equal weight
+    size = np.abs(weight)
+    class_sums = np.bincount(events.class_index, weights=np.where(training, size, 0.0))
+    share = size / class_sums[events.class_index]
     for name in flatten.spectators:
         values = events.spectators[name]
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
             message = (
                 f"spectator {name!r} is {values[row]} at entry {events.entry[row]}; weights.flatten needs a number for "
-                "every event: leave such events out with `selection`"
+                "every event: remove such events with `selection`"
             )
             raise InputError("weights.flatten", [Problem(events.files[events.file_index[row]], message)])
         finer = bins * flatten.bins
@@ -97,17 +94,11 @@ def _bins(
     return bins
 
 
-def _shares(events: Events, weight: Float64, training: NDArray[np.bool_]) -> Float64:
-    """Return the share of each event in its class, so that every class counts alike; signs do not move edges."""
-    size = np.abs(weight)
-    sums = np.bincount(events.class_index, weights=np.where(training, size, 0.0))
-    return np.asarray(size / sums[events.class_index])
-
-
 def _quantiles(values: Float64, weight: Float64, bins: int) -> Float64:
     order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weight[order])
-    if not len(reached):
+    cumulative = np.cumsum(weight[order])
+    if not len(cumulative):
         return np.empty(0)
-    wanted = (np.arange(1, bins) / bins - 1e-12) * reached[-1]
-    return np.asarray(values[order][np.minimum(np.searchsorted(reached, wanted), len(reached) - 1)])
+    # slightly below the quantile, so that rounding of the sum does not move an edge by one value
+    targets = (np.arange(1, bins) / bins - 1e-12) * cumulative[-1]
+    return np.asarray(values[order][np.minimum(np.searchsorted(cumulative, targets), len(cumulative) - 1)])

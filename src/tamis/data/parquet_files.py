@@ -1,4 +1,4 @@
-"""Parquet files, as pyarrow reads them."""
+"""Parquet files and Arrow columns, as pyarrow reads them."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from tamis.data.arrow import without_nulls
 from tamis.data.schema import BranchType, FileSchema, SourceFile
 from tamis.errors import InputError, Problem
 
 _PARQUET = (".parquet", ".pq")
+_EXACT = 2**53  # integers up to this number are exact as 64-bit floats
 
 
 def is_parquet(source: SourceFile) -> bool:
-    """Tell whether a file is read as Parquet: its name says so."""
+    """Return whether a file is read as Parquet, by its extension."""
     return source.path.lower().endswith(_PARQUET)
 
 
-def scan(source: SourceFile, tree: str | Sequence[str] | None) -> FileSchema:
-    """Find the rows of a file and the types of its columns.
-
-    Raises:
-        InputError: a tree is asked for.
-    """
-    if tree is not None:
+def scan(source: SourceFile, trees: str | Sequence[str] | None, _naming: str) -> list[FileSchema]:
+    """Read the schema of a file; raise an `InputError` if a tree is given, which Parquet files do not have."""
+    if trees is not None:
         message = (
-            f"a Parquet file holds one table and no tree {tree!r}; leave the tree out (in a sample: `tree`), or read "
-            "Parquet and ROOT files apart"
+            f"a Parquet file has no trees, but tree {trees!r} was chosen; remove the tree (in a sample: `tree`), or "
+            "use separate samples for Parquet and ROOT files"
         )
         raise InputError("input files", [Problem(source.path, message)])
     with _opened(source) as file:
         schema = file.schema_arrow
         branches = {name: _arrow_type(schema.field(name).type) for name in schema.names}
-        return FileSchema(source, "", int(file.metadata.num_rows), branches)
+        return [FileSchema(source, "", int(file.metadata.num_rows), branches)]
 
 
 @contextmanager
@@ -43,26 +39,26 @@ def _opened(source: SourceFile) -> Iterator[Any]:
     import pyarrow.parquet
 
     with ExitStack() as stack:
-        place: Any = source.path
+        file: Any = source.path
         if "://" in source.path:
             import fsspec
 
-            place = stack.enter_context(fsspec.open(source.path, "rb"))
-        # what was written without checksums is read without them
-        yield stack.enter_context(pyarrow.parquet.ParquetFile(place, page_checksum_verification=True))
+            file = stack.enter_context(fsspec.open(source.path, "rb"))
+        # a page without a checksum is read, too
+        yield stack.enter_context(pyarrow.parquet.ParquetFile(file, page_checksum_verification=True))
 
 
 def _arrow_type(kind: Any) -> BranchType:
     import pyarrow.types as types
 
-    found = str(kind)
+    name = str(kind)
     plain = {"double": "float64", "float": "float32", "halffloat": "float16", "bool": "bool"}
     if types.is_list(kind) or types.is_large_list(kind):
         inner = _arrow_type(kind.value_type)
-        return BranchType("jagged" if inner.kind == "scalar" else "other", inner.number, found)
+        return BranchType("jagged" if inner.kind == "scalar" else "other", inner.number, name)
     if types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind):
-        return BranchType("scalar", plain.get(found, found), found)
-    return BranchType("other", "", found)
+        return BranchType("scalar", plain.get(name, name), name)
+    return BranchType("other", "", name)
 
 
 def iterate(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
@@ -74,7 +70,7 @@ def iterate(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dic
 
 def _without_nulls(schema: FileSchema, table: Any, names: Sequence[str]) -> dict[str, Any]:
     return {
-        name: without_nulls(table.column(name), schema.branches[name], f"{schema.where}: branch {name!r}")
+        name: _replace_nulls(table.column(name), schema.branches[name], f"{schema.where}: branch {name!r}")
         for name in names
     }
 
@@ -87,5 +83,45 @@ def read_range(schema: FileSchema, names: Sequence[str], start: int, stop: int) 
         groups = [number for number, end in enumerate(ends) if end > start and end - sizes[number] < stop]
         table = file.read_row_groups(groups, columns=list(names))
         skipped = int(ends[groups[0]]) - sizes[groups[0]]
-        part = table.slice(start - skipped, stop - start)
-        return _without_nulls(schema, part, names)
+        return _without_nulls(schema, table.slice(start - skipped, stop - start), names)
+
+
+def convert_arrow(column: Any) -> Any:
+    """Convert a column to an awkward array, with None for nulls.
+
+    The column is copied first: awkward (2.14) reads the values of a slice from its start, but the null mask from the
+    start of the sliced array.
+
+    >>> import pyarrow as pa
+    >>> convert_arrow(pa.array([1.5, 2.5, None]).slice(1)).to_list()
+    [2.5, None]
+    """
+    import awkward
+    import pyarrow as pa
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return awkward.from_arrow(pa.concat_arrays(chunks) if chunks else pa.array([], column.type))
+
+
+def _replace_nulls(column: Any, kind: BranchType, where: str) -> Any:
+    """Convert a column to a NumPy or awkward array, with NaN for nulls.
+
+    Raises:
+        InputError: a column with nulls also holds integers that 64-bit floats cannot represent.
+    """
+    import awkward
+
+    if kind.kind == "scalar" and not column.null_count:
+        return np.asarray(column)
+    array = convert_arrow(column)
+    if kind.kind != "scalar":
+        filled = awkward.fill_none(array, np.nan, axis=-1)
+        return awkward.fill_none(filled, [], axis=0)
+    numbers = awkward.to_numpy(awkward.drop_none(array))
+    if numbers.dtype.kind in "iu" and ((numbers > _EXACT) | (numbers < -_EXACT)).any():
+        message = (
+            f"holds nulls and whole numbers above 2^53 ({numbers[np.abs(numbers.astype(float)).argmax()]}), which "
+            "cannot be read together without rounding; write the file without nulls in this branch"
+        )
+        raise InputError("input files", [Problem(where, message)])
+    return awkward.to_numpy(awkward.fill_none(awkward.values_astype(array, np.float64), np.nan))

@@ -1,4 +1,4 @@
-"""What is computed from the branches of each sample, as parsed expressions."""
+"""The expressions of each sample, parsed, and their evaluation on chunks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Quantity:
 
     Args:
         name: its name in tamis.
-        expression: how it is computed from branches.
-        missing: values that mean "not there"; None where nothing may be missing.
+        expression: the expression of branches.
+        missing: values that mark a missing value; None if no value may be missing.
     """
 
     name: str
@@ -33,18 +33,18 @@ class Quantity:
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """All that is computed for the events of one sample.
+    """The parsed expressions of one sample.
 
     Args:
         sample: name of the sample.
         class_index: position of its class.
         weight: the physics weight.
-        selection: events for which it is false are not used; None keeps all.
+        selection: events for which it is false are not used; None uses all.
         features: inputs of the network, in its order.
-        spectators: columns that are carried along.
-        reference: known densities or discriminants, carried along.
-        identity: columns that identify an event; empty where file and entry do.
-        fold: the number whose remainder is the event's fold; None where the identity decides.
+        spectators: columns that the network does not use.
+        reference: known densities or discriminants.
+        id_columns: columns of the event ID; empty if the ID is made of file and entry.
+        fold: the number whose remainder is the fold of an event; None if the event ID determines the fold.
     """
 
     sample: str
@@ -54,35 +54,25 @@ class SamplePlan:
     features: tuple[Quantity, ...]
     spectators: tuple[Quantity, ...]
     reference: tuple[Quantity, ...]
-    identity: tuple[Expression, ...]
+    id_columns: tuple[Expression, ...]
     fold: Expression | None = None
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
         """Every expression of the plan."""
-        selection = () if self.selection is None else (self.selection,)
         quantities = (*self.features, *self.spectators, *self.reference)
-        fold = () if self.fold is None else (self.fold,)
-        return (
-            self.weight,
-            *selection,
-            *self.identity,
-            *fold,
-            *(quantity.expression for quantity in quantities),
-        )
+        expressions = (
+            self.weight, self.selection, *self.id_columns, self.fold, *(quantity.expression for quantity in quantities)
+        )  # fmt: skip
+        return tuple(expression for expression in expressions if expression is not None)
 
     @property
-    def scalars(self) -> frozenset[str]:
-        """Branches that are used as one number per event."""
-        return frozenset().union(*(expression.scalars for expression in self.expressions))
-
-    @property
-    def indexed(self) -> frozenset[str]:
-        """Branches that are used with an index."""
-        return frozenset().union(*(expression.indexed for expression in self.expressions))
+    def branches(self) -> frozenset[str]:
+        """All branches that are read."""
+        return frozenset().union(*(expression.branches for expression in self.expressions))
 
 
-def quantity(section: Feature | Spectator) -> Quantity:
+def parse_quantity(section: Feature | Spectator) -> Quantity:
     """Parse a feature or a spectator of the configuration."""
     return Quantity(section.name, parse(section.expression), section.missing)
 
@@ -94,20 +84,10 @@ def plan_sample(
     features: Sequence[Quantity],
     spectators: Sequence[Quantity] = (),
     reference: Sequence[Quantity] = (),
-    identity: Sequence[str] = (),
+    id_columns: Sequence[str] = (),
     fold: str | None = None,
 ) -> SamplePlan:
-    """Parse what one sample needs.
-
-    Args:
-        sample: its section of the configuration.
-        classes: names of the classes, in the order of the network's outputs.
-        features: inputs of the network.
-        spectators: columns that are carried along.
-        reference: known densities or discriminants.
-        identity: columns that identify an event.
-        fold: the number whose remainder is the event's fold.
-    """
+    """Parse the expressions of one sample; the arguments are the fields of `SamplePlan`."""
     return SamplePlan(
         sample=sample.name,
         class_index=list(classes).index(sample.class_name),
@@ -116,24 +96,16 @@ def plan_sample(
         features=tuple(features),
         spectators=tuple(spectators),
         reference=tuple(reference),
-        identity=tuple(parse(column) for column in identity),
+        id_columns=tuple(parse(column) for column in id_columns),
         fold=None if fold is None else parse(fold),
     )
 
 
 def evaluate_chunk(expression: Expression, chunk: Chunk, sentinel: Sequence[float] | None = None) -> Values:
-    """Compute an expression for every row of a chunk.
-
-    Args:
-        expression: what to compute.
-        chunk: with the branches that it uses.
-        sentinel: values that mean "not there".
-
-    Returns:
-        Values, [chunk.length].
+    """Compute an expression for every row of a chunk, [chunk.length]; values of the sentinel become NaN.
 
     Raises:
-        InputError: it cannot be computed; the message names the file.
+        InputError: the expression cannot be computed; the message names the file.
     """
     try:
         return evaluate(expression, chunk.columns, sentinel=sentinel, length=chunk.length)
@@ -143,13 +115,16 @@ def evaluate_chunk(expression: Expression, chunk: Chunk, sentinel: Sequence[floa
 
 
 def evaluate_identifier(expression: Expression, chunk: Chunk) -> Values | NDArray[np.uint64]:
-    """Compute what identifies an event for every row of a chunk; a branch alone may hold any unsigned number."""
-    column = unsigned_column(expression, chunk.columns)
+    """Compute a column of the event ID for every row of a chunk; a single branch may hold any unsigned integer."""
+    column = get_unsigned_column(expression, chunk.columns)
     return evaluate_chunk(expression, chunk) if column is None else column
 
 
-def unsigned_column(expression: Expression, columns: Mapping[str, Any]) -> NDArray[np.uint64] | None:
-    """Return the unsigned numbers of 64 bits of an expression that is a branch of them alone; None for any other."""
+def get_unsigned_column(expression: Expression, columns: Mapping[str, Any]) -> NDArray[np.uint64] | None:
+    """Return the column of an expression that is a single branch of 64-bit unsigned integers; None for all others.
+
+    Expressions are evaluated in 64-bit floats, which would round such integers above 2^53.
+    """
     column = columns[expression.tree.name] if isinstance(expression.tree, Branch) else None
     return column if isinstance(column, np.ndarray) and column.dtype == np.uint64 else None
 
@@ -159,7 +134,7 @@ def evaluate_quantity(quantity: Quantity, chunk: Chunk) -> Values:
     return evaluate_chunk(quantity.expression, chunk, quantity.missing)
 
 
-def in_32_bits(values: Values) -> NDArray[np.float32]:
-    """Give values as the network takes them; what is too large becomes infinite, which is not there."""
+def convert_to_32_bits(values: Values) -> NDArray[np.float32]:
+    """Convert values to the 32 bits of the network's input; too large ones become infinite and count as missing."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a name says: observed data, a signal, a weight, a correction with its variations, pile-up."""
+"""Roles of branches and files by their names: observed data, signals, weights, corrections and variations, pile-up."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ _PILE_UP = re.compile(
     r"|fixedGridRho|^(avg|average|actual|true)_?mu$|^mu_?(avg|average|actual)$"
 )
 _DIRECTION = re.compile(r"_(up|down|dn)(?=_|$)|(?<=[A-Za-z0-9_])(Up|Down|Dn|UP|DOWN)(?=_|$)")
-_OPPOSITE = {"up": ("down", "dn"), "Up": ("Down", "Dn"), "UP": ("DOWN",)} | {
-    name: (up,)
-    for up, names in (("up", ("down", "dn")), ("Up", ("Down", "Dn")), ("UP", ("DOWN",)))
-    for name in names
-}
+_OPPOSITE = {
+    "up": ("down", "dn"), "Up": ("Down", "Dn"), "UP": ("DOWN",),
+    "down": ("up",), "dn": ("up",), "Down": ("Up",), "Dn": ("Up",), "DOWN": ("UP",),
+}  # fmt: skip
+
+# columns of the event ID in NanoAOD, DAOD and flat trees, from the coarsest to the finest
+_NUMBER = r"_?(number|nr|num|no)?_*$"
+_EVENT_ID = tuple(
+    re.compile(rf"(?i)^{noun}{_NUMBER}")
+    for noun in ("run", "(lumi(nosity)?(_?block|_?section)?|ls)", "(event|evt)(_?id)?")
+)
 
 _SIGNAL = re.compile(r"(?i)(^|[^a-z])s(i)?g(nal)?([^a-z]|$)|signal")
 _NOT_SIGNAL = re.compile(r"(?i)signal_?-?region|(no|non|anti)_?-?signal")
@@ -39,44 +45,57 @@ _SIMULATED = re.compile(
     r"(?i)pseudo|toy|asimov|driven|embed|fake|meta|gun|flat_?pt|(^|[^a-z])(mc|sim|simulat\w*)([^a-z]|$)"
 )
 _OBSERVED_WORD = re.compile(r"(?i:(?<![a-z])(data|observed|obs)(?![a-z]))|(?<=[a-z])Data(?![a-z])")
-# primary datasets of CMS, and its run periods with their letter, which no simulation has
+# primary datasets of CMS, and its run periods with a letter, which simulation does not have
 _OBSERVED_STREAM = re.compile(
     r"(Single|Double)(Muon|Mu|Electron|Ele|EG|Photon)(?![a-z])|MuonEG|MuEG|EGamma|JetHT|HTMHT|JetMET|BTagMu|BTagCSV"
     r"|ZeroBias|Charmonium|MuOnia|Parking[A-Z]\w*?(?=[_.-]|$)|(?<![A-Za-z])Run20\d\d[A-Z](?![A-Za-z])"
 )
 
 
-def branch_role(name: str, others: Collection[str] = ()) -> Role | None:
-    """Return what a branch is by its name, None where the name says none of these.
+def find_branch_role(name: str, names: Collection[str] = ()) -> Role | None:
+    """Return the role of a branch by its name; None if the name indicates no role.
 
     Args:
-        name: of the branch.
-        others: all branches; where the opposite variation is among them, any branch is a variation.
+        name: name of the branch.
+        names: all branches; a branch whose opposite variation is among them is a variation.
 
-    >>> [branch_role(name) for name in ("genWeight", "eventWeight", "btagSF", "btagSFUp", "PV_npvs", "pt")]
+    >>> [find_branch_role(name) for name in ("genWeight", "eventWeight", "btagSF", "btagSFUp", "PV_npvs", "pt")]
     ['generator weight', 'event weight', 'scale factor', 'variation', 'pile-up', None]
-    >>> branch_role("met_jesUp"), branch_role("met_jesUp", ["met_jesUp", "met_jesDown"])
+    >>> find_branch_role("met_jesUp"), find_branch_role("met_jesUp", ["met_jesUp", "met_jesDown"])
     (None, 'variation')
     """
-    if varied_branch(name, others) is not None:
+    if find_nominal_branch(name, names) is not None:
         return "variation"
     return _nominal_role(name)
 
 
-def varied_branch(name: str, others: Collection[str] = ()) -> str | None:
-    """Return the name of what a branch is an up or down variation of, None where it is not a variation.
+def find_nominal_branch(name: str, names: Collection[str] = ()) -> str | None:
+    """Return the nominal branch of an up or down variation; None if a branch is not a variation.
 
-    >>> varied_branch("btagSF_up_jes"), varied_branch("pileup")
+    >>> find_nominal_branch("btagSF_up_jes"), find_nominal_branch("pileup")
     ('btagSF_jes', None)
     """
     for match in _DIRECTION.finditer(name):
         direction = match[1] or match[2]
         start, end = match.span(1 if match[1] else 2)
         base = (name[:start].rstrip("_") + name[end:]) or name
-        opposites = (name[:start] + other + name[end:] for other in _OPPOSITE[direction])
-        if _nominal_role(base) not in (None, "pile-up") or any(other in others for other in opposites):
+        opposites = (name[:start] + opposite + name[end:] for opposite in _OPPOSITE[direction])
+        if _nominal_role(base) not in (None, "pile-up") or any(opposite in names for opposite in opposites):
             return base
     return None
+
+
+def find_event_id_branches(names: Collection[str]) -> tuple[str, ...]:
+    """Return the branches that together identify an event, by their names; empty without an event number.
+
+    Args:
+        names: names of integer branches.
+
+    >>> find_event_id_branches(["event", "pt", "lumi", "run"]), find_event_id_branches(["run", "lumi"])
+    (('run', 'lumi', 'event'), ())
+    """
+    branches = [next((name for name in names if pattern.search(name)), None) for pattern in _EVENT_ID]
+    return () if branches[-1] is None else tuple(name for name in branches if name is not None)
 
 
 def _nominal_role(name: str) -> Role | None:
@@ -90,27 +109,27 @@ def _nominal_role(name: str) -> Role | None:
     return next((role for pattern, role in patterns if pattern.search(name)), None)
 
 
-def names_signal(name: str) -> bool:
-    """Return whether a name says signal.
+def is_signal_name(name: str) -> bool:
+    """Return whether a name indicates a signal.
 
-    >>> [names_signal(name) for name in ("sig_Events", "signal_m100", "ttbar_signal_region", "design")]
+    >>> [is_signal_name(name) for name in ("sig_Events", "signal_m100", "ttbar_signal_region", "design")]
     [True, True, False, False]
     """
     return _SIGNAL.search(_NOT_SIGNAL.sub(" ", name)) is not None
 
 
-def observed_data_word(stem: str, folders: Collection[str] = ()) -> str | None:
-    """Return the word in the name of a file that says observed data, None where there is none.
+def find_observed_data_word(stem: str, folders: Collection[str] = ()) -> str | None:
+    """Return the word in the name of a file that indicates observed data; None if there is none.
 
     Args:
         stem: name of the file.
-        folders: names of its folders; only the names of primary datasets and run periods count there, since
-            simulation, too, is kept in folders called data.
+        folders: names of its folders, in which only primary datasets and run periods count, because simulation may be
+            in folders called data, too.
 
-    >>> [observed_data_word(name) for name in ("data_2018", "SingleMuon_Run2018A", "dataset", "data_driven_fakes")]
+    >>> [find_observed_data_word(name) for name in ("data_2018", "SingleMuon_Run2018A", "dataset", "data_driven_fakes")]
     ['data', 'SingleMuon', None, None]
     """
-    if _SIMULATED.search(stem) or names_signal(stem):
+    if _SIMULATED.search(stem) or is_signal_name(stem):
         return None
     match = _OBSERVED_WORD.search(stem) or _OBSERVED_STREAM.search(stem)
     match = match or next((match for name in folders if (match := _OBSERVED_STREAM.search(name))), None)

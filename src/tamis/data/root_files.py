@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tamis.data.schema import BranchType, FileSchema, SourceFile, branch_type
+from tamis.data.schema import BranchType, FileSchema, SourceFile, parse_branch_type
 from tamis.errors import InputError, Problem
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
@@ -18,13 +18,8 @@ _WILD = frozenset("*?[")
 def scan(source: SourceFile, trees: str | Sequence[str] | None, naming: str) -> list[FileSchema]:
     """Find the trees of a file, their entries and the types of their branches.
 
-    Args:
-        source: the file.
-        trees: name of the tree, or names and globs of several; None where the file holds one alone.
-        naming: how the user says which tree is meant.
-
     Raises:
-        InputError: a tree is missing, or it is not said which of several is meant.
+        InputError: a tree is missing, or there are several and none was selected.
     """
     import uproot
 
@@ -57,17 +52,15 @@ def _tree_names(
             return trees
         message = "the file holds no TTree or RNTuple"
         if trees:
-            message = f"the file holds several trees, {listing}; say which with {naming}"
+            message = f"the file holds several trees, {listing}; choose one with {naming}"
         raise InputError("input files", [Problem(source.path, message)])
     chosen: list[str] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matching = [pattern] if pattern in trees else []
-        if not matching and _WILD.intersection(pattern):
-            matching = [name for name in trees if _matches(name, pattern)]
+        is_glob = pattern not in trees and bool(_WILD.intersection(pattern))
+        matching = [name for name in trees if (_matches(name, pattern) if is_glob else name == pattern)]
         if not matching:
-            wild = _WILD.intersection(pattern)
-            what = f"no tree matches {pattern!r}" if wild else f"tree {pattern!r} is missing"
-            raise InputError("input files", [Problem(source.path, f"{what}; the file holds {listing}")])
+            reason = f"no tree matches {pattern!r}" if is_glob else f"tree {pattern!r} is missing"
+            raise InputError("input files", [Problem(source.path, f"{reason}; the file holds {listing}")])
         chosen += matching
     return sorted(set(chosen)) if is_several(patterns) else chosen
 
@@ -79,24 +72,29 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _types(tree: Any) -> dict[str, BranchType]:
-    """Find the type of each branch; one that uproot cannot read does not make the others unusable."""
+    """Return the type of each branch; a branch that uproot cannot read is marked as unusable."""
     import uproot
 
     if not isinstance(tree, uproot.TTree):
-        # in an RNTuple only whole fields: the parts of different records may share a name
+        # only top-level fields of an RNTuple: subfields of different records may share a name
         return {str(field.name): _type_of(field) for field in tree.fields}
     entries = int(tree.num_entries)
     types = {name: _type_of(branch, entries) for name, branch in _branches(tree).items()}
-    for name, paths in _shared_names(tree).items():
-        if name not in types:
-            types[name] = BranchType("ambiguous", "", " and ".join(paths))
-    return types
+    full_names: dict[str, list[str]] = {}
+    for path, _ in _walk_branches(tree.branches):
+        full_names.setdefault(path[-1], []).append(_full_name(path))
+    ambiguous = {
+        name: BranchType("ambiguous", "", " and ".join(names))
+        for name, names in full_names.items()
+        if name not in types
+    }
+    return types | ambiguous
 
 
 def _type_of(branch: Any, entries: int | None = None) -> BranchType:
     try:
-        kind = branch_type(str(branch.typename))
-    except Exception as error:  # noqa: BLE001 - types that uproot does not know raise anything
+        kind = parse_branch_type(str(branch.typename))
+    except Exception as error:  # noqa: BLE001 - for unknown types, uproot raises exceptions of any class
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return BranchType("other", "", f"that cannot be read ({reason[:100]})")
     if entries is not None and kind.usable and int(branch.num_entries) != entries:
@@ -104,18 +102,14 @@ def _type_of(branch: Any, entries: int | None = None) -> BranchType:
     return kind
 
 
-def _paths(tree: Any) -> list[tuple[tuple[str, ...], Any]]:
-    """Return all branches of a TTree with the names of those that they are parts of and their own, in their order."""
-    paths: list[tuple[tuple[str, ...], Any]] = []
-
-    def visit(branches: Sequence[Any], above: tuple[str, ...]) -> None:
-        for branch in branches:
-            path = (*above, str(branch.name))
-            paths.append((path, branch))
-            visit(branch.branches, path)
-
-    visit(tree.branches, ())
-    return paths
+def _walk_branches(
+    branches: Sequence[Any], parents: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield all branches of a TTree in order, each with the names of its parents and its name."""
+    for branch in branches:
+        path = (*parents, str(branch.name))
+        yield path, branch
+        yield from _walk_branches(branch.branches, path)
 
 
 def _full_name(path: tuple[str, ...]) -> str:
@@ -134,24 +128,16 @@ def _full_name(path: tuple[str, ...]) -> str:
 def _branches(tree: Any) -> dict[str, Any]:
     """Return the branches of a TTree by name.
 
-    A branch is known by its own name, such as `pt`. Where several share it, the one that is part of no other has it,
-    and the others are known by their full names, such as `el1.pt`.
+    The key of a branch is its name, such as `pt`. If several branches share a name, it is the key of the top-level one;
+    the keys of the others are their full names, such as `el1.pt`.
     """
-    paths = _paths(tree)
+    paths = list(_walk_branches(tree.branches))
     counts = Counter(path[-1] for path, _ in paths)
     by_name = {path[-1]: branch for path, branch in paths if len(path) == 1 or counts[path[-1]] == 1}
     for path, branch in paths:
         if len(path) > 1 and counts[path[-1]] > 1:
             by_name.setdefault(_full_name(path), branch)
     return by_name
-
-
-def _shared_names(tree: Any) -> dict[str, list[str]]:
-    """Return the full names of the branches that share a name, by this name."""
-    shared: dict[str, list[str]] = {}
-    for path, _ in _paths(tree):
-        shared.setdefault(path[-1], []).append(_full_name(path))
-    return {name: paths for name, paths in shared.items() if len(paths) > 1}
 
 
 def iterate(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
@@ -164,40 +150,40 @@ def iterate(schema: FileSchema, names: Sequence[str], rows: int) -> Iterator[dic
             yield from _iterate_tree(tree, schema, names, rows, pool)
         else:
             for first in range(0, schema.entries, rows):
-                yield _read_fields(tree, schema, names, first, min(first + rows, schema.entries))
+                yield _read(tree, schema, names, first, min(first + rows, schema.entries))
 
 
 def _iterate_tree(
     tree: Any, schema: FileSchema, names: Sequence[str], rows: int, pool: Executor
 ) -> Iterator[dict[str, Any]]:
     branches = _branches(tree)
-    # uproot gives a chunk as a record, whose fields have the branches' own names
+    # uproot returns a chunk as a record, whose fields have the names of the branches, not our keys
     plain = {name: branches[name] for name in names if branches[name].name == name}
-    others = [name for name in names if name not in plain]
+    renamed = [name for name in names if name not in plain]
     branch_ids = {id(branch) for branch in plain.values()}
-    # branches go in as such, never as uproot's expressions, which would be compiled and run
+    # branches are selected by a filter, never by uproot's expressions, which would be compiled and executed
     options = {"filter_branch": lambda branch: id(branch) in branch_ids, "step_size": rows, "library": "ak"}
     chunks = tree.iterate(**options, decompression_executor=pool) if plain else None
     for first in range(0, schema.entries, rows):
-        stop = min(first + rows, schema.entries)
-        columns = {}
+        columns = _read(branches, schema, renamed, first, min(first + rows, schema.entries), pool)
         if chunks is not None:
             chunk = next(chunks)
-            columns = {name: _column(chunk[name], schema.branches[name]) for name in plain}
-        for name in others:
-            array = branches[name].array(
-                entry_start=first, entry_stop=stop, library="ak", decompression_executor=pool
-            )
-            columns[name] = _column(array, schema.branches[name])
+            columns |= {name: _column(chunk[name], schema.branches[name]) for name in plain}
         yield columns
 
 
-def _read_fields(
-    tuple_: Any, schema: FileSchema, names: Sequence[str], start: int, stop: int
+def _read(
+    branches: Any,
+    schema: FileSchema,
+    names: Sequence[str],
+    start: int,
+    stop: int,
+    pool: Executor | None = None,
 ) -> dict[str, Any]:
-    """Read fields of an RNTuple one by one: for several at once uproot builds the types of all fields first."""
+    """Read branches, or fields of an RNTuple, one by one: for several fields, uproot first builds the types of all."""
+    options = {"entry_start": start, "entry_stop": stop, "library": "ak", "array_cache": None}
     return {
-        name: _column(tuple_[name].array(start, stop, array_cache=None), schema.branches[name])
+        name: _column(branches[name].array(**options, decompression_executor=pool), schema.branches[name])
         for name in names
     }
 
@@ -208,15 +194,8 @@ def read_range(schema: FileSchema, names: Sequence[str], start: int, stop: int) 
 
     with uproot.open({schema.source.path: None}) as file:
         tree = file[schema.tree]
-        if not isinstance(tree, uproot.TTree):
-            return _read_fields(tree, schema, names, start, stop)
-        branches = _branches(tree)
-        return {
-            name: _column(
-                branches[name].array(entry_start=start, entry_stop=stop, library="ak"), schema.branches[name]
-            )
-            for name in names
-        }
+        branches = _branches(tree) if isinstance(tree, uproot.TTree) else tree
+        return _read(branches, schema, names, start, stop)
 
 
 def _column(array: Any, kind: BranchType) -> Any:

@@ -1,29 +1,30 @@
-"""What the files of a sample hold, found out before any event is read."""
+"""Schemas of files: trees, entries and types of branches, which are read before any event."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Literal
 
 from tamis.errors import Problem
-from tamis.expressions import spell_branch
-from tamis.wording import close_names
+from tamis.expressions import Expression, format_branch
+from tamis.wording import find_close_names
 
 Kind = Literal["scalar", "jagged", "array", "other", "ambiguous", "incomplete"]
 
-_NUMBERS = {
+_NUMBER_TYPES = {
     "double": "float64", "float": "float32", "Double32_t": "float32", "Float16_t": "float32",
     "bool": "bool", "char": "int8", "signed char": "int8", "unsigned char": "uint8",
     "short": "int16", "unsigned short": "uint16", "int": "int32", "unsigned int": "uint32",
     "long": "int64", "unsigned long": "uint64", "long long": "int64", "unsigned long long": "uint64",
     "Long64_t": "int64", "ULong64_t": "uint64", "real32_t": "float32", "real16_t": "float32",
 }  # fmt: skip
-_MOST_CHOICES = 1000
+_MOST_CHOICES = 1000  # the time to compare names grows with their number
+_LISTED = 12
 _FIXED_WIDTH = re.compile(r"u?int(8|16|32|64)(?:_t)?|float(16|32|64)")
 _JAGGED = re.compile(r"(?:vector|ROOT::VecOps::RVec|ROOT::RVec)<(.+)>|(.+)\[\]")
 _ARRAY = re.compile(r"array<(.+),\s*\d+>|(.+)\[\d+\]")
@@ -37,45 +38,43 @@ class BranchType:
         kind: `scalar` (one number per event), `jagged` (a list of numbers), `array` (a fixed number of numbers),
             `other` (text, objects, nested lists), `ambiguous` (several branches share the name) or `incomplete`
             (fewer or more entries than the tree).
-        number: NumPy's name of the number's type, empty where the branch cannot be used.
-        found: the type as the file spells it; for `ambiguous` the full names, for `incomplete` the entries of branch
-            and tree.
+        number: name of the NumPy type of the numbers; empty if the branch cannot be used.
+        type_name: the type as it is written in the file; for `ambiguous` the full names, for `incomplete` the entries
+            of branch and tree.
     """
 
     kind: Kind
     number: str
-    found: str
+    type_name: str
 
     @property
     def usable(self) -> bool:
-        """Whether an expression can use the branch."""
+        """Return whether an expression can use the branch."""
         return self.kind in ("scalar", "jagged", "array")
 
 
 @lru_cache(maxsize=4096)
-def branch_type(spelling: str) -> BranchType:
-    """Read a C++ type name as ROOT files spell it.
+def parse_branch_type(type_name: str) -> BranchType:
+    """Parse a C++ type name of a ROOT file.
 
-    >>> branch_type("std::vector<float>")
-    BranchType(kind='jagged', number='float32', found='std::vector<float>')
-    >>> branch_type("uint32_t").number
+    >>> parse_branch_type("std::vector<float>")
+    BranchType(kind='jagged', number='float32', type_name='std::vector<float>')
+    >>> parse_branch_type("uint32_t").number
     'uint32'
     """
-    plain = spelling.replace("std::", "").strip()
-    if number := _number(plain):
-        return BranchType("scalar", number, spelling)
+    plain = type_name.replace("std::", "").strip()
+    if number := _number_type(plain):
+        return BranchType("scalar", number, type_name)
     for kind, pattern in (("jagged", _JAGGED), ("array", _ARRAY)):
         if match := pattern.fullmatch(plain):
-            number = _number(match.group(1) or match.group(2))
-            return BranchType(kind if number else "other", number, spelling)  # type: ignore[arg-type]
-    return BranchType("other", "", spelling)
+            number = _number_type(match.group(1) or match.group(2))
+            return BranchType(kind if number else "other", number, type_name)  # type: ignore[arg-type]
+    return BranchType("other", "", type_name)
 
 
-def _number(plain: str) -> str:
+def _number_type(plain: str) -> str:
     plain = plain.strip()
-    if _FIXED_WIDTH.fullmatch(plain):
-        return plain.removesuffix("_t")
-    return _NUMBERS.get(plain, "")
+    return plain.removesuffix("_t") if _FIXED_WIDTH.fullmatch(plain) else _NUMBER_TYPES.get(plain, "")
 
 
 @dataclass(frozen=True)
@@ -84,19 +83,19 @@ class SourceFile:
 
     Args:
         sample: name of the sample.
-        path: where the file is opened: an absolute path or a URL.
-        identity: the path below the data folder, as POSIX text, or the absolute path or URL where the file
-            lies elsewhere. It does not depend on the file's position in a list or on where the data folder is.
+        path: an absolute path or a URL.
+        file_key: the POSIX path relative to the data folder, or the absolute path or URL of a file elsewhere. It does
+            not depend on the position of the file in a list or on the location of the data folder.
     """
 
     sample: str
     path: str
-    identity: str
+    file_key: str
 
 
 @dataclass(frozen=True)
 class FileSchema:
-    """What one file holds.
+    """The schema of one tree of a file.
 
     Args:
         source: the file.
@@ -113,140 +112,119 @@ class FileSchema:
     several: bool = False
 
     @property
-    def identity(self) -> str:
-        """What the identities of its events begin with: the file, and the tree where there may be several."""
-        return f"{self.source.identity}:{self.tree}" if self.several else self.source.identity
+    def file_key(self) -> str:
+        """The file, and the tree if there may be several; event IDs are computed from it."""
+        return f"{self.source.file_key}:{self.tree}" if self.several else self.source.file_key
 
     @property
     def where(self) -> str:
-        """The file and the tree, as error messages name them."""
+        """The file and the tree, for messages."""
         return f"{self.source.path}:{self.tree}" if self.tree else self.source.path
 
 
-def schema_problems(
+def find_schema_problems(
     schemas: Sequence[FileSchema],
-    scalars: Iterable[str],
-    indexed: Iterable[str],
+    expressions: Collection[Expression],
     *,
     trained: Collection[str] | None = None,
 ) -> list[Problem]:
-    """Compare the files of one sample with the branches that its expressions use.
+    """Check that the files of one sample have the branches that its expressions use.
 
     Args:
         schemas: the files of one sample.
-        scalars: branches that are used as one number per event.
-        indexed: branches that are used with an index, `jet_pt[0]`.
-        trained: where a classifier is applied, the branches that it uses itself, so that nobody can write another
-            expression; the others belong to the selection.
+        expressions: all expressions of the sample.
+        trained: when a classifier is applied, the branches of its features, whose expressions are fixed; all other
+            branches belong to the selection.
 
     Returns:
-        Every missing branch, wrong kind and difference between files; a file without entries needs no branches.
+        Every missing branch, wrong type and difference between files; a file without entries needs no branches.
     """
     filled = [schema for schema in schemas if schema.entries]
-
-    def remedy(name: str, *, several: bool) -> str:
-        if not several:
-            return f"write it as one of these{', or choose another branch' if trained is None else ''}"
-        if trained is None:
-            first = f"{spell_branch(name)}[0]"
-            return f"write {first} (a feature also declares what stands for no such value, with `missing`)"
-        if name in trained:
-            return "that is how it was in training; write such a branch, or give files of the kind that was trained on"
-        return f"write {spell_branch(name)}[0] in --selection"
-
+    scalars: set[str] = set().union(*(expression.scalars for expression in expressions))
+    indexed: set[str] = set().union(*(expression.indexed for expression in expressions))
+    names = sorted(scalars | indexed)
     problems = [
-        problem
+        Problem(schema.where, message)
         for schema in filled
-        for problem in _file_problems(schema, set(scalars), set(indexed), remedy, trained)
+        for name in names
+        if (message := _explain_unfit_branch(name, schema, scalars, indexed, trained))
     ]
-    told = {problem.where for problem in problems}
-    for name in sorted({*scalars, *indexed}):
-        problems += _differences(name, [schema for schema in filled if name in schema.branches], told)
+    reported = {problem.where for problem in problems}
+    for name in names:
+        problems += _differences(name, [schema for schema in filled if name in schema.branches], reported)
     return problems
 
 
-class _Remedy(Protocol):
-    def __call__(self, name: str, *, several: bool) -> str: ...
-
-
-def _file_problems(
-    schema: FileSchema,
-    scalars: set[str],
-    indexed: set[str],
-    remedy: _Remedy,
-    trained: Collection[str] | None,
-) -> list[Problem]:
-    problems = []
-    for name in sorted(scalars | indexed):
-        found = schema.branches.get(name)
-        if found is None:
-            message = f"branch {name!r} is missing{_nearest(name, schema)}"
-        elif found.kind == "ambiguous":
-            *names, last = map(spell_branch, found.found.split(" and "))
-            message = (
-                f"several branches are called {name!r}; write {', '.join(names)} or {last}"
-                if trained is None
-                else f"several branches are called {name!r}, {found.found}, and only one was there in training"
-            )
-        elif found.kind == "incomplete":
-            message = (
-                f"branch {name!r} has {found.found}: its values do not belong to the events; fill it for every event, "
-                "or leave it out"
-            )
-        elif found.kind == "other":
-            message = (
-                f"branch {name!r} has type {found.found}; expected whole numbers, floats or true and false: "
-                f"{remedy(name, several=False)}"
-            )
-        elif name in scalars and found.kind != "scalar":
-            message = (
-                f"branch {name!r} has several values per event ({found.found}); expected one: "
-                f"{remedy(name, several=True)}"
-            )
-        elif name in indexed and found.kind == "scalar":
-            message = f"branch {name!r} has one value per event ({found.found}) and takes no index"
+def _explain_unfit_branch(
+    name: str, schema: FileSchema, scalars: set[str], indexed: set[str], trained: Collection[str] | None
+) -> str:
+    """Return why a branch cannot be used as in the expressions, and what to do; empty if it can."""
+    branch = schema.branches.get(name)
+    if branch is None:
+        return f"branch {name!r} is missing{_suggest_branches(name, schema)}"
+    if branch.kind == "ambiguous":
+        if trained is not None:
+            return f"several branches are called {name!r}, {branch.type_name}, but there was only one in training"
+        *names, last = map(format_branch, branch.type_name.split(" and "))
+        return f"several branches are called {name!r}; write {', '.join(names)} or {last}"
+    if branch.kind == "incomplete":
+        return (
+            f"branch {name!r} has {branch.type_name}, so its values do not match the events; fill it for every "
+            "event, or do not use it"
+        )
+    if branch.kind == "other":
+        return (
+            f"branch {name!r} has type {branch.type_name}; expected whole numbers, floats or true and false: write it "
+            f"as one of these{', or choose another branch' if trained is None else ''}"
+        )
+    if name in scalars and branch.kind != "scalar":
+        if trained is not None and name in trained:
+            remedy = "as in training; write such a branch, or use files of the kind used in training"
+        elif trained is not None:
+            remedy = f"write {format_branch(name)}[0] in --selection"
         else:
-            continue
-        problems.append(Problem(schema.where, message))
-    return problems
+            remedy = (
+                f"write {format_branch(name)}[0] (and, for a feature, declare missing values with `missing`)"
+            )
+        return f"branch {name!r} has several values per event ({branch.type_name}); expected one: {remedy}"
+    if name in indexed and branch.kind == "scalar":
+        return f"branch {name!r} has one value per event ({branch.type_name}); remove the index"
+    return ""
 
 
-def _nearest(name: str, schema: FileSchema) -> str:
-    """Name branches that may be meant, in the spelling that an expression takes."""
-    lists = [each for each in schema.branches if each.startswith(f"{name}[") and schema.branches[each].usable]
-    if lists:
-        return f"; {lists[0]!r} has several values per event: write {spell_branch(lists[0])}[0] for the first of them"
-    near = close_names(name, islice(schema.branches, _MOST_CHOICES))
+def _suggest_branches(name: str, schema: FileSchema) -> str:
+    """Suggest branches, written as in an expression."""
+    lists = (
+        branch
+        for branch in schema.branches
+        if branch.startswith(f"{name}[") and schema.branches[branch].usable
+    )
+    if (of_lists := next(lists, None)) is not None:
+        return f"; {of_lists!r} has several values per event: write {format_branch(of_lists)}[0] for the first of them"
+    near = find_close_names(name, islice(schema.branches, _MOST_CHOICES))
     if near:
-        return f"; did you mean {' or '.join(_quoted(each) for each in near)}?"
-    return f"; there are {_listing(schema.branches)}"
+        formatted = (
+            repr(branch) if format_branch(branch) == branch else format_branch(branch) for branch in near
+        )
+        return f"; did you mean {' or '.join(formatted)}?"
+    more = f" and {len(schema.branches) - _LISTED} more" if len(schema.branches) > _LISTED else ""
+    return f"; there are {', '.join(sorted(schema.branches)[:_LISTED]) or 'none'}{more}"
 
 
-def _quoted(name: str) -> str:
-    spelled = spell_branch(name)
-    return repr(name) if spelled == name else spelled
-
-
-def _listing(names: Iterable[str], limit: int = 12) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) or "none") + more
-
-
-def _differences(name: str, schemas: Sequence[FileSchema], told: Collection[str]) -> list[Problem]:
-    """Compare the types of a branch, but say nothing a second time of a file that has a branch of a wrong kind."""
+def _differences(name: str, schemas: Sequence[FileSchema], reported: Collection[str]) -> list[Problem]:
+    """Compare the types of a branch in all files, without files that were reported for a branch of a wrong kind."""
     if not schemas:
         return []
     kinds = [(schema.branches[name].kind, schema.branches[name].number) for schema in schemas]
-    usual, _ = Counter(kinds).most_common(1)[0]  # the first one where two are as frequent
+    usual, _ = Counter(kinds).most_common(1)[0]  # the first one if two are equally frequent
     model = schemas[kinds.index(usual)]
     return [
         Problem(
             schema.where,
-            f"branch {name!r} has type {schema.branches[name].found}, but {model.branches[name].found} in "
+            f"branch {name!r} has type {schema.branches[name].type_name}, but {model.branches[name].type_name} in "
             f"{model.source.path}; the files of a sample must agree: convert one of them, "
             "or make two samples of the same class",
         )
         for schema, kind in zip(schemas, kinds, strict=True)
-        if kind != usual and not (kind[0] != usual[0] and schema.where in told)
+        if kind != usual and not (kind[0] != usual[0] and schema.where in reported)
     ]

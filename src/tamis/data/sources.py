@@ -1,90 +1,83 @@
-"""From the names of files in a configuration to the files of each sample."""
+"""The input files of each sample, from the names in a configuration."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tamis.config.fields import check_place
+from tamis.config.fields import check_location
 from tamis.data.schema import SourceFile
-from tamis.data.signature import local_path
+from tamis.data.signature import resolve_local_path
 from tamis.errors import InputError, Problem
+
+WILDCARD = re.compile(r"[*?\[]")
+"""Characters that make a path a pattern."""
 
 
 def expand_files(sample: str, patterns: Sequence[str], folder: Path | str) -> list[SourceFile]:
-    """Find the files of a sample as `find_files` does.
-
-    Raises:
-        InputError: a pattern matches no file, or a file is named twice.
-    """
-    found, problems = find_files(sample, patterns, folder)
+    """Find the files of a sample as `find_files` does, and raise an `InputError` if it finds a problem."""
+    sources, problems = find_files(sample, patterns, folder)
     if problems:
         raise InputError("input files", problems)
-    return found
+    return sources
 
 
 def find_files(
     sample: str, patterns: Sequence[str], folder: Path | str
 ) -> tuple[list[SourceFile], list[Problem]]:
-    """Find the files of a sample, in an order that does not depend on the list, and what is wrong with the names.
+    """Find the files of a sample, in an order that does not depend on that of the patterns.
 
     Args:
-        sample: name of the sample; empty where the files are of none.
+        sample: name of the sample; empty if there is none.
         patterns: paths, globs or URLs.
-        folder: where relative paths are looked up; may be a URL.
+        folder: the folder, or URL, of relative paths.
 
     Returns:
-        Each file once, and a problem for each pattern that matches no file and each file that is named twice.
+        Each file once, and a problem for each pattern that matches no file and each file that is listed twice.
     """
-    found: list[SourceFile] = []
+    sources: list[SourceFile] = []
     problems = []
     where = f"sample {sample}" if sample else ""
     root = _absolute(Path(folder))
     for pattern in patterns:
         try:
             paths = _matches(pattern, folder)
+        # no permission, a name that is too long, an unknown ~user, or a pattern such as a**
         except (OSError, ValueError, IndexError, RuntimeError) as error:
-            # no permission, a name that is too long, an unknown ~user, or a pattern such as a**
             message = (
-                f"{pattern!r} cannot be looked up ({error}); check the path, its permissions and the pattern"
+                f"cannot search for {pattern!r} ({error}); check the path, its permissions and the pattern"
             )
             problems.append(Problem(where, message))
             continue
         if not paths:
-            problems.append(Problem(where, _nothing_found(_below(pattern, folder), folder)))
-        found += [SourceFile(sample, path, _identity(path, folder, root)) for path in paths]
-    places: dict[str, SourceFile] = {}
-    for source in sorted(found, key=lambda source: source.identity):
-        place = _place(source.path)
-        if place in places:
-            message = f"file {source.path!r} is named twice; its events would count twice"
+            problems.append(Problem(where, _explain_no_match(_join(folder, pattern), folder)))
+        sources += [SourceFile(sample, path, _file_key(path, folder, root)) for path in paths]
+    by_real_path: dict[str, SourceFile] = {}
+    for source in sorted(sources, key=lambda source: source.file_key):
+        local = resolve_local_path(source.path)
+        real_path = source.path if local is None else os.path.realpath(local)
+        if real_path in by_real_path:
+            message = f"file {source.path!r} is listed twice, and its events would count twice; list it once"
             problems.append(Problem(where, message))
-        places.setdefault(place, source)
-    return list(places.values()), list(dict.fromkeys(problems))
+        by_real_path.setdefault(real_path, source)
+    return list(by_real_path.values()), list(dict.fromkeys(problems))
 
 
-def _nothing_found(place: str, folder: Path | str) -> str:
-    data = local_path(str(folder))
-    if (
-        data is not None
-        and not Path(data).exists()
-        and place.startswith(f"{_absolute(Path(folder))}{os.sep}")
-    ):
-        return f"there is no folder {str(folder)!r}, where its files are looked up; mend `data` or --data"
-    if local_path(place) is not None and Path(place).is_dir():
-        return f"{place!r} is a folder; name its files, such as '{place.rstrip('/')}/*.root'"
-    return f"no file matches {place!r}"
+def _explain_no_match(path: str, folder: Path | str) -> str:
+    data = resolve_local_path(str(folder))
+    if data is not None and not Path(data).exists() and path.startswith(f"{_absolute(Path(folder))}{os.sep}"):
+        return f"the data folder {str(folder)!r} does not exist; correct `data` or --data"
+    if resolve_local_path(path) is not None and Path(path).is_dir():
+        return f"{path!r} is a folder; give its files, such as '{path.rstrip('/')}/*.root'"
+    if not WILDCARD.search(path):
+        return f"file {path!r} does not exist; check the path"
+    return f"no file matches {path!r}; check the pattern"
 
 
-def _place(path: str) -> str:
-    """Give where a file lies, the same for all its spellings."""
-    local = local_path(path)
-    return path if local is None else os.path.realpath(local)
-
-
-def _below(pattern: str, folder: Path | str) -> str:
-    """Give the path or URL of a name; only relative names are looked up in the folder."""
+def _join(folder: Path | str, pattern: str) -> str:
+    """Return the path or URL of a pattern, below the folder if it is relative."""
     if "://" in pattern:
         return pattern
     if "://" in str(folder):
@@ -93,22 +86,27 @@ def _below(pattern: str, folder: Path | str) -> str:
 
 
 def _matches(pattern: str, folder: Path | str) -> list[str]:
-    place = check_place(_below(pattern, folder))
-    if "://" in place:
-        return [place]
-    # links are kept: a file is known by the name that the user gave it, not by where its bytes lie
-    path = Path(place)
+    path_or_url = check_location(_join(folder, pattern))
+    if "://" in path_or_url:
+        return [path_or_url]
+    # links are not resolved: the key of a file, and so its event IDs, follow the name that the user gave it
+    path = Path(path_or_url)
     if path.is_file():
         return [str(path)]
-    found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-    return sorted(str(match) for match in found if match.is_file())
+    return find_matching_files(path)
+
+
+def find_matching_files(pattern: Path) -> list[str]:
+    """Return the files that an absolute glob matches, sorted."""
+    matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    return sorted(str(match) for match in matches if match.is_file())
 
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _identity(path: str, folder: Path | str, root: Path) -> str:
+def _file_key(path: str, folder: Path | str, root: Path) -> str:
     if "://" in path:
         return path.removeprefix(f"{str(folder).rstrip('/')}/")
     inside = Path(path)

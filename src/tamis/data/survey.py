@@ -1,4 +1,4 @@
-"""Columns that look wrong as features: constant, event numbers, weights, pile-up, classes given away, sentinels."""
+"""Find columns that are suspicious as features: constants, event numbers, weights, pile-up, class labels, sentinels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.data.roles import branch_role, varied_branch
+from tamis.data.roles import find_branch_role, find_nominal_branch
 from tamis.random_streams import random_stream
-from tamis.wording import value as value_text
+from tamis.wording import format_value
 
 Kind = Literal[
     "constant",
@@ -38,30 +38,25 @@ _TRUTH = re.compile(
 )
 _SENTINELS = (-99999.0, -9999.0, -999.0, -99.0, -10.0, -9.0, -1.0, 99.0, 999.0, 9999.0, 99999.0)
 
-_PURE = 100_000
-"""Events of a class of which the purity of a feature is known to a thousandth."""
+_EVENTS_PER_CLASS = 100_000  # from which the purity of a feature is known to about 0.001
 PURITY = 0.98
-"""Mean fraction of each class that the values of one column alone assign rightly, from which it is suspicious."""
-SPIKE = 0.005
-"""Fraction of events with one and the same outlying value, from which it may be a sentinel."""
-_MORE_FREQUENT = 5
-"""How many times more frequent than the values nearest to it a value must be, to be repeated for a reason."""
-_WIDER = 2
-"""How many times wider than the distances of these values a gap must be."""
+"""Mean fraction of correctly assigned events, by the values of one column alone, from which it is suspicious."""
+_SPIKE = 0.005  # fraction of events with the same outlying value, from which it may be a sentinel
+_MORE_FREQUENT = 5  # minimum frequency of a spike, relative to the frequency of the nearest values
+_WIDER = 2  # minimum gap next to a spike, relative to the spacing of the nearest values
 _NEAREST = 7
-_BEHIND = 20
-"""Events that must be as near to the edge of the others as a value is, for there to be a gap."""
+_EDGE_EVENTS = 20  # minimum number of events at the edge of the remaining values, within the width of the gap
 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """One column that may not belong among the features.
+    """A reason why a column may not be a useful feature.
 
     Args:
         column: its name.
-        kind: what it looks like.
-        reason: one sentence for people.
-        value: the repeated value, where it is a well-known `sentinel` or another `spike`.
+        kind: the kind of suspicion.
+        reason: a phrase for messages.
+        value: the repeated value, if it is a well-known `sentinel` or another `spike`.
     """
 
     column: str
@@ -77,26 +72,26 @@ def survey_columns(
     *,
     names: bool = True,
 ) -> list[Suspicion]:
-    """Look for columns that would make a classifier worthless or wrong.
+    """Find columns that would make a classifier useless or wrong.
 
     Args:
-        columns: values of each candidate, [n]; NaN where missing.
+        columns: values of each candidate, [n]; NaN if missing.
         class_index: the true class, [n].
         classes: names of the classes.
-        names: whether a column's name counts, as when nobody has chosen the features yet.
+        names: whether names of columns are checked, as for features that a user has not chosen.
 
     Returns:
-        Suspicions in the order of the columns; several may concern one column.
+        Suspicions in the order of the columns; a column may have several.
     """
-    found: list[Suspicion] = []
-    several = len(np.unique(class_index)) > 1  # else every column tells the class of all events
-    some = some_of_each_class(class_index, len(classes))
+    suspicions: list[Suspicion] = []
+    several = len(np.unique(class_index)) > 1  # with one class, any column identifies it
+    rows = sample_each_class(class_index, len(classes))
     for name, values in columns.items():
-        purity = (
-            class_purity(values[some].astype(np.float64), class_index[some], len(classes)) if several else 0.0
-        )
-        found += survey_column(name, values, purity, names=names, others=columns)
-    return found
+        purity = 0.0
+        if several:
+            purity = compute_class_purity(values[rows].astype(np.float64), class_index[rows], len(classes))
+        suspicions += survey_column(name, values, purity, names=names, all_names=columns)
+    return suspicions
 
 
 def survey_column(
@@ -105,110 +100,93 @@ def survey_column(
     purity: float,
     *,
     names: bool = False,
-    others: Collection[str] = (),
+    all_names: Collection[str] = (),
 ) -> list[Suspicion]:
-    """Say what looks wrong in one column whose purity is known.
+    """Return the suspicions of one column.
 
     Args:
-        name: of the column.
-        values: [n]; NaN where missing.
-        purity: from `class_purity`.
-        names: whether the column's name counts.
-        others: names of all columns, among which variations have their opposite.
+        name: name of the column.
+        values: [n]; NaN if missing.
+        purity: from `compute_class_purity`.
+        names: whether the name is checked.
+        all_names: names of all columns, to recognise variations by their opposite.
 
-    >>> [each.reason for each in survey_column("charge", np.array([1.0, 1.0]), 0.5)]
+    >>> [suspicion.reason for suspicion in survey_column("charge", np.array([1.0, 1.0]), 0.5)]
     ['is 1 in all events']
     """
-    unfit = (
-        _constant(name, values) or (_by_name(name, values, others) if names else None) or _class(name, purity)
-    )
-    certain = unfit is not None and unfit.kind in ("constant", "empty")
-    return [*([] if unfit is None else [unfit]), *([] if certain else _sentinels(name, values))]
-
-
-def _constant(name: str, values: NDArray[np.generic]) -> Suspicion | None:
     numbers = values[np.isfinite(values.astype(np.float64))]
     if not len(numbers):
-        return Suspicion(name, "empty", "has no finite value")
+        return [Suspicion(name, "empty", "has no finite value")]
     if numbers.min() == numbers.max():
-        return Suspicion(name, "constant", f"is {value_text(float(numbers[0]))} in all events")
-    return None
+        return [Suspicion(name, "constant", f"is {format_value(float(numbers[0]))} in all events")]
+    floats = numbers.astype(np.float64)
+    suspicion = _check_name(name, values, floats, all_names) if names else None
+    if suspicion is None and purity >= PURITY:
+        share = f"{100 * purity:.1f}%"
+        reason = f"nearly identifies the class: it alone classifies {share} of the events correctly"
+        suspicion = Suspicion(name, "class", reason)
+    return [*([] if suspicion is None else [suspicion]), *_find_sentinels(name, floats)]
 
 
-def _by_name(name: str, values: NDArray[np.generic], others: Collection[str]) -> Suspicion | None:
-    role = branch_role(name, others)
+def _check_name(
+    name: str, values: NDArray[np.generic], numbers: NDArray[np.float64], all_names: Collection[str]
+) -> Suspicion | None:
+    role = find_branch_role(name, all_names)
     if role == "variation":
-        reason = f"looks like a systematic variation of {varied_branch(name, others)}"
+        reason = f"looks like a systematic variation of {find_nominal_branch(name, all_names)}"
         return Suspicion(name, "variation", reason)
     if _IDENTIFIER.search(name):
         return Suspicion(name, "identifier", "looks like a number that identifies events")
     if role in ("generator weight", "event weight", "weight"):
         return Suspicion(name, "weight", "looks like an event weight")
-    if role == "scale factor" and _is_near_one(values):
+    if role == "scale factor" and _is_near_one(numbers):
         return Suspicion(name, "scale factor", "looks like a scale factor, which belongs in the weight")
     if role == "pile-up":
         reason = (
-            "measures pile-up, which depends on the running conditions and is often simulated wrongly; use it as a "
-            "feature only where simulation is reweighted to data"
+            "measures pile-up, which depends on the running conditions and is often not well simulated; use it as a "
+            "feature only if the simulation is reweighted to data"
         )
         return Suspicion(name, "pile-up", reason)
     if _TRUTH.search(name):
-        return Suspicion(name, "truth", "looks like the truth of a simulation, which data do not have")
+        return Suspicion(name, "truth", "looks like simulation truth, which data do not have")
     if values.dtype.kind in "iu" and len(values) > 1000 and len(np.unique(values)) > 0.99 * len(values):
         return Suspicion(name, "identifier", "is a whole number that is different in nearly every event")
     return None
 
 
-def _is_near_one(values: NDArray[np.generic]) -> bool:
-    """Return whether numbers can be scale factors: near 1, and no flags ("SF" is also same flavour)."""
-    numbers = values.astype(np.float64)
-    numbers = numbers[np.isfinite(numbers)]
+def _is_near_one(numbers: NDArray[np.float64]) -> bool:
+    """Return whether numbers can be scale factors: near 1, and not flags ("SF" also means same flavour)."""
     fractional = bool((numbers != np.floor(numbers)).any())
     return fractional and 0.3 < float(np.median(numbers)) < 3
 
 
-def _class(name: str, purity: float) -> Suspicion | None:
-    if purity < PURITY:
-        return None
-    return Suspicion(
-        name,
-        "class",
-        f"nearly identifies the class: alone it assigns {100 * purity:.1f}% of the events rightly",
-    )
+def sample_each_class(class_index: NDArray[np.integer], classes: int) -> NDArray[np.intp]:
+    """Choose at most 100,000 events of each class, which determine the purity of a feature to about 0.001.
 
+    They are in a fixed random order: in the order of a file, the two halves of the events could be correlated, for
+    example by consecutive copies of an event.
 
-def some_of_each_class(class_index: NDArray[np.integer], classes: int) -> NDArray[np.intp]:
-    """Choose at most 100,000 events of each class, of which the purity of a feature is known to a thousandth.
-
-    They are in random order (always the same one): an order that files bring along, such as copies behind each other,
-    would divide them in halves that know of each other.
-
-    Args:
-        class_index: the true class, [n].
-        classes: number of classes.
-
-    >>> sorted(some_of_each_class(np.array([0, 1, 1]), 2).tolist())
+    >>> sorted(sample_each_class(np.array([0, 1, 1]), 2).tolist())
     [0, 1, 2]
     """
     generator = random_stream(0, "survey", "events")
     of_classes = (np.flatnonzero(class_index == index) for index in range(classes))
-    return np.concatenate([generator.permutation(rows)[:_PURE] for rows in of_classes])
+    return np.concatenate([generator.permutation(rows)[:_EVENTS_PER_CLASS] for rows in of_classes])
 
 
-def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int) -> float:
-    """Measure how well the values of one column alone tell the classes apart.
+def compute_class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int) -> float:
+    """Compute how well the values of one column alone separate the classes.
 
-    Every value (every one of 200 quantile bins, where there are more values) is assigned to the class that is
-    most frequent there among every other event, each class counting the same; the events between measure it, so
-    that chance alone gives no purity.
+    Every value (or each of 200 quantile bins, if there are more values) is assigned to its most frequent class in one
+    half of the events, with equal weights of the classes. The purity is measured with the other half, without bias.
 
     Args:
-        values: the column, [n], of events in random order; a value that is not finite counts as a value of its own.
+        values: the column, [n], with events in random order; all values that are not finite count as one value.
         class_index: the true class, [n].
         classes: number of classes.
 
     Returns:
-        Mean over the classes of the fraction that is assigned rightly; 1/classes for a column that says nothing.
+        Mean over the classes of the fraction of correctly assigned events; 1/classes for a column without separation.
     """
     learned, measured = _halves(values, class_index, classes)
     present = np.flatnonzero(measured.sum(axis=1))
@@ -219,130 +197,116 @@ def class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], cl
 def _halves(
     values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the fraction of each class in each bin of the values, of every other event, [classes, bins] each."""
+    """Return the fraction of each class in each bin of the values, [classes, bins], for two halves of the events."""
     values = np.where(np.isfinite(values), values, -np.inf)
     rising = np.sort(values)
     edges = rising[np.append(True, rising[1:] != rising[:-1])[: len(rising)]]
     if len(edges) > 200:
         edges = np.unique(rising[np.floor(np.linspace(0, 1, 201) * (len(rising) - 1)).astype(np.intp)])
     bins = np.searchsorted(edges, values, side="right")
-    learned, measured = (
-        _shares(bins[half::2], class_index[half::2], classes, len(edges) + 1) for half in (0, 1)
-    )
+    shape = (classes, len(edges) + 1)
+    cells = np.ravel_multi_index((class_index, bins), shape)
+    counts = (np.bincount(cells[half::2], minlength=shape[0] * shape[1]).reshape(shape) for half in (0, 1))
+    learned, measured = (count / np.maximum(count.sum(axis=1, keepdims=True), 1) for count in counts)
     return learned, measured
 
 
-def _shares(
-    bins: NDArray[np.intp], class_index: NDArray[np.int32], classes: int, number: int
-) -> NDArray[np.float64]:
-    """Give the fraction of each class in each bin, [classes, number]."""
-    cells = class_index.astype(np.intp) * number + bins
-    counts = np.bincount(cells, minlength=classes * number).reshape(classes, number)
-    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
-
-
-def _sentinels(name: str, values: NDArray[np.generic]) -> list[Suspicion]:
-    numbers = values.astype(np.float64)
-    numbers = numbers[np.isfinite(numbers)]
-    found: list[Suspicion] = []
-    rest, events = numbers, len(numbers)
-    while (end := _end(rest, events)) is not None:
-        found.append(_repeated(name, *end, events))
-        rest = rest[rest != end[0]]
-    return found + [
+def _find_sentinels(name: str, numbers: NDArray[np.float64]) -> list[Suspicion]:
+    suspicions: list[Suspicion] = []
+    remaining, events = numbers, len(numbers)
+    while (end := _find_outlying_value(remaining, events)) is not None:
+        suspicions.append(_repeated(name, *end, events))
+        remaining = remaining[remaining != end[0]]
+    return suspicions + [
         _repeated(name, value, count, events)
         for value in _SENTINELS
-        if (count := int(np.count_nonzero(rest == value))) >= SPIKE * events
-        and _stands_among(value, count, rest)
+        if (count := int(np.count_nonzero(remaining == value))) >= _SPIKE * events
+        and _is_spike_inside(value, count, remaining)
     ]
 
 
 def _repeated(name: str, value: float, count: int, events: int) -> Suspicion:
     share = f"{count:,} events" if count < 0.001 * events else f"{100 * count / events:.1f}% of the events"
     kind: Kind = "sentinel" if value in _SENTINELS else "spike"
-    return Suspicion(name, kind, f"is {value_text(value)} in {share}, apart from all other values", value)
+    return Suspicion(name, kind, f"is {format_value(value)} in {share}, apart from all other values", value)
 
 
-def _end(values: NDArray[np.float64], events: int) -> tuple[float, int] | None:
-    """Give the smallest or largest value where it is one and the same number that stands apart, and how often it is."""
+def _find_outlying_value(values: NDArray[np.float64], events: int) -> tuple[float, int] | None:
+    """Return the smallest or largest value and its count, if it is repeated and separated from the other values."""
     if not len(values):
         return None
     for value in (float(values.min()), float(values.max())):
         same = values == value
         count = int(np.count_nonzero(same))
-        # nobody measures -999 three times
-        least = 3 if value in _SENTINELS and abs(value) >= 99 else SPIKE * events
-        if count >= max(least, 2) and _stands_apart(value, count, values[~same]):
+        # three times -999 is already suspicious
+        least = 3 if value in _SENTINELS and abs(value) >= 99 else _SPIKE * events
+        if count >= max(least, 2) and _is_separated(value, count, values[~same]):
             return value, count
     return None
 
 
-def _stands_apart(value: float, count: int, rest: NDArray[np.float64]) -> bool:
-    """Tell whether a value is no end of the range of the others: there is a gap, and there are many behind it."""
-    if not len(rest):
+def _is_separated(value: float, count: int, remaining: NDArray[np.float64]) -> bool:
+    """Return whether a gap separates an extreme value from the remaining values, many of which are near the gap."""
+    if not len(remaining):
         return False
-    low, high = float(rest.min()), float(rest.max())
+    low, high = float(remaining.min()), float(remaining.max())
     gap = low - value if value < low else value - high
-    some = rest[:: max(1, len(rest) // 1000)]  # of all files, not of the first alone
-    if len(np.unique(some)) < 10:
-        # a number of jets: -99 is further from it than it is wide, and -1 may be one of its values
+    sample = remaining[:: max(1, len(remaining) // 1000)]  # evenly from all files
+    if len(np.unique(sample)) < 10:
+        # for few integers, such as a number of jets, -99 is an obvious sentinel, but -1 may be a value
         return value in _SENTINELS and abs(value) >= 99 and gap > high - low
-    if value not in _SENTINELS and gap <= 5 and (some == np.floor(some)).all():
-        return False  # the next whole number
+    if value not in _SENTINELS and gap <= 5 and (sample == np.floor(sample)).all():
+        return False  # integers
     far = value in _SENTINELS and gap > 0.02 * (high - low)
     if far and abs(value) >= 99:
         return True
-    # of numbers that were rounded each is frequent, and is apart from the next
-    spacing, usual = _neighbours(value, rest)
+    # rounded numbers are all repeated and separated, so the value must stand out from its neighbours
+    spacing, usual = _neighbours(value, remaining)
     if count < _MORE_FREQUENT * usual or gap <= _WIDER * spacing:
         return False
     if far:
         return True
-    behind = np.count_nonzero(rest <= low + gap if value < low else rest >= high - gap)
-    return bool(behind >= max(_BEHIND, 0.001 * len(rest)))
+    at_edge = np.count_nonzero(remaining <= low + gap if value < low else remaining >= high - gap)
+    return bool(at_edge >= max(_EDGE_EVENTS, 0.001 * len(remaining)))
 
 
-def _stands_among(value: float, count: int, values: NDArray[np.float64]) -> bool:
-    """Tell whether a value is far more frequent than those beside it, inside the range of a continuous variable."""
-    others = values[values != value]
-    some = others[:1000]
-    if len(np.unique(some)) < 0.5 * len(some) or not len(some) or not others.min() < value < others.max():
+def _is_spike_inside(value: float, count: int, values: NDArray[np.float64]) -> bool:
+    """Return whether a value inside the range of a continuous variable is far more frequent than its neighbours."""
+    different = values[values != value]
+    sample = different[:1000]
+    continuous = len(sample) > 0 and len(np.unique(sample)) >= 0.5 * len(sample)
+    if not continuous or not different.min() < value < different.max():
         return False
-    width = 0.001 * float(others.max() - others.min())
-    near = float(np.count_nonzero(np.abs(others - value) < width))
-    return bool(count > 10 * max(near, _neighbours(value, others)[1]))
+    width = 0.001 * float(different.max() - different.min())
+    near = float(np.count_nonzero(np.abs(different - value) < width))
+    return bool(count > 10 * max(near, _neighbours(value, different)[1]))
 
 
-def _neighbours(value: float, others: NDArray[np.float64]) -> tuple[float, float]:
-    """Return how far the different values nearest to a value are from each other, and how often each of them is."""
-    distance = np.abs(others - value)
-    some = min(len(others), 50 * _NEAREST) - 1
-    nearest = others[distance <= np.partition(distance, some)[some]]
+def _neighbours(value: float, different: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the median spacing of the distinct values nearest to a value, and the median of their counts."""
+    distance = np.abs(different - value)
+    last = min(len(different), 50 * _NEAREST) - 1
+    nearest = different[distance <= np.partition(distance, last)[last]]
     values, counts = np.unique(nearest, return_counts=True)
     order = np.argsort(np.abs(values - value))[:_NEAREST]
     spacing = np.diff(np.sort(values[order]))
     return float(np.median(spacing)) if len(spacing) else 0.0, float(np.median(counts[order]))
 
 
-def identified_class(
+def find_identified_class(
     values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int
 ) -> tuple[int, float]:
-    """Find the class that the values of one column tell best from all others, as in `class_purity`.
-
-    Args:
-        values: the column, [n]; a value that is not finite counts as a value of its own.
-        class_index: the true class, [n].
-        classes: number of classes.
+    """Find the class that the values of one column separate best from all other classes; see `compute_class_purity`.
 
     Returns:
-        The class, and the mean of the fraction of its events and of the fraction of the others that are assigned
-        rightly.
+        The class, and the mean of the fractions of its events, and of all other events, that are correctly assigned.
     """
     learned, measured = _halves(values, class_index, classes)
     best = (0, 0.0)
     for index in range(classes):
-        others = np.arange(classes) != index
-        chosen = learned[index] > learned[others].max(axis=0)
-        kept, left = measured[index, chosen].sum(), measured[others][:, ~chosen].sum(axis=1).mean()
-        best = max(best, (index, float(kept + left) / 2), key=lambda found: found[1])
+        other_classes = np.arange(classes) != index
+        chosen = learned[index] > learned[other_classes].max(axis=0)
+        efficiency = measured[index, chosen].sum()
+        rejection = measured[other_classes][:, ~chosen].sum(axis=1).mean()
+        best = max(best, (index, float(efficiency + rejection) / 2), key=lambda candidate: candidate[1])
     return best

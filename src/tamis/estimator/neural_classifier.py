@@ -1,11 +1,11 @@
 """The scikit-learn estimator: arrays or DataFrames in, the same training loop, scores out.
 
-It needs scikit-learn, which the extra `sklearn` brings: `pip install "tamis[sklearn]"`.
+It needs scikit-learn: `pip install "tamis[sklearn]"`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis.config import BinaryCrossEntropy, Training
-from tamis.data.precision import float32_offsets
+from tamis.config import BinaryCrossEntropy, EarlyStopping
+from tamis.data.precision import compute_float32_offsets
 from tamis.errors import RequestError
-from tamis.estimator.events import Float32, LabelledEvents
+from tamis.estimator.events import Float32, OrderedEvents
 from tamis.estimator.parameters import Settings, read_settings
-from tamis.evaluation.roc import roc_curves
 from tamis.network.preprocessing import fit_preprocessing
 from tamis.random_streams import random_stream
-from tamis.training.recipe import settle_recipe, settle_training, size_of
+from tamis.statistics.roc import mean_auc
+from tamis.training.recipe import Custom, compute_size, resolve_network, resolve_recipe
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -35,58 +35,59 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
-    from tamis.training.history import Epoch, History
-    from tamis.training.loop import Measure, Trained
+    from tamis.training.events import EventStream, Trained
+    from tamis.training.fit import Metric
+    from tamis.training.history import History
 
 _LARGEST_SEED = 2**31 - 1
 
 _FLOATS = [np.float64, np.float32]
-"""Types in which features are taken; others are converted to the first."""
+"""Accepted types of features; others are converted to the first."""
 
 
 class NeuralClassifier(ClassifierMixin, BaseEstimator):
-    """Classify with a neural network that is trained by the same loop as `tamis train`.
+    """Classify with a neural network; its training loop is the same as that of `tamis train`.
 
-    `"auto"` takes what the configuration takes by default, and None means none. A section, such as `optimizer`, is
-    given as a text, as a mapping with the keys of the YAML file, or as an object of `tamis.config`. What is given
-    is kept as it is, and checked by `fit`.
+    `"auto"` is the default of the configuration, and None means none. A section, such as `optimizer`, is a text, a
+    mapping with the keys of the YAML file, or an object of `tamis.config`. `fit` checks the parameters.
 
     Args:
         layers: hidden layers from the inputs to the outputs: numbers of nodes or sections; () is a logistic
             regression.
-        activation: the function behind each node, for layers that do not name their own.
-        embedding: what each input becomes before the first layer.
-        members: networks that share all weights but the scales of their inputs and their output layers (TabM).
+        activation: activation function of layers that have none.
+        embedding: embedding of the inputs before the first layer.
+        shared_members: number of members that share all weights except the scales of their inputs and their output
+            layers (TabM).
         parametrisation: `standard` or `ntk`.
-        output: initial weights of the output layer, `random` or `zero`.
-        scaling: what happens to the features before the first layer.
-        loss: what is made small; or a function of logits and target, both [classes, n], the target with the weight
-            of each event in the row of its class, that gives a sum over the events and that JAX can differentiate.
-        optimizer: how steps are made; or an optax transform with a learning rate of its own.
-        learning_rate: the highest learning rate, instead of the optimizer's.
-        schedule: how the learning rate changes over the training.
-        gradient_clip: longest gradient that is used.
-        average: part of the moving average of the weights that is kept in each step.
+        output_initialisation: initial weights of the output layer, `random` or `zero`.
+        scaling: scaling of the features.
+        loss: the loss function; or a differentiable JAX function of logits and target, both [classes, n], the target
+            with the weight of each event in the row of its class, that returns a sum over the events.
+        optimizer: the optimizer; or an optax transform with its own learning rate.
+        learning_rate: the highest learning rate, in place of that of the optimizer.
+        schedule: schedule of the learning rate.
+        gradient_clip: maximum norm of the gradient.
+        ema_decay: decay of the exponential moving average (EMA) of the weights.
         batch_size: events per step.
-        epochs: how often every training event is used, at most.
-        early_stopping: whether to stop when nothing is gained any more; a number is the patience in epochs.
-        validation_fraction: fraction of the events that is kept back to decide when to stop; without it the
-            training events decide. Nothing is kept back where nothing is decided.
-        time_budget: how long each training may take, in seconds or as a text such as `5min`.
-        seeds: networks that are trained from different random numbers and averaged.
-        devices: over how many devices each batch is divided.
-        class_weight: training factors: `balanced` gives all classes the same sum of weights, a mapping gives a
-            factor for each class, 1 where it is left out.
-        signal: the label of the signal class, for the loss `significance`; by default the last of `classes_`.
-        random_state: where the random numbers come from, as scikit-learn takes it.
+        epochs: maximum number of epochs.
+        early_stopping: whether to stop without improvement; a number is the patience in epochs.
+        validation_fraction: fraction of the events that determine when to stop, and when the schedule `plateau` lowers
+            the learning rate; None uses the training events. Without both, all events are training events.
+        time_budget: maximum duration of each training, in seconds or as a text such as `5min`.
+        ensemble: number of members of the ensemble, which have different seeds.
+        devices: number of devices that share each batch.
+        class_weight: class weights: with `balanced` all classes have the same sum of weights; or a mapping of labels to
+            factors, which are 1 if missing.
+        signal: label of the signal class, for the loss `significance`; by default the last of `classes_`.
+        random_state: seed or generator of the random numbers, as in scikit-learn.
 
     Attributes:
         classes_: the labels, in the order of the scores, [n_classes].
         n_features_in_: number of features.
-        feature_names_in_: their names, where `fit` was given a DataFrame, [n_features].
+        feature_names_in_: names of the features, if `fit` was called with a DataFrame, [n_features].
         preprocessing_: fills, centres and scales of the features.
-        networks_: the trained networks, one for each seed.
-        histories_: what each training did.
+        networks_: the trained network of each member.
+        histories_: the history of the training of each member.
 
     Example:
         >>> import numpy as np
@@ -104,111 +105,105 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         *,
         activation: str = "auto",
         embedding: Any = "auto",
-        members: int | Literal["auto"] = "auto",
+        shared_members: int | Literal["auto"] = "auto",
         parametrisation: str = "auto",
-        output: str = "auto",
+        output_initialisation: str = "auto",
         scaling: str = "auto",
         loss: Any = "auto",
         optimizer: Any = "auto",
         learning_rate: float | Literal["auto"] = "auto",
         schedule: Any = "auto",
         gradient_clip: float | Literal["auto"] | None = "auto",
-        average: float | Literal["auto"] | None = "auto",
+        ema_decay: float | Literal["auto"] | None = "auto",
         batch_size: int | Literal["auto"] = "auto",
         epochs: int | Literal["auto"] = "auto",
         early_stopping: Any = "auto",
         validation_fraction: float | Literal["auto"] | None = "auto",
         time_budget: float | str | None = "auto",
-        seeds: int | Literal["auto"] = "auto",
+        ensemble: int | Literal["auto"] = "auto",
         devices: int | Literal["auto"] = "auto",
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         signal: Any = None,
         random_state: Any = None,
     ) -> None:
-        """Keep the parameters as they are."""
+        """Store the parameters as they are."""
         self.layers = layers
         self.activation = activation
         self.embedding = embedding
-        self.members = members
+        self.shared_members = shared_members
         self.parametrisation = parametrisation
-        self.output = output
+        self.output_initialisation = output_initialisation
         self.scaling = scaling
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.gradient_clip = gradient_clip
-        self.average = average
+        self.ema_decay = ema_decay
         self.batch_size = batch_size
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.time_budget = time_budget
-        self.seeds = seeds
+        self.ensemble = ensemble
         self.devices = devices
         self.class_weight = class_weight
         self.signal = signal
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NeuralClassifier:
-        """Train.
+        """Train on features, [n, n_features], NaN if missing, and labels of the classes, [n]; return the estimator.
 
         Args:
-            X: features, NaN where missing, [n, n_features]; an array or a DataFrame.
-            y: labels of the classes, [n].
+            X: an array or a DataFrame.
+            y: labels of any type.
             sample_weight: physics weights, which may be negative, [n].
 
-        Returns:
-            The estimator itself.
-
         Raises:
-            ValueError: a parameter or the events cannot be used.
-            TrainingError: the loss is not a finite number any more, or the time budget is too short.
+            ValueError: a parameter or the events are invalid.
+            TrainingError: the loss is not finite, or the time budget is too short.
         """
         settings = read_settings(self.get_params(deep=False))
         events = self._read(X, y, sample_weight, settings)
         random = check_random_state(self.random_state)
-        chosen = events.draw(settings.validation_fraction, seed=_draw_seed(random))
-        training = events.take(~chosen).with_positive_sum("training")
-        # without events to decide on, the training events decide
-        validation = events.take(chosen).with_positive_sum("validation") if chosen.any() else training
+        is_validation = events.draw(settings.validation_fraction, seed=_draw_seed(random))
+        training = events.take(~is_validation)
+        training.check_sum("training")
+        # without validation events, the training events determine when to stop
+        validation = events.take(is_validation) if is_validation.any() else training
+        validation.check_sum("validation")
         self.preprocessing_ = fit_preprocessing(
             training.features, training.weight, settings.scaling, missing_allowed=[True] * self.n_features_in_
         )
-        size = size_of(training.weight, self.n_features_in_)
-        network, learning = settle_recipe(settings.network, settings.training, size)
-        settings = replace(settings, network=network, training=learning)
+        size = compute_size(training.weight, self.n_features_in_)
+        settings = replace(settings, network=resolve_network(settings.network, size))
         trained = self._train(settings, training, validation, random)
-        self.networks_ = tuple(each.network for each in trained)
-        self.histories_ = tuple(each.history for each in trained)
+        self.networks_ = tuple(result.network for result in trained)
+        self.histories_ = tuple(result.history for result in trained)
         return self
 
     def _read(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, settings: Settings
-    ) -> LabelledEvents:
-        """Check the events, learn names of classes and features, and weigh the events for the loss."""
+    ) -> OrderedEvents:
+        """Check the events, set the names of classes and features, and weight the events for the loss."""
         features, labels = validate_data(self, X, y, dtype=_FLOATS, ensure_all_finite="allow-nan")
-        features = _narrowed(features, float32_offsets(features))
+        features = _narrowed(features, compute_float32_offsets(features))
         check_classification_targets(labels)
         self.classes_, class_index = np.unique(labels, return_inverse=True)
         _check_classes(self.classes_, settings)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64)
-        one_batch = settle_training(settings.training, len(features)).settled_batch_size
-        events = LabelledEvents.of(features, class_index.astype(np.int32), weight, one_batch=one_batch)
+        one_batch = resolve_recipe(settings.training, len(features)).batch_size
+        events = OrderedEvents.of(features, class_index.astype(np.int32), weight, one_batch=one_batch)
         return events.balanced(self.class_weight, self.classes_)
 
     def _train(
         self,
         settings: Settings,
-        training: LabelledEvents,
-        validation: LabelledEvents,
+        training: OrderedEvents,
+        validation: OrderedEvents,
         random: np.random.RandomState,
     ) -> tuple[Trained, ...]:
-        """Train a network for each seed.
-
-        Raises:
-            ValueError: the network cannot be built, or there are not as many devices.
-        """
+        """Train each member."""
         from tamis.training.devices import start_devices
 
         start_devices()
@@ -216,44 +211,45 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
 
         from tamis.training.members import train_members
 
-        seeds = [_draw_seed(random) for _ in range(settings.training.seeds)]
-        begins = [partial(self._begin, settings, training, validation, seed) for seed in seeds]
+        seeds = [_draw_seed(random) for _ in range(settings.training.ensemble)]
+        trainings = [partial(self._start, settings, training, validation, seed) for seed in seeds]
         try:
-            return train_members(begins, len(jax.devices()))
-        except RequestError as error:
+            return train_members(trainings, len(jax.devices()))
+        except RequestError as error:  # the network cannot be built, or there are not enough devices
             raise ValueError(str(error)) from error
 
-    def _begin(
+    def _start(
         self,
         settings: Settings,
-        training: LabelledEvents,
-        validation: LabelledEvents,
+        training: OrderedEvents,
+        validation: OrderedEvents,
         seed: int,
         device: int | None,
-    ) -> Generator[Epoch, None, Trained]:
-        """Begin the training of one network."""
+    ) -> EventStream:
+        """Start the training of a member."""
         from tamis.network.network import build_network
-        from tamis.training.loop import Choices, train
+        from tamis.training.batches import WeightedInputs
+        from tamis.training.fit import fit
 
         inputs = self.preprocessing_.apply(training.features)
+        validation_inputs = self.preprocessing_.apply(validation.features)
         network = build_network(
             inputs.shape[1],
             len(self.classes_),
             settings.network,
             random=random_stream(seed, "training", "initial weights"),
             outputs=1 if _has_one_output(settings) else None,
-            sample=inputs,
+            training_inputs=inputs,
         )
-        return train(
+        return fit(
             network,
-            training.weighted_inputs(inputs),
-            validation.weighted_inputs(self.preprocessing_.apply(validation.features)),
-            settings.training,
+            WeightedInputs(inputs, training.class_index, training.weight),
+            WeightedInputs(validation_inputs, validation.class_index, validation.weight),
+            resolve_recipe(settings.training, len(training), Custom(settings.loss, settings.optimizer)),
             seed=seed,
             ntk=settings.network.parametrisation == "ntk",
             signal=_signal_indices(self.signal, self.classes_),
-            measure=_measure(settings.training, validation),
-            choices=Choices(settings.loss, settings.optimizer),
+            metric=_build_metric(settings.training.early_stopping, validation),
             device=device,
         )
 
@@ -261,7 +257,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         """Compute the scores of events, [n, n_classes], in the order of `classes_`; each row sums to one.
 
         Args:
-            X: features, NaN where missing, [n, n_features].
+            X: features, NaN if missing, [n, n_features].
         """
         from tamis.network.prediction import predict_scores
 
@@ -273,26 +269,26 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         return scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Give the label with the highest score for each event, [n].
+        """Return the label with the highest score for each event, [n].
 
         Args:
-            X: features, NaN where missing, [n, n_features].
+            X: features, NaN if missing, [n, n_features].
         """
         highest = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[highest])
 
     @property
     def network_(self) -> Network:
-        """The trained network, the first where there are several."""
+        """The trained network, that of the first member of an ensemble."""
         return self.networks_[0]
 
     @property
     def history_(self) -> History:
-        """What the training did, epoch by epoch; the first where there are several."""
+        """The history of the training, that of the first member of an ensemble."""
         return self.histories_[0]
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that values may be missing."""
+        """Return tags that allow missing values."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
@@ -319,20 +315,16 @@ def _signal_indices(signal: Any, classes: NDArray[Any]) -> tuple[int, ...]:
     if signal is None:
         return (len(classes) - 1,)
     labels = classes.tolist()
-    wanted = np.asarray(signal).item()
-    if wanted not in labels:
-        raise ValueError(f"signal: there is no class {wanted!r}; the classes are {labels}")
-    return (labels.index(wanted),)
+    label = np.asarray(signal).item()
+    if label not in labels:
+        raise ValueError(f"signal: there is no class {label!r}; the classes are {labels}")
+    return (labels.index(label),)
 
 
 def _narrowed(
     features: NDArray[np.floating[Any]], offset: NDArray[np.float64] | None
 ) -> NDArray[np.float32] | NDArray[np.float64]:
-    """Round features to 32 bits, but for those that have an offset because 32 bits do not resolve them.
-
-    Raises:
-        ValueError: a value is too large for 32 bits.
-    """
+    """Round features to 32 bits, except those with an offset, which 32 bits do not resolve."""
     with np.errstate(over="ignore"):
         narrow = features.astype(np.float32, copy=False)
     if np.isinf(narrow).any():
@@ -342,19 +334,14 @@ def _narrowed(
     return np.where(offset != 0, features, narrow.astype(np.float64))
 
 
-def _measure(training: Training, validation: LabelledEvents) -> Measure | None:
-    """Give what early stopping monitors, where it is neither loss nor accuracy."""
-    monitor = None if training.early_stopping is None else training.early_stopping.monitor
+def _build_metric(early_stopping: EarlyStopping | None, validation: OrderedEvents) -> Metric | None:
+    """Build the metric that early stopping monitors; None for a loss or an accuracy."""
+    monitor = None if early_stopping is None else early_stopping.monitor
     if monitor == "validation_significance":
         raise ValueError(
-            "early_stopping: NeuralClassifier does not know expected numbers of events, which validation_significance "
-            "needs; monitor validation_loss, validation_accuracy or validation_auc"
+            "early_stopping: validation_significance needs expected numbers of events, which NeuralClassifier does not "
+            "have; monitor validation_loss, validation_accuracy or validation_auc"
         )
     if monitor != "validation_auc":
         return None
-
-    def area(scores: Float32) -> float:
-        curves = roc_curves(scores, validation.class_index, validation.weight)
-        return float(np.mean([0.5 if curve is None else curve.auc for curve in curves]))
-
-    return area
+    return lambda scores: mean_auc(scores, validation.class_index, validation.weight)

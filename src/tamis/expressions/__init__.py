@@ -1,4 +1,4 @@
-"""The language of features, selections and weights: formulas of branches, in Python's or ROOT's style.
+"""The language of features, selections and weights: formulas of branches, in the style of Python or ROOT.
 
 Example:
     >>> import numpy as np
@@ -11,9 +11,9 @@ Example:
 """
 
 from tamis.expressions.columns import Values, check_branches
-from tamis.expressions.evaluator import evaluate, truth
+from tamis.expressions.evaluator import convert_to_boolean, evaluate
 from tamis.expressions.functions import FUNCTIONS, Function
-from tamis.expressions.parser import parse, spell_branch
+from tamis.expressions.parser import format_branch, parse
 from tamis.expressions.tree import MAXIMUM_DEPTH, MAXIMUM_LENGTH, Expression, Node
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
     "Node",
     "Values",
     "check_branches",
+    "convert_to_boolean",
     "evaluate",
+    "format_branch",
     "parse",
-    "spell_branch",
-    "truth",
 ]

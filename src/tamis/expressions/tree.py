@@ -1,7 +1,7 @@
-"""The tree of an expression: a closed union of frozen nodes, shared by evaluation and deployment.
+"""The syntax tree of an expression: a closed union of frozen nodes.
 
-No node is nested deeper than `MAXIMUM_DEPTH`: a chain of operators of one kind is one node, however long it
-is. So a consumer may walk the tree by plain recursion.
+No node is nested deeper than `MAXIMUM_DEPTH`: a chain of operators of one precedence is one node, whatever its length.
+So the tree can be walked recursively.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAXIMUM_LENGTH = 4096
 """The largest number of characters of an expression."""
 
 MAXIMUM_DEPTH = 100
-"""The largest depth of nesting of an expression; far below Python's limit of recursion."""
+"""The largest depth of nesting of an expression; far below Python's recursion limit."""
 
 SignOperator: TypeAlias = Literal["+", "-", "!", "~"]
 ArithmeticOperator: TypeAlias = Literal["+", "-", "*", "/", "//", "%"]
@@ -33,11 +33,7 @@ FunctionName: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class _Placed:
-    """What stands somewhere in a text.
-
-    Args:
-        at: the place in the text, in characters from 0. It serves messages and takes no part in `==`.
-    """
+    """A part of a text, with its position in characters from 0, for messages; `==` does not compare the position."""
 
     at: int = field(default=0, kw_only=True, compare=False, repr=False)
 
@@ -78,7 +74,7 @@ class Index(_Placed):
 @final
 @dataclass(frozen=True)
 class Unary(_Placed):
-    """A sign or a negation before one operand; `~` takes booleans only, `!` takes any value."""
+    """A sign or a negation before one operand; the operand of `~` is a boolean, that of `!` any value."""
 
     operator: SignOperator
     operand: Node
@@ -117,8 +113,8 @@ class Compare(_Placed):
     """One comparison of two values."""
 
     operator: CompareOperator
-    left: Node
-    right: Node
+    first: Node
+    second: Node
 
 
 @final
@@ -133,7 +129,7 @@ class Logic(_Placed):
 @final
 @dataclass(frozen=True)
 class Call(_Placed):
-    """A function under its one name in `FUNCTIONS`; `c ? a : b` is `where`, `a ** b` is `pow`."""
+    """A function by its name in `FUNCTIONS`; `c ? a : b` is `where`, `a ** b` is `pow`."""
 
     function: FunctionName
     arguments: tuple[Node, ...]
@@ -143,18 +139,11 @@ Leaf: TypeAlias = Branch | Index
 Node: TypeAlias = Number | Boolean | Branch | Index | Unary | Chain | Bits | Compare | Logic | Call
 
 
-def children(node: Node) -> tuple[Node, ...]:
-    """Give the operands of a node, from left to right.
+def list_children(node: Node) -> tuple[Node, ...]:
+    """Return the operands of a node, from left to right; none for a literal and for a branch.
 
-    Args:
-        node: any node.
-
-    Returns:
-        The operands; empty for a literal and for a branch.
-
-    Example:
-        >>> children(Compare(">", Branch("pt"), Number(20)))
-        (Branch(name='pt'), Number(value=20))
+    >>> list_children(Compare(">", Branch("pt"), Number(20)))
+    (Branch(name='pt'), Number(value=20))
     """
     match node:
         case Number() | Boolean() | Branch() | Index():
@@ -163,8 +152,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return (operand,)
         case Chain(first=first, links=links):
             return (first, *(link.operand for link in links))
-        case Compare(left=left, right=right):
-            return (left, right)
+        case Compare(first=first, second=second):
+            return (first, second)
         case Bits(operands=operands) | Logic(operands=operands) | Call(arguments=operands):
             return operands
         case _:
@@ -172,43 +161,31 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def walk(node: Node) -> Iterator[tuple[Node, int]]:
-    """Give a node and everything below it, in the order of the text, each with its depth.
+    """Yield a node and all nodes below it, in the order of the text, with their depths from 1.
 
-    It does not recurse, so it may be asked about a tree of any depth.
+    It does not recurse, so it accepts trees of any depth.
 
-    Args:
-        node: the root, at depth 1.
-
-    Yields:
-        Pairs of a node and its depth.
-
-    Example:
-        >>> [depth for _, depth in walk(Unary("-", Branch("eta")))]
-        [1, 2]
+    >>> [depth for _, depth in walk(Unary("-", Branch("eta")))]
+    [1, 2]
     """
     waiting: list[tuple[Node, int]] = [(node, 1)]
     while waiting:
         current, depth = waiting.pop()
         yield current, depth
-        waiting.extend((child, depth + 1) for child in reversed(children(current)))
+        waiting.extend((child, depth + 1) for child in reversed(list_children(current)))
 
 
 @final
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read and found correct.
-
-    Args:
-        text: what the user wrote.
-        tree: what it means.
-    """
+    """A valid expression: its text and its syntax tree."""
 
     text: str
     tree: Node = field(repr=False)
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
-        """Every use of a branch, in the order of the text; a branch used twice is there twice."""
+        """Every use of a branch, in the order of the text; a branch used twice occurs twice."""
         return tuple(node for node, _ in walk(self.tree) if isinstance(node, Branch | Index))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Nodes that are zero for all events: rectifiers that no event reaches, which learn nothing any more."""
+"""Dead nodes: rectifiers whose output is zero for all events, so that they get no gradient."""
 
 from __future__ import annotations
 
@@ -8,28 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.network.layers import BatchNormalisation, Dense
+from tamis.network.layers import VARIANCE_EPSILON, BatchNormalisation, Dense
 from tamis.network.network import Network
 from tamis.network.sparse import Sparse
-
-_EPSILON = 1e-5
-"""What the normalisations of layers add to a variance."""
 
 Float64 = NDArray[np.float64]
 
 
 def count_dead_nodes(network: Network, inputs: NDArray[np.floating[Any]]) -> list[int | None]:
-    """Count the nodes of each hidden layer that are zero for all events.
+    """Count the nodes of each hidden layer that are zero for all events, whose inputs are preprocessed, [n, inputs].
 
-    The layers are computed with NumPy, in 64 bits, so that nothing is compiled for a few events.
-
-    Args:
-        network: the trained network.
-        inputs: preprocessed inputs, [n, inputs].
-
-    Returns:
-        The number of each hidden layer; None from the first layer on that is not a dense or sparse one with `relu`,
-        and for all layers behind an embedding or of members that share them.
+    The number is None from the first layer that is not a dense or sparse layer with `relu`, and for all layers of
+    networks with an embedding or with shared members. NumPy computes the layers in 64 bits, without compilation.
 
     >>> layer = Dense(np.array([[1.0], [-1.0]]), np.array([0.0, -3.0]), None, "relu", 0.01, 0.0, False)
     >>> count_dead_nodes(Network((layer, layer)), np.array([[-2.0], [1.0]]))
@@ -50,17 +40,18 @@ def count_dead_nodes(network: Network, inputs: NDArray[np.floating[Any]]) -> lis
 
 
 def _linear(layer: Dense, values: Float64) -> Float64:
-    """Compute what a layer gives to its activation, [n, outputs]."""
-    weight, bias = (np.asarray(each, np.float64) for each in (layer.weight, layer.bias))
+    """Compute the input of the activation of a layer, [n, outputs]."""
+    weight, bias = (np.asarray(parameters, np.float64) for parameters in (layer.weight, layer.bias))
     nodes: Float64 = values @ weight.T
     normalisation = layer.normalisation
     if normalisation is None:
         return nodes + bias
     if isinstance(normalisation, BatchNormalisation):
         mean, variance = (
-            np.asarray(each.value, np.float64) for each in (normalisation.mean, normalisation.variance)
+            np.asarray(statistic.value, np.float64)
+            for statistic in (normalisation.mean, normalisation.variance)
         )
     else:
         mean, variance = nodes.mean(axis=1, keepdims=True), nodes.var(axis=1, keepdims=True)
     scale = np.asarray(normalisation.scale, np.float64)
-    return np.asarray(scale * (nodes - mean) / np.sqrt(variance + _EPSILON) + bias)
+    return np.asarray(scale * (nodes - mean) / np.sqrt(variance + VARIANCE_EPSILON) + bias)

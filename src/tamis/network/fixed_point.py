@@ -1,4 +1,4 @@
-"""Fixed-point numbers, as `ap_fixed` defines them: a quantizer to train with, and its reference in integers.
+"""Fixed-point numbers as defined by `ap_fixed`: a quantizer for training, and its reference in integers.
 
 The definition is that of the Vitis HLS user guide, UG1399, "Arbitrary Precision Fixed-Point Data Types".
 """
@@ -17,21 +17,16 @@ from numpy.typing import NDArray
 from tamis.config import FixedPoint
 from tamis.config.layers import Rounding
 
-_FAR = 62
-"""A shift that leaves nothing of a number but its sign."""
+_LONGEST_SHIFT = 62
+"""This right shift of an int64 leaves only its sign."""
 
 
 def quantize(x: jax.Array, form: FixedPoint, fraction: jax.Array | None = None) -> jax.Array:
-    """Bring numbers to a fixed-point format, exactly.
+    """Quantize numbers of any shape to a fixed-point format, exactly.
 
-    The gradient goes straight through, and is zero where a number is outside the range of a format that saturates
-    (Bengio et al., arXiv:1308.3432). The gradient of the fractional bits is that of the rounding error, which is
-    proportional to 2^-fraction (arXiv:2405.00645).
-
-    Args:
-        x: any shape.
-        form: the format.
-        fraction: another number of fractional bits than the format's, a whole number, [].
+    The gradient is that of the straight-through estimator, zero outside the range of a format that saturates (Bengio et
+    al., arXiv:1308.3432). The number of fractional bits, an integer, [], is by default that of the format. Its gradient
+    is that of the rounding error, which is proportional to 2^-fraction (arXiv:2405.00645).
 
     >>> quantize(jnp.array([1.25, -1.25, 19]), FixedPoint(bits=3, integer=2)).tolist()
     [1.5, -1.0, 1.5]
@@ -47,25 +42,25 @@ def _quantize(x: jax.Array, form: FixedPoint, fraction: jax.Array) -> jax.Array:
 def _quantize_forward(
     x: jax.Array, form: FixedPoint, fraction: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    steps = x * power_of_two(fraction)
+    steps = x * compute_power_of_two(fraction)
     if form.overflow == "WRAP":
-        # infinity has no remainder
+        # the remainder of infinity is not defined
         steps = jnp.clip(steps, np.finfo(np.float32).min, np.finfo(np.float32).max)
     rounded = round_steps(steps, form.rounding)
     lowest, highest = _range(form, fraction)
     inside = (rounded >= lowest) & (rounded <= highest)
-    kept = _bring_inside(rounded, inside, lowest, highest, form)
-    size = power_of_two(-fraction)
+    in_range = _apply_overflow(rounded, inside, lowest, highest, form)
+    size = compute_power_of_two(-fraction)
     if form.overflow == "WRAP":
         inside = jnp.ones_like(inside)
-    return kept * size, (inside, (steps - rounded) * size)
+    return in_range * size, (inside, (steps - rounded) * size)
 
 
 def _quantize_backward(
-    form: FixedPoint, kept: tuple[jax.Array, jax.Array], gradient: jax.Array
+    form: FixedPoint, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     del form
-    inside, error = kept
+    inside, error = residuals
     passed = jnp.where(inside, gradient, 0)
     # d(x - error)/d(fraction), for error proportional to 2^-fraction
     return passed, np.float32(np.log(2)) * jnp.where(inside, gradient * error, 0).sum()
@@ -74,40 +69,36 @@ def _quantize_backward(
 _quantize.defvjp(_quantize_forward, _quantize_backward)
 
 
-def power_of_two(exponent: jax.Array) -> jax.Array:
-    """Give 2 to a whole power between -126 and 127, exactly; exp2 is not exact everywhere.
+def compute_power_of_two(exponent: jax.Array) -> jax.Array:
+    """Compute 2 to an integer power between -126 and 127 exactly; exp2 is not exact everywhere.
 
-    >>> power_of_two(jnp.array([-3.0, 10.0])).tolist()
+    >>> compute_power_of_two(jnp.array([-3.0, 10.0])).tolist()
     [0.125, 1024.0]
     """
     return jax.lax.bitcast_convert_type((exponent.astype(jnp.int32) + 127) << 23, jnp.float32)
 
 
 def round_steps(steps: jax.Array, rounding: Rounding) -> jax.Array:
-    """Round to whole numbers.
-
-    Args:
-        steps: any shape.
-        rounding: how, as `ap_fixed` calls it.
+    """Round to integers with a rounding mode of `ap_fixed`.
 
     >>> round_steps(jnp.array([-1.5, 2.5]), "RND").tolist()
     [-1.0, 3.0]
     """
-    whole = jnp.trunc(steps)
-    rest = steps - whole  # exact, with the sign of the number
+    truncated = jnp.trunc(steps)
+    fraction = steps - truncated  # exact, with the sign of the number
     match rounding:
         case "TRN":
-            return whole - (rest < 0)
+            return truncated - (fraction < 0)
         case "TRN_ZERO":
-            return whole
+            return truncated
         case "RND":
-            return whole + (rest >= 0.5) - (rest < -0.5)
+            return truncated + (fraction >= 0.5) - (fraction < -0.5)
         case "RND_MIN_INF":
-            return whole + (rest > 0.5) - (rest <= -0.5)
+            return truncated + (fraction > 0.5) - (fraction <= -0.5)
         case "RND_ZERO":
-            return whole + (rest > 0.5) - (rest < -0.5)
+            return truncated + (fraction > 0.5) - (fraction < -0.5)
         case "RND_INF":
-            return whole + (rest >= 0.5) - (rest <= -0.5)
+            return truncated + (fraction >= 0.5) - (fraction <= -0.5)
         case "RND_CONV":
             return jnp.round(steps)
         case _:
@@ -115,13 +106,13 @@ def round_steps(steps: jax.Array, rounding: Rounding) -> jax.Array:
 
 
 def _range(form: FixedPoint, fraction: jax.Array) -> tuple[jax.Array, jax.Array]:
-    size = power_of_two(fraction + (form.integer - form.signed))
+    size = compute_power_of_two(fraction + (form.integer - form.signed))
     if not form.signed:
         return jnp.zeros_like(size), size - 1
     return (1 - size if form.overflow == "SAT_SYM" else -size), size - 1
 
 
-def _bring_inside(
+def _apply_overflow(
     steps: jax.Array, inside: jax.Array, lowest: jax.Array, highest: jax.Array, form: FixedPoint
 ) -> jax.Array:
     match form.overflow:
@@ -131,16 +122,16 @@ def _bring_inside(
             return jnp.where(inside, steps, 0)
         case "WRAP":
             period = highest - lowest + 1
-            # every operation is exact: the period is a power of two
-            rest = steps - period * jnp.floor(steps / period)
-            return jnp.where(rest > highest, rest - period, rest)
+            # all operations are exact, because the period is a power of two
+            remainder = steps - period * jnp.floor(steps / period)
+            return jnp.where(remainder > highest, remainder - period, remainder)
         case _:
             assert_never(form.overflow)
 
 
 @dataclass(frozen=True)
 class Integers:
-    """Numbers as whole numbers of steps of 2^-fraction.
+    """Numbers as integer multiples of 2^-fraction.
 
     Args:
         steps: int64, any shape.
@@ -152,11 +143,11 @@ class Integers:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """The numbers themselves."""
+        """The numbers as floating-point numbers, exactly."""
         return np.ldexp(self.steps.astype(np.float64), -self.fraction)
 
     def requantized(self, form: FixedPoint) -> Integers:
-        """Bring the numbers to a format with shifts and whole numbers alone.
+        """Quantize the numbers to a format, with integer arithmetic.
 
         >>> Integers(np.array([-5, 5]), 2).requantized(FixedPoint(bits=3, integer=2)).values
         array([-1. ,  1.5])
@@ -165,27 +156,19 @@ class Integers:
         return Integers(_overflowed(_shifted(self.steps, shift, form.rounding), form), form.fraction)
 
 
-def integers_of(x: NDArray[np.float32], form: FixedPoint) -> Integers:
-    """Bring 32-bit floating-point numbers to a format in integers: what `quantize` is compared with.
+def quantize_to_integers(x: NDArray[np.float32], form: FixedPoint) -> Integers:
+    """Quantize finite 32-bit numbers with integer arithmetic, as a reference for `quantize`.
 
-    Args:
-        x: finite, any shape.
-        form: the format.
-
-    >>> integers_of(np.array([19, -19], np.float32), FixedPoint(bits=4, integer=4)).steps
+    >>> quantize_to_integers(np.array([19, -19], np.float32), FixedPoint(bits=4, integer=4)).steps
     array([ 7, -8])
     """
     return Integers(_overflowed(_rounded_steps(x, form), form), form.fraction)
 
 
-def overflowing(inputs: NDArray[np.float32], form: FixedPoint) -> NDArray[np.float64]:
-    """Give the fraction of the values of each input that are outside the range of a format, [inputs].
+def compute_overflow(inputs: NDArray[np.float32], form: FixedPoint) -> NDArray[np.float64]:
+    """Compute the fraction of the values of each input, [n, inputs], outside the range of a format, [inputs].
 
-    Args:
-        inputs: finite, [n, inputs].
-        form: the format.
-
-    >>> overflowing(np.array([[1, 9], [2, 3]], np.float32), FixedPoint(bits=8, integer=4))
+    >>> compute_overflow(np.array([[1, 9], [2, 3]], np.float32), FixedPoint(bits=8, integer=4))
     array([0. , 0.5])
     """
     steps = _rounded_steps(inputs, form)
@@ -195,46 +178,36 @@ def overflowing(inputs: NDArray[np.float32], form: FixedPoint) -> NDArray[np.flo
 
 def _rounded_steps(x: NDArray[np.float32], form: FixedPoint) -> NDArray[np.int64]:
     mantissa, exponent = np.frexp(x.astype(np.float64))
-    whole = np.ldexp(mantissa, 24).astype(np.int64)  # a 32-bit number has 24 bits
-    return _shifted(whole, 24 - exponent - form.fraction, form.rounding)
+    mantissa_bits = np.ldexp(mantissa, 24).astype(np.int64)  # a 32-bit number has 24 bits
+    return _shifted(mantissa_bits, 24 - exponent - form.fraction, form.rounding)
 
 
 def _shifted(steps: NDArray[np.int64], shift: NDArray[np.int_], rounding: Rounding) -> NDArray[np.int64]:
-    """Divide by 2^shift and round; a number of 24 bits that would become too large keeps its lowest bits zero."""
+    """Divide by 2^shift and round; left shifts are limited, so that a number of 24 bits does not overflow."""
     up = steps << np.clip(-shift, 0, 63 - 25)
-    right = np.clip(shift, 1, _FAR)
+    right = np.clip(shift, 1, _LONGEST_SHIFT)
     down = steps >> right
-    rest = steps - (down << right)  # from 0 to below 2^shift
-    return np.where(shift <= 0, up, down + _carry(steps, down, rest, np.int64(1) << (right - 1), rounding))
-
-
-def _carry(
-    steps: NDArray[np.int64],
-    down: NDArray[np.int64],
-    rest: NDArray[np.int64],
-    half: NDArray[np.int64],
-    rounding: Rounding,
-) -> NDArray[np.bool_]:
-    """Tell where the number above is taken and not the one below."""
-    up = rest > half
+    remainder = steps - (down << right)  # from 0 to below 2^shift
+    half = np.int64(1) << (right - 1)
+    tie = remainder == half
     match rounding:
         case "TRN":
-            up = np.zeros_like(up)
+            carry = np.zeros_like(tie)
         case "TRN_ZERO":
-            up = (steps < 0) & (rest > 0)
+            carry = (steps < 0) & (remainder > 0)
         case "RND":
-            up = rest >= half
+            carry = remainder >= half
         case "RND_MIN_INF":
-            pass
+            carry = remainder > half
         case "RND_ZERO":
-            up |= (rest == half) & (steps < 0)
+            carry = (remainder > half) | (tie & (steps < 0))
         case "RND_INF":
-            up |= (rest == half) & (steps > 0)
+            carry = (remainder > half) | (tie & (steps > 0))
         case "RND_CONV":
-            up |= (rest == half) & (down % 2 == 1)
+            carry = (remainder > half) | (tie & (down % 2 == 1))
         case _:
             assert_never(rounding)
-    return up
+    return np.where(shift <= 0, up, down + carry)
 
 
 def _overflowed(steps: NDArray[np.int64], form: FixedPoint) -> NDArray[np.int64]:

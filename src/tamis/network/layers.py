@@ -1,9 +1,10 @@
-"""The layers that a network is built of: each maps the numbers of one event."""
+"""The layers of a network; each maps the numbers of one event."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from abc import abstractmethod
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,17 +12,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from tamis.config import Dense as DenseSection
+from tamis.config.layers import Activation
 from tamis.errors import RequestError
-from tamis.network.activations import ActivationName, activation, initial_weight
+from tamis.network.activations import activation, draw_initial_weight
+
+VARIANCE_EPSILON = 1e-5
+"""Added to variances in normalisations."""
 
 
 class Mode(NamedTuple):
-    """What a layer knows of an event only while the network learns.
+    """Information on an event that a layer has only in training.
 
     Args:
-        seed: a random number of this event in this step, uint32.
-        present: 1, or 0 for an event that only fills up a batch.
-        axes: names of the axes along which the events of a batch lie, for sums over the batch.
+        seed: a random number for this event in this step, uint32.
+        present: 1, or 0 for padding of a batch.
+        axes: names of the axes of the events of a batch, for sums over the batch.
     """
 
     seed: jax.Array
@@ -30,7 +35,7 @@ class Mode(NamedTuple):
 
 
 class Buffer(eqx.Module):
-    """Numbers of a layer that are not learned by gradients: masks, running means, edges of bins.
+    """Numbers of a layer that are not trained by gradients: masks, running means, edges of bins.
 
     Args:
         value: the array.
@@ -39,55 +44,47 @@ class Buffer(eqx.Module):
     value: jax.Array
 
 
-class Layer(Protocol):
-    """What the network needs of a layer; equinox modules are tuples of arrays to JAX."""
-
-    @property
-    def inputs(self) -> int:
-        """Number of inputs."""
-        ...
-
-    @property
-    def outputs(self) -> int:
-        """Number of outputs."""
-        ...
-
-    def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Any]:
-        """Map the inputs of one event, [inputs], to [outputs]; also give the layer with its new buffers."""
-        ...
+def count_parameters(module: eqx.Module) -> int:
+    """Count the trainable parameters of a layer or a network."""
+    leaves = jax.tree.leaves(module, is_leaf=lambda leaf: isinstance(leaf, Buffer))
+    return sum(int(np.prod(leaf.shape)) for leaf in leaves if not isinstance(leaf, Buffer))
 
 
 class Dense(eqx.Module):
-    """A fully connected layer: activation(normalise(weight @ x) + bias), with what else its section asks for.
+    """A fully connected layer: activation(normalise(weight @ x) + bias), with dropout and a residual connection.
 
     Args:
         weight: [outputs, inputs].
         bias: [outputs].
         activation: name of the activation.
-        slope: of `leaky_relu`.
-        dropout: fraction of the nodes that is left out while learning; the others count for more.
-        normalisation: of the nodes, before the bias is added.
+        slope: slope of `leaky_relu` below zero.
+        dropout: fraction of the nodes that is dropped in training; the others are scaled up.
+        normalisation: normalisation of the nodes, before the bias is added.
         residual: whether the input is added to the output.
     """
 
     weight: jax.Array
     bias: jax.Array
     normalisation: LayerNormalisation | BatchNormalisation | None
-    activation: ActivationName = eqx.field(static=True)
+    activation: Activation = eqx.field(static=True)
     slope: float = eqx.field(static=True)
     dropout: float = eqx.field(static=True)
     residual: bool = eqx.field(static=True)
 
     @classmethod
     def create(cls, inputs: int, section: DenseSection, *, random: np.random.Generator) -> Dense:
-        """Draw a layer's initial weights; the biases are zero."""
+        """Create a layer with random initial weights and zero biases."""
+        if isinstance(section.dropout, str):
+            raise RequestError(
+                "dropout is auto; use tamis.training.recipe.resolve_network to choose a number"
+            )
         return cls(
-            weight=jnp.asarray(initial_weight(section.activation, section.nodes, inputs, random=random)),
+            weight=jnp.asarray(draw_initial_weight(section.activation, section.nodes, inputs, random=random)),
             bias=jnp.asarray(np.zeros(section.nodes, np.float32)),
             normalisation=_normalisation(section),
             activation=section.activation,
             slope=section.slope,
-            dropout=settled(section.dropout),
+            dropout=section.dropout,
             residual=section.residual,
         )
 
@@ -103,18 +100,17 @@ class Dense(eqx.Module):
 
     @property
     def section(self) -> DenseSection:
-        """The layer as the configuration writes it."""
-        kind = self.normalisation
+        """The section of the configuration."""
+        kinds: dict[type, Literal["layer", "batch"]] = {
+            LayerNormalisation: "layer",
+            BatchNormalisation: "batch",
+        }
         return DenseSection(
             nodes=self.outputs,
             activation=self.activation,
             slope=self.slope,
             dropout=self.dropout,
-            normalisation=None
-            if kind is None
-            else "batch"
-            if isinstance(kind, BatchNormalisation)
-            else "layer",
+            normalisation=kinds.get(type(self.normalisation)),
             residual=self.residual,
         )
 
@@ -123,33 +119,50 @@ class Dense(eqx.Module):
         return self.forward(x, None)[0]
 
     def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Dense]:
-        """Map the inputs of one event; also give the layer with its new running means."""
+        """Map the inputs of one event; also return the layer with its new running means."""
         layer = self
         if self.normalisation is None:
             nodes = affine(self.weight, self.bias, x)
         else:
             nodes, normalisation = self.normalisation.forward(self.weight @ x, mode)
-            layer = eqx.tree_at(lambda each: each.normalisation, self, normalisation)
-            nodes += self.bias[:, None] @ one(x)
+            layer = eqx.tree_at(lambda dense: dense.normalisation, self, normalisation)
+            nodes += self.bias[:, None] @ build_constant_input(x)
         nodes = activation(self.activation, self.slope)(nodes)
         if self.dropout and mode is not None:
             nodes = drop_out(nodes, self.dropout, mode.seed)
         return (nodes + x if self.residual else nodes), layer
 
 
-def settled(dropout: float | str) -> float:
-    """Refuse a dropout that still has to be chosen.
+class DenseWrapper(eqx.Module):
+    """A layer that computes with changed weights of a dense layer.
 
-    Raises:
-        RequestError: it is `auto`, which the recipe puts a number in the place of.
+    Args:
+        dense: the trained weights and biases; use `weight` and `bias` of this layer, which are changed.
     """
-    if isinstance(dropout, str):
-        raise RequestError("dropout is auto; tamis.training.recipe.settle_recipe chooses a number for it")
-    return dropout
+
+    dense: Dense
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs."""
+        return self.dense.inputs
+
+    @property
+    def outputs(self) -> int:
+        """Number of nodes."""
+        return self.dense.outputs
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map the inputs of one event, [inputs], to [outputs]."""
+        return self.forward(x, None)[0]
+
+    @abstractmethod
+    def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, DenseWrapper]:
+        """Map the inputs of one event; also return the layer with its new buffers."""
 
 
 class LayerNormalisation(eqx.Module):
-    """Bring the nodes of each event to mean 0 and deviation 1, then scale (arXiv:1607.06450).
+    """Normalise the nodes of each event to mean 0 and standard deviation 1, then scale (arXiv:1607.06450).
 
     Args:
         scale: [nodes].
@@ -161,13 +174,13 @@ class LayerNormalisation(eqx.Module):
         """Normalise the nodes of one event."""
         del mode
         deviation = x - x.mean()
-        return self.scale * deviation * jax.lax.rsqrt((deviation**2).mean() + 1e-5), self
+        return self.scale * deviation * jax.lax.rsqrt((deviation**2).mean() + VARIANCE_EPSILON), self
 
 
 class BatchNormalisation(eqx.Module):
-    """Bring each node to mean 0 and deviation 1 over the events of a batch, then scale (arXiv:1502.03167).
+    """Normalise each node to mean 0 and standard deviation 1 over a batch, then scale (arXiv:1502.03167).
 
-    Events that only fill up a batch are left out; the weights of the events are not used.
+    Padding of a batch is excluded; the weights of events are not used.
 
     Args:
         scale: [nodes].
@@ -183,19 +196,20 @@ class BatchNormalisation(eqx.Module):
         """Normalise the nodes of one event."""
         if mode is None:
             return self._apply(x, self.mean.value, self.variance.value), self
+        # sums over all devices, so that the result does not depend on how many share a batch
         events = jnp.maximum(jax.lax.psum(mode.present, mode.axes), 1)
         mean = jax.lax.psum(x * mode.present, mode.axes) / events
         variance = jax.lax.psum((x - mean) ** 2 * mode.present, mode.axes) / events
-        keep = 0.95
+        decay = 0.95
         running = BatchNormalisation(
             self.scale,
-            Buffer(keep * self.mean.value + (1 - keep) * jax.lax.stop_gradient(mean)),
-            Buffer(keep * self.variance.value + (1 - keep) * jax.lax.stop_gradient(variance)),
+            Buffer(decay * self.mean.value + (1 - decay) * jax.lax.stop_gradient(mean)),
+            Buffer(decay * self.variance.value + (1 - decay) * jax.lax.stop_gradient(variance)),
         )
         return self._apply(x, mean, variance), running
 
     def _apply(self, x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
-        return self.scale * (x - mean) * jax.lax.rsqrt(variance + 1e-5)
+        return self.scale * (x - mean) * jax.lax.rsqrt(variance + VARIANCE_EPSILON)
 
 
 def _normalisation(section: DenseSection) -> LayerNormalisation | BatchNormalisation | None:
@@ -210,20 +224,14 @@ def _normalisation(section: DenseSection) -> LayerNormalisation | BatchNormalisa
 
 
 def drop_out(x: jax.Array, fraction: float, seed: jax.Array) -> jax.Array:
-    """Leave out a fraction of the nodes of one event, and let the others count for more (JMLR 15, 1929).
-
-    Args:
-        x: [nodes].
-        fraction: of the nodes that is left out.
-        seed: a random number of the event, uint32.
-    """
+    """Drop a random fraction of the nodes of one event, [nodes], and scale up the others (JMLR 15, 1929)."""
     numbers = scramble32(seed + jnp.arange(len(x), dtype=jnp.uint32) * jnp.uint32(0x9E3779B9))
     keep = numbers >= jnp.uint32(math.floor(fraction * 2**32))
     return jnp.where(keep, x / (1 - fraction), 0)
 
 
 def scramble32(values: jax.Array) -> jax.Array:
-    """Mix the bits of 32-bit numbers: a bijection, and far cheaper than a random key for each node.
+    """Mix the bits of 32-bit numbers by a bijection, which is far cheaper than a random key for each node.
 
     Source: C. Wellons, "Prospecting for hash functions", lowbias32.
 
@@ -236,27 +244,27 @@ def scramble32(values: jax.Array) -> jax.Array:
 
 
 def affine(weight: jax.Array, bias: jax.Array, x: jax.Array) -> jax.Array:
-    """Give weight @ x + bias, [outputs], as one product of matrices.
+    """Compute weight @ x + bias, [outputs], as one product of matrices.
 
-    The bias is the weight of an input that is always one: it then costs no pass over the nodes, neither forwards
-    nor for its gradient.
+    The bias becomes the weight of an input that is always one, which saves a pass over the nodes both forwards and for
+    its gradient.
 
     >>> affine(jnp.array([[1.0, 2.0]]), jnp.array([3.0]), jnp.array([1.0, 1.0])).tolist()
     [6.0]
     """
-    # padded and not concatenated, which would turn a batch of events round and back
+    # padding, unlike concatenation, does not transpose a batch of events
     with_one = jax.lax.pad(x, jnp.ones((), x.dtype), [(0, 1, 0)])
     return jnp.concatenate([weight, bias[:, None]], axis=1) @ with_one
 
 
-def one(x: jax.Array) -> jax.Array:
-    """Give an input that is always one, of which a bias is the weight, [1].
+def build_constant_input(x: jax.Array) -> jax.Array:
+    """Return an input that is always one, whose weight is a bias, [1].
 
-    The gradient of a bias is then a product of matrices over the events of a batch. As a sum over them, which it
-    would be otherwise, a compiler for CPUs adds one number after the other: 20% of a step for large batches. The
-    one is made from the event, so that the compiler cannot see that it is constant and turn it back into a sum.
+    The gradient of the bias is then a product of matrices over the events of a batch. Otherwise it would be a sum,
+    which the compiler for CPUs does not vectorise: 20% of a step for large batches. The one is computed from the event,
+    so that the compiler does not recognise a constant and turn the product back into a sum.
 
-    >>> one(jnp.array([3.0, jnp.inf])).tolist()
+    >>> build_constant_input(jnp.array([3.0, jnp.inf])).tolist()
     [1.0]
     """
     return 1 + jnp.clip(jax.lax.stop_gradient(x[:1]), 0, 0)

@@ -1,4 +1,4 @@
-"""The network: layers in a row, from the inputs of one event to one number per class."""
+"""The network: a sequence of layers, from the inputs of one event to one number per class."""
 
 from __future__ import annotations
 
@@ -11,30 +11,26 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.config import Dense as DenseSection
-from tamis.config import Layer as LayerSection
-from tamis.config import Network as NetworkSection
-from tamis.config import Quantized as QuantizedSection
-from tamis.config import Sparse as SparseSection
+from tamis import config
 from tamis.network.embeddings import Embedding, build_embedding
-from tamis.network.fixed_point import overflowing
-from tamis.network.layers import Buffer, Dense, Mode
+from tamis.network.fixed_point import compute_overflow
+from tamis.network.layers import Dense, Mode, count_parameters
 from tamis.network.quantized import Quantized
 from tamis.network.sparse import Sparse
 
 BATCH_AXIS = "batch"
-"""Name of the axis along which the events of a batch lie, for sums over the batch."""
+"""Name of the axis of the events of a batch, for sums over the batch."""
 
 
 class Network(eqx.Module):
-    """Layers in a row; the last one gives the logits, whose softmax are the scores.
+    """A sequence of layers; the last one computes the logits, whose softmax is the scores.
 
     Args:
-        layers: hidden layers and the output layer; with several members, the output layers of all of them are one
-            stacked layer.
-        embedding: what each input becomes before the first layer.
-        scales: with several members, what each of them multiplies the inputs of the first layer by (TabM,
-            arXiv:2410.24210), [members, inputs of the first layer].
+        layers: hidden layers and the output layer; with shared members (TabM, arXiv:2410.24210), their output layers
+            are stacked in one layer.
+        embedding: embedding of the inputs before the first layer.
+        scales: the factors by which each shared member multiplies the inputs of the first layer, [members, inputs of
+            the first layer]; None without shared members.
     """
 
     layers: tuple[Any, ...]
@@ -47,11 +43,17 @@ class Network(eqx.Module):
         return logits
 
     def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Network]:
-        """Map the inputs of one event through the layers that the members share; also give the new buffers."""
+        """Map the inputs of one event through embedding and layers; also return the network with its new buffers."""
         if self.embedding is not None:
             x = self.embedding(x)
-        x, layers = _walk(self.layers, x, mode)
-        return x, eqx.tree_at(lambda network: network.layers, self, layers)
+        layers = []
+        for number, layer in enumerate(self.layers):
+            layer_mode = mode
+            if mode is not None:  # each layer needs other random numbers
+                layer_mode = mode._replace(seed=mode.seed + jnp.uint32(number * 0xC2B2AE35 % 2**32))
+            x, updated = layer.forward(x, layer_mode)
+            layers.append(updated)
+        return x, eqx.tree_at(lambda network: network.layers, self, tuple(layers))
 
     @property
     def inputs(self) -> int:
@@ -65,17 +67,17 @@ class Network(eqx.Module):
 
     @property
     def classes(self) -> int:
-        """Number of classes; one output stands for two."""
+        """Number of classes; a single output is for two classes."""
         return max(self.outputs, 2)
 
     @property
-    def members(self) -> int:
-        """Number of networks that share the layers."""
+    def shared_members(self) -> int:
+        """Number of members that share the layers, 1 without shared members."""
         return 1 if self.scales is None else int(self.scales.shape[0])
 
     @property
     def random(self) -> bool:
-        """Whether its layers need random numbers while they learn."""
+        """Return whether layers need random numbers in training."""
         return any(getattr(layer, "dropout", 0) for layer in self.layers)
 
     @property
@@ -85,126 +87,100 @@ class Network(eqx.Module):
 
     @property
     def parameters(self) -> int:
-        """Number of weights and biases, and of what else is learned."""
-        leaves = jax.tree.leaves(self, is_leaf=lambda leaf: isinstance(leaf, Buffer))
-        return sum(int(np.prod(leaf.shape)) for leaf in leaves if not isinstance(leaf, Buffer))
-
-
-def _walk(layers: Sequence[Any], x: jax.Array, mode: Mode | None) -> tuple[jax.Array, tuple[Any, ...]]:
-    after = []
-    for number, layer in enumerate(layers):
-        own = (
-            None if mode is None else mode._replace(seed=mode.seed + jnp.uint32(number * 0xC2B2AE35 % 2**32))
-        )
-        x, new = layer.forward(x, own)
-        after.append(new)
-    return x, tuple(after)
+        """Number of trainable parameters."""
+        return count_parameters(self)
 
 
 def build_network(
     inputs: int,
     classes: int,
-    layers: Sequence[LayerSection] | NetworkSection,
+    layers: Sequence[config.Layer] | config.Network,
     *,
     random: np.random.Generator,
     outputs: int | None = None,
-    sample: NDArray[np.float32] | None = None,
+    training_inputs: NDArray[np.float32] | None = None,
 ) -> Network:
     """Build a network with initial weights.
 
     Args:
         inputs: number of inputs, indicators included.
         classes: number of classes.
-        layers: the hidden layers, or the whole section `network`.
+        layers: the hidden layers, or the section `network`.
         random: generator of the initial weights; each layer draws from a child of it.
-        outputs: number of outputs, the number of classes by default; 1 stands for two classes.
-        sample: preprocessed training inputs, [n, inputs], for embeddings that follow their quantiles.
+        outputs: number of outputs, by default the number of classes; a single output is for two classes.
+        training_inputs: preprocessed, [n, inputs], for embeddings that use their quantiles.
 
-    >>> network = build_network(3, 2, [DenseSection(nodes=6)], random=np.random.default_rng(0))
+    Raises:
+        RequestError: a layer does not fit the number of its inputs.
+
+    >>> network = build_network(3, 2, [config.Dense(nodes=6)], random=np.random.default_rng(0))
     >>> network.parameters
     38
     """
-    section = layers if isinstance(layers, NetworkSection) else plain_section(layers)
-    count = len(section.layers) + 1
-    *own, last, embedded, signed = random.spawn(count + 2)
+    section = layers
+    if not isinstance(section, config.Network):
+        section = config.Network(layers=tuple(layers), embedding=None, output_initialisation="random")
+    # the order of the children is fixed: another order would change all initial weights
+    *streams, output_stream, embedding_stream, sign_stream = random.spawn(len(section.layers) + 3)
     embedding = None
     if section.embedding is not None:
-        embedding = build_embedding(section.embedding, inputs, sample, random=embedded)
+        embedding = build_embedding(section.embedding, inputs, training_inputs, random=embedding_stream)
         inputs = embedding.outputs
     first, hidden = inputs, []
-    for each, stream in zip(section.layers, own, strict=True):
-        hidden.append(build_layer(each, inputs, random=stream))
-        inputs = each.nodes
+    for layer, stream in zip(section.layers, streams, strict=True):
+        hidden.append(build_layer(layer, inputs, random=stream))
+        inputs = layer.nodes
     nodes = outputs or classes
-    if section.members == 1:
-        return Network((*hidden, _output(inputs, nodes, section, random=last)), embedding)
-    members = [_dense_output(inputs, nodes, section, random=each) for each in last.spawn(section.members)]
-    # not with NumPy: where shapes alone are asked for, there are no numbers
-    heads: Dense = jax.tree.map(lambda *each: jnp.stack(each), *members)
-    signs = 1 - 2 * signed.integers(2, size=(section.members, first))
-    return Network((*hidden, heads), embedding, jnp.asarray(signs.astype(np.float32)))
-
-
-def plain_section(layers: Sequence[LayerSection]) -> NetworkSection:
-    """Give the section of a network of these layers and nothing else."""
-    return NetworkSection(layers=tuple(layers), embedding=None, output="random")
+    if section.shared_members == 1:
+        return Network((*hidden, _build_output(inputs, nodes, section, random=output_stream)), embedding)
+    heads = [
+        _build_output(inputs, nodes, section, random=stream)
+        for stream in output_stream.spawn(section.shared_members)
+    ]
+    # not with NumPy, because `jax.eval_shape` calls this function with abstract arrays
+    output = jax.tree.map(lambda *arrays: jnp.stack(arrays), *heads)
+    signs = 1 - 2 * sign_stream.integers(2, size=(section.shared_members, first))
+    return Network((*hidden, output), embedding, jnp.asarray(signs.astype(np.float32)))
 
 
 def build_layer(
-    section: LayerSection, inputs: int, *, random: np.random.Generator
+    section: config.Layer, inputs: int, *, random: np.random.Generator
 ) -> Dense | Sparse | Quantized:
-    """Build a hidden layer with initial weights.
-
-    Args:
-        section: as configured.
-        inputs: number of inputs of the layer.
-        random: generator of the initial weights; each layer draws from a child of it.
+    """Build a layer with initial weights.
 
     Raises:
         RequestError: the layer does not fit the number of its inputs.
     """
     match section:
-        case DenseSection():
+        case config.Dense():
             return Dense.create(inputs, section, random=random)
-        case SparseSection():
+        case config.Sparse():
             return Sparse.create(inputs, section, random=random)
-        case QuantizedSection():
+        case config.Quantized():
             return Quantized.create(inputs, section, random=random)
         case _:
             assert_never(section)
 
 
-def _output(
-    inputs: int, outputs: int, section: NetworkSection, *, random: np.random.Generator
-) -> Dense | Quantized:
-    if section.quantized_output is None:
-        return _dense_output(inputs, outputs, section, random=random)
-    layer = Quantized.create(inputs, section.quantized_output.layer(outputs), random=random)
-    if section.output == "random":
+def _build_output(
+    inputs: int, outputs: int, section: config.Network, *, random: np.random.Generator
+) -> Dense | Sparse | Quantized:
+    output: config.Layer = config.Dense(nodes=outputs, activation="linear")
+    if section.quantized_output is not None:
+        output = section.quantized_output.layer(outputs)
+    layer = build_layer(output, inputs, random=random)
+    if section.output_initialisation == "random":
         return layer
-    zero: Quantized = eqx.tree_at(lambda each: each.dense.weight, layer, replace_fn=_zeros)
+    weight = jnp.asarray(np.zeros((outputs, inputs), np.float32))
+    zero: Dense | Quantized = eqx.tree_at(lambda layer: getattr(layer, "dense", layer).weight, layer, weight)
     return zero
-
-
-def _dense_output(
-    inputs: int, outputs: int, section: NetworkSection, *, random: np.random.Generator
-) -> Dense:
-    layer = Dense.create(inputs, DenseSection(nodes=outputs, activation="linear"), random=random)
-    if section.output == "random":
-        return layer
-    zero: Dense = eqx.tree_at(lambda each: each.weight, layer, replace_fn=_zeros)
-    return zero
-
-
-def _zeros(weight: jax.Array) -> jax.Array:
-    return jnp.asarray(np.zeros(weight.shape, weight.dtype))
 
 
 def map_events(network: Network, inputs: jax.Array) -> jax.Array:
-    """Apply the network to many events that lie along the last axis, [inputs, n] to [classes, n].
+    """Apply the network to events along the last axis, [inputs, n] to [classes, n], or [members, classes, n].
 
-    With the events last, a layer is one product of matrices without a transposition, which is what makes small
-    networks fast on a CPU. With several members the result is [members, classes, n].
+    With events along the last axis, a layer is one product of matrices without transposition, which makes small
+    networks fast on a CPU.
     """
 
     def walk(network: Network, inputs: jax.Array) -> jax.Array:
@@ -216,51 +192,45 @@ def map_events(network: Network, inputs: jax.Array) -> jax.Array:
 def _map_members(
     network: Network, inputs: jax.Array, walk: Callable[[Network, jax.Array], jax.Array]
 ) -> jax.Array:
-    """Let each member be events of its own: one product of matrices for the shared layers of all members."""
-    scales, members = network.scales, network.members
+    """Treat the inputs of each shared member as further events: one product of matrices for each shared layer."""
+    scales, members = network.scales, network.shared_members
     if scales is None:
-        raise ValueError("a network without members has no scales")
+        raise ValueError("a network without shared members has no scales")
     if network.embedding is not None:
         inputs = jax.vmap(network.embedding, in_axes=1, out_axes=1)(inputs)
     wide = (scales.T[:, :, None] * inputs[:, None, :]).reshape(len(inputs), -1)
     hidden = walk(Network(network.layers[:-1]), wide).reshape(-1, members, inputs.shape[1])
-    heads = network.layers[-1]
 
-    def end(head: Dense, x: jax.Array) -> jax.Array:
+    def apply_head(head: Dense, x: jax.Array) -> jax.Array:
         return jax.vmap(head, in_axes=1, out_axes=1)(x)
 
-    logits: jax.Array = jax.vmap(end, in_axes=(0, 1))(heads, hidden)
+    logits: jax.Array = jax.vmap(apply_head, in_axes=(0, 1))(network.layers[-1], hidden)
     return logits
 
 
-def first_layer_overflow(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float64] | None:
-    """Give the fraction of events in which each input of the first layer is outside the range of its format.
+def compute_first_layer_overflow(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """Compute the fraction of events in which each input of the first layer is outside the range of its format.
 
-    Args:
-        network: trained.
-        inputs: preprocessed, [n, inputs].
-
-    Returns:
-        Fractions, [inputs of the first layer]; None where the first layer has no format of its inputs.
+    The inputs are preprocessed, [n, inputs]; the result is [inputs of the first layer], or None without a format.
     """
     form = network.layers[0].formats.input if isinstance(network.layers[0], Quantized) else None
     if form is None:
         return None
     if network.embedding is not None:
         inputs = np.asarray(jax.vmap(network.embedding)(jnp.asarray(inputs)))
-    return overflowing(inputs, form)
+    return compute_overflow(inputs, form)
 
 
 def map_training_events(
     network: Network, inputs: jax.Array, seed: jax.Array, present: jax.Array, *, shared: tuple[str, ...] = ()
 ) -> tuple[jax.Array, Network]:
-    """Apply the network to a batch while it learns: with dropout, and with what layers learn from the batch.
+    """Apply the network to a batch in training: with dropout, and with batch normalisation.
 
     Args:
-        network: to apply.
+        network: the network before the step.
         inputs: [inputs, n].
-        seed: a random number of each event, uint32 [n].
-        present: 1, or 0 for an event that only fills up the batch, [n].
+        seed: a random number for each event, uint32 [n].
+        present: 1, or 0 for padding of the batch, [n].
         shared: names of the axes of a mesh of devices that share the batch.
 
     Returns:
@@ -278,24 +248,20 @@ def map_training_events(
 
     if network.scales is None:
         return learn(network, inputs, seed, present)
-    numbers = jnp.arange(network.members, dtype=jnp.uint32)[:, None] * jnp.uint32(0x85EBCA6B)
+    members = network.shared_members
+    numbers = jnp.arange(members, dtype=jnp.uint32)[:, None] * jnp.uint32(0x85EBCA6B)
     seeds = (seed[None, :] + numbers).ravel()
-    everywhere = jnp.tile(present, network.members)
-    return _map_members(
-        network, inputs, lambda trunk, wide: learn(trunk, wide, seeds, everywhere)[0]
-    ), network
+    all_present = jnp.tile(present, members)
+    logits = _map_members(network, inputs, lambda trunk, wide: learn(trunk, wide, seeds, all_present)[0])
+    return logits, network
 
 
-def class_logits(logits: jax.Array) -> jax.Array:
-    """Give a logit for each class: one output is the logit of the second of two classes.
-
-    Args:
-        logits: [..., outputs, n].
-    """
+def compute_class_logits(logits: jax.Array) -> jax.Array:
+    """Convert outputs, [..., outputs, n], to a logit for each class: a single output is that of the second of two."""
     return logits if logits.shape[-2] > 1 else jnp.concatenate([jnp.zeros_like(logits), logits], axis=-2)
 
 
-def scores_of_logits(logits: jax.Array) -> jax.Array:
-    """Give the scores, [classes, n]: the softmax, averaged over the members where there are several."""
-    scores = jax.nn.softmax(class_logits(logits), axis=-2)
+def compute_scores_of_logits(logits: jax.Array) -> jax.Array:
+    """Compute the scores, [classes, n]: the softmax, averaged over shared members."""
+    scores = jax.nn.softmax(compute_class_logits(logits), axis=-2)
     return scores if scores.ndim == 2 else scores.mean(axis=0)

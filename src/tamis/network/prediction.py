@@ -1,4 +1,4 @@
-"""The scores of many events, and how they react to the inputs: block by block, on all cores."""
+"""Scores of many events and their derivatives by the inputs, computed block by block on all cores."""
 
 from __future__ import annotations
 
@@ -13,30 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.machine import cores
-from tamis.network.network import Network, class_logits, map_events, scores_of_logits
+from tamis.network.network import Network, compute_class_logits, compute_scores_of_logits, map_events
 
-_BLOCK = 2**14  # events of one call, which costs as much as some hundred of them
-_GRADIENT_BLOCK = 2**12  # each has a number for each input and class
-_PART = 512  # of these go through the layers together: their nodes stay in the cache of a core
+_BLOCK = 2**14  # events per call, whose overhead equals some hundred events
+_GRADIENT_BLOCK = 2**12  # smaller, because each event has a number for each input and class
+_PART = 512  # events that go through the layers together, so that their nodes fit the cache of a core
 _LEAST_PART = 32
 
 
 def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the scores of many events.
-
-    Args:
-        network: the trained network.
-        inputs: preprocessed inputs, [n, inputs].
-
-    Returns:
-        Scores, [n, classes]; each row sums to one.
-    """
+    """Compute the scores of many events, [n, classes], from preprocessed inputs, [n, inputs]; each row sums to one."""
     scores = np.empty((len(inputs), network.classes), np.float32)
     part = _part(network, _BLOCK)
 
     def work(rows: slice, block: NDArray[np.float32], events: int) -> None:
-        (found,) = _scores(network, block, np.int32(events), part)
-        scores[rows] = np.asarray(found).T[:events]
+        (block_scores,) = _scores(network, block, np.int32(events), part)
+        scores[rows] = np.asarray(block_scores).T[:events]
 
     _for_each_block(inputs, _BLOCK, work)
     return scores
@@ -45,33 +37,27 @@ def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.
 def predict_gradients(
     network: Network, inputs: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the logarithms of the scores of many events, and their derivatives.
-
-    Args:
-        network: the trained network.
-        inputs: preprocessed inputs, [n, inputs].
-
-    Returns:
-        log(score), [n, classes], and d log(score) / d input, [n, classes, inputs].
-    """
-    found = np.empty((len(inputs), network.classes))
+    """Compute log(score), [n, classes], and its derivatives by the preprocessed inputs, [n, classes, inputs]."""
+    log_scores = np.empty((len(inputs), network.classes))
     gradients = np.empty((len(inputs), network.classes, network.inputs))
     part = _part(network, _GRADIENT_BLOCK)
 
     def work(rows: slice, block: NDArray[np.float32], events: int) -> None:
         scores, changes = _gradients(network, block, np.int32(events), part)
-        found[rows] = np.asarray(scores).T[:events]
+        log_scores[rows] = np.asarray(scores).T[:events]
         gradients[rows] = np.asarray(changes).transpose(2, 0, 1)[:events]
 
     _for_each_block(inputs, _GRADIENT_BLOCK, work)
-    return found, gradients
+    return log_scores, gradients
 
 
 @eqx.filter_jit
 def _scores(
     network: Network, block: NDArray[np.float32], events: np.int32, part: int
 ) -> tuple[jax.Array, ...]:
-    return _in_parts(lambda inputs: (scores_of_logits(map_events(network, inputs)),), block, events, part)
+    return _in_parts(
+        lambda inputs: (compute_scores_of_logits(map_events(network, inputs)),), block, events, part
+    )
 
 
 @eqx.filter_jit
@@ -79,15 +65,18 @@ def _gradients(
     network: Network, block: NDArray[np.float32], events: np.int32, part: int
 ) -> tuple[jax.Array, ...]:
     def log_scores(inputs: jax.Array) -> jax.Array:
-        found = jax.nn.log_softmax(class_logits(map_events(network, inputs)), axis=-2)
-        mean = found if found.ndim == 2 else jax.nn.logsumexp(found, axis=0) - math.log(network.members)
-        return jnp.asarray(mean)
+        log_softmax = jax.nn.log_softmax(compute_class_logits(map_events(network, inputs)), axis=-2)
+        if log_softmax.ndim == 2:
+            return log_softmax
+        return jax.nn.logsumexp(log_softmax, axis=0) - math.log(network.shared_members)
 
     def both(inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found, backwards = jax.vjp(log_scores, inputs)
-        # an event's scores depend on its own inputs alone, so that one walk back is enough for all events of a class
-        starts = jnp.broadcast_to(jnp.eye(network.classes)[:, :, None], (network.classes, *found.shape))
-        return found, jax.vmap(lambda start: backwards(start)[0])(starts)
+        log_probability, backwards = jax.vjp(log_scores, inputs)
+        # the scores of an event depend on its own inputs only, so one backward pass per class serves all events
+        starts = jnp.broadcast_to(
+            jnp.eye(network.classes)[:, :, None], (network.classes, *log_probability.shape)
+        )
+        return log_probability, jax.vmap(lambda start: backwards(start)[0])(starts)
 
     return _in_parts(both, block, events, part)
 
@@ -95,38 +84,32 @@ def _gradients(
 def _for_each_block(
     inputs: NDArray[np.float32], size: int, work: Callable[[slice, NDArray[np.float32], int], None]
 ) -> None:
-    """Hand over the events block by block, on all cores.
+    """Call `work` with the rows of each block, the block, [inputs, size], and the number of its events, on all cores.
 
-    All blocks have the same shape: one compilation, and an event's scores do not depend on how many come with it.
-
-    Args:
-        inputs: [n, inputs].
-        size: events of a block; the last one is filled up.
-        work: gets rows, their block, [inputs, size], and how many of it there are.
+    All blocks have the same shape, so that there is one compilation, and the scores of an event do not depend on the
+    number of events; the last block is padded.
     """
 
-    def one(start: int) -> None:
+    def process(start: int) -> None:
         rows = inputs[start : start + size]
         block = np.zeros((inputs.shape[1], size), np.float32)
         block[:, : len(rows)] = rows.T
         work(slice(start, start + len(rows)), block, len(rows))
 
     starts = range(0, len(inputs), size)
-    if len(starts) < 2:
-        for start in starts:
-            one(start)
-        return
-    with ThreadPoolExecutor(min(cores(), len(starts))) as pool:
-        for _ in pool.map(one, starts):
-            pass
+    if len(starts) == 1:  # without the start of a thread
+        process(0)
+    elif starts:
+        with ThreadPoolExecutor(min(cores(), len(starts))) as pool:
+            list(pool.map(process, starts))  # raises the exceptions of the threads
 
 
 def _part(network: Network, size: int) -> int:
-    """Give the number of events that go through the layers together: what fits the cache, or a block on a GPU."""
+    """Return how many events go through the layers together: as many as fit the cache, or a block on a GPU."""
     if jax.default_backend() != "cpu":
         return size
-    # each member makes events of its own of them
-    return max(_LEAST_PART, int(_PART >> (network.members - 1).bit_length()))
+    # each shared member multiplies the number of events
+    return max(_LEAST_PART, int(_PART >> (network.shared_members - 1).bit_length()))
 
 
 def _in_parts(
@@ -135,26 +118,22 @@ def _in_parts(
     events: np.int32,
     part: int,
 ) -> tuple[jax.Array, ...]:
-    """Apply a function to one part of a block after the other; events lie along the last axis of all arrays.
+    """Apply a function to the parts, [inputs, part], of a block, [inputs, n], n a multiple of `part`.
 
-    Args:
-        function: of a part, [inputs, part].
-        block: [inputs, n], n a multiple of `part`.
-        events: how many of the block there are; what comes for parts behind them is 0.
-        part: events of a part.
+    Events are along the last axis of all results, which are 0 for parts that are only padding.
     """
 
-    def step(number: jax.Array, found: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    def step(number: jax.Array, results: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         start = number * part
-        own = function(jax.lax.dynamic_slice_in_dim(block, start, part, axis=1))
+        part_results = function(jax.lax.dynamic_slice_in_dim(block, start, part, axis=1))
         return tuple(
-            jax.lax.dynamic_update_slice_in_dim(whole, new, start, axis=-1)
-            for whole, new in zip(found, own, strict=True)
+            jax.lax.dynamic_update_slice_in_dim(result, new, start, axis=-1)
+            for result, new in zip(results, part_results, strict=True)
         )
 
     shapes = jax.eval_shape(function, jax.ShapeDtypeStruct((len(block), part), block.dtype))
-    nothing = tuple(jnp.zeros((*each.shape[:-1], block.shape[1]), each.dtype) for each in shapes)
-    # some GPUs would round to fewer bits: the scores are to be the same on every machine
+    zeros = tuple(jnp.zeros((*shape.shape[:-1], block.shape[1]), shape.dtype) for shape in shapes)
+    # some GPUs round products to fewer bits by default
     with jax.default_matmul_precision("float32"):
-        found: tuple[jax.Array, ...] = jax.lax.fori_loop(0, -(-events // part), step, nothing)
-    return found
+        results: tuple[jax.Array, ...] = jax.lax.fori_loop(0, -(-events // part), step, zeros)
+    return results

@@ -1,10 +1,10 @@
-"""Quantized layers: dense layers that compute in fixed point, and what the multiplications of a network cost."""
+"""Quantized layers: dense layers in fixed point, and the cost of the multiplications of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,215 +12,135 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.config import Dense as DenseSection
-from tamis.config import FixedPoint
-from tamis.config import Quantized as QuantizedSection
+from tamis import config
 from tamis.errors import RequestError
 from tamis.network.activations import activation
-from tamis.network.fixed_point import Integers, integers_of, quantize
-from tamis.network.layers import Dense, Mode, one
+from tamis.network.fixed_point import Integers, quantize, quantize_to_integers
+from tamis.network.layers import Dense, DenseWrapper, Mode, build_constant_input, count_parameters
 
 
-class Fractions(NamedTuple):
-    """Numbers of fractional bits, whole numbers with a shape of [].
-
-    Args:
-        weight: of the weights.
-        bias: of the biases.
-        output: of the nodes.
-        input: of the inputs, None where the layer takes them as they come.
-    """
-
-    weight: jax.Array
-    bias: jax.Array
-    output: jax.Array
-    input: jax.Array | None
-
-
-@dataclass(frozen=True)
-class Formats:
-    """The formats of a layer, with the bits that it has learned.
-
-    Args:
-        weight: of the weights.
-        bias: of the biases.
-        output: of the nodes behind the activation.
-        input: of the inputs, None where the layer takes them as they come.
-    """
-
-    weight: FixedPoint
-    bias: FixedPoint
-    output: FixedPoint
-    input: FixedPoint | None
-
-
-class Quantized(eqx.Module):
+class Quantized(DenseWrapper):
     """A dense layer in fixed point: output(activation(weight @ input(x) + bias)), in exact arithmetic.
 
     Args:
-        dense: the weights and biases that are learned; `weight` and `bias` of this layer are those in fixed point.
-        fractions: learned numbers of fractional bits of weights, biases, nodes and, where they have a format,
-            inputs, [3 or 4]; None where they are fixed.
-        section: the layer as the configuration writes it.
+        fractions: trained numbers of fractional bits of weights, biases, nodes and, if they have a format, inputs,
+            [3 or 4]; None if they are fixed.
+        section: the section of the configuration.
     """
 
-    dense: Dense
     fractions: jax.Array | None
-    section: QuantizedSection = eqx.field(static=True)
+    section: config.Quantized = eqx.field(static=True)
 
     @classmethod
-    def create(cls, inputs: int, section: QuantizedSection, *, random: np.random.Generator) -> Quantized:
-        """Draw a layer's initial weights; the biases are zero.
+    def create(cls, inputs: int, section: config.Quantized, *, random: np.random.Generator) -> Quantized:
+        """Create a layer with random initial weights and zero biases.
 
         Raises:
             RequestError: 32-bit floating point could not compute the layer exactly.
 
-        >>> section = QuantizedSection(nodes=2, input=FixedPoint(bits=4, integer=2))
+        >>> section = config.Quantized(nodes=2, input=config.FixedPoint(bits=4, integer=2))
         >>> Quantized.create(3, section, random=np.random.default_rng(0)).formats.output.bits
         8
         """
-        if section.input is not None and (problem := section.find_contradiction(inputs, section.input)):
+        if section.input is not None and (problem := section.find_inconsistency(inputs, section.input)):
             raise RequestError(f"a quantized layer with {section.nodes} nodes does not fit: {problem}")
-        dense = DenseSection(nodes=section.nodes, activation=section.activation)
-        fractions = [form.fraction for form in _formats(section)]
+        dense = config.Dense(nodes=section.nodes, activation=section.activation)
+        fractions = [form.fraction for form in _initial_formats(section).values()]
         return cls(
             dense=Dense.create(inputs, dense, random=random),
-            fractions=jnp.asarray(np.array(fractions, np.float32)) if section.learned else None,
+            fractions=jnp.asarray(np.array(fractions, np.float32)) if section.learn_bits else None,
             section=section,
         )
 
     @property
-    def inputs(self) -> int:
-        """Number of inputs."""
-        return self.dense.inputs
-
-    @property
-    def outputs(self) -> int:
-        """Number of nodes."""
-        return self.dense.outputs
-
-    @property
     def weight(self) -> jax.Array:
         """The weights in fixed point, [outputs, inputs]."""
-        return quantize(self.dense.weight, self.section.weight, self.whole_fractions.weight)
+        return quantize(self.dense.weight, self.section.weight, self.fraction_bits["weight"])
 
     @property
     def bias(self) -> jax.Array:
         """The biases in fixed point, [outputs]."""
-        return quantize(self.dense.bias, self.section.bias, self.whole_fractions.bias)
+        return quantize(self.dense.bias, self.section.bias, self.fraction_bits["bias"])
 
     @property
-    def formats(self) -> Formats:
-        """The formats, with the learned bits."""
-        section, bits = self.section, self.whole_fractions
-        return Formats(
-            weight=_with_fraction(section.weight, bits.weight),
-            bias=_with_fraction(section.bias, bits.bias),
-            output=_with_fraction(section.output, bits.output),
-            input=None if section.input is None else _with_fraction(section.input, bits.input),
-        )
+    def formats(self) -> config.Quantized:
+        """The section with trained numbers of bits in its formats."""
+        bits = self.fraction_bits
+        trained = {
+            name: form.model_copy(update={"bits": form.integer + int(bits[name])})
+            for name, form in _initial_formats(self.section).items()
+        }
+        return self.section.model_copy(update=trained)
 
     @property
-    def parameters(self) -> int:
-        """Number of weights and biases."""
-        return (self.inputs + 1) * self.outputs
-
-    @property
-    def non_zeros(self) -> int:
-        """Number of weights that are not zero in fixed point."""
-        return int(np.count_nonzero(np.asarray(self.weight)))
-
-    @property
-    def multiplications(self) -> int:
-        """Number of multiplications of inputs by weights for one event; a weight of zero needs none."""
-        return self.non_zeros
-
-    @property
-    def whole_fractions(self) -> Fractions:
-        """The numbers of fractional bits of every format, learned or not."""
-        formats = _formats(self.section)
-        bits = [jnp.float32(form.fraction) for form in formats]
-        if self.fractions is not None:
-            bits = [whole_bits(self.fractions[number], form) for number, form in enumerate(formats)]
-        return Fractions(bits[0], bits[1], bits[2], bits[3] if len(bits) > 3 else None)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Map the inputs of one event, [inputs], to [outputs]."""
-        return self.forward(x, None)[0]
+    def fraction_bits(self) -> dict[str, jax.Array]:
+        """The number of fractional bits of each format, trained or fixed: integers as float32, []."""
+        formats = _initial_formats(self.section)
+        if self.fractions is None:
+            return {name: jnp.float32(form.fraction) for name, form in formats.items()}
+        return {
+            name: round_bits(self.fractions[number], form)
+            for number, (name, form) in enumerate(formats.items())
+        }
 
     def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Quantized]:
-        """Map the inputs of one event; also give the layer, which remembers nothing."""
+        """Map the inputs of one event; also return the layer, which has no buffers."""
         del mode
-        bits = self.whole_fractions
+        bits = self.fraction_bits
         if self.section.input is not None:
-            x = quantize(x, self.section.input, bits.input)
-        # some GPUs would round the factors otherwise
+            x = quantize(x, self.section.input, bits["input"])
+        # some GPUs round the factors to fewer bits by default
         products = jnp.matmul(self.weight, x, precision=jax.lax.Precision.HIGHEST)
-        nodes = activation(self.section.activation)(products + self.bias[:, None] @ one(x))
-        return quantize(nodes, self.section.output, bits.output), self
+        nodes = activation(self.section.activation)(products + self.bias[:, None] @ build_constant_input(x))
+        return quantize(nodes, self.section.output, bits["output"]), self
 
     def reference(self, x: NDArray[np.float32] | Integers) -> Integers:
-        """Compute the layer in integers alone; `forward` gives the same numbers, bit by bit.
+        """Compute the nodes of many events, [outputs, n], with integers; `forward` has bit-identical results.
 
         Args:
-            x: finite inputs of many events, [inputs, n]: floating-point numbers where the layer has an `input`
-                format, or what the layer before gave.
-
-        Returns:
-            The nodes, [outputs, n].
+            x: finite inputs, [inputs, n]: floating-point numbers if the layer has an `input` format, or the result of
+                the previous layer.
 
         Raises:
-            RequestError: floating-point inputs for a layer that has no format for them.
+            RequestError: the layer has no format for floating-point inputs.
         """
         formats = self.formats
-        given = _integer_inputs(x, formats.input)
-        weight = integers_of(np.asarray(self.dense.weight), formats.weight)
-        bias = integers_of(np.asarray(self.dense.bias), formats.bias)
-        products = weight.fraction + given.fraction
+        inputs = _integer_inputs(x, formats.input)
+        weight = quantize_to_integers(np.asarray(self.dense.weight), formats.weight)
+        bias = quantize_to_integers(np.asarray(self.dense.bias), formats.bias)
+        products = weight.fraction + inputs.fraction
         finest = max(products, bias.fraction)
-        total = (weight.steps @ given.steps) << (finest - products)
+        total = (weight.steps @ inputs.steps) << (finest - products)
         total += (bias.steps << (finest - bias.fraction))[:, None]
         if self.section.activation == "relu":
             total = np.maximum(total, 0)
         return Integers(total, finest).requantized(formats.output)
 
 
-def _integer_inputs(x: NDArray[np.float32] | Integers, form: FixedPoint | None) -> Integers:
+def _integer_inputs(x: NDArray[np.float32] | Integers, form: config.FixedPoint | None) -> Integers:
     if isinstance(x, Integers):
         return x if form is None else x.requantized(form)
     if form is None:
-        raise RequestError("this layer takes fixed-point numbers; give it what the layer before it gave")
-    return integers_of(x, form)
+        raise RequestError("this layer takes fixed-point numbers; pass the result of the previous layer")
+    return quantize_to_integers(x, form)
 
 
-def _fewest_fraction(form: FixedPoint) -> int:
-    """Give the lowest fractional bits that leave one bit beside the sign."""
-    return 1 + form.signed - form.integer
+def _initial_formats(section: config.Quantized) -> dict[str, config.FixedPoint]:
+    """Return the formats of a section, in the order of the trained numbers of bits."""
+    formats = {"weight": section.weight, "bias": section.bias, "output": section.output}
+    return formats if section.input is None else {**formats, "input": section.input}
 
 
-def _formats(section: QuantizedSection) -> tuple[FixedPoint, ...]:
-    given = () if section.input is None else (section.input,)
-    return (section.weight, section.bias, section.output, *given)
+def round_bits(fraction: jax.Array, form: config.FixedPoint) -> jax.Array:
+    """Round a trained number of fractional bits to an integer that its format allows.
 
+    The format has the maximum number of bits; the minimum is one bit besides the sign. The gradient is that of the
+    straight-through estimator, or zero if it leads further out of this range.
 
-def _with_fraction(form: FixedPoint, fraction: jax.Array | None) -> FixedPoint:
-    bits = form.bits if fraction is None else form.integer + int(fraction)
-    return form.model_copy(update={"bits": bits})
-
-
-def whole_bits(fraction: jax.Array, form: FixedPoint) -> jax.Array:
-    """Round learned fractional bits to a whole number that its format allows.
-
-    The gradient goes straight through, but for one that would lead further beyond a limit.
-
-    Args:
-        fraction: as learned, [].
-        form: has the most bits that are allowed; the fewest are one bit beside the sign.
-
-    >>> float(whole_bits(jnp.float32(3.4), FixedPoint(bits=8, integer=2)))
+    >>> float(round_bits(jnp.float32(3.4), config.FixedPoint(bits=8, integer=2)))
     3.0
     """
-    return _whole_bits(fraction, float(_fewest_fraction(form)), float(form.fraction))
+    return _whole_bits(fraction, float(1 + form.signed - form.integer), float(form.fraction))
 
 
 @jax.custom_vjp
@@ -235,10 +155,10 @@ def _whole_bits_forward(
 
 
 def _whole_bits_backward(
-    kept: tuple[jax.Array, float, float], gradient: jax.Array
+    residuals: tuple[jax.Array, float, float], gradient: jax.Array
 ) -> tuple[jax.Array, None, None]:
-    fraction, fewest, most = kept
-    # a step goes against the gradient
+    fraction, fewest, most = residuals
+    # a step has the opposite direction of the gradient
     outwards = ((fraction >= most) & (gradient < 0)) | ((fraction <= fewest) & (gradient > 0))
     return jnp.where(outwards, 0, gradient), None, None
 
@@ -248,16 +168,16 @@ _whole_bits.defvjp(_whole_bits_forward, _whole_bits_backward)
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What a layer costs in hardware.
+    """The cost of a layer in hardware.
 
     Args:
         kind: `dense`, `sparse` or `quantized`.
         inputs: number of inputs.
         outputs: number of nodes.
-        parameters: number of learned numbers.
+        parameters: number of weights, biases and scales, including masked weights.
         non_zeros: number of weights that are not zero.
-        multiplications: of inputs by weights, for one event.
-        formats: of a quantized layer, None otherwise.
+        multiplications: multiplications of inputs by weights, for one event.
+        formats: section of a quantized layer with trained numbers of bits, None otherwise.
         input_bits: bits of the inputs of a quantized layer, None otherwise.
         ebops: effective bit operations of a quantized layer, None otherwise.
     """
@@ -268,73 +188,54 @@ class LayerCost:
     parameters: int
     non_zeros: int
     multiplications: int
-    formats: Formats | None = None
+    formats: config.Quantized | None = None
     input_bits: int | None = None
     ebops: int | None = None
 
 
-def layer_costs(layers: Iterable[Any]) -> tuple[LayerCost, ...]:
-    """Count what each layer of a network costs, the output layer included.
+def compute_layer_costs(layers: Iterable[Any]) -> tuple[LayerCost, ...]:
+    """Compute the cost of each layer of a network, from the inputs to the outputs.
 
-    Args:
-        layers: of a network, from the inputs to the outputs.
-
-    >>> layer = Dense.create(3, DenseSection(nodes=2), random=np.random.default_rng(0))
-    >>> layer_costs([layer])[0].multiplications
+    >>> layer = Dense.create(3, config.Dense(nodes=2), random=np.random.default_rng(0))
+    >>> compute_layer_costs([layer])[0].multiplications
     6
     """
     costs = []
-    given: FixedPoint | None = None
+    input_format: config.FixedPoint | None = None
     for layer in layers:
-        costs.append(_cost(layer, given))
-        given = layer.formats.output if isinstance(layer, Quantized) else None
+        non_zeros = int(np.count_nonzero(np.asarray(layer.weight)))
+        parameters = count_parameters(getattr(layer, "dense", layer))
+        cost = LayerCost(layer.section.type, layer.inputs, layer.outputs, parameters, non_zeros, non_zeros)
+        formats = layer.formats if isinstance(layer, Quantized) else None
+        if formats is not None:
+            source = formats.input or input_format
+            bits = None if source is None else source.bits
+            ebops = None if bits is None else non_zeros * formats.weight.bits * bits
+            cost = replace(cost, formats=formats, input_bits=bits, ebops=ebops)
+        costs.append(cost)
+        input_format = None if formats is None else formats.output
     return tuple(costs)
 
 
-def _cost(layer: Any, given: FixedPoint | None) -> LayerCost:
-    weights = np.asarray(layer.weight)
-    non_zeros = int(np.count_nonzero(weights))
-    learned = getattr(layer, "parameters", None)
-    if learned is None:
-        learned = weights.size + np.size(layer.bias) + (0 if layer.normalisation is None else layer.outputs)
-    plain = LayerCost(
-        layer.section.type, layer.inputs, layer.outputs, int(learned), non_zeros, multiplications=non_zeros
-    )
-    if not isinstance(layer, Quantized):
-        return plain
-    formats = layer.formats
-    source = formats.input or given
-    bits = None if source is None else source.bits
-    ebops = None if bits is None else non_zeros * formats.weight.bits * bits
-    return LayerCost(**{**vars(plain), "formats": formats, "input_bits": bits, "ebops": ebops})
+def compute_bit_cost(layers: Sequence[Any]) -> jax.Array | None:
+    """Compute the penalty term of the loss for trained numbers of bits, []; None if no layer trains its bits.
 
-
-def bit_cost(layers: Sequence[Any]) -> jax.Array | None:
-    """Give what the bits add to the loss, as a number whose gradient makes learned bits fewer.
-
-    The sum over the layers that learn their bits of `cost` times the effective bit operations: for each
-    multiplication bits of the weight times bits of the input (arXiv:2006.10159, arXiv:2405.00645). A multiplication
-    by a weight that is zero in fixed point does not count.
-
-    Args:
-        layers: of a network, from the inputs to the outputs.
-
-    Returns:
-        The cost, [], or None where no layer learns its bits.
+    It is the sum, over the layers with trained bits, of `ebops_cost` times the effective bit operations: for each
+    multiplication, the bits of the weight times the bits of the input (arXiv:2006.10159, arXiv:2405.00645), without
+    weights that are zero in fixed point.
     """
     costs = []
-    given: jax.Array | None = None
+    input_bits: jax.Array | None = None
     for layer in layers:
         if not isinstance(layer, Quantized):
-            given = None
+            input_bits = None
             continue
-        section, bits = layer.section, layer.whole_fractions
-        source = given if section.input is None or bits.input is None else section.input.integer + bits.input
-        if section.learned and section.cost and source is not None:
-            costs.append(section.cost * _non_zeros(layer) * (section.weight.integer + bits.weight) * source)
-        given = section.output.integer + bits.output
+        section, bits = layer.section, layer.fraction_bits
+        if section.input is not None:
+            input_bits = section.input.integer + bits["input"]
+        if section.learn_bits and section.ebops_cost and input_bits is not None:
+            non_zeros = jax.lax.stop_gradient(jnp.count_nonzero(layer.weight).astype(jnp.float32))
+            weight_bits = section.weight.integer + bits["weight"]
+            costs.append(section.ebops_cost * non_zeros * weight_bits * input_bits)
+        input_bits = section.output.integer + bits["output"]
     return sum(costs[1:], costs[0]) if costs else None
-
-
-def _non_zeros(layer: Quantized) -> jax.Array:
-    return jax.lax.stop_gradient(jnp.count_nonzero(layer.weight).astype(jnp.float32))

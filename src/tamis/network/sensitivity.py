@@ -1,4 +1,4 @@
-"""How the scores of a trained network react to the features: derivatives, through network and preprocessing."""
+"""Derivatives of the scores of a trained network by the features, through network and preprocessing."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Sensitivity:
 
     Args:
         scores: the scores, [n, n_classes].
-        values: d log(score) / d feature, in one over the feature's own unit; 0 where the value is missing,
+        values: d log(score) / d feature, in one over the unit of the feature; 0 if the value is missing,
             [n, n_classes, n_features].
-        indicators: d log(score) / d indicator of a missing value; 0 for a feature that has none,
+        indicators: d log(score) / d indicator of a missing value; 0 for a feature without indicator,
             [n, n_classes, n_features].
     """
 
@@ -39,18 +39,14 @@ class Sensitivity:
     indicators: Float64
 
     def pull_back(self, copy: Copy, features: Float32 | Float64) -> Sensitivity:
-        """Turn the sensitivity of a copy of events into that of the events, [n, n_features], NaN where missing."""
+        """Convert the sensitivity of a copy of events to that of the events, [n, n_features], NaN if missing."""
         values = copy.pull_back(self.values, features)
         return Sensitivity(self.scores, values, copy.pull_back(self.indicators, features, signed=False))
 
     def corrected(self, scale: Sequence[float], scores: Float64) -> Sensitivity:
-        """Turn it into that of corrected scores, softmax(scale * log(score) + offset).
+        """Convert it to that of calibrated scores p' = softmax(scale * log(score) + offset), [n, n_classes].
 
-        d log p' of a class is scale d log p, minus the sum over all classes of p' scale d log p.
-
-        Args:
-            scale: of each class, [n_classes].
-            scores: after the correction, [n, n_classes].
+        With a scale for each class, d log p' is scale d log p, minus the sum over all classes of p' scale d log p.
         """
 
         def of(changes: Float64) -> Float64:
@@ -60,19 +56,14 @@ class Sensitivity:
         return Sensitivity(scores, of(self.values), of(self.indicators))
 
 
-def network_sensitivity(
+def compute_network_sensitivity(
     network: Network, preprocessing: Preprocessing, features: Float32 | Float64
 ) -> Sensitivity:
-    """Differentiate the scores of one network.
+    """Differentiate the scores of one network by features, [n, n_features], NaN if missing.
 
-    The network is differentiated by JAX, backwards from each class; the preprocessing acts on each feature alone and
-    is differentiated by hand. Where a function has an edge (relu, the bins of an embedding) it is the derivative of
-    one side; a quantized layer, which is a staircase, counts as the straight line that it was trained as.
-
-    Args:
-        network: the trained network.
-        preprocessing: what happens to the features before it.
-        features: [n, n_features], NaN where missing.
+    JAX differentiates the network, backwards from each class; the preprocessing, which acts on each feature separately,
+    is differentiated analytically. At kinks (relu, the bins of an embedding) the result is a one-sided derivative; a
+    quantized layer has the derivative of the straight-through estimator, as in training.
     """
     from tamis.network.prediction import predict_gradients
 
@@ -84,21 +75,20 @@ def network_sensitivity(
     return Sensitivity(np.exp(log_scores), values, indicators)
 
 
-def mean_sensitivity(parts: Iterable[Sensitivity]) -> Sensitivity:
-    """Give the sensitivity of the mean of scores: log(mean of p) changes by sum p_m (d log p_m) / sum p_m.
+def compute_mean_sensitivity(sensitivities: Iterable[Sensitivity]) -> Sensitivity:
+    """Compute the sensitivity of the mean of the scores of several members (or copies), at least one.
 
-    Args:
-        parts: of the same events by several networks; at least one.
+    d log(mean of p) is sum p_m (d log p_m) / sum p_m.
     """
-    rest = iter(parts)
-    first, second = next(rest), next(rest, None)
+    remaining = iter(sensitivities)  # one after the other, because they are large
+    first, second = next(remaining), next(remaining, None)
     if second is None:
         return first
     count, total, values, indicators = 0, np.zeros(()), np.zeros(()), np.zeros(())
-    for part in chain((first, second), rest):
-        scores = np.maximum(part.scores, _SMALLEST)
+    for sensitivity in chain((first, second), remaining):
+        scores = np.maximum(sensitivity.scores, _SMALLEST)
         count += 1
         total = total + scores
-        values = values + scores[:, :, None] * part.values
-        indicators = indicators + scores[:, :, None] * part.indicators
+        values = values + scores[:, :, None] * sensitivity.values
+        indicators = indicators + scores[:, :, None] * sensitivity.indicators
     return Sensitivity(total / count, values / total[:, :, None], indicators / total[:, :, None])

@@ -1,4 +1,4 @@
-"""Sparse layers: dense layers of which only some weights are there."""
+"""Sparse layers: dense layers with a mask of their weights."""
 
 from __future__ import annotations
 
@@ -8,71 +8,60 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.config import Dense as DenseSection
-from tamis.config import Sparse as SparseSection
+from tamis import config
 from tamis.errors import RequestError
-from tamis.network.layers import Buffer, Dense, Mode
+from tamis.network.layers import Buffer, Dense, DenseWrapper, Mode
 
 
-class Sparse(eqx.Module):
+class Sparse(DenseWrapper):
     """A dense layer whose weights are multiplied by a mask of zeros and ones.
 
-    A weight that is masked gets no gradient. Once a mask is zero, it stays zero.
+    A masked weight gets no gradient. Once a mask is zero, it stays zero.
 
     Args:
-        dense: the layer without its mask; use `weight` and `bias` of this layer, not of that one.
-        mask: 1 where a weight is there, 0 where not, [outputs, inputs].
-        section: the layer as the configuration writes it.
+        mask: 1 for weights in use, 0 for masked ones, [outputs, inputs].
+        section: the section of the configuration.
     """
 
-    dense: Dense
     mask: Buffer
-    section: SparseSection = eqx.field(static=True)
+    section: config.Sparse = eqx.field(static=True)
 
     @classmethod
-    def create(cls, inputs: int, section: SparseSection, *, random: np.random.Generator) -> Sparse:
-        """Draw a layer's initial weights, and which of them are there; the biases are zero.
+    def create(cls, inputs: int, section: config.Sparse, *, random: np.random.Generator) -> Sparse:
+        """Create a layer with random initial weights, a mask and zero biases.
 
         Raises:
             RequestError: the density does not leave each node an input.
 
-        >>> section = SparseSection(nodes=4, fan_in=2)
-        >>> Sparse.create(10, section, random=np.random.default_rng(0)).multiplications
+        >>> section = config.Sparse(nodes=4, fan_in=2)
+        >>> int(Sparse.create(10, section, random=np.random.default_rng(0)).mask.value.sum())
         8
         """
-        if problem := section.find_contradiction(inputs):
+        if problem := section.find_inconsistency(inputs):
             raise RequestError(f"a sparse layer with {section.nodes} nodes does not fit: {problem}")
-        shared = section.model_dump(include=set(DenseSection.model_fields) - {"type"})
-        dense = Dense.create(inputs, DenseSection(**shared), random=random)
+        shared = section.model_dump(include=set(config.Dense.model_fields) - {"type"})
+        dense = Dense.create(inputs, config.Dense(**shared), random=random)
         mask = np.ones((section.nodes, inputs), np.bool_)
         if section.mask == "random":
             rank = random.random(mask.shape)
-            mask = _strongest(rank, _kept(section, inputs, 1.0), per_node=section.fan_in is not None)
-            # a node with few inputs needs larger weights to pass on as much
+            mask = _strongest(
+                rank, _scheduled_count(section, inputs, 1.0), per_node=section.fan_in is not None
+            )
+            # nodes with fewer inputs get larger weights, to preserve the variance
             growth = np.sqrt(inputs / mask.sum(axis=1, keepdims=True)).astype(np.float32)
             weight = jnp.asarray(np.asarray(dense.weight) * mask * growth)
             dense = eqx.tree_at(lambda layer: layer.weight, dense, weight)
         return cls(dense, Buffer(jnp.asarray(mask.astype(np.float32))), section)
 
     @property
-    def inputs(self) -> int:
-        """Number of inputs."""
-        return self.dense.inputs
-
-    @property
-    def outputs(self) -> int:
-        """Number of nodes."""
-        return self.dense.outputs
-
-    @property
     def dropout(self) -> float:
-        """Fraction of the nodes that is left out while the network learns."""
+        """Fraction of the nodes that is dropped in training."""
         return self.dense.dropout
 
     @property
     def weight(self) -> jax.Array:
         """The weights, exactly zero where they are masked, [outputs, inputs]."""
-        # where and not a product: what is masked may be anything, and minus zero is not zero to every reader
+        # `where` instead of a product: masked weights may be infinite, and -0.0 is not 0.0 in every format
         return jnp.where(self.mask.value > 0, self.dense.weight, 0)
 
     @property
@@ -82,87 +71,60 @@ class Sparse(eqx.Module):
 
     @property
     def effective(self) -> Dense:
-        """A dense layer that computes the same."""
+        """An equivalent dense layer."""
         effective: Dense = eqx.tree_at(lambda layer: layer.weight, self.dense, self.weight)
         return effective
 
     @property
-    def parameters(self) -> int:
-        """Number of learned numbers, masked weights included."""
-        return self.inputs * self.outputs + self.outputs * (1 if self.dense.normalisation is None else 2)
-
-    @property
-    def non_zeros(self) -> int:
-        """Number of weights that are not masked."""
-        return int(np.asarray(self.mask.value).sum())
-
-    @property
-    def multiplications(self) -> int:
-        """Number of multiplications of inputs by weights for one event."""
-        return self.non_zeros
-
-    @property
     def changing_until(self) -> float:
-        """The fraction of the training after which the mask stays as it is."""
-        return self.section.end if self.section.mask == "magnitude" else 0.0
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Map the inputs of one event, [inputs], to [outputs]."""
-        return self.forward(x, None)[0]
+        """The fraction of the training after which the mask is constant."""
+        return self.section.pruning_end if self.section.mask == "magnitude" else 0.0
 
     def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Sparse]:
-        """Map the inputs of one event; also give the layer with its new running means."""
+        """Map the inputs of one event; also return the layer with its new running means."""
         nodes, dense = self.effective.forward(x, mode)
-        own = eqx.tree_at(lambda layer: layer.weight, dense, self.dense.weight)
-        return nodes, Sparse(own, self.mask, self.section)
+        unmasked = eqx.tree_at(lambda layer: layer.weight, dense, self.dense.weight)
+        return nodes, Sparse(unmasked, self.mask, self.section)
 
     def between_epochs(self, done: float) -> Sparse:
-        """Take the smallest weights away, as many as are due.
-
-        Args:
-            done: finished fraction of the training, 0 to 1.
-        """
+        """Mask the smallest weights, down to the scheduled density after a fraction of the training, 0 to 1."""
         if self.section.mask != "magnitude":
             return self
-        before = np.asarray(self.mask.value) > 0
-        # a weight that is gone ranks below every other one, so that it does not come back
-        rank = np.where(before, np.abs(np.asarray(self.dense.weight)), -1)
-        kept = _strongest(
-            rank, _kept(self.section, self.inputs, done), per_node=self.section.fan_in is not None
+        previous = np.asarray(self.mask.value) > 0
+        # masked weights rank below all others, so that they stay masked
+        rank = np.where(previous, np.abs(np.asarray(self.dense.weight)), -1)
+        strongest = _strongest(
+            rank, _scheduled_count(self.section, self.inputs, done), per_node=self.section.fan_in is not None
         )
-        mask = jax.device_put((kept & before).astype(np.float32), self.mask.value.sharding)
+        mask = jax.device_put((strongest & previous).astype(np.float32), self.mask.value.sharding)
         return Sparse(self.dense, Buffer(mask), self.section)
 
 
-def scheduled_density(section: SparseSection, inputs: int, done: float) -> float:
-    """Give the density that is due: it falls fast at first, and slowly at the end.
+def compute_scheduled_density(section: config.Sparse, inputs: int, done: float) -> float:
+    """Compute the scheduled density, which falls fast at first, and slowly at the end.
 
-    1 + (d - 1) (1 - (1 - t)^3), where t goes from 0 at `begin` to 1 at `end` (Zhu and Gupta, arXiv:1710.01878).
+    1 + (d - 1) (1 - (1 - t)^3), where t goes from 0 at `pruning_begin` to 1 at `pruning_end` (Zhu and Gupta,
+    arXiv:1710.01878).
 
-    Args:
-        section: the layer.
-        inputs: number of its inputs.
-        done: finished fraction of the training.
-
-    >>> section = SparseSection(nodes=1, density=0.2, mask="magnitude", begin=0.0, end=1.0)
-    >>> [round(scheduled_density(section, 10, done), 3) for done in (0.0, 0.5, 1.0)]
+    >>> section = config.Sparse(nodes=1, density=0.2, mask="magnitude", pruning_begin=0.0, pruning_end=1.0)
+    >>> [round(compute_scheduled_density(section, 10, done), 3) for done in (0.0, 0.5, 1.0)]
     [1.0, 0.3, 0.2]
     """
     target = section.density if section.density is not None else (section.fan_in or inputs) / inputs
-    t = min(max((done - section.begin) / (section.end - section.begin), 0.0), 1.0)
+    t = min(max((done - section.pruning_begin) / (section.pruning_end - section.pruning_begin), 0.0), 1.0)
     return 1 + (target - 1) * (1 - (1 - t) ** 3)
 
 
-def _kept(section: SparseSection, inputs: int, done: float) -> int:
-    """Give the number of weights that are due, of each node where its inputs are counted, or else of the layer."""
-    density = scheduled_density(section, inputs, done)
+def _scheduled_count(section: config.Sparse, inputs: int, done: float) -> int:
+    """Compute the scheduled number of weights, per node if the section has a `fan_in`, otherwise of the layer."""
+    density = compute_scheduled_density(section, inputs, done)
     if section.fan_in is not None:
         return max(round(density * inputs), section.fan_in)
     return max(round(density * inputs * section.nodes), section.nodes)
 
 
 def _strongest(rank: NDArray[np.floating], count: int, *, per_node: bool) -> NDArray[np.bool_]:
-    """Choose the highest of [nodes, inputs]: as many of each node, or of all with at least one of each node."""
+    """Return a mask of the highest ranks [nodes, inputs]: `count` per node, or in total with at least one per node."""
     mask = np.zeros(rank.shape, np.bool_)
     if per_node:
         np.put_along_axis(mask, np.argsort(-rank, axis=1, kind="stable")[:, :count], values=True, axis=1)

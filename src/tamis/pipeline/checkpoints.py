@@ -1,266 +1,241 @@
-"""Checkpoints of a whole run: of which training they are, and those of each of its networks."""
+"""Checkpoints of a run: the training that they belong to, and when each of its networks writes one."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tamis.config import Config, dump_config, load_config
 from tamis.config.difference import configuration_differences
-from tamis.errors import RequestError, StoppedError, TamisError, TrainingError
-from tamis.files import remove_empty, write_text
-from tamis.machine import cores
+from tamis.errors import InputError, RequestError, StoppedError, TamisError
+from tamis.files import sha256, write_text
+from tamis.machine import cores, describe_machine
 from tamis.pipeline.preparation import Prepared
-from tamis.provenance import describe_machine
-from tamis.training.checkpoint import is_checkpoint_file, load_progress, of_other_training, save_progress
+from tamis.runs.layout import CONFIG
+from tamis.training.checkpoint import (
+    START_AGAIN,
+    SignedDocument,
+    find_other_training,
+    is_checkpoint_file,
+    write_checkpoint,
+)
+from tamis.training.events import ChunkFinished, EpochFinished, Event, TrainingFinished, TrainingStarted
 
 if TYPE_CHECKING:
-    from tamis.training.checkpoint import Keep, Progress
+    from tamis.training.state import TrainState
 
+LONGEST_CHUNK = 0.5
+"""Seconds between two checks of the clock and of signals in a training."""
 TRAINING_FILE = "training.json"
-"""Name of the file that says of which training the checkpoints are."""
-_CONFIG_FILE = "config.yaml"
+"""Name of the file that describes the training that the checkpoints belong to."""
 _WITHOUT_EFFECT = ("evaluation.", "report.", "name", "data", "training.checkpoint_every")
-"""Where configurations may differ: what is trained does not depend on it. Nor does it on the names of the files."""
+"""Keys of the configuration that a training does not depend on: their values may differ when it is resumed."""
 
 
-class _Training(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+_NETWORK = re.compile(r"network-\d+")
+
+
+class _Training(SignedDocument):
+    """The training that checkpoints belong to."""
+
     format: Literal["tamis training"] = "tamis training"
     version: Literal[1] = 1
     events: dict[str, str]
     files: dict[str, int]
     machine: dict[str, str]
     config_sha256: str
-    sha256: str = ""
-
-    def text(self) -> str:
-        said = self.model_dump(exclude={"sha256"})
-        own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        return json.dumps({**said, "sha256": own}, indent=1, sort_keys=True) + "\n"
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training keeps its progress, when it does so, and who may ask it to stop.
+    """The checkpoints of a run: where and how often they are written, and whether the training should stop.
 
     Args:
         folder: of the checkpoints, inside the run directory.
-        every: seconds between two checkpoints of a network; the end of a step is waited for.
-        anew: whether the progress of another training may be removed.
-        stop: tells whether the training was asked to stop, and by what; an empty text goes on.
-        note: hears what the user should know of.
+        every: least seconds between two checkpoints of a network.
+        overwrite: whether checkpoints of another training may be removed.
+        stop: returns the name of the signal that asks the training to stop, or an empty text.
+        notify: called with messages for the user.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Checkpoints(Path(folder)).of(0).begun is None
-        True
+        ...     Checkpoints(Path(folder)).writer(0).folder.name
+        'network-1'
     """
 
     folder: Path
     every: float = 60.0
-    anew: bool = False
+    overwrite: bool = False
     stop: Callable[[], str] = lambda: ""
-    note: Callable[[str], None] = lambda _: None
-    _writing: Lock = field(default_factory=Lock, repr=False, compare=False)
+    notify: Callable[[str], None] = lambda _: None
 
     def open(self, config: Config, prepared: Prepared) -> None:
-        """See whether the progress that is there is of this training; begin anew where there is none.
+        """Check that the checkpoints in the folder belong to this training, or start a new set.
 
         Raises:
-            RequestError: it is of another configuration, other events or another split; it says in what they differ.
+            RequestError: they belong to another configuration or other events; the message has the difference.
+            InputError: they have another version of the format.
         """
-        wanted = _describe(config, prepared)
+        training = _describe(config, prepared)
         if not (self.folder / TRAINING_FILE).exists() and not self._networks():
-            self._begin(config, wanted)
+            self._write_description(config, training)
             return
-        problem = self._other_training(config, wanted)
-        if problem and not self.anew:
+        try:
+            difference = self._find_difference(config, training)
+        except InputError as error:  # checkpoints of another version of the format
+            if not self.overwrite:
+                raise
+            difference = str(error)
+        if difference and not self.overwrite:
             raise RequestError(
-                f"{self.folder.parent} holds progress that this training cannot go on with: {problem}; go on with what "
-                "it was begun with, choose another folder, or begin anew (--overwrite; in Python `anew=True`)"
+                f"{self.folder.parent} holds checkpoints that this training cannot resume from: {difference}; use the "
+                f"configuration and the events of these checkpoints, choose another folder, or {START_AGAIN}"
             )
-        if problem:
+        if difference:
             remove_checkpoints(self.folder)
-            self._begin(config, wanted)
+            self._write_description(config, training)
 
-    def of(self, member: int) -> MemberCheckpoints:
-        """Give the checkpoints of one network, counted from 0."""
-        return MemberCheckpoints(self, self.folder / f"network-{member + 1}")
-
-    def training(self) -> str | None:
-        """Give what names the training in its checkpoints: the hash of the file that describes it."""
-        path = self.folder / TRAINING_FILE
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    def writer(self, member: int) -> CheckpointWriter:
+        """Return the observer that writes the checkpoints of one network, counted from 0."""
+        return CheckpointWriter(self, self.folder / f"network-{member + 1}")
 
     def _networks(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("network-*") if path.is_dir() and any(path.iterdir()))
 
-    def _begin(self, config: Config, wanted: _Training) -> None:
+    def _write_description(self, config: Config, training: _Training) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / _CONFIG_FILE, dump_config(config))
-        write_text(self.folder / TRAINING_FILE, wanted.text())
+        write_text(self.folder / CONFIG, dump_config(config))
+        write_text(self.folder / TRAINING_FILE, training.text())
 
-    def _other_training(self, config: Config, wanted: _Training) -> str:
-        """Say in what the training that is there differs; an empty text where it is the same."""
+    def _find_difference(self, config: Config, training: _Training) -> str:
+        """Return how the training of the checkpoints differs from this one; empty if it is the same."""
         path = self.folder / TRAINING_FILE
         if not path.exists():
-            return f"{path} is missing, which says what {self._networks()[0].name} is of"
+            return f"{path}, the description of the training of {self._networks()[0].name}, is missing"
         try:
-            content = path.read_bytes()
-            there = _Training.model_validate(json.loads(content.decode("utf-8")))
-        except (ValidationError, ValueError, RecursionError):
-            return f"{path} is damaged"
-        if content != there.text().encode():
+            before = _Training.parse(path.read_bytes())
+        except ValueError:
             return f"{path} is damaged"
         for network in self._networks():
-            other = of_other_training(network, hashlib.sha256(content).hexdigest())
-            if other is not None:
-                return f"{other} is of another one than {path}"
-        different = self._different_configuration(config, there)
-        if different:
-            return different
-        found = _different_events(there, wanted)
-        if found:
-            return found
-        for name, version in there.machine.items():
-            if wanted.machine.get(name) != version:
-                self.note(
-                    f"the training was begun with {name} {version}, and goes on with {wanted.machine.get(name)}: the "
-                    "last bits of its weights may differ from those of one that was never stopped"
+            document = find_other_training(network, sha256(path))
+            if document is not None:
+                return f"{document} belongs to another training than {path}"
+        difference = self._different_configuration(config, before) or _different_events(before, training)
+        for name, version in before.machine.items():
+            if not difference and training.machine.get(name) != version:
+                self.notify(
+                    f"the training was started with {name} {version}, and resumes with {training.machine.get(name)}: "
+                    "the last bits of its weights may differ from those of an uninterrupted training"
                 )
-        return ""
+        return difference
 
-    def _different_configuration(self, config: Config, there: _Training) -> str:
-        path = self.folder / _CONFIG_FILE
-        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != there.config_sha256:
+    def _different_configuration(self, config: Config, training: _Training) -> str:
+        path = self.folder / CONFIG
+        if not path.exists() or sha256(path) != training.config_sha256:
             return f"{path} is missing or damaged"
         try:
             before = load_config(path)
         except TamisError as error:
             return f"{path} cannot be read: {error}"
-        rows = [
-            row
+        changes = [
+            f"{row.path} was {row.values[0] or 'not there'} and is {row.values[1] or 'gone'}"
             for row in configuration_differences([before, config])
             if not row.path.startswith(_WITHOUT_EFFECT) and not row.path.endswith(".files")
         ]
-        said = "; ".join(
-            f"{row.path} was {row.values[0] or 'not there'} and is {row.values[1] or 'gone'}" for row in rows
-        )
-        if not said:
-            said = "; ".join(_other_order(before, config))
-        return f"the configuration has changed: {said}" if said else ""
+        text = "; ".join(changes or _other_order(before, config))
+        return f"the configuration has changed: {text}" if text else ""
 
 
-@dataclass(frozen=True)
-class MemberCheckpoints:
-    """The checkpoints of one network.
+class CheckpointWriter:
+    """The observer of the training of one network that writes its checkpoints and stops it on request."""
 
-    Args:
-        run: those of all.
-        folder: of this network.
-    """
+    def __init__(self, checkpoints: Checkpoints, folder: Path) -> None:
+        """Write nothing yet; `folder` is for the checkpoints of this network."""
+        self.folder = folder
+        self._checkpoints = checkpoints
+        self._training_id: str | None = None  # known when the training starts
+        self._last_time = time.monotonic()
 
-    run: Checkpoints
-    folder: Path
+    def __call__(self, event: Event) -> None:
+        """Handle an event of the training.
 
-    @property
-    def begun(self) -> Progress | None:
-        """The newest progress that is whole; None where there is none."""
-        found = load_progress(self.folder, lambda said: self.run.note(f"passed over a checkpoint: {said}"))
-        if found is not None and not found.reason:
-            self.run.note(f"going on after {found.place} ({self.folder.name})")
-        return found
+        Raises:
+            StoppedError: the training was asked to stop, and its checkpoint is written.
+        """
+        match event:
+            case TrainingStarted():
+                self._start(event)
+            case ChunkFinished(state) | EpochFinished(state):
+                self._write_if_due(state)
+            case TrainingFinished():
+                pass
+            case _:
+                assert_never(event)
 
-    def keep(self) -> Keep:
-        """Give what a training calls between two steps."""
-        last, training = time.monotonic(), self.run.training()
+    def _start(self, event: TrainingStarted) -> None:
+        for problem in event.damaged:
+            self._checkpoints.notify(f"skipped a checkpoint: {problem}")
+        if event.resumed and not event.state.ended:
+            self._checkpoints.notify(f"resuming after {event.state.position} ({self.folder.name})")
+        description = self._checkpoints.folder / TRAINING_FILE
+        self._training_id = sha256(description) if description.exists() else None
+        self._last_time = time.monotonic()
 
-        def keep(progress: Callable[[], Progress], ended: bool) -> None:
-            nonlocal last
-            stop = self.run.stop()
-            if not (ended or stop or time.monotonic() - last >= self.run.every):
-                return
-            now = progress()
-            save_progress(now, self.folder, training)
-            last = time.monotonic()
-            if stop and not ended:
-                raise StoppedError(
-                    f"stopped by {stop} after {now.place}; the same command goes on from there ({self.folder.parent})"
-                )
-
-        return keep
+    def _write_if_due(self, state: TrainState) -> None:
+        stop = self._checkpoints.stop()
+        due = time.monotonic() - self._last_time >= self._checkpoints.every
+        if not (state.ended or stop or due):
+            return
+        write_checkpoint(state, self.folder, self._training_id)
+        self._last_time = time.monotonic()
+        if stop and not state.ended:
+            raise StoppedError(
+                f"stopped by {stop} after {state.position}; run the same command again to resume from there "
+                f"({self.folder.parent})"
+            )
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """Find what lies among checkpoints and was not written as one of them."""
-    found = []
+    """Return the files in a folder of checkpoints that are not checkpoints."""
+    foreign = []
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         name = path.relative_to(folder)
-        own = len(name.parts) == 1 and (path.name in (TRAINING_FILE, _CONFIG_FILE) or _of_network(path))
-        own = own or (len(name.parts) == 2 and _of_network(path.parent) and is_checkpoint_file(path.name))
-        if not own and not path.name.endswith((".part.json", ".part.safetensors", ".part.yaml")):
-            found.append(str(name))
-    return found
-
-
-def _of_network(path: Path) -> bool:
-    return path.name.removeprefix("network-").isdigit() and path.name.startswith("network-")
+        of_network = len(name.parts) <= 2 and _NETWORK.fullmatch(name.parts[0]) is not None
+        if len(name.parts) == 1:
+            expected = of_network or path.name in (TRAINING_FILE, CONFIG)
+        else:
+            expected = of_network and is_checkpoint_file(path.name)
+        if not expected and not path.name.endswith((".part.json", ".part.safetensors", ".part.yaml")):
+            foreign.append(str(name))
+    return foreign
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove checkpoints, and nothing that was not written as one.
+    """Remove checkpoints, and nothing else.
 
     Raises:
-        RequestError: something else lies among them.
+        RequestError: there are other files among them.
         OSError: a file cannot be removed.
     """
     foreign = foreign_files(folder)
     if foreign:
         raise RequestError(
-            f"{folder} holds files that are no checkpoints ({', '.join(foreign[:5])}); move them"
+            f"{folder} holds files that are not checkpoints ({', '.join(foreign[:5])}); move them"
         )
-    # what says of which training they are goes last, so that no checkpoint is ever without it
+    # the description of the training is removed last, so that no checkpoint is ever without it
     for network in sorted(folder.glob("network-*")):
         shutil.rmtree(network)
     if folder.is_dir():
         shutil.rmtree(folder)
-
-
-@contextmanager
-def useful_checkpoints(folder: Path) -> Iterator[None]:
-    """Keep what a training that fails has left only where the same command could go on with it.
-
-    A training whose loss is no number any more would come to the same end again, and one that failed before it kept
-    anything has nothing to go on with.
-
-    Args:
-        folder: of the checkpoints, in the run directory; what was made of both goes where nothing stays in it.
-    """
-    was_there = folder.parent.exists()
-    try:
-        yield
-    except TrainingError:
-        with suppress(OSError):  # the same command would come to the same end from them
-            remove_checkpoints(folder)
-        raise
-    finally:
-        if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
-            remove_checkpoints(folder)
-        if not was_there:
-            remove_empty(folder.parent)
 
 
 def _describe(config: Config, prepared: Prepared) -> _Training:
@@ -269,46 +244,48 @@ def _describe(config: Config, prepared: Prepared) -> _Training:
         "features": (events.features,),
         "classes": (events.class_index,),
         "weights": (events.weight, prepared.weighed.training_weight),
-        "identities": (events.identity,),
-        "split": (events.part, events.fold),
+        "event IDs": (events.event_id,),
+        "split": (events.split, events.fold),
     }
     machine = describe_machine()
     packages = {
         name: machine["packages"][name] for name in ("tamis", "jax", "jaxlib", "optax", "equinox", "numpy")
     }
     return _Training(
-        events={name: _hash(each) for name, each in arrays.items()},
-        files={schema.identity: schema.entries for each in prepared.inputs for schema in each.schemas},
+        events={name: _hash(array) for name, array in arrays.items()},
+        files={schema.file_key: schema.entries for inputs in prepared.inputs for schema in inputs.schemas},
         machine={**packages, "processor": machine["processor"], "cores": str(cores())},
         config_sha256=hashlib.sha256(dump_config(config).encode()).hexdigest(),
     )
 
 
 def _other_order(before: Config, now: Config) -> Iterator[str]:
-    """Say of which lists the order has changed: that of features and classes is that of inputs and outputs."""
-    for what, was, found in (
-        ("features", [each.name for each in before.features], [each.name for each in now.features]),
-        ("classes", list(before.class_names), list(now.class_names)),
-    ):
-        if was != found:
-            yield f"the order of the {what} was {', '.join(was[:20])} and is {', '.join(found[:20])}"
+    """Yield a sentence for features and for classes, if their order, that of inputs and outputs, has changed."""
+    orders = [
+        {"features": [feature.name for feature in config.features], "classes": list(config.class_names)}
+        for config in (before, now)
+    ]
+    for kind, old in orders[0].items():
+        new = orders[1][kind]
+        if old != new:
+            yield f"the order of the {kind} was {', '.join(old[:20])} and is {', '.join(new[:20])}"
 
 
 def _hash(arrays: tuple[Any, ...]) -> str:
-    found = hashlib.sha256()
-    for each in arrays:
-        found.update(np.ascontiguousarray(each).data)
-    return found.hexdigest()
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
-def _different_events(there: _Training, wanted: _Training) -> str:
-    names = [name for name, value in there.events.items() if wanted.events.get(name) != value]
+def _different_events(before: _Training, now: _Training) -> str:
+    names = [name for name, value in before.events.items() if now.events.get(name) != value]
     if not names:
         return ""
     files = [
-        f"{name} had {there.files.get(name, 0):,} entries and has {wanted.files.get(name, 0):,}"
-        for name in sorted({*there.files, *wanted.files})
-        if there.files.get(name) != wanted.files.get(name)
+        f"{name} had {before.files.get(name, 0):,} entries and has {now.files.get(name, 0):,}"
+        for name in sorted({*before.files, *now.files})
+        if before.files.get(name) != now.files.get(name)
     ]
     where = f" ({'; '.join(files[:5])})" if files else " (the files have as many entries as before)"
     return f"the {' and the '.join(names)} of the events have changed{where}"

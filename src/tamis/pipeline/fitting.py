@@ -1,8 +1,8 @@
-"""From weighed events to a classifier: preprocessing, network and training of each member."""
+"""From weighted events to a classifier: preprocessing, network and training of each member."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -13,38 +13,33 @@ from numpy.typing import NDArray
 from tamis.calibration import Calibration, Method, Scaling, fit_scaling
 from tamis.classifier import Classifier, Member
 from tamis.config import BinaryCrossEntropy, Config, Symmetry
+from tamis.data.ensemble import PlannedMember
 from tamis.data.events import Events
-from tamis.data.split import (
-    TRAINING,
-    VALIDATION,
-    rows_of_part,
-)
+from tamis.data.split import NO_FOLD, TRAINING, VALIDATION
 from tamis.data.weights import WeighedEvents
 from tamis.errors import TrainingError
-from tamis.evaluation.arrays import positive_sum
-from tamis.evaluation.monitors import best_significance, mean_auc
-from tamis.evaluation.scored import units_of
 from tamis.network.preprocessing import Preprocessing, fit_preprocessing
-from tamis.pipeline.checkpoints import Checkpoints, MemberCheckpoints
+from tamis.pipeline.callbacks import Callbacks
+from tamis.pipeline.checkpoints import LONGEST_CHUNK, Checkpoints
 from tamis.pipeline.preparation import Prepared, signal_indices
-from tamis.pipeline.watch import Watch
 from tamis.random_streams import random_stream
+from tamis.statistics.arrays import positive_sum
+from tamis.statistics.cuts import best_significance
+from tamis.statistics.roc import mean_auc
+from tamis.statistics.scored import units_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tamis.training.batches import WeightedInputs
-    from tamis.training.history import Epoch
-    from tamis.training.loop import Choices, Measure, Trained
+    from tamis.training.events import Event, EventStream, Trained
+    from tamis.training.fit import Metric
+    from tamis.training.recipe import Custom
 
 
-def learn_preprocessing(config: Config, weighed: WeighedEvents, fold: int | None = None) -> Preprocessing:
-    """Learn fills and scales on the training events of a network.
-
-    Args:
-        config: the configuration.
-        weighed: all events.
-        fold: the fold that the network never sees.
-    """
-    training = rows_of_part(weighed.events.part, weighed.events.fold, TRAINING, fold)
+def fit_member_preprocessing(config: Config, weighed: WeighedEvents, member: PlannedMember) -> Preprocessing:
+    """Fit the preprocessing on the training events of a member."""
+    training = member.select(TRAINING, weighed.events)
     return fit_preprocessing(
         weighed.events.features[training],
         weighed.training_weight[training],
@@ -54,24 +49,17 @@ def learn_preprocessing(config: Config, weighed: WeighedEvents, fold: int | None
     )
 
 
-def fit(
+def train_classifier(
     config: Config,
     prepared: Prepared,
-    watch: Watch | None = None,
-    choices: Choices | None = None,
+    callbacks: Callbacks | None = None,
+    custom: Custom | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Classifier, tuple[Trained, ...]]:
-    """Train the network, or several: one for each fold and each seed.
-
-    Args:
-        config: the configuration.
-        prepared: the events.
-        watch: hears of every epoch.
-        choices: a loss and an optimizer of the user's own.
-        checkpoints: where the progress is kept, and where that of a training that was stopped lies.
+    """Train the members of the ensemble plan; a stopped training resumes from its checkpoints.
 
     Returns:
-        The classifier with the chosen weights, and the history of each network.
+        The classifier with the weights of the best epochs, and the history and device of each network.
     """
     from tamis.training.devices import start_devices
 
@@ -80,180 +68,157 @@ def fit(
 
     from tamis.training.members import train_members
 
-    watch = watch or Watch()
-    folds = config.split.folds
-    numbers: Sequence[int | None] = (None,) if folds is None else range(folds.number)
-    planned = [(fold, number) for fold in numbers for number in range(config.training.seeds)]
-    seeds = [seed_of(config.seed, number) for number in range(len(planned))]
-    symmetries = settle_symmetries(config, prepared.events)
-    transforms = {fold: learn_preprocessing(config, prepared.weighed, fold) for fold in numbers}
+    plan, events = prepared.plan, prepared.events
+    symmetries: tuple[Symmetry, ...] = ()
+    if config.training.symmetries:  # completed with the ranges of the azimuths in the training events
+        from tamis.network.symmetries import resolve_ranges
+
+        names = [feature.name for feature in config.features]
+        training_features = events.features[events.split == TRAINING]
+        symmetries = resolve_ranges(config.training.symmetries, names, training_features)
+    by_fold = {
+        member.fold: fit_member_preprocessing(config, prepared.weighed, member)
+        for member in plan.first_members
+    }
+    preprocessings = [by_fold[member.fold] for member in plan.members]
     if checkpoints is not None:
         checkpoints.open(config, prepared)
-    begins = [
+    writers = [] if checkpoints is None else [checkpoints.writer(n) for n in range(len(plan.members))]
+    trainings = [
         partial(
-            begin_member,
+            start_member,
             config,
             prepared.weighed,
-            transforms[fold],
+            preprocessing,
             symmetries,
-            fold,
-            seed,
-            choices,
-            checkpoints=None if checkpoints is None else checkpoints.of(number),
+            member,
+            custom,
+            resume_from=writers[number].folder if writers else None,
         )
-        for number, ((fold, _), seed) in enumerate(zip(planned, seeds, strict=True))
+        for number, (member, preprocessing) in enumerate(zip(plan.members, preprocessings, strict=True))
     ]
-    trained = train_members(
-        begins, len(jax.devices()), lambda member, epoch: watch.epoch(member, len(begins), epoch)
-    )
-    members = tuple(
-        Member(transforms[fold], each.network, fold) for (fold, _), each in zip(planned, trained, strict=True)
-    )
+    report = (callbacks or Callbacks()).training_observer(len(trainings))
+
+    def observe(number: int, event: Event) -> None:
+        report(number, event)
+        if writers:
+            writers[number](event)
+
+    trained = train_members(trainings, len(jax.devices()), observe)
     classifier = Classifier(
         config.features,
         config.classes,
-        members,
-        folds=folds,
+        tuple(
+            Member(preprocessing, result.network)
+            for preprocessing, result in zip(preprocessings, trained, strict=True)
+        ),
+        plan,
         symmetries=symmetries,
-        draws=config.training.average_symmetries,
+        test_time_augmentation=config.training.test_time_augmentation,
     )
-    events = prepared.events
     classifier = calibrate(config.training.calibration, prepared.weighed, classifier)
-    return classifier.with_reference(events.features, None if folds is None else events.fold), trained
+    return classifier.with_reference(events.features, events.fold), trained
 
 
 def calibrate(method: Method | Literal["none"], weighed: WeighedEvents, classifier: Classifier) -> Classifier:
-    """Fit the correction of the scores on validation events, from which no network has learned its weights.
+    """Fit the calibration of the scores on validation events, with balanced weights; `none` changes nothing.
 
-    What scores the events of a fold is corrected by its own validation events, none of which are of the fold: no
-    event that is tested tells anything about its own correction.
-
-    Args:
-        method: how; `none` changes nothing.
-        weighed: all events; they count with their physics weight times the training factor of their class.
-        classifier: without a correction.
+    The networks that score the events of a fold get a calibration from their own validation events, none of which
+    belongs to the fold: no test event influences its own calibration.
 
     Raises:
         TrainingError: the validation events of a class have no positive sum of weights.
     """
     if method == "none":
         return classifier
-    folds = [] if classifier.folds is None else range(classifier.folds.number)
-    of_folds = {fold: _fit_scaling(method, weighed, classifier, fold) for fold in folds}
-    of_all = _fit_scaling(method, weighed, classifier, None)
+    plan, events = classifier.plan, weighed.events
+    of_folds = {
+        fold: _fit_scaling(
+            method, weighed, classifier, plan.first_members[fold].select(VALIDATION, events), fold
+        )
+        for fold in range(plan.n_folds)
+    }
+    of_all = _fit_scaling(method, weighed, classifier, plan.select(VALIDATION, events), NO_FOLD)
     return replace(classifier, calibration=Calibration(method, of_all, of_folds))
 
 
-def _fit_scaling(method: Method, weighed: WeighedEvents, classifier: Classifier, fold: int | None) -> Scaling:
-    events = weighed.events
-    rows = np.flatnonzero(rows_of_part(events.part, events.fold, VALIDATION, fold))
+def _fit_scaling(
+    method: Method, weighed: WeighedEvents, classifier: Classifier, selected: NDArray[np.bool_], fold: int
+) -> Scaling:
+    """Fit the correction for the members that score a fold, on the selected validation events."""
+    events, rows = weighed.events, np.flatnonzero(selected)
     class_index = events.class_index[rows]
-    weight = events.weight[rows] * weighed.factors[class_index]
+    weight = events.weight[rows] * weighed.class_weights[class_index]
     for index, name in enumerate(classifier.class_names):
         if positive_sum(weight[class_index == index]) is None:
             raise TrainingError(
                 f"training.calibration: the {int((class_index == index).sum())} validation events of class {name!r} "
-                "have no positive sum of weights, so that no correction can be fitted; use more events for the "
-                "validation (split.validation), or set training.calibration to none"
+                "have no positive sum of weights, so that no calibration can be fitted; use more events for "
+                "the validation (split.validation), or set training.calibration to none"
             )
-    own = None if fold is None else np.full(len(rows), fold)
-    return fit_scaling(method, classifier.scores(events.features[rows], own), class_index, weight)
+    return fit_scaling(method, classifier.scores(events.features[rows], fold), class_index, weight)
 
 
-def seed_of(seed: int, member: int) -> int:
-    """Give the seed of a network; the first one has the configured one.
-
-    >>> seed_of(5, 0)
-    5
-    """
-    return seed if member == 0 else int(random_stream(seed, "member", str(member)).integers(2**32))
-
-
-def begin_member(
+def start_member(
     config: Config,
     weighed: WeighedEvents,
     preprocessing: Preprocessing,
     symmetries: tuple[Symmetry, ...],
-    fold: int | None,
-    seed: int,
-    choices: Choices | None,
+    member: PlannedMember,
+    custom: Custom | None,
     device: int | None,
-    checkpoints: MemberCheckpoints | None = None,
-) -> Generator[Epoch, None, Trained]:
-    """Begin the training of one network.
+    resume_from: Path | None = None,
+) -> EventStream:
+    """Start the training of one network, and return its events; the last one holds the trained network.
 
-    Args:
-        config: the configuration.
-        weighed: all events.
-        preprocessing: what happens to the features before the network.
-        symmetries: with the ranges that the training events have.
-        fold: the fold that the network never sees.
-        seed: of this network.
-        choices: a loss and an optimizer of the user's own.
-        device: number of the device; None for as many as pay.
-        checkpoints: of this network.
-
-    Returns:
-        A generator of epochs, whose value is the trained network.
+    The preprocessing and the ranges of the symmetries are those of the training events. A network without `device` uses
+    as many devices as make the training faster. If checkpoints are written, `resume_from` is their folder.
     """
     from tamis.network.network import build_network
     from tamis.training.batches import WeightedInputs
-    from tamis.training.loop import train
-    from tamis.training.recipe import settle_recipe, size_of
+    from tamis.training.fit import fit
+    from tamis.training.recipe import compute_size, resolve_network, resolve_recipe
 
     events = weighed.events
 
-    def part(number: int) -> WeightedInputs:
-        rows = rows_of_part(events.part, events.fold, number, fold)
-        features = events.features[rows]
+    def select_inputs(split: int) -> WeightedInputs:
+        selected = member.select(split, events)
+        features = events.features[selected]
         inputs = preprocessing.apply(features)
-        redraw = redrawing(config, symmetries, preprocessing, features) if number == TRAINING else None
-        return WeightedInputs(inputs, events.class_index[rows], weighed.training_weight[rows], redraw)
+        redraw = _build_redraw(config, symmetries, preprocessing, features) if split == TRAINING else None
+        return WeightedInputs(inputs, events.class_index[selected], weighed.training_weight[selected], redraw)
 
-    training, validation = part(TRAINING), part(VALIDATION)
-    size = size_of(training.weight, len(config.features))
-    section, settings = settle_recipe(config.network, config.training, size)
+    training, validation = select_inputs(TRAINING), select_inputs(VALIDATION)
     network = build_network(
         preprocessing.inputs,
         len(config.classes),
-        section,
-        random=random_stream(seed, "training", "initial weights"),
+        resolve_network(config.network, compute_size(training.weight, len(config.features))),
+        random=random_stream(member.seed, "training", "initial weights"),
         outputs=1 if isinstance(config.training.loss, BinaryCrossEntropy) else None,
-        sample=training.inputs,
+        training_inputs=training.inputs,
     )
-    return train(
+    return fit(
         network,
         training,
         validation,
-        settings,
-        seed=seed,
+        resolve_recipe(config.training, len(training), custom),
+        seed=member.seed,
         ntk=config.network.parametrisation == "ntk",
         signal=signal_indices(config),
-        measure=monitored(config, events, rows_of_part(events.part, events.fold, VALIDATION, fold)),
-        choices=choices,
+        metric=build_metric(config, events, member.select(VALIDATION, events)),
         device=device,
-        begun=None if checkpoints is None else checkpoints.begun,
-        keep=None if checkpoints is None else checkpoints.keep(),
+        resume_from=resume_from,
+        chunk_seconds=None if resume_from is None else LONGEST_CHUNK,
     )
 
 
-def settle_symmetries(config: Config, events: Events) -> tuple[Symmetry, ...]:
-    """Complete the symmetries with what the training events tell of them: where the range of an azimuth begins."""
-    if not config.training.symmetries:
-        return ()
-    from tamis.network.symmetries import settle_ranges
-
-    names = [feature.name for feature in config.features]
-    return settle_ranges(config.training.symmetries, names, events.features[events.part == TRAINING])
-
-
-def redrawing(
+def _build_redraw(
     config: Config,
     symmetries: tuple[Symmetry, ...],
     preprocessing: Preprocessing,
     features: NDArray[np.float32] | NDArray[np.float64],
 ) -> Callable[[int, int], NDArray[np.float32]] | None:
-    """Give what draws the inputs of each epoch anew, where there are symmetries."""
+    """Build the function that draws transformed inputs for each epoch; None without symmetries."""
     if not symmetries:
         return None
     from tamis.network.symmetries import build_symmetries
@@ -268,11 +233,11 @@ def redrawing(
     return redraw
 
 
-def monitored(config: Config, events: Events, rows: NDArray[np.bool_]) -> Measure | None:
-    """Give what early stopping looks at, as a function of the scores of these events.
+def build_metric(config: Config, events: Events, rows: NDArray[np.bool_]) -> Metric | None:
+    """Build the metric that early stopping monitors, as a function of the scores of the selected events.
 
     Returns:
-        None where it looks at loss or accuracy, which the training computes itself.
+        The metric; None for loss and accuracy, which the training computes itself.
     """
     stopping = config.training.early_stopping
     if stopping is None or stopping.monitor in ("validation_loss", "validation_accuracy"):
@@ -280,5 +245,5 @@ def monitored(config: Config, events: Events, rows: NDArray[np.bool_]) -> Measur
     class_index, weight = events.class_index[rows], events.weight[rows]
     if stopping.monitor == "validation_auc":
         return lambda scores: mean_auc(scores, class_index, weight)
-    signal, units = signal_indices(config), units_of(class_index, events.identity[rows])
+    signal, units = signal_indices(config), units_of(class_index, events.event_id[rows])
     return lambda scores: best_significance(scores, class_index, weight, signal, units=units)

@@ -1,15 +1,17 @@
-"""The files of a run: found, looked into and compared with what the expressions need."""
+"""The input files of a run: they are found, inspected, and compared with the branches that the expressions need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tamis.config import Config, LogDensity
-from tamis.data.plan import Quantity, SamplePlan, plan_sample, quantity
+from tamis.data.ensemble import EnsemblePlan, build_plan
+from tamis.data.plan import Quantity, SamplePlan, parse_quantity, plan_sample
 from tamis.data.scanning import scan_usable_files
-from tamis.data.schema import FileSchema, schema_problems
+from tamis.data.schema import FileSchema, find_schema_problems
 from tamis.data.sources import find_files
 from tamis.errors import Problem
 from tamis.expressions import parse
@@ -18,61 +20,66 @@ from tamis.files import sha256
 
 @dataclass(frozen=True)
 class Input:
-    """One sample: what is computed, and the files it is computed from.
-
-    Args:
-        plan: its parsed expressions.
-        schemas: its files.
-    """
+    """The parsed expressions of a sample, and its files."""
 
     plan: SamplePlan
     schemas: tuple[FileSchema, ...]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a look into all files gave.
+class InspectedFiles:
+    """The result of the inspection of all files.
 
     Args:
-        inputs: the samples that have files which can be used, sorted by name, with these files.
+        plan: the ensemble plan of the configuration.
+        inputs: the samples with their usable files, sorted by name.
         problems: everything that is wrong with the files.
-        unusable: how many files of a sample cannot be used, by its name; a pattern that matches none counts as one.
+        unusable: number of files of each sample that cannot be used; a pattern without a file counts as one.
     """
 
+    plan: EnsemblePlan
     inputs: tuple[Input, ...]
     problems: tuple[Problem, ...]
     unusable: Mapping[str, int]
 
 
-def look_into(config: Config) -> Found:
-    """Look into every file, and tell what can be used from what is wrong."""
-    plans = plan_samples(config)
+def plan_ensemble(config: Config) -> EnsemblePlan:
+    """Return which member learns from, is validated on and scores which events."""
+    return build_plan(config.split, config.training.ensemble, config.seed)
+
+
+def inspect_files(config: Config) -> InspectedFiles:
+    """Inspect every file, and separate the usable ones from problems."""
+    plan = plan_ensemble(config)
     inputs: list[Input] = []
     problems: list[Problem] = []
     unusable: dict[str, int] = {}
-    for sample, plan in zip(config.samples, plans, strict=True):
-        sources, wrong = find_files(sample.name, sample.files, config.data or ".")
-        schemas, broken = scan_usable_files(sources, sample.tree)
-        unfit = schema_problems(schemas, plan.scalars, plan.indexed)
-        bad = {problem.where for problem in unfit}
-        usable = tuple(schema for schema in schemas if schema.where not in bad)
-        problems += [*wrong, *broken, *unfit]
-        whole = {schema.source.path for schema in schemas} - {
-            schema.source.path for schema in schemas if schema.where in bad
+    for sample, sample_plan in zip(config.samples, _plan_samples(config, plan), strict=True):
+        sources, missing = find_files(sample.name, sample.files, config.data or ".")
+        schemas, unreadable = scan_usable_files(sources, sample.tree)
+        unfit = find_schema_problems(schemas, sample_plan.expressions)
+        unfit_files = {problem.where for problem in unfit}
+        usable = tuple(schema for schema in schemas if schema.where not in unfit_files)
+        problems += [*missing, *unreadable, *unfit]
+        intact_paths = {schema.source.path for schema in schemas} - {
+            schema.source.path for schema in schemas if schema.where in unfit_files
         }
-        unusable[sample.name] = len(wrong) + len(sources) - len(whole)
-        inputs.append(Input(plan, usable))
-    problems += copied_files([schema for each in inputs for schema in each.schemas])
-    return Found(
-        tuple(sorted(inputs, key=lambda each: each.plan.sample)), tuple(dict.fromkeys(problems)), unusable
+        unusable[sample.name] = len(missing) + len(sources) - len(intact_paths)
+        inputs.append(Input(sample_plan, usable))
+    problems += _find_copies([schema for sample_input in inputs for schema in sample_input.schemas])
+    return InspectedFiles(
+        plan,
+        tuple(sorted(inputs, key=lambda sample_input: sample_input.plan.sample)),
+        tuple(dict.fromkeys(problems)),
+        unusable,
     )
 
 
-def plan_samples(config: Config) -> list[SamplePlan]:
-    """Parse what is computed for the events of each sample, in their order."""
-    features = [quantity(feature) for feature in config.features]
-    spectators = [quantity(spectator) for spectator in config.spectators]
-    reference = [Quantity(name, parse(text)) for name, text in reference_expressions(config).items()]
+def _plan_samples(config: Config, plan: EnsemblePlan) -> list[SamplePlan]:
+    """Parse the expressions of each sample, in the order of the configuration."""
+    features = [parse_quantity(feature) for feature in config.features]
+    spectators = [parse_quantity(spectator) for spectator in config.spectators]
+    reference = [Quantity(name, parse(text)) for name, text in _reference_expressions(config).items()]
     return [
         plan_sample(
             sample,
@@ -80,23 +87,24 @@ def plan_samples(config: Config) -> list[SamplePlan]:
             features=features,
             spectators=spectators,
             reference=reference,
-            identity=config.split.by or (),
-            fold=None if config.split.folds is None else config.split.folds.by,
+            id_columns=config.split.event_id or (),
+            fold=plan.fold_expression,
         )
         for sample in config.samples
     ]
 
 
-def copied_files(schemas: Sequence[FileSchema]) -> list[Problem]:
-    """Find files of other names that hold the same bytes: their events would be in training and in test."""
-    alike: dict[tuple[int, int], dict[str, FileSchema]] = {}
+def _find_copies(schemas: Sequence[FileSchema]) -> list[Problem]:
+    """Find files of different names with the same content: their events would be in training and in test."""
+    by_kind: dict[tuple[int, int], dict[str, FileSchema]] = {}
     for schema in schemas:
         if schema.entries and "://" not in schema.source.path:
             kind = (_size(schema.source.path), schema.entries)
-            alike.setdefault(kind, {}).setdefault(schema.source.path, schema)
-    problems, seen = [], dict[str, FileSchema]()
-    for schema in (each for same in alike.values() if len(same) > 1 for each in same.values()):
-        first = seen.setdefault(_content(schema.source.path), schema)
+            by_kind.setdefault(kind, {}).setdefault(schema.source.path, schema)
+    problems, first_of_content = [], dict[str, FileSchema]()
+    candidates = (by_path.values() for by_path in by_kind.values() if len(by_path) > 1)
+    for schema in chain.from_iterable(candidates):
+        first = first_of_content.setdefault(_content(schema.source.path), schema)
         if first is not schema:
             message = (
                 f"has the same content as {first.source.path}; the same events would be in training and in test: "
@@ -109,7 +117,7 @@ def copied_files(schemas: Sequence[FileSchema]) -> list[Problem]:
 def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
-    except OSError:  # it was there a moment ago: reading it says what is wrong
+    except OSError:  # the error is reported when the file is read
         return -1
 
 
@@ -120,8 +128,8 @@ def _content(path: str) -> str:
         return path
 
 
-def reference_expressions(config: Config) -> Mapping[str, str]:
-    """Give the expression of each class's known log-density or discriminant; empty where there are none."""
+def _reference_expressions(config: Config) -> Mapping[str, str]:
+    """Return the expression of the known log-density or discriminant of each class; empty without a reference."""
     match config.evaluation.reference:
         case None:
             return {}

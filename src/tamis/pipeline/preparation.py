@@ -1,27 +1,23 @@
-"""From the configuration to weighed events: files, selection, split, weights and the ledger."""
+"""From the configuration to weighted events: files, selection, split, weights and the cutflow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tamis.baselines.events import check_packages
 from tamis.config import Config, LogDensity
+from tamis.data.cutflow import Cutflow, SampleCutflow, Tally, tally
+from tamis.data.ensemble import EnsemblePlan
 from tamis.data.events import Damaged, Events, SampleReading, read_events
-from tamis.data.ledger import Ledger, SampleAccount, Tally, tally
-from tamis.data.split import (
-    PARTS,
-    Fractions,
-    repeated,
-    scramble,
-)
+from tamis.data.split import SPLITS, Fractions, find_duplicates, scramble
 from tamis.data.weights import WeighedEvents, weigh_events
 from tamis.errors import InputError, Problem
-from tamis.pipeline.inputs import Input, look_into
-from tamis.pipeline.needs import check_needs, estimate_needs
-from tamis.pipeline.watch import Watch
+from tamis.pipeline.callbacks import Callbacks
+from tamis.pipeline.inputs import Input, InspectedFiles, inspect_files
+from tamis.pipeline.resources import check_resources, estimate_resources
 
 
 @dataclass(frozen=True)
@@ -30,16 +26,16 @@ class Prepared:
 
     Args:
         inputs: samples and files.
+        plan: the members that are trained on the events.
         weighed: the used events with their weights in the loss.
-        ledger: where every entry went.
-        readings: what was counted while reading, per sample.
-        duplicates: sentences about identities that occur more than once.
+        cutflow: how many entries are left after each step.
+        duplicates: sentences about duplicate event IDs.
     """
 
     inputs: tuple[Input, ...]
+    plan: EnsemblePlan
     weighed: WeighedEvents
-    ledger: Ledger
-    readings: tuple[SampleReading, ...]
+    cutflow: Cutflow
     duplicates: tuple[str, ...]
 
     @property
@@ -48,25 +44,25 @@ class Prepared:
         return self.weighed.events
 
 
-def find_input(config: Config) -> tuple[Input, ...]:
-    """Find and look into every file, and compare what is there with what the expressions need.
+def find_input(config: Config) -> InspectedFiles:
+    """Find and inspect every file, and check that it has the branches that the expressions need.
 
     Raises:
         InputError: with every problem of every sample.
     """
     check_labels(config)
     check_packages(config.evaluation.baselines)
-    found = look_into(config)
-    if found.problems:
-        raise InputError("input files", found.problems)
-    return found.inputs
+    inspected = inspect_files(config)
+    if inspected.problems:
+        raise InputError("input files", inspected.problems)
+    return inspected
 
 
 def check_labels(config: Config) -> None:
     """Refuse labels and units that cannot be drawn, before hours of training and not after them.
 
     Raises:
-        RequestError: with the label and whose it is.
+        RequestError: with the label and its class or column.
     """
     from tamis.plots.labels import axis_label, class_styles
 
@@ -82,7 +78,7 @@ def check_overlap(events: Events) -> None:
         InputError: with the number of such entries, the file and the samples.
     """
     entry = scramble(scramble(events.entry.astype(np.uint64)) ^ events.file_index.astype(np.uint64))
-    again = repeated(entry)
+    again = find_duplicates(entry)
     if not len(again):
         return
     first = int(again[0])
@@ -96,12 +92,12 @@ def check_overlap(events: Events) -> None:
 
 
 def signal_indices(config: Config) -> tuple[int, ...]:
-    """Give the indices of the classes that are signal."""
+    """Return the indices of the signal classes."""
     return tuple(config.class_names.index(name) for name in config.signal_names)
 
 
 def check_reference(config: Config, events: Events) -> None:
-    """Refuse known densities and discriminants that are no numbers, before anything is trained.
+    """Refuse known densities and discriminants that are not numbers, before the training.
 
     A density may be zero (its logarithm -inf) only under the classes that the event does not belong to.
 
@@ -111,8 +107,8 @@ def check_reference(config: Config, events: Events) -> None:
     densities = isinstance(config.evaluation.reference, LogDensity)
     problems = []
     for name, values in events.reference.items():
-        own = events.class_index == config.class_names.index(name)
-        bad = ~np.isfinite(values) & ~(np.isneginf(values) & ~own & densities)
+        of_class = events.class_index == config.class_names.index(name)
+        bad = ~np.isfinite(values) & ~(np.isneginf(values) & ~of_class & densities)
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
             message = (
@@ -126,55 +122,51 @@ def check_reference(config: Config, events: Events) -> None:
 
 def read(
     config: Config,
-    inputs: Sequence[Input],
-    watch: Watch | None = None,
+    inspected: InspectedFiles,
+    callbacks: Callbacks | None = None,
     damaged: Damaged | None = None,
 ) -> tuple[Events, tuple[SampleReading, ...]]:
-    """Read and select the events of all samples; problems stand in the readings, and `damaged` hears of others."""
-    watch = watch or Watch()
-    entries = sum(schema.entries for each in inputs for schema in each.schemas)
-    watch.read(entries, 0)
+    """Read and select the events of all samples.
+
+    Problems of the events are in the readings; `damaged` gets the problems of files.
+    """
+    callbacks = callbacks or Callbacks()
+    entries = sum(schema.entries for sample in inspected.inputs for schema in sample.schemas)
+    callbacks.read(entries, 0)
     return read_events(
-        [(each.plan, each.schemas) for each in inputs],
-        fractions(config),
-        progress=lambda done: watch.read(entries, done),
+        [(sample.plan, sample.schemas) for sample in inspected.inputs],
+        Fractions(config.split.test, config.split.validation, config.split.seed, inspected.plan.n_folds),
+        progress=lambda done: callbacks.read(entries, done),
         damaged=damaged,
     )
 
 
-def fractions(config: Config) -> Fractions:
-    """Say how events are divided."""
-    split = config.split
-    return Fractions(
-        split.test, split.validation, split.seed, 0 if split.folds is None else split.folds.number
-    )
-
-
-def prepare(config: Config, watch: Watch | None = None) -> Prepared:
-    """Read the events, weigh them and close the ledger.
+def prepare(config: Config, callbacks: Callbacks | None = None) -> Prepared:
+    """Read the events, weight them and build the cutflow.
 
     Raises:
-        InputError: with every problem that was found while reading, a class that cannot be trained on, or a machine or
-            limit that clearly does not suffice.
+        InputError: with every problem that was found while reading, a class that cannot be trained on, or clearly
+            insufficient memory.
     """
-    watch = watch or Watch()
-    inputs = find_input(config)
-    needs = estimate_needs(config, inputs)
-    watch.needs(needs)
-    check_needs(needs)
-    events, readings = read(config, inputs, watch)
-    check_needs(estimate_needs(config, inputs, events=len(events)))
+    callbacks = callbacks or Callbacks()
+    inspected = find_input(config)
+    resources = estimate_resources(config, inspected)
+    callbacks.resources(resources)
+    check_resources(resources)
+    events, readings = read(config, inspected, callbacks)
+    check_resources(estimate_resources(config, inspected, events=len(events)))
     problems = [problem for reading in readings for problem in reading.problems]
     if problems:
         raise InputError("input files", problems)
     check_reference(config, events)
     check_overlap(events)
-    weighed = weigh(config, events)
-    ledger = close_ledger(config, readings, events, weighed)
-    return Prepared(tuple(inputs), weighed, ledger, readings, describe_duplicates(config, ledger))
+    weighed = weigh(config, events, inspected.plan)
+    cutflow = build_cutflow(config, readings, events, weighed)
+    duplicates = describe_duplicates(config, cutflow)
+    return Prepared(inspected.inputs, inspected.plan, weighed, cutflow, duplicates)
 
 
-def weigh(config: Config, events: Events) -> WeighedEvents:
+def weigh(config: Config, events: Events, plan: EnsemblePlan) -> WeighedEvents:
     """Apply the section `weights`."""
     weights = config.weights
     return weigh_events(
@@ -183,78 +175,68 @@ def weigh(config: Config, events: Events) -> WeighedEvents:
         balance=weights.balance,
         negative=weights.negative,
         flatten=weights.flatten,
-        folds=0 if config.split.folds is None else config.split.folds.number,
+        plan=plan,
     )
 
 
-def close_ledger(
-    config: Config, readings: Sequence[SampleReading], events: Events, weighed: WeighedEvents
-) -> Ledger:
-    """Account for every entry of every file.
+def build_cutflow(
+    config: Config, readings: tuple[SampleReading, ...], events: Events, weighed: WeighedEvents
+) -> Cutflow:
+    """Build the cutflow, which accounts for every entry of every file.
 
     Raises:
-        TamisError: it does not add up.
+        TamisError: its sums do not agree.
     """
-    within, between = _repetitions(events)
     accounts = []
     for number, reading in enumerate(readings):
         dropped = weighed.dropped[events.sample_index[weighed.dropped] == number]
-        account = SampleAccount(
+        account = SampleCutflow(
             sample=reading.plan.sample,
             class_name=config.class_names[reading.plan.class_index],
-            files={schema.identity: schema.entries for schema in reading.schemas},
+            files={schema.file_key: schema.entries for schema in reading.schemas},
             read=reading.read,
             unweighted=reading.unweighted,
             failed_selection=reading.failed_selection,
             dropped={"negative_weight": tally(events.weight[dropped])},
-            parts=_tallies(weighed.events, number),
-            folds=_folds(weighed.events, number),
+            splits={
+                name: _tally(weighed.events, number, weighed.events.split == split)
+                for split, name in enumerate(SPLITS)
+            },
+            folds=tuple(
+                _tally(weighed.events, number, weighed.events.fold == fold)
+                for fold in range(int(weighed.events.fold.max(initial=-1)) + 1)
+            ),
             made_absolute=int(np.count_nonzero(weighed.events.sample_index[weighed.changed] == number)),
         )
         account.check()
         accounts.append(account)
-    return Ledger(tuple(accounts), within, between)
+    return Cutflow(tuple(accounts), *_count_duplicates(events))
 
 
-def _tallies(events: Events, sample: int) -> dict[str, Tally]:
-    return {
-        name: tally(events.weight[(events.part == part) & (events.sample_index == sample)])
-        for part, name in enumerate(PARTS)
-    }
+def _tally(events: Events, sample: int, selected: NDArray[np.bool_]) -> Tally:
+    return tally(events.weight[selected & (events.sample_index == sample)])
 
 
-def _folds(events: Events, sample: int) -> tuple[Tally, ...]:
-    number = int(events.fold.max(initial=-1)) + 1
-    return tuple(
-        tally(events.weight[(events.fold == fold) & (events.sample_index == sample)])
-        for fold in range(number)
-    )
+def _count_duplicates(events: Events) -> tuple[int, int]:
+    """Count event IDs that occur again in the same sample, and those that occur in several samples."""
+    of_samples = [events.event_id[events.sample_index == sample] for sample in range(len(events.samples))]
+    different = np.concatenate([np.unique(ids) for ids in of_samples])
+    within = sum(len(find_duplicates(ids)) for ids in of_samples)
+    return within, len(np.unique(different[find_duplicates(different)]))
 
 
-def _repetitions(events: Events) -> tuple[int, int]:
-    """Count identities that occur again in the same sample, and those that occur in several samples."""
-    within = 0
-    first = []
-    for sample in range(len(events.samples)):
-        identity = events.identity[events.sample_index == sample]
-        within += len(repeated(identity))
-        first.append(np.unique(identity))
-    everywhere = np.concatenate(first)
-    return within, len(np.unique(everywhere[repeated(everywhere)]))
-
-
-def describe_duplicates(config: Config, ledger: Ledger) -> tuple[str, ...]:
-    """Say in sentences what the ledger counted of repeated identities."""
+def describe_duplicates(config: Config, cutflow: Cutflow) -> tuple[str, ...]:
+    """Describe the duplicate event IDs that the cutflow counted."""
     sentences = []
-    named = "" if not config.split.by else f" ({', '.join(config.split.by)})"
-    if ledger.repeated:
+    named = "" if not config.split.event_id else f" ({', '.join(config.split.event_id)})"
+    if cutflow.repeated:
         sentences.append(
-            f"{ledger.repeated} events have the same identity{named} as another event of their sample: they may be "
-            "in the input twice. Equal events are in the same part of the split, but count twice."
+            f"{cutflow.repeated} events have the same event ID{named} as another event of their sample: they may be "
+            "in the input twice. They are in the same split, but count twice."
         )
-    if ledger.shared:
+    if cutflow.shared:
         sentences.append(
-            f"{ledger.shared} identities{named} occur in more than one sample. Simulated samples often number their "
-            "events alike; if they are the same events, one of them is in the wrong class."
+            f"{cutflow.shared} event IDs{named} occur in more than one sample. Simulated samples often number their "
+            "events in the same way; if they are the same events, one of them is in the wrong class."
         )
     return tuple(sentences)

@@ -1,312 +1,273 @@
-"""The whole way, and what comes out of it."""
+"""Train a classifier and evaluate it, in memory: from the configuration to the run."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tamis.classifier import Classifier
 from tamis.config import Config
-from tamis.data.split import (
-    PARTS,
-    TEST,
-    TRAINING,
-)
+from tamis.data.split import SPLITS, TEST
 from tamis.errors import RequestError
-from tamis.evaluation.baselines import BaselineResult
-from tamis.evaluation.results import Evaluation
+from tamis.files import as_json
 from tamis.notebook import run_summary
-from tamis.pipeline.baselines import TrainedBaseline, judge_baselines, train_baselines
+from tamis.pipeline.baselines import TrainedBaseline, score_baselines, train_baselines
+from tamis.pipeline.callbacks import Callbacks, check_kind, log_to_standard_error
 from tamis.pipeline.checkpoints import Checkpoints
-from tamis.pipeline.fitting import fit
-from tamis.pipeline.judging import ScoredPart, evaluate, score
-from tamis.pipeline.leaving_out import groups_to_leave_out, leave_out, with_left_out
+from tamis.pipeline.evaluation import ScoredSplit, build_context, evaluate, score
+from tamis.pipeline.feature_ablation import train_without
+from tamis.pipeline.fitting import train_classifier
+from tamis.pipeline.metrics import describe_history, metrics_of_classifier, metrics_of_training
 from tamis.pipeline.preparation import Prepared, prepare
-from tamis.pipeline.watch import Watch, log_to_standard_error
+from tamis.statistics.baselines import ScoredBaseline
+from tamis.statistics.scored import ScoredEvents
+from tamis.studies import extend_results
 
 if TYPE_CHECKING:
-    from tamis.training.loop import Choices, Trained
+    from tamis.training.events import Trained
+    from tamis.training.recipe import Custom
 
 
-_EVENTS_FOR_NODES = 1000
-"""Used events, evenly spread, for all of which a dead node is zero."""
-
-
-def _plain(cost: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the formats of a layer as people do, `ap_fixed<8, 3>`."""
-    formats = cost["formats"]
-    written = None if formats is None else {name: each and str(each) for name, each in vars(formats).items()}
-    return {**cost, "formats": written}
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything that a training produced.
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The part of a run that is not stored: its events and its trained networks.
 
     Args:
-        config: the configuration.
-        classifier: the trained classifier.
-        members: the history and the device of each of its networks.
-        prepared: the events and the ledger.
-        parts: the events of training, validation and test with their scores; with cross-training every event is
+        prepared: the events and the cutflow.
+        splits: the events of training, validation and test with their scores; with cross-training every event is
             tested by the members that never saw it.
-        evaluation: every number that is quoted.
-        seconds: wall time of each stage.
-        baselines: classifiers of other kinds on the same test events, in the order of the configuration.
+        members: the history and the device of each network.
+        baselines: classifiers of other kinds with their scores of the test events, in the order of the configuration.
+    """
+
+    prepared: Prepared
+    splits: Mapping[str, ScoredSplit]
+    members: tuple[Trained, ...] = ()
+    baselines: tuple[ScoredBaseline, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run, as `tamis.train` returns it and as `tamis.read_run` reads it back.
+
+    A run that is read back does not hold the events and the trained networks: `training`, `prepared`, `splits` and
+    `members` raise an error. All other attributes are the same for both.
+
+    Args:
+        config: the complete configuration.
+        metrics: every number that the run quotes, as in `metrics.json`.
+        history: every epoch, as in `history.json`.
+        cutflow: how many entries are left after each step, as in `events.json`.
+        load_results: returns the results of the studies; called once, as the next two.
+        load_scores: returns the test events.
+        load_classifier: returns the classifier.
+        in_memory: the events and the trained networks; None if the run was read back.
+        written_to: the run directory; None if the run is not written yet.
+        provenance: versions, inputs, command and times, as in `provenance.json`; empty if the run is not written yet.
     """
 
     config: Config
-    classifier: Classifier
-    members: tuple[Trained, ...]
-    prepared: Prepared
-    parts: Mapping[str, ScoredPart]
-    evaluation: Evaluation
-    seconds: Mapping[str, float]
-    baselines: tuple[BaselineResult, ...] = ()
+    metrics: Mapping[str, Any]
+    history: Mapping[str, Any]
+    cutflow: Mapping[str, Any]
+    load_results: Callable[[], Mapping[str, Any]]
+    load_scores: Callable[[], ScoredEvents]
+    load_classifier: Callable[[], Classifier]
+    in_memory: Training | None = None
+    written_to: Path | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def results(self) -> Mapping[str, Any]:
+        """The result of each study, by its name; None if the study does not apply.
+
+        Raises:
+            InputError: a file is missing, damaged or belongs to another run.
+        """
+        return self.load_results()
+
+    @cached_property
+    def scores(self) -> ScoredEvents:
+        """The test events with their scores, weights, event IDs and spectators, in the order of `scores.parquet`.
+
+        Raises:
+            InputError: the file is missing, damaged or belongs to another run.
+        """
+        return self.load_scores()
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The classifier; when it is read back, its reference events are scored again.
+
+        Raises:
+            InputError: a file of `model` is missing, damaged or belongs to another run.
+        """
+        return self.load_classifier()
 
     @property
-    def trained(self) -> Trained:
-        """History and device of the first network."""
-        return self.members[0]
+    def folder(self) -> Path:
+        """The run directory.
+
+        Raises:
+            RequestError: the run is not written yet.
+        """
+        if self.written_to is None:
+            raise RequestError("this run is not written yet; write it with tamis.write_run(run, folder)")
+        return self.written_to
 
     @property
-    def history(self) -> dict[str, Any]:
-        """Every epoch, as `history.json` holds it: of the first network, and of all where there are several."""
-        first = self.trained.history.to_dict()
-        if len(self.members) == 1:
-            return first
-        folds = [member.fold for member in self.classifier.members]
-        return {
-            **first,
-            "members": [
-                {"fold": fold, **trained.history.to_dict()}
-                for fold, trained in zip(folds, self.members, strict=True)
-            ],
-        }
+    def training(self) -> Training:
+        """The events and the trained networks.
+
+        Raises:
+            RequestError: the run was read from its directory, which does not hold them.
+        """
+        if self.in_memory is None:
+            raise RequestError(
+                f"the run was read from {self.folder}, which does not hold its events and its training; use the run "
+                "that tamis.train or tamis.run returned"
+            )
+        return self.in_memory
+
+    @property
+    def prepared(self) -> Prepared:
+        """The events and the cutflow; not for a run that was read back."""
+        return self.training.prepared
+
+    @property
+    def splits(self) -> Mapping[str, ScoredSplit]:
+        """The events of training, validation and test with their scores; not for a run that was read back."""
+        return self.training.splits
+
+    @property
+    def members(self) -> tuple[Trained, ...]:
+        """The history and the device of each network; not for a run that was read back."""
+        return self.training.members
+
+    @property
+    def name(self) -> str:
+        """Name of the configuration."""
+        return self.config.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the scores."""
+        return self.config.class_names
 
     def __repr__(self) -> str:
-        """Return the name, the classifier and the headline numbers."""
-        return f"Run({self.config.name!r}, {self.classifier!r}, {self.evaluation!r})"
+        """Return the name, the classes, and the loss and accuracy of the test events."""
+        test = self.metrics["test"]
+        return (
+            f"Run({self.name!r}, classes {', '.join(self.class_names)}; test events: loss {test['loss']:.4g}, accuracy "
+            f"{test['accuracy']:.4g})"
+        )
 
     def _repr_html_(self) -> str:
         """Show the numbers that are quoted first in a notebook."""
-        return run_summary(self.config.name, self.metrics())
-
-    def metrics(self) -> dict[str, Any]:
-        """Give every number that the run quotes, as `metrics.json` holds them."""
-        epochs = self.trained.history.epochs
-        return {
-            **self.numbers(),
-            "history": {
-                "epochs": len(epochs),
-                "best_epoch": self.trained.history.best,
-                "ended_because": self.trained.history.reason,
-            },
-            "timing": self.timing,
-        }
-
-    @property
-    def timing(self) -> dict[str, Any]:
-        """Device, speed of the training and wall time of each stage, as `metrics.json` holds them."""
-        return {"device": self.trained.device, **self._speed(), "stages": dict(self.seconds)}
-
-    def numbers(self) -> dict[str, Any]:
-        """Give the part of `metrics` that follows from the classifier and the events alone."""
-        from tamis.network.quantized import layer_costs
-
-        network = self.classifier.network
-        flattened = self.prepared.weighed.flattened
-        baselines = {each.name: each.to_dict(self.classifier.class_names) for each in self.baselines}
-        return {
-            **self.evaluation.to_dict(),
-            **({"baselines": baselines} if baselines else {}),
-            "network": {
-                "inputs": network.inputs,
-                "parameters": network.parameters,
-                "networks": len(self.classifier.members),
-                "shared_members": network.members,
-                "layers": [_plain(vars(cost)) for cost in layer_costs(network.layers)],
-                "overflow": dict(self.overflow),
-                "dead_nodes": self._dead_nodes(),
-            },
-            "training_factors": dict(
-                zip(self.classifier.class_names, self.prepared.weighed.factors.tolist(), strict=True)
-            ),
-            **({"flattened": {name: vars(each) for name, each in flattened.items()}} if flattened else {}),
-            "applied_calibration": self._calibration(),
-        }
-
-    def _dead_nodes(self) -> dict[str, Any]:
-        """Count the nodes of each hidden layer that are zero for all of some events, network by network."""
-        from tamis.network.dead_nodes import count_dead_nodes
-
-        features = self.prepared.events.features
-        rows = np.linspace(0, len(features) - 1, min(_EVENTS_FOR_NODES, len(features))).astype(np.intp)
-        inputs = [each.preprocessing.apply(features[rows]) for each in self.classifier.members]
-        return {
-            "events": len(rows),
-            "networks": [
-                count_dead_nodes(member.network, each)
-                for member, each in zip(self.classifier.members, inputs, strict=True)
-            ],
-        }
-
-    def _calibration(self) -> dict[str, Any] | None:
-        """Give the correction that is part of the scores; None where there is none."""
-        found, fitted = self.classifier.calibration, self.config.classes
-        if found is None:
-            return None
-        scalings = {
-            "of_all": found.of_all,
-            **{f"of_fold_{fold}": each for fold, each in found.of_folds.items()},
-        }
-        return {
-            "method": found.method,
-            **{
-                name: {
-                    "scale": dict(zip(fitted, each.scale, strict=True)),
-                    "offset": dict(zip(fitted, each.offset, strict=True)),
-                }
-                for name, each in scalings.items()
-            },
-        }
-
-    @property
-    def overflow(self) -> Mapping[str, float]:
-        """Fraction of training events outside the fixed-point range of the inputs, by input where there are any."""
-        from tamis.network.network import first_layer_overflow
-        from tamis.network.quantized import Quantized
-
-        preprocessing = self.classifier.preprocessing
-        if not isinstance(self.classifier.network.layers[0], Quantized):
-            return {}
-        features = self.prepared.events.features[self.parts[PARTS[TRAINING]].rows]
-        found = first_layer_overflow(self.classifier.network, preprocessing.apply(features))
-        if found is None:
-            return {}
-        names = self.classifier.feature_names
-        indicators = [f"{names[index]} is missing" for index in preprocessing.indicators]
-        inputs = [*names, *indicators]
-        if len(found) != len(inputs):  # an embedding makes several numbers of one input
-            inputs = [f"number {number}" for number in range(len(found))]
-        return {name: float(part) for name, part in zip(inputs, found, strict=True) if part}
-
-    def _speed(self) -> dict[str, float]:
-        epochs = [epoch for trained in self.members for epoch in trained.history.epochs]
-        # several networks are trained at the same time, so their epochs do not add up to what passed
-        alone = len(self.members) == 1
-        seconds = sum(epoch.seconds for epoch in epochs) if alone else self.seconds["training"]
-        return {
-            "train_seconds": seconds,
-            "events_per_second": sum(epoch.events for epoch in epochs) / seconds,
-        }
-
-
-def check_trained(run: object, function: str) -> None:
-    """Refuse what `train` did not return, such as a run that was read back from its folder.
-
-    Args:
-        run: what a user passed.
-        function: to which function.
-
-    Raises:
-        RequestError: with what to do instead.
-    """
-    if isinstance(run, Run):
-        return
-    folder = getattr(run, "folder", None)
-    there = "" if folder is None else f"; {folder} holds the figures, the report and all files of this run"
-    raise RequestError(
-        f"{function} takes the run that tamis.train returned, with its events, not {type(run).__name__}{there}"
-    )
+        return run_summary(self.name, self.metrics)
 
 
 def train(
     config: Config,
-    watch: Watch | None = None,
+    callbacks: Callbacks | None = None,
     *,
-    choices: Choices | None = None,
+    custom: Custom | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Run:
     """Read, train and evaluate, all in memory.
 
     Args:
         config: from `load_config`.
-        watch: what to tell the caller on the way; by default lines on the standard error, and nothing with `Watch()`.
-        choices: a loss and an optimizer of the user's own, in place of the configured ones.
-        checkpoints: where the progress is kept; a training that was stopped goes on from there.
+        callbacks: functions that are called on the way; by default they write lines to the standard error, and
+            `Callbacks()` writes nothing.
+        custom: a loss and an optimizer in place of the configured ones.
+        checkpoints: where checkpoints are written; a training that was stopped resumes from them.
 
     Raises:
-        StoppedError: the training was asked to stop, and its progress is kept.
-        InputError: the files do not hold what the configuration asks for.
-        TrainingError: the training diverged, or one without some features, where these are asked for.
-        RequestError: `config` is not a configuration.
+        StoppedError: the training was asked to stop, and its checkpoints are written.
+        InputError: the input files do not match the configuration.
+        TrainingError: the training diverged, or a training of the feature ablation.
+        RequestError: an argument has the wrong type, such as a path instead of a configuration.
     """
-    if not isinstance(config, Config):
-        raise RequestError(
-            f"train takes a configuration, not {type(config).__name__}; load the file first: "
-            "tamis.train(tamis.load_config('analysis.yaml'))"
-        )
-    watch = watch or log_to_standard_error()
-    clock = _Clock(watch)
-    with clock("reading"):
-        prepared = prepare(config, watch)
+    check_config(config, "train")
+    check_kind(callbacks, Callbacks, "callbacks of train")
+    check_kind(checkpoints, Checkpoints, "checkpoints of train")
+    callbacks = callbacks or log_to_standard_error()
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        """Announce a stage, and measure its wall time."""
+        callbacks.stage(name)
+        started = time.perf_counter()
+        yield
+        seconds[name] = time.perf_counter() - started
+
+    with stage("reading"):
+        prepared = prepare(config, callbacks)
     trained: tuple[TrainedBaseline, ...] = ()
-    if (
-        config.evaluation.baselines
-    ):  # first, because they are quick, and what is wrong with them is told early
-        with clock("baselines"):
-            trained = train_baselines(config, prepared.weighed)
-    with clock("training"):
-        classifier, members = fit(config, prepared, watch, choices, checkpoints)
-    with clock("evaluation"):
-        parts = score(classifier, prepared.events)
-        evaluation = evaluate(config, prepared, classifier, parts, watch.step)
-        baselines = judge_baselines(config, prepared, trained, parts[PARTS[TEST]])
-    evaluation = _leave_out(config, prepared, classifier, parts[PARTS[TEST]], evaluation, clock, choices)
-    return Run(config, classifier, members, prepared, parts, evaluation, clock.seconds, baselines)
+    # before the network: baselines are quick, and their problems are reported early
+    if config.evaluation.baselines:
+        with stage("baselines"):
+            trained = train_baselines(config, prepared)
+    with stage("training"):
+        classifier, members = train_classifier(config, prepared, callbacks, custom, checkpoints)
 
-
-def _leave_out(
-    config: Config,
-    prepared: Prepared,
-    classifier: Classifier,
-    test: ScoredPart,
-    evaluation: Evaluation,
-    clock: _Clock,
-    choices: Choices | None,
-) -> Evaluation:
-    """Add what is lost without features, where the configuration asks for it."""
-    groups = groups_to_leave_out(config.evaluation.leave_out, evaluation.importance)
-    if not groups:
-        return evaluation
-    with clock("leaving features out"):
-        found = leave_out(config, prepared, classifier, test, groups, watch=clock.watch, choices=choices)
-    return replace(
-        evaluation,
-        importance=with_left_out(evaluation.importance, found),
-        retrained=None if found is None else found.nothing,
+    train_again = partial(
+        train_without, config, prepared.weighed, classifier, callbacks=callbacks, custom=custom
+    )
+    with stage("evaluation"):
+        splits = score(classifier, prepared.events)
+        baselines = score_baselines(config, prepared, trained)
+        context = build_context(
+            config, prepared, classifier, splits, stage("feature ablation")(train_again), baselines=baselines
+        )
+        results = evaluate(context, callbacks.step)
+    results = extend_results(context, results)
+    history = describe_history(classifier, members)
+    metrics = {
+        **metrics_of_classifier(config, classifier, prepared, results),
+        **metrics_of_training(history, members, seconds),
+    }
+    scores = replace(context.splits[SPLITS[TEST]], reference={}, compared=None)  # these are not stored
+    return Run(
+        config,
+        as_json(metrics),
+        as_json(history),
+        as_json(prepared.cutflow.to_dict(config.class_names)),
+        lambda: results,
+        lambda: scores,
+        lambda: classifier,
+        Training(prepared, splits, members, baselines),
     )
 
 
-class _Clock:
-    """Measures the wall time of each stage."""
+def check_run(run: object, function: str) -> None:
+    """Check that an argument of a public function is a run.
 
-    def __init__(self, watch: Watch) -> None:
-        self.watch = watch
-        self.seconds: dict[str, float] = {}
+    Raises:
+        RequestError: it is something else, such as the path of a run directory.
+    """
+    if not isinstance(run, Run):
+        raise RequestError(
+            f"{function} takes a tamis.Run, not {type(run).__name__}; tamis.train, tamis.run and tamis.read_run return "
+            "one"
+        )
 
-    def __call__(self, stage: str) -> _Clock:
-        self.stage = stage
-        return self
 
-    def __enter__(self) -> None:
-        self.watch.stage(self.stage)
-        self.started = time.perf_counter()
+def check_config(config: object, function: str) -> None:
+    """Check that an argument of a public function is a configuration.
 
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.stage] = time.perf_counter() - self.started
+    Raises:
+        RequestError: it is something else, such as a path.
+    """
+    if not isinstance(config, Config):
+        raise RequestError(
+            f"{function} takes a configuration, not {type(config).__name__}; load the file first: "
+            f"tamis.{function}(tamis.load_config('analysis.yaml'), ...)"
+        )

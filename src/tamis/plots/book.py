@@ -1,28 +1,30 @@
-"""Draw figures into files: each as SVG, as PDF and PNG on request, and all of them as pages of one book."""
+"""Draw figures into files: each as SVG, on request as PDF and PNG, and all of them as pages of one PDF, the book."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
+from matplotlib.image import imread, imsave
+from numpy.typing import NDArray
 from pypdf import PageObject, PdfReader, PdfWriter
 
 from tamis.errors import RequestError
 from tamis.files import write_bytes, write_text
-from tamis.plots.layout import lay_out
-from tamis.plots.recording import POINTS_PER_INCH, Recorder, RecordingCanvas, page_of
+from tamis.plots.experiment import HEIGHT, ExperimentLabel, add_label, draw_strip
+from tamis.plots.layout import joined_minor_ticks, lay_out
+from tamis.plots.recording import POINTS_PER_INCH, RecordingCanvas, page_of
 from tamis.plots.style import figure_style
-from tamis.plots.ticks import joined_minor_ticks
 
 BOOK = "figures.pdf"
 _DPI = 150
-# Neither the time nor the version of matplotlib goes into a file: the same figures give the same bytes.
+# without the time and the version of matplotlib, equal figures are equal files
 _PDF_METADATA = {"CreationDate": None, "Creator": "tamis", "Producer": None}
 _PNG_METADATA = {"Software": None}
 _SVG_METADATA = {"Date": None, "Creator": "tamis"}
@@ -30,17 +32,19 @@ _SVG_METADATA = {"Date": None, "Creator": "tamis"}
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is not drawn yet; another process can draw it.
+    """A figure that is not drawn yet, for example to be drawn by another process.
 
     Args:
-        name: of its files, without their endings.
+        name: of its files, without suffix.
         plot: a function of a module that returns the figure.
-        arguments: of the function, by name; small, and such that they can be sent to another process.
+        arguments: of the function, by name; small, and possible to send to another process.
+        large: whether it takes as long to draw as several others; it is then drawn early, with few others.
     """
 
     name: str
     plot: Callable[..., Figure]
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    large: bool = False
 
     def draw(self) -> Figure:
         """Draw the figure."""
@@ -49,13 +53,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class DrawnFigure:
-    """The files of a figure.
-
-    Args:
-        name: of the files, without their endings.
-        svg: the text of the SVG.
-        png: the PNG, where it was asked for.
-    """
+    """A figure as the text of an SVG and, if requested, the bytes of a PNG."""
 
     name: str
     svg: str
@@ -64,37 +62,35 @@ class DrawnFigure:
 
 @dataclass(frozen=True)
 class Chapter:
-    """Figures that were drawn together, with their pages in the book.
-
-    Args:
-        figures: in the order of the pages.
-        pdf: a document with a page for each of them, which share their fonts.
-    """
+    """Figures that were drawn together, and a PDF with one page for each of them, which share their fonts."""
 
     figures: tuple[DrawnFigure, ...]
     pdf: bytes
 
 
 @figure_style()
-def draw_chapter(drawings: Sequence[Drawing], formats: Collection[str] = ("svg",)) -> Chapter:
-    """Draw figures that stand side by side in the book.
+def draw_chapter(
+    drawings: Sequence[Drawing], formats: Collection[str] = ("svg",), label: ExperimentLabel | None = None
+) -> Chapter:
+    """Draw figures that follow each other in the book.
 
-    What comes out depends on the arguments alone, not on the time or on the process.
+    The result depends only on the arguments, not on the time or the process.
 
     Args:
-        drawings: the figures, in the order of their pages; at least one.
-        formats: of the files; SVG and the pages of the book are made in any case, PNG where it is among them.
+        drawings: at least one, in the order of the pages.
+        formats: `png` adds PNGs to the SVGs and the pages of the book.
+        label: drawn above each figure.
     """
     figures = []
-    whole = BytesIO()
-    with PdfPages(whole, metadata=_PDF_METADATA) as pages:
+    document = BytesIO()
+    with PdfPages(document, metadata=_PDF_METADATA) as pages:
         for drawing in drawings:
             figure = drawing.draw()
-            recorder = _record(figure)
-            page = page_of(recorder)
+            page = _draw_page(figure, label)
             pages.savefig(page)
-            figures.append(DrawnFigure(drawing.name, _svg(page), _png(figure) if "png" in formats else None))
-    return Chapter(tuple(figures), whole.getvalue())
+            png = _png(figure, label) if "png" in formats else None
+            figures.append(DrawnFigure(drawing.name, _svg(page), png))
+    return Chapter(tuple(figures), document.getvalue())
 
 
 def write_chapters(
@@ -104,11 +100,11 @@ def write_chapters(
 
     Args:
         chapters: in the order of the book.
-        folder: is made where it is not there.
-        formats: further files of each figure, `pdf` and `png`.
+        folder: created if it does not exist.
+        formats: `pdf` adds a PDF of each figure.
 
     Returns:
-        The files, the book last. No book is written where there are no figures.
+        The files, the book last. Without figures there is no book.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
@@ -132,10 +128,7 @@ def write_chapters(
 
 
 def check_names(drawings: Sequence[Drawing]) -> None:
-    """Refuse names that cannot be those of files.
-
-    Args:
-        drawings: all figures of a folder.
+    """Check that the figures of a folder have different names, all of them valid file names.
 
     Raises:
         RequestError: a name is not a plain file name, is that of the book, or occurs twice.
@@ -147,24 +140,28 @@ def check_names(drawings: Sequence[Drawing]) -> None:
                 f"'{name}' cannot name a figure: expected a plain file name other than 'figures'"
             )
         if names.count(name) > 1:
-            raise RequestError(f"two figures have the name '{name}': give each a name of its own")
+            raise RequestError(f"two figures have the name '{name}': give them different names")
 
 
 @figure_style()
 def svg_text(figure: Figure) -> str:
-    """Write a figure as SVG into text, the same as `draw_chapter` writes it."""
-    return _svg(page_of(_record(figure)))
+    """Return a figure as the text of an SVG, the same as `draw_chapter` writes."""
+    return _svg(_draw_page(figure))
 
 
-def _record(figure: Figure) -> Recorder:
-    """Lay a figure out and draw it once."""
-    with _resolution(figure, POINTS_PER_INCH), joined_minor_ticks(figure) as ticks:
+def _draw_page(figure: Figure, label: ExperimentLabel | None = None) -> Figure:
+    """Apply the layout of a figure and draw it once, with a label above it; return the page that shows the result."""
+    figure.dpi = POINTS_PER_INCH
+    with joined_minor_ticks(figure) as ticks:
         canvas = RecordingCanvas(figure)
         lay_out(figure)
-        for each in ticks:
-            each.draw()
+        for axis_ticks in ticks:
+            axis_ticks.draw()
+        if label is not None:
+            add_label(figure, label, bottom=float(figure.get_size_inches()[1]))
+            canvas.recorder.height += HEIGHT * POINTS_PER_INCH
         figure.draw(canvas.recorder)
-    return canvas.recorder
+    return page_of(canvas.recorder)
 
 
 def _svg(page: Figure) -> str:
@@ -173,10 +170,24 @@ def _svg(page: Figure) -> str:
     return text.getvalue()
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, label: ExperimentLabel | None) -> bytes:
     drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=_DPI, metadata=_PNG_METADATA)
+    if label is None:
+        figure.savefig(drawn, format="png", dpi=_DPI, metadata=_PNG_METADATA)
+        return drawn.getvalue()
+    # a higher page would move the legends outside of the axes, so the strip is a figure for itself
+    strip = draw_strip(label, float(figure.get_size_inches()[0]))
+    pixels = np.concatenate([_pixels(strip), _pixels(figure)])
+    imsave(drawn, pixels, format="png", dpi=_DPI, metadata={"Software": ""})
     return drawn.getvalue()
+
+
+def _pixels(figure: Figure) -> NDArray[np.float32]:
+    """Draw a figure in pixels, [rows, columns, red green blue alpha]."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI)
+    drawn.seek(0)
+    return np.asarray(imread(drawn, format="png"))
 
 
 def _document(pages: Sequence[PageObject]) -> bytes:
@@ -187,13 +198,3 @@ def _document(pages: Sequence[PageObject]) -> bytes:
     content = BytesIO()
     document.write(content)
     return content.getvalue()
-
-
-@contextmanager
-def _resolution(figure: Figure, dpi: float) -> Iterator[None]:
-    before = figure.dpi
-    figure.dpi = dpi
-    try:
-        yield
-    finally:
-        figure.dpi = before

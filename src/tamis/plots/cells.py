@@ -20,23 +20,19 @@ from numpy.typing import NDArray
 from tamis.plots.style import DARK_ON_FILL, FONT, LIGHT_ON_FILL
 
 MOST_SHAPES = 2500
-"""Cells of a matrix that are drawn as shapes; more have no numbers in them."""
+"""Largest number of cells that are drawn as shapes."""
 
 
 def draw_cells(
     axes: Axes, matrix: NDArray[np.float64], shades: Colormap | str, lowest: float, highest: float
 ) -> QuadMesh | AxesImage:
-    """Draw a matrix as square cells, the first row at the top; what is not a number stays empty.
+    """Draw a matrix [rows, columns] as square cells, the first row at the top; cells with NaN are empty.
 
-    Cells are shapes, which stay sharp everywhere. Where they are many they are the pixels of an image: 40,000 shapes
-    take half a minute and 8 MB. Some programs blur an image that is enlarged; browsers are told not to.
+    Cells are shapes, which are sharp at any size. Many cells are the pixels of an image, because 40,000 shapes take
+    half a minute and 8 MB. Some programs blur an enlarged image; a style prevents this in browsers.
 
-    Args:
-        axes: where to draw; cell (row, column) is centred there.
-        matrix: [rows, columns].
-        shades: colours.
-        lowest: value of the first of them.
-        highest: value of the last.
+    The centre of cell (row, column) is at x = column, y = row. `shades` is the colour map, from the value `lowest` to
+    the value `highest`.
     """
     rows, columns = matrix.shape
     if rows * columns > MOST_SHAPES:
@@ -51,21 +47,14 @@ def draw_cells(
     return cells
 
 
-def number_colour(*, dark: bool) -> str:
-    """Give the colour of a number on a dark or on a light cell."""
+def choose_number_colour(*, dark: bool) -> str:
+    """Return the colour of the number in a dark or a light cell."""
     return LIGHT_ON_FILL if dark else DARK_ON_FILL
 
 
 @dataclass(frozen=True)
 class CellNumber:
-    """A number in the middle of a cell.
-
-    Args:
-        row: of the cell.
-        column: of the cell.
-        text: plain, without mathtext.
-        colour: as matplotlib takes it.
-    """
+    """The number in the centre of a cell, as plain text without mathtext."""
 
     row: int
     column: int
@@ -74,38 +63,38 @@ class CellNumber:
 
 
 class CellNumbers(Artist):
-    """All numbers of a matrix as one artist: two thousand texts of matplotlib take seconds.
+    """All numbers of a matrix as one artist, because two thousand texts of matplotlib take seconds.
 
     Args:
-        numbers: one for each cell that has one.
+        numbers: at most one for each cell.
         size: of the font, in points.
     """
 
     def __init__(self, numbers: Sequence[CellNumber], size: float) -> None:
-        """Keep the numbers until they are drawn."""
+        """Store the numbers until they are drawn."""
         super().__init__()
         self.numbers = tuple(numbers)
         self._font = FontProperties(family=[FONT], size=size)
-        self.set_zorder(3)  # that of texts
-        self.set_in_layout(False)  # cells are larger than their numbers
+        self.set_zorder(3)  # as texts of matplotlib
+        self.set_in_layout(False)  # the cells are larger than the numbers
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw each number where a centred text of matplotlib would stand."""
+        """Draw each number at the position of a centred text of matplotlib."""
         if self.axes is None or not self.numbers or not self.get_visible():
             return
-        places = self.axes.transData.transform([(number.column, number.row) for number in self.numbers])
+        centres = self.axes.transData.transform([(number.column, number.row) for number in self.numbers])
         height = renderer.get_canvas_width_height()[1]
         examples = {text: self._example(text) for text in {number.text for number in self.numbers}}
-        corners = {text: _from_centre(example, renderer) for text, example in examples.items()}
+        offsets = {text: _offset_from_centre(example, renderer) for text, example in examples.items()}
         renderer.open_group("numbers", self.get_gid())
         context = renderer.new_gc()
-        for number, place in zip(self.numbers, places, strict=True):
-            left, base = place + corners[number.text]
+        for number, centre in zip(self.numbers, centres, strict=True):
+            x, base = centre + offsets[number.text]
             example = examples[number.text]
-            example.set_position(place)
+            example.set_position(centre)
             context.set_foreground(number.colour)
             y = height - base if renderer.flipy() else base
-            renderer.draw_text(context, left, y, number.text, self._font, 0.0, mtext=example)
+            renderer.draw_text(context, x, y, number.text, self._font, 0.0, mtext=example)
         context.restore()
         renderer.close_group("numbers")
 
@@ -117,8 +106,8 @@ class CellNumbers(Artist):
         return example
 
 
-def _from_centre(text: Text, renderer: RendererBase) -> NDArray[np.float64]:
-    """Return where a text begins on its base line, in pixels from its centre."""
+def _offset_from_centre(text: Text, renderer: RendererBase) -> NDArray[np.float64]:
+    """Return the left end of the base line of a text, in pixels from its centre."""
     text.set_verticalalignment("baseline")
     box = text.get_window_extent(renderer)
     text.set_verticalalignment("center")

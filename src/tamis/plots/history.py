@@ -1,4 +1,4 @@
-"""How a training went: loss and accuracy, epoch by epoch."""
+"""Loss and accuracy of a training by epoch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from tamis.plots.labels import fitting_size
-from tamis.plots.legend import add_legend
+from tamis.plots.labels import compute_font_size
+from tamis.plots.legend import Entry, add_legend
 from tamis.plots.style import MUTED_COLOUR, SIX_COLOURS, TEXT_COLOUR, figure_style
 from tamis.training.history import History
 
@@ -20,7 +20,7 @@ TRAINING_COLOUR = SIX_COLOURS[0]
 VALIDATION_COLOUR = SIX_COLOURS[2]
 _FEW_EPOCHS = 25
 _FOCUS_FROM = 6
-_CHOSEN: dict[str, Any] = {
+_BEST: dict[str, Any] = {
     "marker": "o",
     "markersize": 7,
     "markerfacecolor": "white",
@@ -33,12 +33,9 @@ _CHOSEN: dict[str, Any] = {
 
 @figure_style()
 def plot_history(history: History) -> Figure:
-    """Draw loss and accuracy of training and validation against the epoch, and mark the chosen epoch.
+    """Draw loss and accuracy of training and validation events against the epoch, and mark the best epoch.
 
-    The axis of the loss is logarithmic where the loss changes by more than a factor of ten.
-
-    Args:
-        history: of one training.
+    The axis of the loss is logarithmic if the loss changes by more than a factor of ten.
     """
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     loss, accuracy = figure.subplots(2, 1, sharex=True)
@@ -46,7 +43,8 @@ def plot_history(history: History) -> Figure:
     numbers = [epoch.number for epoch in epochs]
     training, validation = [e.training_loss for e in epochs], [e.validation_loss for e in epochs]
     _draw_curves(loss, numbers, training, validation, history.best)
-    if _spans_decades([*training, *validation]):
+    finite = [value for value in (*training, *validation) if np.isfinite(value)]
+    if finite and min(finite) > 0 and max(finite) > 10 * min(finite):
         loss.set_yscale("log")
         loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -63,12 +61,17 @@ def plot_history(history: History) -> Figure:
     accuracy.set_xlim(0.5, max(1, len(epochs)) + 0.5)
     accuracy.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     if len(epochs) <= _FEW_EPOCHS:
-        # Between few epochs minor ticks would stand at fractions.
+        # with few epochs, minor ticks would be at fractions of an epoch
         loss.xaxis.minorticks_off()
         accuracy.xaxis.minorticks_off()
-    _add_legend(loss, history.best)
+    entries: list[Entry] = [
+        (Line2D([], [], color=TRAINING_COLOUR), "training"),
+        (Line2D([], [], color=VALIDATION_COLOUR, linestyle="--"), "validation"),
+        (Line2D([], [], **_BEST), f"best epoch: {history.best}"),
+    ]
+    add_legend(loss, entries, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
     note = f"ended: {history.reason}".replace("$", r"\$")
-    accuracy.set_title(note, loc="right", fontsize=fitting_size(note, 5.4, 9.0), color=MUTED_COLOUR)
+    accuracy.set_title(note, loc="right", fontsize=compute_font_size(note, 5.4, 9.0), color=MUTED_COLOUR)
     return figure
 
 
@@ -80,12 +83,12 @@ def _draw_curves(
     axes.axvline(best, color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
     axes.plot(numbers, training, marker=marker, color=TRAINING_COLOUR)
     axes.plot(numbers, validation, marker=marker, color=VALIDATION_COLOUR, linestyle="--")
-    chosen = [value for number, value in zip(numbers, validation, strict=True) if number == best]
-    axes.plot([best] * len(chosen), chosen, **_CHOSEN)
+    best_values = [value for number, value in zip(numbers, validation, strict=True) if number == best]
+    axes.plot([best] * len(best_values), best_values, **_BEST)
 
 
 def _focus(axes: Axes, training: Sequence[float], validation: Sequence[float]) -> None:
-    """Keep the first epochs, in which a network learns most, from pressing all others into a line."""
+    """Exclude the steep fall of the first epochs from the range of the axis, with a note of their values."""
     start = max(1, len(training) // 10)
     later = np.array([*training[start:], *validation[start:]])
     everything = np.array([*training, *validation])
@@ -112,22 +115,3 @@ def _focus(axes: Axes, training: Sequence[float], validation: Sequence[float]) -
             fontsize=9.0,
             color=MUTED_COLOUR,
         )
-
-
-def _spans_decades(values: Sequence[float]) -> bool:
-    finite = [value for value in values if np.isfinite(value)]
-    return bool(finite) and min(finite) > 0 and max(finite) > 10 * min(finite)
-
-
-def _add_legend(axes: Axes, best: int) -> None:
-    add_legend(
-        axes,
-        [
-            (Line2D([], [], color=TRAINING_COLOUR), "training"),
-            (Line2D([], [], color=VALIDATION_COLOUR, linestyle="--"), "validation"),
-            (Line2D([], [], **_CHOSEN), f"chosen: epoch {best}"),
-        ],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=3,
-    )

@@ -1,13 +1,13 @@
-r"""Text in figures: names from files are drawn as they are, labels from the user may hold mathtext.
+r"""Text in figures: names from files are drawn literally, labels from the user may hold mathtext.
 
-Text that these functions return is safe to draw and to join. Plots take such text only.
+The text that these functions return is safe to draw and to join, and plot functions only take such text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 import numpy as np
@@ -22,19 +22,11 @@ from tamis.plots.style import FONT, LINE_STYLES, MARKERS, LineStyle, colours, fi
 
 LONGEST_NAME = 40
 SMALLEST_SIZE = 5.0
-_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
 class ClassStyle:
-    """How figures show one class.
-
-    Args:
-        text: its label, safe to draw.
-        colour: as matplotlib takes it.
-        marker: for points.
-        line: style of lines; it differs between classes only where there are more than ten.
-    """
+    """Label (safe to draw), colour, marker and line style of a class; the line differs only beyond ten classes."""
 
     text: str
     colour: str
@@ -42,45 +34,64 @@ class ClassStyle:
     line: LineStyle
 
 
+@dataclass(frozen=True)
+class FigureLabels:
+    """The labels of the classes and the columns of a run, safe to draw.
+
+    Args:
+        classes: in the order of the scores.
+        features: label of each feature without its unit.
+        feature_axes: label of each feature with its unit.
+        spectators: label of each spectator with its unit.
+    """
+
+    classes: tuple[ClassStyle, ...]
+    features: Mapping[str, str] = field(default_factory=dict)
+    feature_axes: Mapping[str, str] = field(default_factory=dict)
+    spectators: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_sign(text: str) -> str:
+    """Replace `<=` in the text of a p-value by the sign.
+
+    >>> with_sign("p <= 0.001") == "p \N{LESS-THAN OR EQUAL TO} 0.001"
+    True
+    """
+    return text.replace("<=", "\N{LESS-THAN OR EQUAL TO}")
+
+
 def class_styles(names: Sequence[str], labels: Sequence[str | None] | None = None) -> tuple[ClassStyle, ...]:
     r"""Choose label, colour, marker and line for each class, in the order of the class indices.
 
     Args:
-        names: class names, drawn literally.
-        labels: what to draw instead, may hold mathtext; None (for one or for all) draws the name.
+        names: of the classes, drawn literally.
+        labels: drawn instead, may hold mathtext; None (for one or for all) draws the name.
 
     Raises:
-        RequestError: if a label is not valid mathtext.
+        RequestError: a label is not valid mathtext.
 
     Example:
         >>> first, second = class_styles(["t_tbar", "sig"], [None, r"$H \to ZZ$"])
         >>> first.text, second.text, second.colour
         ('t_tbar', '$H \\to ZZ$', '#f89c20')
     """
-    if labels is None:
-        labels = [None] * len(names)
-    chosen = colours(len(names))
+    labels = labels or [None] * len(names)
     return tuple(
         ClassStyle(
             text=literal(name) if label is None else checked_label(label, f"label of class '{name}'"),
-            colour=chosen[index],
+            colour=colour,
             marker=MARKERS[index % len(MARKERS)],
             line=LINE_STYLES[index // 10 % len(LINE_STYLES)],
         )
-        for index, (name, label) in enumerate(zip(names, labels, strict=True))
+        for index, (name, label, colour) in enumerate(zip(names, labels, colours(len(names)), strict=True))
     )
 
 
 def axis_label(name: str, label: str | None = None, unit: str | None = None) -> str:
-    r"""Compose the label of an axis from a feature's name or label, and its unit.
-
-    Args:
-        name: drawn literally where there is no label.
-        label: may hold mathtext.
-        unit: may hold mathtext, for example `GeV` or `$\mathrm{cm}^2$`.
+    r"""Build the label of an axis from a feature's name (or its label, which may hold mathtext) and its unit.
 
     Raises:
-        RequestError: if label or unit is not valid mathtext.
+        RequestError: label or unit is not valid mathtext.
 
     Example:
         >>> axis_label("mass", "$m$", "GeV")
@@ -94,7 +105,7 @@ def axis_label(name: str, label: str | None = None, unit: str | None = None) -> 
 
 
 def literal(name: str) -> str:
-    r"""Return text that draws a name as it is: no mathtext, no unknown glyphs, not longer than 40 letters.
+    r"""Return text that draws a name literally: without mathtext and unknown glyphs, shortened to 40 letters.
 
     Example:
         >>> literal("cost_in_$"), literal("two\nlines")
@@ -106,20 +117,20 @@ def literal(name: str) -> str:
     return _known_glyphs(name).replace("$", r"\$")
 
 
-def checked_label(label: str, where: str) -> str:
+def checked_label(label: str, subject: str) -> str:
     r"""Return a label, after a check that matplotlib can draw it.
 
     Args:
         label: text that may hold mathtext between dollar signs; `\$` is a dollar sign.
-        where: what the label belongs to, for the error.
+        subject: of the error message, such as "label of class 'signal'".
 
     Raises:
-        RequestError: if a dollar sign is left open, or what stands between two is not mathtext.
+        RequestError: a dollar sign is not closed, or the text between two is not valid mathtext.
     """
     dollars = label.count("$") - label.count(r"\$")
     if dollars % 2:
         raise RequestError(
-            f"{where}: '{label}' opens mathtext with '$' and does not close it; "
+            f"{subject}: '{label}' opens mathtext with '$' and does not close it; "
             r"write '\$' for a dollar sign, or close it with '$'"
         )
     if not dollars:
@@ -128,50 +139,44 @@ def checked_label(label: str, where: str) -> str:
         with figure_style():
             MathTextParser("path").parse(label)
     except (ValueError, RecursionError) as error:
-        # The parser's message quotes the text, points at the place and names what it expected.
+        # the last line of the parser's message quotes the text, points at the position and names what it expected
         reason = re.sub(r"^Parse\w*Exception: ", "", str(error).strip().splitlines()[-1])
         raise RequestError(
-            f"{where}: '{label}' is not mathtext that matplotlib can draw ({reason}); "
+            f"{subject}: '{label}' is not mathtext that matplotlib can draw ({reason}); "
             "see https://matplotlib.org/stable/users/explain/text/mathtext.html"
         ) from error
     return label
 
 
-def text_width(text: str, size: float) -> float:
-    """Return the width of drawable text in inches.
-
-    Args:
-        text: safe to draw.
-        size: of the font, in points.
-    """
+def compute_text_width(text: str, size: float) -> float:
+    """Return the width in inches of drawable text with a font size in points."""
     return _relative_width(text) * size / 72
 
 
 @lru_cache(4096)  # figures share their names, and mathtext takes milliseconds
 def _relative_width(text: str) -> float:
-    """Return the width of text by the size of its font."""
+    """Return the width of text in units of the font size."""
     if not text.strip():
         return 0.0
     outline = TextPath((0, 0), text, size=1, prop=FontProperties(family=FONT))
-    # glyphs have points at their extremes; matplotlib's `get_extents` solves for those of every curve
+    # glyphs have points at their extremes; matplotlib's `get_extents` solves for those of every curve, which is slow
     x = outline.vertices[np.asarray(outline.codes) != Path.CLOSEPOLY, 0]
     return float(x.max() - x.min()) if len(x) else 0.0
 
 
-def fitting_size(text: str, width: float, size: float) -> float:
-    """Return the font size at which text is not wider than `width` inches: `size`, or less (5 at least).
+def compute_font_size(text: str, width: float, size: float) -> float:
+    """Return the font size at which text is at most `width` inches wide: `size` or less, but at least 5.
 
     Example:
-        >>> fitting_size("short", 3.0, 10.0)
+        >>> compute_font_size("short", 3.0, 10.0)
         10.0
     """
-    needed = text_width(text, size)
-    return size if needed <= width else max(SMALLEST_SIZE, size * width / needed)
+    required_width = compute_text_width(text, size)
+    return size if required_width <= width else max(SMALLEST_SIZE, size * width / required_width)
 
 
 def _known_glyphs(text: str) -> str:
-    known = _glyphs()
-    return "".join(letter if ord(letter) in known else _UNKNOWN for letter in text)
+    return "".join(letter if ord(letter) in _glyphs() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 @cache

@@ -10,56 +10,45 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from tamis.plots.labels import text_width
+from tamis.plots.labels import compute_text_width
 
-# What an entry takes beside its text, in units of the font size: handle, its pad, and space between columns.
-_BESIDE_TEXT = 1.8 + 0.8 + 2.0
-# Height of a row with text of 9 points, in inches.
+# width of an entry without its text, in units of the font size: handle, its pad, and the space between columns
+_WIDTH_WITHOUT_TEXT = 1.8 + 0.8 + 2.0
+# height of a row with text of 9 points, in inches
 _ROW_HEIGHT = 0.178
 
 Entry = tuple[Artist, str]
 
 
-def add_legend(target: Axes | Figure, entries: Sequence[Entry], **placing: Any) -> Legend:
-    """Draw a legend of given artists and texts.
+def add_legend(target: Axes | Figure, entries: Sequence[Entry], **options: Any) -> Legend:
+    """Draw a legend of pairs of an artist and a drawable text.
 
-    Args:
-        target: the axes or the figure that it belongs to.
-        entries: pairs of artist and drawable text.
-        placing: arguments of matplotlib's `legend` that say where it goes.
+    `options` are those of matplotlib's `legend`, such as `loc`.
     """
-    # matplotlib leaves out an entry whose text begins with an underscore, so the text comes after.
-    legend = target.legend([artist for artist, _ in entries], ["x"] * len(entries), **placing)
+    # matplotlib omits an entry whose text begins with an underscore, so the texts are set afterwards
+    legend = target.legend([artist for artist, _ in entries], ["x"] * len(entries), **options)
     for drawn, (_, text) in zip(legend.get_texts(), entries, strict=True):
         drawn.set_text(text)
     return legend
 
 
-def top_with_room(lowest: float, highest: float, rows: int, height: float) -> float:
-    """Return the upper end of a logarithmic axis that leaves room for a legend above the data.
+def compute_axis_top(lowest: float, highest: float, rows: int, height: float) -> float:
+    """Return the upper end of a logarithmic axis with room for a legend above the data.
 
-    Args:
-        lowest: lower end of the axis.
-        highest: of what is drawn.
-        rows: of the legend.
-        height: of the axes, in inches.
+    `lowest` is the lower end of the axis, `highest` the largest value of the data, `rows` the number of rows of the
+    legend, and `height` that of the axes in inches.
     """
+    # the data have at least 30% of the axis, even with a long legend
     share = min(0.7, (rows * _ROW_HEIGHT + 0.25) / height)
     return float(lowest * (highest / lowest) ** (1 / (1 - share)))
 
 
-def columns_that_fit(texts: Sequence[str], width: float, size: float) -> int:
-    """Return how many columns a legend can have.
-
-    Args:
-        texts: of the entries.
-        width: there is, in inches.
-        size: of the font, in points.
-    """
-    widths = [entry_width(text, size) for text in texts]
+def count_columns(texts: Sequence[str], width: float, size: float) -> int:
+    """Return how many columns a legend can have in a width in inches, with a font size in points."""
+    widths = [compute_entry_width(text, size) for text in texts]
     return len(texts) if sum(widths) <= width else max(1, int(width / max(widths)))
 
 
-def entry_width(text: str, size: float) -> float:
-    """Return the width of an entry with its line and the space beside it, in inches."""
-    return text_width(text, size) + _BESIDE_TEXT * size / 72
+def compute_entry_width(text: str, size: float) -> float:
+    """Return the width of an entry in inches, with its handle and the space beside it."""
+    return compute_text_width(text, size) + _WIDTH_WITHOUT_TEXT * size / 72

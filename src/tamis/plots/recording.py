@@ -1,4 +1,4 @@
-"""Draw a figure once and write what was drawn in several formats."""
+"""Draw a figure once, and write the drawing in several formats."""
 
 from __future__ import annotations
 
@@ -11,33 +11,47 @@ from matplotlib.backend_bases import FigureCanvasBase, GraphicsContextBase, Rend
 from matplotlib.backends.backend_mixed import MixedModeRenderer
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox, IdentityTransform, Transform, TransformedPath
 
 POINTS_PER_INCH = 72.0
 
-# What a call of a renderer becomes when it is written: it takes the renderer and the height of the page.
 Write = Callable[[RendererBase, float], None]
+"""A recorded call; its arguments are the renderer that writes it and the height of the page."""
+
+
+def _recorded(method: str) -> Callable[..., None]:
+    """Return a method of a recorder that records the calls of a method of renderers."""
+
+    def record(recorder: Recorder, gc: GraphicsContextBase, *arguments: Any, **named: Any) -> None:
+        context_copy = _copy_context(gc)  # the artist changes its own context for the next call
+        values = [value.frozen() if isinstance(value, Transform) else value for value in arguments]
+
+        def write(renderer: RendererBase, _: float) -> None:
+            context = renderer.new_gc()
+            context.copy_properties(context_copy)
+            getattr(renderer, method)(context, *values, **named)
+            context.restore()
+
+        recorder.writes.append(write)
+
+    return record
 
 
 class Recorder(RendererBase):
-    """A renderer that keeps every call, in points, so that vector formats can be written without drawing again.
+    """A renderer that records every call, so that several vector formats can be written from one drawing.
 
-    Finding positions, ticks and texts takes two thirds of the time of a drawing; writing them takes the rest.
-
-    Args:
-        width: of the page, in points.
-        height: of the page, in points.
+    Two thirds of the time of a drawing pass with positions, ticks and texts, and one third with writing. The size of
+    the page is in points.
     """
 
     def __init__(self, width: float, height: float) -> None:
-        """Begin with an empty page."""
+        """Create an empty page."""
         super().__init__()
         self.width, self.height = width, height
         self.writes: list[Write] = []
-        # One store of parsed mathtext for all figures of the process; each renderer has its own by default.
+        # one cache of parsed mathtext for all figures of the process; by default each renderer has its own
         self._text2path = text_to_path
 
     def get_canvas_width_height(self) -> tuple[float, float]:
@@ -49,11 +63,11 @@ class Recorder(RendererBase):
         return points
 
     def flipy(self) -> bool:
-        """Return False: y grows upwards, as in a PDF."""
+        """Return False: the y axis points upwards, as in a PDF."""
         return False
 
     def option_image_nocomposite(self) -> bool:
-        """Return True: images are not blended into one."""
+        """Return True: images are not merged into one."""
         return True
 
     def get_text_width_height_descent(
@@ -71,32 +85,10 @@ class Recorder(RendererBase):
         """Record the end of a group."""
         self.writes.append(lambda renderer, _: renderer.close_group(s))
 
-    def draw_path(
-        self, gc: GraphicsContextBase, path: Path, transform: Transform, *face: Any, **named: Any
-    ) -> None:
-        """Record a path."""
-        self._record("draw_path", gc, path, transform, *face, **named)
-
-    def draw_markers(
-        self,
-        gc: GraphicsContextBase,
-        marker_path: Path,
-        marker_trans: Transform,
-        path: Path,
-        trans: Transform,
-        *face: Any,
-        **named: Any,
-    ) -> None:
-        """Record a marker at each vertex of a path."""
-        self._record("draw_markers", gc, marker_path, marker_trans, path, trans, *face, **named)
-
-    def draw_path_collection(self, gc: GraphicsContextBase, *arguments: Any, **named: Any) -> None:
-        """Record a collection of paths."""
-        self._record("draw_path_collection", gc, *arguments, **named)
-
-    def draw_image(self, gc: GraphicsContextBase, *arguments: Any, **named: Any) -> None:
-        """Record an image."""
-        self._record("draw_image", gc, *arguments, **named)
+    draw_path = _recorded("draw_path")
+    draw_markers = _recorded("draw_markers")
+    draw_path_collection = _recorded("draw_path_collection")
+    draw_image = _recorded("draw_image")
 
     def draw_text(
         self,
@@ -109,11 +101,12 @@ class Recorder(RendererBase):
         ismath: Any = False,
         mtext: Any = None,
     ) -> None:
-        """Record a text; `mtext` is the artist that draws it, whose alignment an SVG keeps."""
-        kept, artist = _copy_of(gc), None if mtext is None else _at_its_place(mtext)
+        """Record a text; an SVG has the alignment of `mtext`, the artist that draws the text."""
+        context_copy, artist = _copy_context(gc), None if mtext is None else _copy_text(mtext)
 
         def write(renderer: RendererBase, height: float) -> None:
-            context = _context_of(renderer, kept)
+            context = renderer.new_gc()
+            context.copy_properties(context_copy)
             renderer.draw_text(
                 context, x, height - y if renderer.flipy() else y, s, prop, angle, ismath, artist
             )
@@ -121,54 +114,33 @@ class Recorder(RendererBase):
 
         self.writes.append(write)
 
-    def _record(self, method: str, gc: GraphicsContextBase, *arguments: Any, **named: Any) -> None:
-        kept = _copy_of(gc)  # the artist goes on with its own
-        values = [value.frozen() if isinstance(value, Transform) else value for value in arguments]
 
-        def write(renderer: RendererBase, _: float) -> None:
-            context = _context_of(renderer, kept)
-            getattr(renderer, method)(context, *values, **named)
-            context.restore()
-
-        self.writes.append(write)
-
-
-def _copy_of(gc: GraphicsContextBase) -> GraphicsContextBase:
-    """Copy a context with the places where it clips, which follow the figure otherwise."""
-    kept = GraphicsContextBase()
-    kept.copy_properties(gc)
+def _copy_context(gc: GraphicsContextBase) -> GraphicsContextBase:
+    """Copy a context with its clip region, which would otherwise follow the figure."""
+    context = GraphicsContextBase()
+    context.copy_properties(gc)
     rectangle, (path, transform) = gc.get_clip_rectangle(), gc.get_clip_path()
     if rectangle is not None:
-        kept.set_clip_rectangle(Bbox(rectangle.get_points().copy()))
+        context.set_clip_rectangle(Bbox(rectangle.get_points().copy()))
     if path is not None and transform is not None:
-        kept.set_clip_path(TransformedPath(path, transform.frozen()))  # type: ignore[arg-type]
-    return kept
-
-
-def _at_its_place(artist: Text) -> Text:
-    """Copy a text with its position in points, so that the figure may change."""
-    x, y = artist.get_transform().transform(artist.get_unitless_position())
-    kept = copy(artist)
-    kept.set_transform(IdentityTransform())
-    kept.set_position((float(x), float(y)))
-    return kept
-
-
-def _context_of(renderer: RendererBase, kept: GraphicsContextBase) -> GraphicsContextBase:
-    context = renderer.new_gc()
-    context.copy_properties(kept)
+        context.set_clip_path(TransformedPath(path, transform.frozen()))  # type: ignore[arg-type]
     return context
 
 
-class RecordingCanvas(FigureCanvasBase):
-    """A canvas whose renderer is a `Recorder`; a layout finds it there and measures text with it.
+def _copy_text(artist: Text) -> Text:
+    """Copy a text with its position in points, which would otherwise follow the figure."""
+    x, y = artist.get_transform().transform(artist.get_unitless_position())
+    text = copy(artist)
+    text.set_transform(IdentityTransform())
+    text.set_position((float(x), float(y)))
+    return text
 
-    Args:
-        figure: is drawn on it.
-    """
+
+class RecordingCanvas(FigureCanvasBase):
+    """A canvas whose renderer is a `Recorder`, so that the layout measures text with the recorder too."""
 
     def __init__(self, figure: Figure) -> None:
-        """Put the figure on the canvas."""
+        """Attach the figure to the canvas."""
         super().__init__(figure)
         width, height = figure.get_size_inches() * POINTS_PER_INCH
         self.recorder = Recorder(float(width), float(height))
@@ -179,14 +151,14 @@ class RecordingCanvas(FigureCanvasBase):
 
 
 class _Recording(Artist):
-    """Writes the calls of a recorder with whatever renderer draws it."""
+    """An artist that repeats the calls of a recorder with another renderer."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self._recorder = recorder
 
     def draw(self, renderer: RendererBase) -> None:
-        # savefig puts its renderer, which does the work, into another one that can turn parts into pixels
+        # savefig wraps the renderer that writes in another one, which can rasterize parts
         writer = renderer._renderer if isinstance(renderer, MixedModeRenderer) else renderer
         writer._text2path = text_to_path
         for write in self._recorder.writes:
@@ -194,11 +166,7 @@ class _Recording(Artist):
 
 
 def page_of(recorder: Recorder) -> Figure:
-    """Return a figure that shows what was recorded; save it as SVG or PDF.
-
-    Args:
-        recorder: on which a figure was drawn.
-    """
+    """Return a figure that shows a recorded drawing, to be saved as SVG or PDF."""
     size = (recorder.width / POINTS_PER_INCH, recorder.height / POINTS_PER_INCH)
     page = Figure(figsize=size, dpi=POINTS_PER_INCH, frameon=False)
     page.add_artist(_Recording(recorder))

@@ -1,4 +1,4 @@
-"""The one look of all figures, as a context that leaves matplotlib's own settings as they were."""
+"""The style of all figures, as a context that restores the user's settings of matplotlib."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from matplotlib.ticker import ScalarFormatter
 FONT = "DejaVu Sans"
 TEXT_COLOUR = "#1a1a1a"
 MUTED_COLOUR = "#71757d"
-# on a filled area, where a page that turns black and white round must not follow
+# for text on filled areas, because a dark page inverts exact black and white (`report/vector.py`)
 DARK_ON_FILL = "#1b1b1b"
 LIGHT_ON_FILL = "#fefefe"
 
 # M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270: orders of colours
-# that people with any colour vision tell apart, and that differ in lightness when printed in grey.
+# that can be distinguished with any colour vision, and that differ in lightness when printed in grey.
 SIX_COLOURS = ("#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd")
 TEN_COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
@@ -52,7 +52,7 @@ _SETTINGS: dict[str, Any] = {
     "ytick.minor.size": 2.5,
     "xtick.minor.visible": True,
     "ytick.minor.visible": True,
-    # Text is a little wider in pixels than in a PDF: the layout of one must hold for the other.
+    # text is a little wider in pixels than in a PDF, and both have the same layout
     "figure.constrained_layout.w_pad": 0.07,
     "figure.constrained_layout.h_pad": 0.05,
     "legend.frameon": False,
@@ -63,7 +63,7 @@ _SETTINGS: dict[str, Any] = {
     "lines.markersize": 4.5,
     "figure.dpi": 100.0,
     "savefig.dpi": 150.0,
-    # Text stays text: searchable, and editable by a journal.
+    # text, not outlines: searchable, and editable by a journal
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "tamis",
@@ -72,9 +72,9 @@ _SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Draw in the style of the package; what the user has set in matplotlib comes back afterwards.
+    """Draw in the style of the package, and restore the user's settings of matplotlib afterwards.
 
-    It is also a decorator. Some settings act when a figure is drawn, so saving takes place inside it too.
+    It is also a decorator. Figures must be saved inside it too, because some settings act when a figure is drawn.
 
     Example:
         >>> import matplotlib
@@ -87,10 +87,10 @@ def figure_style() -> Iterator[None]:
 
 
 class PlainTicks(ScalarFormatter):
-    """Tick labels as plain text, which draws ten times faster than mathtext, with a factor as mathtext."""
+    """Tick labels as plain text, which is drawn ten times faster than mathtext; a common factor remains mathtext."""
 
     def get_offset(self) -> str:
-        """Give the common factor, such as 10^5, for the end of the axis."""
+        """Return the common factor, such as 10^5, for the end of the axis."""
         self.set_useMathText(True)
         offset = super().get_offset()
         self.set_useMathText(False)
@@ -98,7 +98,7 @@ class PlainTicks(ScalarFormatter):
 
 
 def colours(count: int) -> tuple[str, ...]:
-    """Return colours for a number of things; beyond ten they repeat, and line styles must differ.
+    """Return `count` colours; more than ten repeat, so that line styles must differ.
 
     Example:
         >>> colours(2)

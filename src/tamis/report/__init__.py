@@ -1,1 +1,1 @@
-"""One self-contained page of a finished run: what its folder holds, in an order that people like to read."""
+"""The report: one self-contained HTML page of a finished run."""

@@ -1,18 +1,19 @@
-"""The network as a drawing: nodes in columns, lines between them, words below."""
+"""The diagram of a network: columns of nodes, lines between them, and labels below."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, SubElement
 
 MOST_NODES = 9
-"""Nodes of a column that are drawn; more are three dots."""
+"""Maximum number of nodes drawn in a column; three dots replace the others."""
 _WIDTH, _HEIGHT, _TOP = 960.0, 330.0, 28.0
 _LEFT, _RIGHT = 150.0, 140.0
-_LONGEST = 18
+_LONGEST_NAME = 18
 
 
 @dataclass(frozen=True)
@@ -20,27 +21,25 @@ class Column:
     """One column of nodes.
 
     Args:
-        nodes: how many there are.
-        words: what stands below, line by line.
-        names: of the nodes, where they have names.
-        side: on which side of the nodes the names stand.
+        nodes: number of nodes.
+        lines: text below the column.
+        names: of the nodes.
+        side: of the nodes on which the names are.
     """
 
     nodes: int
-    words: tuple[str, ...]
+    lines: tuple[str, ...]
     names: tuple[str, ...] = ()
-    side: str = "left"
+    side: Literal["left", "right"] = "left"
 
 
 def draw_network(columns: Sequence[Column], label: str) -> str:
     """Draw columns of nodes from left to right.
 
-    Args:
-        columns: inputs, layers and outputs.
-        label: what the drawing is, for those who cannot see it.
+    `label` describes the diagram for screen readers.
 
     Returns:
-        SVG, all names in it escaped.
+        SVG, with all names escaped.
 
     >>> "&lt;b&gt;" in draw_network([Column(1, ("inputs",), ("<b>",)), Column(1, ("outputs",))], "network")
     True
@@ -48,55 +47,51 @@ def draw_network(columns: Sequence[Column], label: str) -> str:
     size = {"viewBox": f"0 0 {_WIDTH:g} {_HEIGHT + 60:g}", "class": "network"}
     root = Element("svg", {**size, "role": "img", "aria-label": label})
     gap = (_WIDTH - _LEFT - _RIGHT) / max(len(columns) - 1, 1)
-    places = [(_LEFT + gap * number, _heights(column.nodes)) for number, column in enumerate(columns)]
-    for (left, from_), (right, to) in itertools.pairwise(places):
-        path = "".join(f"M{left:.1f} {start:.1f}L{right:.1f} {end:.1f}" for start in from_ for end in to)
+    columns_drawn = [(_LEFT + gap * number, _heights(column.nodes)) for number, column in enumerate(columns)]
+    for (x_from, heights_from), (x_to, heights_to) in itertools.pairwise(columns_drawn):
+        path = "".join(
+            f"M{x_from:.1f} {start:.1f}L{x_to:.1f} {end:.1f}" for start in heights_from for end in heights_to
+        )
         SubElement(root, "path", {"d": path, "class": "edges"})
-    for column, (x, heights) in zip(columns, places, strict=True):
+    for column, (x, heights) in zip(columns, columns_drawn, strict=True):
         _draw_column(root, column, x, heights)
     return ET.tostring(root, encoding="unicode")
 
 
 def _heights(nodes: int) -> list[float]:
     drawn = min(nodes, MOST_NODES)
-    step = min(34.0, _HEIGHT / (drawn + (1 if nodes > drawn else 0)))
+    step = min(34.0, _HEIGHT / (drawn + (nodes > drawn)))
     middle = _TOP + _HEIGHT / 2
-    places = [middle + step * (number - (drawn - 1) / 2) for number in range(drawn)]
+    heights = [middle + step * (number - (drawn - 1) / 2) for number in range(drawn)]
     if nodes <= drawn:
-        return places
+        return heights
     # a gap for the dots, below the middle
     half = (drawn + 1) // 2
-    return [y - step / 2 for y in places[:half]] + [y + step / 2 for y in places[half:]]
+    return [y - step / 2 for y in heights[:half]] + [y + step / 2 for y in heights[half:]]
 
 
 def _draw_column(root: Element, column: Column, x: float, heights: Sequence[float]) -> None:
-    hidden = column.nodes - len(heights)
     for y in heights:
         SubElement(root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "8", "class": "node"})
-    if hidden:
-        half = (len(heights) + 1) // 2
+    half = (len(heights) + 1) // 2
+    names = column.names
+    if column.nodes > len(heights):
+        # the names of the first nodes, and of the last ones below the gap
+        names = (*names[:half], *names[half - len(heights) :])
         middle = (heights[half - 1] + heights[half]) / 2
         for offset in (-6.0, 0.0, 6.0):
             SubElement(
                 root, "circle", {"cx": f"{x:.1f}", "cy": f"{middle + offset:.1f}", "r": "1.6", "class": "dot"}
             )
-    _name_nodes(root, column, x, heights)
-    for number, word in enumerate(column.words):
-        y = _TOP + _HEIGHT + 12 + 15 * number
-        _write(root, x, y, word, "middle", "strong" if number == 0 else "muted")
-
-
-def _name_nodes(root: Element, column: Column, x: float, heights: Sequence[float]) -> None:
-    names = column.names
-    if len(names) > len(heights):  # the first ones, and the last ones behind the gap
-        half = (len(heights) + 1) // 2
-        names = (*names[:half], *names[half - len(heights) :])
-    left = column.side == "left"
+    offset, anchor = (-15, "end") if column.side == "left" else (15, "start")
     for name, y in zip(names, heights, strict=False):
-        short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-        _write(root, x - 15 if left else x + 15, y + 4, short, "end" if left else "start", "name")
+        short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+        _add_text(root, x + offset, y + 4, short, anchor, "name")
+    for number, line in enumerate(column.lines):
+        y = _TOP + _HEIGHT + 12 + 15 * number
+        _add_text(root, x, y, line, "middle", "muted" if number else "strong")
 
 
-def _write(root: Element, x: float, y: float, text: str, anchor: str, kind: str) -> None:
-    place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor, "class": kind}
-    SubElement(root, "text", place).text = text
+def _add_text(root: Element, x: float, y: float, text: str, anchor: str, css_class: str) -> None:
+    attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor, "class": css_class}
+    SubElement(root, "text", attributes).text = text

@@ -1,4 +1,4 @@
-"""From the values of a page to its HTML: one file that loads nothing and runs only its own script."""
+"""Render a page as one HTML file that loads nothing and runs only its own script."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from tamis.report.blocks import Page
+from tamis.blocks import Page
 
 
 def render(page: Page) -> str:
-    """Write a page as HTML.
+    """Return a page as HTML.
 
-    All text is escaped. The page forbids its browser to load anything and to run any script but its own, which it
-    names by its hash.
+    All text is escaped. A content security policy forbids the page to load anything and to run any other script.
 
-    Args:
-        page: what stands in it.
-
-    >>> from tamis.report.blocks import Section, Text
+    >>> from tamis.blocks import Section, Text
     >>> "<b>" in render(Page("<b>", "", [Section("one", "One", (Text("<b>"),))], ""))
     False
     """
@@ -47,6 +43,6 @@ def _template(name: str) -> str:
 
 
 def _data(value: Any) -> str:
-    """Write JSON that can stand inside a script element: nothing in it ends the element."""
+    """Write JSON that cannot end the script element around it."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=dict)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

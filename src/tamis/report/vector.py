@@ -1,40 +1,29 @@
-"""Vector figures inside a page: nothing that runs or loads, names of their own, colours that follow the page."""
+"""Embed SVG figures in a page: without scripts and links, with unique IDs and the colours of the page, and smaller."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 from tamis.errors import InputError, Problem
-from tamis.report.slimming import slim
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_KEPT = frozenset(
-    {
-        "svg",
-        "g",
-        "path",
-        "defs",
-        "clipPath",
-        "rect",
-        "circle",
-        "line",
-        "polyline",
-        "use",
-        "text",
-        "tspan",
-        "image",
-        "pattern",
-    }
-)
-_ATTRIBUTES = frozenset({
-    "id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "viewBox", "transform", "style",
-    "clip-path", "href", "points", "preserveAspectRatio", "clip-rule", "fill-rule", "patternUnits", "fill",
+_ELEMENTS = frozenset({
+    "svg", "g", "path", "defs", "clipPath", "rect", "circle", "line", "polyline", "use", "text", "tspan", "image",
+    "pattern",
 })  # fmt: skip
+_COORDINATES = frozenset({
+    "d", "points", "transform", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height",
+})  # fmt: skip
+_ATTRIBUTES = _COORDINATES | {
+    "id", "r", "viewBox", "style", "clip-path", "href", "preserveAspectRatio", "clip-rule", "fill-rule", "patternUnits",
+    "fill",
+}  # fmt: skip
 _FAMILY = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
 _COLOURS = {
     "#1a1a1a": "currentColor",
@@ -43,7 +32,7 @@ _COLOURS = {
     "white": "var(--paper)",
     "#dfe0e4": "var(--line)",
     "#e4e5e8": "var(--line)",
-    # areas behind what is drawn: light on paper, dark on a dark page
+    # areas in the background are dark on a dark page
     "#f6d5d9": "var(--region)",
     "#ededee": "var(--panel)",
 }
@@ -51,128 +40,156 @@ _COLOUR = re.compile("|".join(_COLOURS))
 _PROPERTY = re.compile(
     r"(fill|stroke|opacity|font|text-anchor|clip-path|clip-rule|white-space|mix-blend|image-rendering)[\w-]*\s*:"
 )
-_LOCAL = re.compile(r"url\(#([^)]*)\)")
-_FOREIGN = re.compile(r"url\((?!#)|expression|@|javascript:|[{}<>\\]", re.IGNORECASE)
+_REFERENCE = re.compile(r"url\(#([^)]*)\)")
+_UNSAFE = re.compile(r"url\((?!#)|expression|@|javascript:|[{}<>\\]", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+\.\d{3,}(?![\d.]*e)")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure that can stand in a page.
-
-    Args:
-        svg: its text.
-        shape: its width over its height.
-        width: in points.
-    """
+class EmbeddedFigure:
+    """The text of an SVG that is safe to embed in a page, its width over its height, and its width in points."""
 
     svg: str
     shape: float
     width: float
 
 
-def inline_svg(path: Path, prefix: str, label: str) -> Figure:
-    """Read a figure and make it fit to stand in a page, as `inline_text` does.
-
-    Args:
-        path: of the SVG file.
-        prefix: of all names in it.
-        label: what the figure is, for those who cannot see it.
+def inline_svg(path: Path, prefix: str, label: str) -> EmbeddedFigure:
+    """Read a figure and convert it for use inside a page (`inline_text`).
 
     Raises:
-        InputError: the file is no SVG.
+        InputError: the file is not an SVG figure.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused(path, f"cannot be read ({error})") from error
+        raise _error(path, f"cannot be read ({error})") from error
     return inline_text(text, prefix, label, path)
 
 
-def inline_text(text: str, prefix: str, label: str, where: Path | str = "a figure") -> Figure:
-    """Make a figure fit to stand in a page.
+def inline_text(text: str, prefix: str, label: str, source: Path | str = "a figure") -> EmbeddedFigure:
+    """Convert a figure for use inside a page.
 
-    Only shapes and text are kept. Names in it get a prefix, so that several figures can stand in one page. Black
-    follows the colour of the text, white that of the paper, and shaded areas behind both those of the page.
+    Only shapes and text remain. IDs get a prefix, so that a page can hold several figures. Black becomes the text
+    colour of the page, white its background colour, and shaded areas follow its theme. The result has a third of the
+    size: coordinates are rounded to hundredths of a point, unused IDs and empty groups are removed, and a repeated
+    style becomes a class.
 
     Args:
         text: of the SVG.
-        prefix: of all names in it.
-        label: what the figure is, for those who cannot see it.
-        where: it comes from, for the error.
+        prefix: of all IDs and classes.
+        label: description of the figure for screen readers.
+        source: of the figure, for the error message.
 
     Raises:
-        InputError: the text is no SVG.
+        InputError: the text is not an SVG figure.
     """
-    # figures declare the public document type of SVG, which is not looked up; entities would be
+    # figures declare the public document type of SVG, which the parser does not read; it would read entities
     if "<!ENTITY" in text:
-        raise _refused(where, "declares entities, which figures of tamis do not")
+        raise _error(source, "declares entities, which figures of tamis do not")
     try:
         root = ET.fromstring(text)
     except ET.ParseError as error:
-        raise _refused(where, f"is not XML ({error})") from error
+        raise _error(source, f"is not XML ({error})") from error
     if root.tag != f"{_SVG}svg":
-        raise _refused(where, "is no SVG figure")
-    clean = _cleaned(root, prefix)
-    slim(clean, f"{prefix}s")
-    width, height = _size(root, where)
+        raise _error(source, "is not an SVG figure")
+    try:
+        _, _, width, height = map(
+            float, root.get("viewBox", "").split()
+        )  # in points, as matplotlib writes it
+    except ValueError as error:
+        raise _error(source, "has no valid size (`viewBox`)") from error
+    if not (width > 0 and height > 0):
+        raise _error(source, f"has the impossible size {width:g} x {height:g}")
+    clean = _copy_safe_parts(root, prefix)
+    _slim(clean, prefix)
     for name in ("width", "height"):
         clean.attrib.pop(name, None)
     clean.attrib.update({
         "viewBox": f"0 0 {width:g} {height:g}", "style": f"max-width:{width * 4 / 3:.0f}px",
         "role": "img", "aria-label": label,
     })  # fmt: skip
-    return Figure(ET.tostring(clean, encoding="unicode"), width / height, width)
+    return EmbeddedFigure(ET.tostring(clean, encoding="unicode"), width / height, width)
 
 
-def _size(root: Element, where: Path | str) -> tuple[float, float]:
-    """Give width and height in points, as matplotlib writes them in the view box."""
-    try:
-        _, _, width, height = map(float, root.get("viewBox", "").split())
-    except ValueError as error:
-        raise _refused(where, "says nothing of its size (`viewBox`)") from error
-    if not (width > 0 and height > 0):
-        raise _refused(where, f"has the impossible size {width:g} x {height:g}")
-    return width, height
+def _error(source: Path | str, message: str) -> InputError:
+    return InputError(
+        "report", [Problem(str(source), f"{message}; train again, or copy the whole run again")]
+    )
 
 
-def _refused(where: Path | str, message: str) -> InputError:
-    return InputError("report", [Problem(str(where), f"{message}; train again, or copy the whole run again")])
-
-
-def _cleaned(element: Element, prefix: str, *, referred: bool = False) -> Element:
+def _copy_safe_parts(element: Element, prefix: str, *, in_definition: bool = False) -> Element:
     clean = Element(element.tag.removeprefix(_SVG))
-    referred = referred or clean.tag == "defs"
-    clean.text = element.text if clean.tag in ("text", "tspan") else None
+    in_definition = in_definition or clean.tag == "defs"
+    has_text = clean.tag in ("text", "tspan")
+    clean.text = element.text if has_text else None
     for name, value in element.attrib.items():
-        local = "href" if name == _LINK else name
-        if local in _ATTRIBUTES:
-            kept = _attribute(clean.tag, local, value, prefix)
-            if kept is not None:
-                clean.set(local, kept)
+        local_name = "href" if name == _LINK else name
+        safe_value = _clean_attribute(clean.tag, local_name, value, prefix)
+        if local_name in _ATTRIBUTES and safe_value is not None:
+            clean.set(local_name, safe_value)
     for child in element:
-        if child.tag == f"{_SVG}use" and referred:
-            continue  # what is referred to refers to nothing, so that no figure grows without end
-        if child.tag.startswith(_SVG) and child.tag.removeprefix(_SVG) in _KEPT:
-            inside = _cleaned(child, prefix, referred=referred)
-            inside.tail = child.tail if clean.tag in ("text", "tspan") else None
-            clean.append(inside)
+        if child.tag == f"{_SVG}use" and in_definition:
+            continue  # definitions refer to nothing, so that a small figure cannot grow without limit
+        if child.tag.startswith(_SVG) and child.tag.removeprefix(_SVG) in _ELEMENTS:
+            clean_child = _copy_safe_parts(child, prefix, in_definition=in_definition)
+            clean_child.tail = child.tail if has_text else None
+            clean.append(clean_child)
     return clean
 
 
-def _attribute(tag: str, name: str, value: str, prefix: str) -> str | None:
-    """Give the attribute as the page may hold it; None leaves it out."""
+def _clean_attribute(tag: str, name: str, value: str, prefix: str) -> str | None:
+    """Return a safe form of an attribute; None to remove it."""
     if name == "id":
         return prefix + value
     if name == "href":
         if value.startswith("#"):
             return f"#{prefix}{value[1:]}"
         return value if tag == "image" and value.startswith("data:image/png;base64,") else None
-    if _FOREIGN.search(value):
+    if _UNSAFE.search(value):
         return None
-    value = _LOCAL.sub(rf"url(#{prefix}\1)", value)
+    value = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
     if name == "style":
-        value = "; ".join(each.strip() for each in value.split(";") if _PROPERTY.match(each.strip()))
+        declarations = map(str.strip, value.split(";"))
+        value = "; ".join(declaration for declaration in declarations if _PROPERTY.match(declaration))
     if name in ("style", "fill"):
-        value = _COLOUR.sub(lambda found: _COLOURS[found.group()], value)
+        value = _COLOUR.sub(lambda match: _COLOURS[match.group()], value)
         value = value.replace("'DejaVu Sans'", _FAMILY)
     return value
+
+
+def _slim(root: Element, prefix: str) -> None:
+    """Shorten a figure without changing how it looks."""
+    values = [item for element in root.iter() for item in element.attrib.items()]
+    used_ids = {value.removeprefix("#") for name, value in values if name == "href"}
+    used_ids.update(reference for _, value in values for reference in _REFERENCE.findall(value))
+    for element in root.iter():
+        if element.get("id") not in used_ids:
+            element.attrib.pop("id", None)
+        for name in _COORDINATES.intersection(element.attrib):
+            element.set(name, _NUMBER.sub(_round, element.attrib[name]))
+    _unwrap_groups(root)
+    counts = Counter(element.attrib["style"] for element in root.iter() if "style" in element.attrib)
+    classes = {
+        style: f"{prefix}s{number}" for number, (style, count) in enumerate(counts.items()) if count > 1
+    }
+    for element in root.iter():
+        if element.get("style") in classes:
+            element.set("class", classes[element.attrib.pop("style")])
+    if classes:
+        sheet = SubElement(root, "style")
+        sheet.text = "".join(f".{name}{{{style}}}" for style, name in classes.items())
+
+
+def _round(match: re.Match[str]) -> str:
+    text = f"{float(match.group()):.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def _unwrap_groups(element: Element) -> None:
+    """Replace groups without attributes by their content."""
+    for child in list(element):
+        _unwrap_groups(child)
+        if child.tag == "g" and not child.attrib:
+            position = list(element).index(child)
+            element[position : position + 1] = list(child)

@@ -1,239 +1,244 @@
-"""Where a training stands between two steps, and how that is kept on disk."""
+"""Checkpoints: the state of a training on disk."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tamis.errors import InputError, Problem
 from tamis.files import sha256, write_arrays, write_text
-from tamis.training.history import Epoch
+from tamis.training.history import Epoch, History
 
-KEPT = 2
-"""Good checkpoints of a network that stay: if the newest is damaged, there is the one before."""
+if TYPE_CHECKING:
+    from tamis.training.state import TrainState
+
+N_CHECKPOINTS = 2
+"""Number of checkpoints of a network that are not removed: if the newest is damaged, the previous one is used."""
+START_AGAIN = "start again (--overwrite; in Python `anew=True`)"
+_VERSION: Literal[3] = 3
+"""Version of the format: raise it with every change of a key, a type or a meaning, also in `training.json`."""
 _LARGEST = 1 << 26
-"""Bytes that the document of a checkpoint has at most."""
+"""Maximum size of the document of a checkpoint in bytes."""
 _NAME = re.compile(r"(epoch-\d{6}(?:-step-\d{9})?)\.(json|safetensors)")
+_SUMS = ".current.sums"
+_NUMBERS = ("planned_epochs", "batch", "seconds", "compile_seconds")
 
 
-@dataclass(frozen=True, eq=False)
-class Progress:
-    """Where a training stands between two steps: with it, it goes on as if it had never stopped.
+class SignedDocument(BaseModel):
+    """A JSON document that holds the hash of its content, and has one valid text for each content."""
 
-    The order of the events and all random numbers follow from the seed and the number of the epoch.
-
-    Args:
-        arrays: weights, state of the optimizer, sums of the epoch, buffers and moving average, and the weights and
-            buffers that are kept; in the order in which JAX flattens them.
-        epochs: that are finished.
-        best: number of the best epoch.
-        planned: epochs of the whole training, as far as is known.
-        compiling: seconds that the compilation took.
-        reason: why the training ended; an empty text where it goes on.
-        step: batches of the next epoch that were learned from already.
-        seconds: that they took.
-    """
-
-    arrays: tuple[NDArray[Any], ...]
-    epochs: tuple[Epoch, ...]
-    best: int
-    planned: int
-    compiling: float
-    reason: str = ""
-    step: int = 0
-    seconds: float = 0.0
-
-    @property
-    def place(self) -> str:
-        """Where it stands, in words."""
-        after = f"epoch {len(self.epochs)} of {self.planned}"
-        return f"step {self.step} of epoch {len(self.epochs) + 1} of {self.planned}" if self.step else after
-
-
-Keep = Callable[[Callable[[], Progress], bool], None]
-"""Called between two steps with what gives the progress, and whether the training has ended."""
-
-
-class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-    format: Literal["tamis checkpoint"] = "tamis checkpoint"
-    version: Literal[1] = 1
-    epochs: list[dict[str, float | int | None]]
-    best: int = Field(ge=0)
-    planned: int = Field(ge=1)
-    compiling: float = Field(ge=0)
-    reason: str
-    step: int = Field(ge=0)
-    seconds: float = Field(ge=0)
-    arrays_sha256: str
-    training: str | None = None
     sha256: str = ""
 
     def text(self) -> str:
-        """Give the one text that this content is written as; its last key is the hash of the others."""
-        said = self.model_dump(exclude={"sha256"})
-        if self.training is None:
-            del said["training"]  # older versions wrote none
-        own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        return json.dumps({**said, "sha256": own}, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        """Return the one valid text."""
+        content = self.model_dump(exclude={"sha256"})
+        signed = {**content, "sha256": _hash_of(content)}
+        return json.dumps(signed, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read a text.
+
+        Raises:
+            ValueError: any bit of it differs from the valid text of its content.
+        """
+        # from JSON, because the strict mode takes its lists and objects for tuples and dataclasses
+        document = cls.model_validate_json(text)
+        if text != document.text().encode():
+            raise ValueError("its content does not match its hash")
+        return document
 
 
-def save_progress(progress: Progress, folder: Path, training: str | None = None) -> Path:
-    """Write a checkpoint, and remove those that are older than the newest two.
+class _Document(SignedDocument):
+    """Everything in a state except its arrays, and the hash of the file of the arrays."""
 
-    The arrays are written first, then the document that makes them a checkpoint; each under another name, synced and
-    renamed.
+    format: Literal["tamis checkpoint"] = "tamis checkpoint"
+    version: Literal[3] = _VERSION
+    epochs: tuple[Epoch, ...]
+    best: int = Field(ge=0)
+    reason: str
+    planned_epochs: int = Field(ge=1)
+    batch: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+    compile_seconds: float = Field(ge=0)
+    arrays_sha256: str
+    training: str | None = None
 
-    Args:
-        progress: of one network.
-        folder: for the checkpoints of this network alone.
-        training: names the training that it is of.
 
-    Returns:
-        The document.
+def write_checkpoint(state: TrainState, folder: Path, training: str | None = None) -> Path:
+    """Write a checkpoint of a network to the folder of its checkpoints, remove all but the newest two, return its path.
+
+    The document refers to the training by its identifier. The arrays are written first, because the document makes them
+    a checkpoint.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    step = f"-step-{progress.step:09}" if progress.step else ""
-    document = folder / f"epoch-{len(progress.epochs):06}{step}.json"
-    arrays = document.with_suffix(".safetensors")
-    hashed = write_arrays(arrays, {f"{number:04}": each for number, each in enumerate(progress.arrays)})
-    said = _Document(
-        epochs=[asdict(epoch) for epoch in progress.epochs],
-        best=progress.best,
-        planned=progress.planned,
-        compiling=progress.compiling,
-        reason=progress.reason,
-        step=progress.step,
-        seconds=progress.seconds,
-        arrays_sha256=hashed,
+    step = f"-step-{state.batch:09}" if state.batch else ""
+    document = folder / f"epoch-{len(state.history.epochs):06}{step}.json"
+    arrays = {name: np.asarray(array) for name, array in _named_arrays(state).items()}
+    content = _Document(
+        epochs=state.history.epochs,
+        best=state.history.best,
+        reason=state.history.reason,
+        **{name: getattr(state, name) for name in _NUMBERS},
+        arrays_sha256=write_arrays(document.with_suffix(".safetensors"), arrays),
         training=training,
     )
-    write_text(document, said.text())
-    for name in _names(folder)[KEPT:]:
-        # the document first: arrays alone are no checkpoint
+    write_text(document, content.text())
+    for name in _names(folder)[N_CHECKPOINTS:]:
+        # the document first: arrays alone are not a checkpoint
         for suffix in (".json", ".safetensors"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     return document
 
 
-def load_progress(folder: Path, damaged: Callable[[str], None] = lambda _: None) -> Progress | None:
-    """Read the newest good checkpoint of a network.
+def read_checkpoint(folder: Path, like: TrainState) -> tuple[TrainState | None, tuple[str, ...]]:
+    """Read the newest intact checkpoint of a network.
 
     Args:
-        folder: of its checkpoints.
-        damaged: called with what is wrong with each one that is passed over.
+        folder: folder of the checkpoints of this network.
+        like: a state of the same network and optimizer, such as the initial one.
 
     Returns:
-        None where there is no good one.
+        The state, with NumPy arrays, or None without an intact checkpoint; and the problem of each newer checkpoint.
+
+    Raises:
+        InputError: the checkpoint belongs to another network or optimizer, or has another version of the format.
     """
-    for name in _names(folder):
-        try:
-            return _read(folder / f"{name}.json")
-        except InputError as error:
-            damaged("; ".join(str(problem) for problem in error.problems))
-    return None
-
-
-def of_other_training(folder: Path, training: str) -> Path | None:
-    """Find a good checkpoint that says that it is of another training."""
+    damaged: list[str] = []
     for name in _names(folder):
         document = folder / f"{name}.json"
-        with suppress(InputError):
-            if _read_document(document)[0].training not in (None, training):
+        try:
+            content = _read_document(document)
+            arrays = _read_arrays(document.with_suffix(".safetensors"), content.arrays_sha256)
+        except _DamagedError as error:
+            damaged += [str(problem) for problem in error.problems]
+        else:
+            history = History(content.epochs, content.best, content.reason)
+            numbers = {name: getattr(content, name) for name in _NUMBERS}
+            state = replace(_with_arrays(like, arrays, document), history=history, **numbers)
+            return state, tuple(damaged)
+    return None, tuple(damaged)
+
+
+def find_other_training(folder: Path, training: str) -> Path | None:
+    """Return an intact checkpoint in a folder that belongs to another training than that of this identifier, or None.
+
+    Raises:
+        InputError: a checkpoint has another version of the format.
+    """
+    for name in _names(folder):
+        document = folder / f"{name}.json"
+        with suppress(_DamagedError):
+            if _read_document(document).training not in (None, training):
                 return document
     return None
 
 
 def is_checkpoint_file(name: str) -> bool:
-    """Say whether a file name is one that checkpoints have."""
+    """Return whether a file has the name of a checkpoint."""
     return _NAME.fullmatch(name) is not None
 
 
 def _names(folder: Path) -> list[str]:
-    """Give the names of the checkpoints without their endings, the newest first; the alphabet has their order."""
-    found = [_NAME.fullmatch(path.name) for path in (folder.iterdir() if folder.is_dir() else ())]
-    return sorted({match.group(1) for match in found if match and match.group(2) == "json"}, reverse=True)
+    """Return the names of the checkpoints without suffixes, newest first: alphabetical order is chronological."""
+    matches = [_NAME.fullmatch(path.name) for path in (folder.iterdir() if folder.is_dir() else ())]
+    return sorted({match.group(1) for match in matches if match and match.group(2) == "json"}, reverse=True)
 
 
-def _read_document(document: Path) -> tuple[_Document, tuple[Epoch, ...]]:
+def _hash_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read_document(document: Path) -> _Document:
     with document.open("rb") as file:
-        content = file.read(_LARGEST + 1)
+        text = file.read(_LARGEST + 1)
+    _check_version(document, text)
     try:
-        said = _Document.model_validate(json.loads(content.decode("utf-8")))
-        epochs = tuple(Epoch(**each) for each in said.epochs)  # type: ignore[arg-type]
-        text = said.text().encode()
-    except (ValidationError, ValueError, TypeError, RecursionError) as error:
-        raise _damaged(document) from error
-    # one text alone: no bit of it may differ
-    if content != text:
-        raise _damaged(document)
-    return said, epochs
+        return _Document.parse(text)
+    except ValueError as error:
+        raise _DamagedError(document) from error
 
 
-def _read(document: Path) -> Progress:
-    said, epochs = _read_document(document)
-    arrays = document.with_suffix(".safetensors")
-    if not arrays.exists() or sha256(arrays) != said.arrays_sha256:
-        raise _damaged(arrays)
-    return Progress(
-        _load_arrays(arrays),
-        epochs,
-        said.best,
-        said.planned,
-        said.compiling,
-        said.reason,
-        said.step,
-        said.seconds,
-    )
+def _check_version(document: Path, text: bytes) -> None:
+    """Check that an intact document has the current version."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):  # a damaged document
+        content = json.loads(text.decode("utf-8"))
+        signature, version = content.pop("sha256"), content["version"]
+        if version != _VERSION and signature == _hash_of(content):
+            message = (
+                f"has version {version} of the format, but this version of tamis reads version {_VERSION}; "
+                f"{START_AGAIN}, or resume with the version of tamis that wrote it"
+            )
+            raise InputError("checkpoint", [Problem(str(document), message)])
 
 
-def _load_arrays(path: Path) -> tuple[NDArray[Any], ...]:
+def _read_arrays(path: Path, expected_sha256: str) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError, safe_open
 
+    if not path.exists() or sha256(path) != expected_sha256:
+        raise _DamagedError(path)
     try:
         with safe_open(path, "numpy") as file:
-            arrays = tuple(file.get_tensor(name) for name in sorted(file.keys()))
-    except (
-        SafetensorError,
-        TypeError,
-        AttributeError,
-    ) as error:  # the last two for types that NumPy does not have
-        raise _damaged(path) from error
-    if any(each.dtype.kind not in "biufc" for each in arrays):  # where another package has added them
-        raise _damaged(path)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, TypeError, AttributeError) as error:
+        # the last two for types that NumPy does not support
+        raise _DamagedError(path) from error
+    # other packages may register more types with NumPy
+    if any(array.dtype.kind not in "biufc" for array in arrays.values()):
+        raise _DamagedError(path)
     return arrays
 
 
-def _damaged(path: Path) -> InputError:
-    message = "is damaged or incomplete: its content does not have the hash that was written with it"
-    return InputError("checkpoint", [Problem(str(path), message)])
+class _DamagedError(InputError):
+    """A file of a checkpoint is damaged; an older checkpoint may be intact."""
+
+    def __init__(self, path: Path) -> None:
+        message = "is damaged, or was not written by tamis: its content does not match its hash"
+        super().__init__("checkpoint", [Problem(str(path), message)])
 
 
-def check_arrays(progress: Progress, wanted: Sequence[Any]) -> None:
-    """Refuse a checkpoint whose arrays are not those of this network and this optimizer.
+def _named_arrays(state: TrainState) -> dict[str, Any]:
+    """Return the arrays of a state by their path in it, such as `.current.parameters`."""
+    from jax.tree_util import keystr, tree_leaves_with_path
 
-    Args:
-        progress: from a checkpoint.
-        wanted: arrays of the shapes and types that are needed, in their order.
+    return {keystr(path): array for path, array in tree_leaves_with_path(state)}
 
-    Raises:
-        InputError: they differ.
-    """
-    found = [(each.shape, each.dtype) for each in progress.arrays]
-    needed = [(each.shape, np.dtype(each.dtype)) for each in wanted]
-    if found != needed:
-        message = (
-            f"holds {len(found)} arrays that do not fit this network and its optimizer, which have {len(needed)}; "
-            "begin anew (--overwrite; in Python `anew=True`)"
-        )
-        raise InputError("checkpoint", [Problem(f"epoch {len(progress.epochs)}", message)])
+
+def _with_arrays(like: TrainState, arrays: dict[str, NDArray[Any]], document: Path) -> TrainState:
+    """Return a state with the arrays of a checkpoint, which must be of the same network and optimizer."""
+    import jax
+
+    expected = _named_arrays(like)
+    if _SUMS in arrays:
+        arrays = {**arrays, _SUMS: _redistribute(arrays[_SUMS], expected[_SUMS].shape)}
+    shapes, expected_shapes = (
+        {(name, array.shape, np.dtype(array.dtype)) for name, array in named_arrays.items()}
+        for named_arrays in (arrays, expected)
+    )
+    differing = sorted({name for name, *_ in shapes ^ expected_shapes})
+    if differing:
+        names = f"{', '.join(differing[:3])} {'differs' if len(differing) == 1 else 'differ'}"
+        message = f"does not fit this network and its optimizer: {names}; {START_AGAIN}"
+        raise InputError("checkpoint", [Problem(str(document), message)])
+    state: TrainState = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in expected])
+    return state
+
+
+def _redistribute(sums: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Redistribute the sums of an epoch to the current number of devices: a job may resume with fewer cores."""
+    if sums.ndim != 2 or sums.shape == shape or sums.shape[1:] != shape[1:]:
+        return sums
+    redistributed = np.zeros(shape, sums.dtype)
+    redistributed[0] = sums.sum(axis=0)
+    return redistributed

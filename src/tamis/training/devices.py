@@ -1,15 +1,16 @@
-"""Where a training computes: one device, or a mesh of devices that share every batch.
+"""The devices of a training: one, or a mesh of devices that share every batch.
 
-One compiled program uses one core of a CPU. To use more, the cores are made devices of their own, and a batch
-that is worth it is divided among them; the same code divides it among several GPUs.
+A compiled program uses one core of a CPU. To use more, each core becomes a device of JAX, and large batches are divided
+among the devices; the same code divides them among several GPUs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tamis.errors import RequestError
 from tamis.machine import cores
@@ -18,36 +19,18 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
 SHARE_FROM = 3_000_000
-"""Multiplications (events times weights) that each device should get of a batch, for sharing it to pay."""
+"""Minimum number of multiplications (events times weights) per device for which sharing a batch is faster."""
 MOST_CORES = 16
-"""Cores that are made devices at most: every device costs memory, whether it is used or not."""
+"""Maximum number of cores that become devices: every device needs memory, even if it is not used."""
 
 
-def work_of_batch(batch_size: int, widths: Sequence[int]) -> int:
-    """Count the multiplications of one forward pass of a batch.
-
-    Args:
-        batch_size: events per batch.
-        widths: inputs, nodes of each layer, outputs.
-
-    >>> work_of_batch(4096, [18, 60, 30, 15, 10, 6])
-    14499840
-    """
-    return batch_size * sum(before * after for before, after in pairwise(widths))
-
-
-def start_devices(wanted: int | None = None) -> None:
-    """Make each core a device of JAX; it has an effect only before JAX computes for the first time.
-
-    Args:
-        wanted: number of devices; by default one per core.
-    """
+def start_devices(number: int | None = None) -> None:
+    """Start devices of JAX, by default one for each core; it has no effect after the first computation of JAX."""
     import jax
 
-    try:
-        jax.config.update("jax_num_cpu_devices", wanted or min(cores(), MOST_CORES))
-    except RuntimeError:
-        return  # JAX has started already: what it has is what there is, and `place` looks
+    # if JAX is already running, `choose_placement` checks the number of its devices
+    with suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", number or min(cores(), MOST_CORES))
 
 
 @dataclass(frozen=True)
@@ -70,62 +53,77 @@ class Placement:
         return int(self.mesh.size)
 
 
-def check_devices(wanted: int | str) -> None:
-    """Refuse a number of devices that this machine does not have.
+def check_devices(number: int | str) -> None:
+    """Check that this machine has a number of devices (or `auto`).
 
     Raises:
-        RequestError: with how many there are.
+        RequestError: it has fewer.
     """
-    if wanted != "auto":
+    if number != "auto":
         import jax
 
         start_devices()
-        _check_number(int(wanted), len(jax.devices()), jax.devices()[0].platform)
+        _check_number(int(number), len(jax.devices()), jax.devices()[0].platform)
 
 
-def _check_number(wanted: int, there: int, platform: str) -> None:
-    if wanted > there:
+def _check_number(number: int, available: int, platform: str) -> None:
+    if number > available:
         raise RequestError(
-            f"training.devices is {wanted}, but there are {there} ({platform}); write auto, or at most {there}"
+            f"training.devices is {number}, but there are {available} ({platform}); use auto, or at most {available}"
         )
 
 
-def devices_that_pay(available: int, batch_size: int, widths: Sequence[int]) -> int:
-    """Choose how many devices share a batch: as many as divide it evenly and have enough to do.
+def choose_device_count(available: int, batch_size: int, widths: Sequence[int]) -> int:
+    """Choose how many devices share a batch: as many as divide it evenly and each have enough multiplications.
 
-    >>> devices_that_pay(2, 4096, [18, 60, 30, 15, 10, 6])
+    The widths are the number of inputs, of nodes in each layer, and of outputs.
+
+    >>> choose_device_count(2, 4096, [18, 60, 30, 15, 10, 6])
     2
-    >>> devices_that_pay(2, 32, [3, 6, 6, 3])
+    >>> choose_device_count(2, 32, [3, 6, 6, 3])
     1
     """
-    worth = max(work_of_batch(batch_size, widths) // SHARE_FROM, 1)
-    return max(number for number in range(1, min(available, worth) + 1) if batch_size % number == 0)
+    multiplications = batch_size * sum(before * after for before, after in pairwise(widths))
+    most = min(available, max(multiplications // SHARE_FROM, 1))
+    return max(number for number in range(1, most + 1) if batch_size % number == 0)
 
 
-def place(
-    devices: int | str, batch_size: int, widths: Sequence[int], *, only: int | None = None
+def choose_placement(
+    devices: int | None, batch_size: int, widths: Sequence[int], *, only: int | None = None
 ) -> Placement:
     """Choose the devices of a training.
 
     Args:
-        devices: how many, or `auto` for as many as pay.
+        devices: number of devices; None for as many as make the training faster.
         batch_size: events per batch.
-        widths: inputs, nodes of each layer, outputs.
-        only: number of the one device to use, where others train other networks.
+        widths: number of inputs, of nodes in each layer, and of outputs.
+        only: number of the only device to use, if other devices train other networks.
 
     Raises:
-        RequestError: there are fewer devices than wanted, or the batch cannot be divided.
+        RequestError: there are fewer devices, or the batch cannot be divided evenly.
     """
     import jax
     from jax.sharding import AxisType
 
-    found = jax.devices()
+    available = jax.devices()
     if only is not None:
-        found, devices = [found[only % len(found)]], 1
-    number = devices_that_pay(len(found), batch_size, widths) if devices == "auto" else int(devices)
-    _check_number(number, len(found), found[0].platform)
+        available, devices = [available[only % len(available)]], 1
+    number = choose_device_count(len(available), batch_size, widths) if devices is None else devices
+    platform = available[0].platform
+    _check_number(number, len(available), platform)
     if batch_size % number:
-        raise RequestError(f"training.batch_size {batch_size} cannot be divided among {number} devices")
-    mesh = jax.make_mesh((number,), ("events",), axis_types=(AxisType.Auto,), devices=found[:number])
-    kind = found[0].device_kind if found[0].platform != "cpu" else "cpu"
-    return Placement(mesh, found[0].platform, f"{number} x {kind}")
+        raise RequestError(
+            f"training.batch_size {batch_size} cannot be divided evenly among {number} devices; use a multiple of "
+            f"{number}"
+        )
+    mesh = jax.make_mesh((number,), ("events",), axis_types=(AxisType.Auto,), devices=available[:number])
+    kind = available[0].device_kind if platform != "cpu" else "cpu"
+    return Placement(mesh, platform, f"{number} x {kind}")
+
+
+def replicate(value: Any, placement: Placement) -> Any:
+    """Copy a pytree of arrays to every device of a placement."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    return jax.device_put(value, NamedSharding(placement.mesh, PartitionSpec()))

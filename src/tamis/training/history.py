@@ -1,30 +1,33 @@
-"""What a training did, epoch by epoch."""
+"""The history of a training, epoch by epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from tamis.notebook import curves, heading, table
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training events, and what it led to.
+    """One pass over the training events, and its results.
 
     Args:
-        number: counted from 1.
-        training_loss: weighted mean over the training events, in nats; each event with the weights of the network
-            before its step, so that it runs behind the validation loss while the network learns fast.
-        training_accuracy: weighted share of training events whose highest score is right, likewise.
-        validation_loss: the same as `training_loss` for the validation events.
-        validation_accuracy: the same as `training_accuracy` for the validation events.
-        learning_rate: of the last step of the epoch; None where an optimizer of the user's own sees to it.
-        seconds: wall time of the epoch; the first one has the time to compile in it.
-        events: training events in the epoch.
-        planned: how many epochs there will be at most, as far as is known.
-        validation_auc: area under the ROC curve of the validation events, mean over the classes one-versus-rest,
-            where it is monitored.
-        validation_significance: best Asimov significance of a cut on the signal score, where it is monitored.
+        number: number of the epoch, counted from 1.
+        training_loss: weighted mean over the training events, in nats; computed for each event with the weights before
+            its step, so that it lags behind the validation loss while the loss falls fast.
+        training_accuracy: weighted fraction of training events whose highest score is that of the true class, computed
+            like `training_loss`.
+        validation_loss: weighted mean over the validation events, after the epoch.
+        validation_accuracy: weighted fraction of correctly classified validation events, after the epoch.
+        learning_rate: rate of the last step of the epoch; None if a custom optimizer has its own.
+        seconds: wall time of the epoch; that of the first one includes the compilation.
+        events: number of training events in the epoch.
+        planned: planned total number of epochs.
+        validation_auc: area under the ROC curve of the validation events, mean over the classes one-versus-rest; None
+            unless monitored.
+        validation_significance: best Asimov significance of a cut on the signal score; None unless monitored.
     """
 
     number: int
@@ -47,12 +50,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """A whole training.
+    """The history of a training.
 
     Args:
-        epochs: in the order of training.
-        best: number of the epoch whose weights were chosen.
-        reason: why the training ended, as words for the user.
+        epochs: the epochs in the order of training.
+        best: number of the epoch whose weights are the result; 0 if there is none yet.
+        reason: why the training ended; empty while it continues.
     """
 
     epochs: tuple[Epoch, ...]
@@ -60,34 +63,44 @@ class History:
     reason: str
 
     def to_dict(self) -> dict[str, object]:
-        """Give the history as JSON takes it.
+        """Return the content of `history.json`.
 
         Example:
             >>> epoch = Epoch(1, 0.7, 0.5, 0.6, 0.6, learning_rate=1e-3, seconds=0.1)
-            >>> History((epoch,), best=1, reason="all epochs done").to_dict()["best"]
+            >>> History((epoch,), best=1, reason="all epochs done").to_dict()["best_epoch"]
             1
         """
-        return {
-            "epochs": [_measured(epoch) for epoch in self.epochs],
-            "best": self.best,
-            "reason": self.reason,
-        }
+        # values that are None are not written
+        epochs = [
+            {name: value for name, value in asdict(epoch).items() if value is not None}
+            for epoch in self.epochs
+        ]
+        return {"epochs": epochs, "best_epoch": self.best, "stop_reason": self.reason}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> History:
+        """Return the history that `to_dict` wrote."""
+        # the learning rate is not written if a custom optimizer has its own
+        epochs = (Epoch(**{"learning_rate": None, **epoch}) for epoch in content["epochs"])
+        return cls(tuple(epochs), content["best_epoch"], content["stop_reason"])
 
     def _repr_html_(self) -> str:
         """Show the curves and the best epoch in a notebook."""
-        chosen = self.epochs[max(self.best - 1, 0)]
+        best = self.epochs[max(self.best - 1, 0)]
         lines = {
-            "training loss": ([each.training_loss for each in self.epochs], "#5790fc"),
-            "validation loss": ([each.validation_loss for each in self.epochs], "#e42536"),
+            "training loss": ([epoch.training_loss for epoch in self.epochs], "#5790fc"),
+            "validation loss": ([epoch.validation_loss for epoch in self.epochs], "#e42536"),
         }
         columns = ("epoch", "training loss", "validation loss", "training accuracy", "validation accuracy")
-        row = [getattr(chosen, name.replace(" ", "_")) for name in columns[1:]]
-        return (
-            heading(f"{len(self.epochs)} epochs: {self.reason}")
-            + curves(lines)
-            + table(columns, [[chosen.number, *row]])
-        )
+        row = [best.number, *(getattr(best, name.replace(" ", "_")) for name in columns[1:])]
+        return heading(f"{len(self.epochs)} epochs: {self.reason}") + curves(lines) + table(columns, [row])
 
 
-def _measured(epoch: Epoch) -> dict[str, object]:
-    return {name: value for name, value in asdict(epoch).items() if value is not None}
+def summarise_history(member: Mapping[str, Any]) -> dict[str, Any]:
+    """Summarise a member of `history.json` for `metrics.json`: its best epoch, and why its training ended.
+
+    >>> summarise_history({"fold": 0, "seed": 1, "epochs": [{}, {}], "best_epoch": 2, "stop_reason": "all trained"})
+    {'fold': 0, 'seed': 1, 'epochs': 2, 'best_epoch': 2, 'stop_reason': 'all trained'}
+    """
+    names = ("fold", "seed", "epochs", "best_epoch", "stop_reason")
+    return {**{name: member.get(name) for name in names}, "epochs": len(member["epochs"])}

@@ -1,54 +1,48 @@
-"""Several networks trained at the same time, one on each device."""
+"""Several members of an ensemble trained at the same time, one on each device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
 
-from tamis.training.history import Epoch
-from tamis.training.loop import Trained, follow
+from tamis.training.events import Event, EventStream, Trained, run_training
 
-Begin = Callable[[int | None], Generator[Epoch, None, Trained]]
-"""Begins the training of one network, on the device of this number, or on those that it chooses."""
+StartTraining = Callable[[int | None], EventStream]
+"""Starts the training of a member, on the device with this number, or on several devices for None."""
 
 
 def train_members(
-    begins: Sequence[Begin], devices: int, report: Callable[[int, Epoch], None] = lambda _member, _epoch: None
+    trainings: Sequence[StartTraining],
+    devices: int,
+    observe: Callable[[int, Event], None] = lambda _member, _event: None,
 ) -> tuple[Trained, ...]:
-    """Train networks that do not depend on each other, as many at a time as there are devices.
+    """Train independent members, as many at a time as there are devices; return their results in the same order.
 
-    A compiled program uses one core of a CPU, so that two trainings at the same time take little longer than one.
-    Each result is the same as if it had been trained alone on one device.
+    A compiled program uses one core of a CPU, so that two simultaneous trainings take little longer than one. Each
+    result is the same as that of a training alone on one device.
 
     Args:
-        begins: one for each network.
-        devices: how many devices there are.
-        report: called with the number of the network and each of its epochs, from several threads.
-
-    Returns:
-        The results, in the order of the networks.
+        trainings: the training of each member.
+        devices: number of devices.
+        observe: called with the number of the member and each event of its training, from several threads.
 
     Raises:
-        TrainingError: of the first network that failed; those that have not begun are left out.
+        TrainingError: the training of a member failed; members that have not started are cancelled.
     """
-    if len(begins) == 1:
-        return (follow(begins[0](None), lambda epoch: report(0, epoch)),)
-    free: Queue[int] = Queue()
+    if len(trainings) == 1:
+        return (run_training(trainings[0](None), lambda event: observe(0, event)),)
+    free_devices: Queue[int] = Queue()
     for number in range(devices):
-        free.put(number)
+        free_devices.put(number)
 
     def train(member: int) -> Trained:
-        device = free.get()
+        device = free_devices.get()
         try:
-            return follow(begins[member](device), lambda epoch: report(member, epoch))
+            return run_training(trainings[member](device), lambda event: observe(member, event))
         finally:
-            free.put(device)
+            free_devices.put(device)
 
     with ThreadPoolExecutor(max_workers=devices) as threads:
-        futures = [threads.submit(train, member) for member in range(len(begins))]
-        try:
-            return tuple(future.result() for future in futures)
-        finally:
-            for future in futures:
-                future.cancel()
+        # if a training fails, `map` cancels those that have not started
+        return tuple(threads.map(train, range(len(trainings))))

@@ -1,47 +1,81 @@
-"""How the learning rate changes over the training, as a function of the part of the steps that is done."""
+"""Schedules: the learning rate as a function of the completed fraction of the training."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import assert_never
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from tamis.config import Constant, Cosine, Exponential, OneCycle, Plateau, Schedule, Step
+from tamis import config
+from tamis.training.recipe import Recipe
 
 
-def relative_rate(schedule: Schedule, done: jax.Array) -> jax.Array:
-    """Give the learning rate as a fraction of the highest one.
+def compute_relative_rate(schedule: config.Schedule, done: jax.Array) -> jax.Array:
+    """Return the learning rate as a fraction of the highest one.
 
-    The schedule knows the part of the training that is done and not the number of steps, so that a training
-    whose length is planned on the way needs no other program.
+    It is a function of the completed fraction of the training, 0 to 1, and not of the number of steps, so that a new
+    plan of the number of epochs needs no compilation. A `plateau` changes between epochs, and is constant here.
 
-    Args:
-        schedule: its section of the configuration; a `plateau` falls between epochs, and is constant here.
-        done: part of all steps that is done, from 0 to 1, any shape.
-
-    >>> round(float(relative_rate(Cosine(), jnp.array(0.5))), 3)
+    >>> round(float(compute_relative_rate(config.Cosine(), jnp.array(0.5))), 3)
     0.5
     """
-    rise = schedule.warm_up
-    after = jnp.maximum((done - rise) / (1 - rise), 0)
-    first = schedule.initial if isinstance(schedule, OneCycle) else 0.0
-    # where there is no warm-up, none is ever before its end
-    rising = first + (1 - first) * done / (rise or 1.0)
-    return jnp.where(done < rise, rising, _falling(schedule, done, after))
-
-
-def _falling(schedule: Schedule, done: jax.Array, after: jax.Array) -> jax.Array:
-    """Give the relative rate after the warm-up, of which the part `after` of the steps is done."""
+    warm_up = schedule.warm_up
+    after = jnp.maximum((done - warm_up) / (1 - warm_up), 0)
+    first = schedule.initial if isinstance(schedule, config.OneCycle) else 0.0
+    # without a warm-up the value is never used
+    rising = first + (1 - first) * done / (warm_up or 1.0)
     match schedule:
-        case Constant() | Plateau():
-            return jnp.ones_like(done)
-        case Step():
-            passed = jnp.searchsorted(jnp.array(schedule.at), done, side="right")
-            return jnp.power(schedule.factor, passed)
-        case Exponential():
-            return schedule.final**after
-        case Cosine() | OneCycle():
-            return schedule.final + (1 - schedule.final) * (1 + jnp.cos(jnp.pi * jnp.minimum(after, 1))) / 2
+        case config.Constant() | config.Plateau():
+            falling = jnp.ones_like(done)
+        case config.Step():
+            milestones = jnp.searchsorted(jnp.array(schedule.at), done, side="right")
+            falling = jnp.power(schedule.factor, milestones)
+        case config.Exponential():
+            falling = schedule.final**after
+        case config.Cosine() | config.OneCycle():
+            cosine = jnp.cos(jnp.pi * jnp.minimum(after, 1))
+            falling = schedule.final + (1 - schedule.final) * (1 + cosine) / 2
         case _:
             assert_never(schedule)
+    return jnp.where(done < warm_up, rising, falling)
+
+
+def compute_peak_rate(recipe: Recipe, losses: Sequence[float]) -> float:
+    """Return the highest learning rate of the schedule, lowered for each plateau of the validation losses so far.
+
+    It is 1 if a custom optimizer has its own rate.
+    """
+    if isinstance(recipe.optimizer, optax.GradientTransformation):
+        return 1.0
+    schedule, highest = recipe.schedule, recipe.optimizer.learning_rate
+    if not isinstance(schedule, config.Plateau):
+        return highest
+    factor, lowest, waited = 1.0, math.inf, 0
+    for loss in losses:
+        waited = 0 if loss < lowest else waited + 1
+        lowest = min(loss, lowest)
+        if waited == schedule.patience:
+            factor, waited = max(factor * schedule.factor, schedule.minimum), 0
+    return highest * factor
+
+
+def compute_last_rate(recipe: Recipe, peak: float, number: int, steps: int, planned: int) -> float | None:
+    """Return the learning rate of the last step of an epoch; None if a custom optimizer has its own rate.
+
+    Args:
+        recipe: the recipe of the training.
+        peak: the highest rate of the schedule.
+        number: number of the epoch, counted from 1.
+        steps: number of steps per epoch.
+        planned: planned total number of epochs.
+    """
+    completed = number * steps - 1
+    if isinstance(recipe.optimizer, optax.GradientTransformation):
+        return None
+    if isinstance(recipe.optimizer, config.ScheduleFreeAdamW):
+        return peak * min(completed / recipe.optimizer.warm_up, 1.0)
+    return peak * float(compute_relative_rate(recipe.schedule, jnp.float32(completed / (planned * steps))))

@@ -172,7 +172,7 @@
       swatch.style.background = data.colours[c];
       return element("tr", {}, element("td", {}, swatch, name),
         element("td", { class: "number" }, percent(table.efficiency[name][i])),
-        element("td", { class: "number" }, written(table.passed[name][i], 4)));
+        element("td", { class: "number" }, written(table.yields[name][i], 4)));
     }));
   }
   choice.addEventListener("change", () => { const at = table.thresholds[Number(slider.value)]; choose(); seek(at); });

@@ -1,8 +1,0 @@
-"""Names of the files of the hand-over, in the folder `model`."""
-
-NAMED, PACKED, PREPROCESS = "classifier.onnx", "classifier_packed.onnx", "preprocess.json"
-FILES = (NAMED, PACKED, PREPROCESS)
-"""What is written."""
-PLAIN, LWTNN, HEADER = "classifier_plain.json", "classifier_lwtnn.json", "classifier.hpp"
-DERIVED = (*FILES, PLAIN, LWTNN, HEADER)
-"""Files that can be written again from the classifier."""

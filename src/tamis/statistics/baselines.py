@@ -1,0 +1,235 @@
+"""Compare the network with baselines (other classifiers) on the same test events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.errors import RequestError
+from tamis.statistics.arrays import check_real_numbers
+from tamis.statistics.influence import compute_influences
+from tamis.statistics.intervals import Interval, compute_half_widths, compute_intervals
+from tamis.statistics.ranking import RankedScores
+from tamis.statistics.roc import RocCurve, WorkingPoint, compute_roc_curves, compute_working_points
+from tamis.statistics.scored import ScoredEvents
+from tamis.statistics.split_metrics import find_known_numbers, list_interval_scales
+from tamis.statistics.units import Float64, Units
+
+Needed = TypeVar("Needed")
+_LOSS, _ACCURACY, _AUC = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class ComparedNumber:
+    """One number of a baseline, and its difference from the network on the same events.
+
+    Args:
+        value: of the baseline.
+        interval: 68.3% interval to first order; None for too few events, or if the number is at its bound.
+        difference: network minus baseline.
+        difference_interval: likewise. It is paired: influences of the same event are subtracted, so that common
+            fluctuations cancel.
+    """
+
+    value: float
+    interval: Interval | None
+    difference: float
+    difference_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class WeightingComparison:
+    """The numbers of a baseline with one class weighting.
+
+    Args:
+        loss: weighted mean of -log(score of the true class).
+        accuracy: weighted share of events whose highest score is that of their class.
+        auc: of each class against the others; None if it is undefined.
+    """
+
+    loss: ComparedNumber
+    accuracy: ComparedNumber
+    auc: tuple[ComparedNumber | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SignalComparison:
+    """How well a baseline separates signal and background, with the physics weights.
+
+    Args:
+        auc: area under the curve of the signal score: the sum of the scores of the signal classes, or the discriminant.
+        curve: of the baseline.
+        network: curve of the signal score of the network.
+        working_points: cuts on the signal score of the baseline.
+    """
+
+    auc: ComparedNumber
+    curve: RocCurve
+    network: RocCurve
+    working_points: tuple[WorkingPoint, ...]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A cut on one feature.
+
+    Args:
+        feature: its name.
+        low: events below it fail; None for a cut that is open.
+        high: events above it fail; None for a cut that is open.
+    """
+
+    feature: str
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class BoxOfCuts:
+    """Cuts that were optimised for one signal efficiency on training events, and their efficiencies on test events.
+
+    Args:
+        target: the requested signal efficiency.
+        fold: the fold that was not used to optimise the cuts; None without folds.
+        cuts: one for each feature with a cut.
+        training_signal_efficiency: fraction of the training signal that passes, with the weights in the loss.
+        signal_efficiency: fraction of the test signal that passes, with the physics weights.
+        background_efficiency: fraction of the test background that passes, with the physics weights.
+        background_rejection: 1 / background efficiency; None if that is not positive.
+    """
+
+    target: float
+    fold: int | None
+    cuts: tuple[Cut, ...]
+    training_signal_efficiency: float
+    signal_efficiency: float
+    background_efficiency: float
+    background_rejection: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredBaseline:
+    """A baseline with its scores of the test events.
+
+    Args:
+        name: of the baseline.
+        scores: probabilities, [n_events, n_classes], or a discriminant of the signal, [n_events].
+        seconds: wall time of the training.
+        boxes: the cuts at each working point, if the baseline consists of cuts.
+        notes: warnings about the training.
+    """
+
+    name: str
+    scores: NDArray[np.floating]
+    seconds: float = 0.0
+    boxes: tuple[BoxOfCuts, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineNumbers:
+    """The numbers of a baseline on the test events, and their differences from the network.
+
+    Args:
+        name: of the baseline.
+        physics: with the physics weights; None for a discriminant, which is not a probability.
+        balanced: with balanced weights; None for a discriminant.
+        signal: signal against background.
+    """
+
+    name: str
+    physics: WeightingComparison | None
+    balanced: WeightingComparison | None
+    signal: SignalComparison
+
+
+def compare_baselines(
+    test: ScoredEvents,
+    scored: Mapping[str, NDArray[np.floating]],
+    signal: Sequence[int],
+    working_points: Sequence[float],
+) -> tuple[BaselineNumbers, ...]:
+    """Compare each baseline with the network on the test events.
+
+    `scored` has by name of the baseline its scores of the same events, [n_events, n_classes], or a discriminant of the
+    signal between 0 and 1, [n_events]. `working_points` are the signal efficiencies of the quoted cuts.
+
+    Raises:
+        RequestError: signal or background have no positive sum of weights.
+    """
+    full = {name: scores for name, scores in scored.items() if scores.ndim == 2}
+    ranked_scores = {name: RankedScores(scores) for name, scores in {"": test.scores, **full}.items()}
+    physics, balanced = (
+        _weightings(test, ranked_scores, weight) for weight in (test.weight, test.balanced_weight)
+    )
+    of_signal = np.isin(test.class_index, list(signal))
+    signal_scores = [
+        RankedScores(_signal_and_rest(scores, signal)) for scores in (test.scores, *scored.values())
+    ]
+    areas = _compare(signal_scores, of_signal.astype(np.int32), test.weight, test.units)
+    network, *curves = (
+        # the second of two columns is the signal, which may be several classes
+        _needed(compute_roc_curves(ranked, of_signal.astype(np.int32), test.weight)[1])
+        for ranked in signal_scores
+    )
+    return tuple(
+        BaselineNumbers(
+            name,
+            physics.get(name),
+            balanced.get(name),
+            SignalComparison(
+                _needed(compared[_AUC + 1]), curve, network, compute_working_points(curve, working_points)
+            ),
+        )
+        for name, compared, curve in zip(scored, areas, curves, strict=True)
+    )
+
+
+def _signal_and_rest(scores: NDArray[np.floating], signal: Sequence[int]) -> Float64:
+    """Return the scores of background and of signal, [n, 2], of scores by class or of a discriminant, [n]."""
+    if scores.ndim == 1:
+        discriminant = check_real_numbers(scores, "signal score")
+        return np.stack([1 - discriminant, discriminant], axis=1)
+    columns = np.asarray(scores, np.float64)
+    background = [index for index in range(columns.shape[1]) if index not in signal]
+    return np.stack([columns[:, background].sum(axis=1), columns[:, list(signal)].sum(axis=1)], axis=1)
+
+
+def _compare(
+    scores: Sequence[RankedScores], class_index: NDArray[np.integer], weight: Float64, units: Units | None
+) -> Iterator[list[ComparedNumber | None]]:
+    """Compare the numbers of each baseline with those of the network, whose scores are the first."""
+    network, classes = compute_influences(scores[0], class_index, weight), scores[0].probabilities.shape[1]
+    known, scales = find_known_numbers(class_index, weight, classes, units), list_interval_scales(classes)
+    for ranked in scores[1:]:
+        baseline = compute_influences(ranked, class_index, weight)
+        differences, of_event = network.value - baseline.value, network.of_event - baseline.of_event
+        intervals = compute_intervals(
+            baseline.value, compute_half_widths(baseline.of_event, units), known, scales
+        )
+        of_differences = compute_intervals(differences, compute_half_widths(of_event, units), known)
+        numbers = zip(baseline.value.tolist(), intervals, differences.tolist(), of_differences, strict=True)
+        yield [None if np.isnan(number[2]) else ComparedNumber(*number) for number in numbers]
+
+
+def _needed(number: Needed | None) -> Needed:
+    if number is None:
+        raise RequestError(
+            "baselines: the weights of signal and of background need positive sums to be compared"
+        )
+    return number
+
+
+def _weightings(
+    test: ScoredEvents, scores: Mapping[str, RankedScores], weight: Float64
+) -> dict[str, WeightingComparison]:
+    """Compare baselines with one class weighting; the network is the first of the scores."""
+    compared = _compare(list(scores.values()), test.class_index, weight, test.units)
+    return {
+        name: WeightingComparison(_needed(numbers[_LOSS]), _needed(numbers[_ACCURACY]), tuple(numbers[_AUC:]))
+        for name, numbers in zip(list(scores)[1:], compared, strict=True)
+    }

@@ -1,0 +1,137 @@
+"""Histograms of features and scores by class, for training and test events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis.errors import TamisError
+from tamis.statistics.arrays import check_classes, check_finite_numbers, check_length, check_weights
+from tamis.statistics.histogram import (
+    Binning,
+    Histogram,
+    choose_binning,
+    choose_number_of_bins,
+    fill_histogram,
+)
+from tamis.statistics.units import Float64, Units, select_units
+
+_Events = tuple[Float64, Float64, Units | None]
+"""Values, weights and units of the events of one class and split."""
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """The histograms of one feature or score, of unit area each.
+
+    Args:
+        bins: common to all histograms; None if no event has a value.
+        training: of the training events of each class; None if the sum of weights is not positive.
+        test: the same of the test events.
+        missing: fraction of the training and test events whose value is not finite.
+    """
+
+    bins: Binning | None
+    training: tuple[Histogram | None, ...]
+    test: tuple[Histogram | None, ...]
+    missing: float = 0.0
+
+
+def compute_feature_distributions(
+    values: ArrayLike,
+    class_index: ArrayLike,
+    weight: ArrayLike,
+    training: ArrayLike,
+    test: ArrayLike,
+    *,
+    classes: int,
+    units: Units | None = None,
+) -> tuple[Distribution, ...]:
+    """Compute the distribution of each feature, [n_events, n_features], for each class.
+
+    `training` and `test` are masks of the events, [n_events].
+
+    >>> is_training, is_test = [True, False], [False, True]
+    >>> values, weight = [[1.0], [2.0]], [1.0, 1.0]
+    >>> feature, = compute_feature_distributions(values, [0, 1], weight, is_training, is_test, classes=2)
+    >>> feature.training[1] is None, feature.test[1].density.tolist()
+    (True, [0.0, 1.0])
+    """
+    columns = np.asarray(values)
+    if columns.ndim != 2:
+        raise TamisError(
+            f"distributions: expected values of shape [n_events, n_features], found {columns.shape}"
+        )
+    weights = check_weights(weight, len(columns))
+    indices = check_classes(class_index, len(columns), classes)
+    masks = [np.asarray(mask, np.bool_) for mask in (training, test)]
+    for mask, split in zip(masks, ("training", "test"), strict=True):
+        check_length(mask, len(columns), split)
+    # of all training classes first, then of all test classes
+    rows = [np.flatnonzero(mask & (indices == index)) for mask in masks for index in range(classes)]
+    shown = masks[0] | masks[1]
+    distributions = []
+    for column in columns.T:
+        feature = column.astype(np.float64)
+        finite = np.isfinite(feature)
+        samples = _select(feature, weights, units, [of_class[finite[of_class]] for of_class in rows])
+        filled = [inside for inside, *_ in samples if len(inside)]
+        bins = choose_binning(filled, _number_of_bins(samples)) if filled else None
+        missing = float(1 - finite[shown].mean()) if shown.any() else 0.0
+        distributions.append(_fill(samples, bins, missing))
+    return tuple(distributions)
+
+
+def _select(
+    values: Float64,
+    weights: Float64,
+    units: Units | None,
+    rows: Sequence[NDArray[np.bool_] | NDArray[np.intp]],
+) -> list[_Events]:
+    return [(values[chosen], weights[chosen], select_units(units, chosen)) for chosen in rows]
+
+
+def _fill(samples: Sequence[_Events], bins: Binning | None, missing: float = 0.0) -> Distribution:
+    histograms = tuple(
+        None if bins is None else fill_histogram(values, weight, bins.edges, units=units)
+        for values, weight, units in samples
+    )
+    middle = len(histograms) // 2
+    return Distribution(bins, histograms[:middle], histograms[middle:], missing)
+
+
+def _number_of_bins(samples: Sequence[_Events]) -> int:
+    return choose_number_of_bins([weight for _, weight, _ in samples], [units for *_, units in samples])
+
+
+def compute_score_distribution(
+    score_training: ArrayLike,
+    class_training: ArrayLike,
+    weight_training: ArrayLike,
+    score_test: ArrayLike,
+    class_test: ArrayLike,
+    weight_test: ArrayLike,
+    *,
+    classes: int,
+    units: tuple[Units | None, Units | None] = (None, None),
+) -> Distribution:
+    """Compute the distribution of one score for each true class, in equal bins from 0 to 1."""
+    of_training, of_test = units
+    samples = [
+        *_samples(score_training, class_training, weight_training, of_training, classes, "training"),
+        *_samples(score_test, class_test, weight_test, of_test, classes, "test"),
+    ]
+    edges = np.linspace(0.0, 1.0, _number_of_bins(samples) + 1)
+    return _fill(samples, Binning(edges))
+
+
+def _samples(
+    score: ArrayLike, class_index: ArrayLike, weight: ArrayLike, units: Units | None, classes: int, split: str
+) -> list[_Events]:
+    scores = check_finite_numbers(score, f"{split} score")
+    weights = check_weights(weight, len(scores), f"{split} weight")
+    indices = check_classes(class_index, len(scores), classes, f"{split} class_index")
+    return _select(scores, weights, units, [indices == index for index in range(classes)])

@@ -1,0 +1,184 @@
+"""Are the scores probabilities?
+
+Among events with a score of 0.7 for a class, 70% should belong to it. The study compares the two in bins, and measures
+what corrections that are fitted on validation events would change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from tamis.blocks import Block, Caption, Cell, Finding, Light, Table, Text
+from tamis.blocks.numbers import p_value, short, significant, typeset, with_error
+from tamis.figure_data import Column, FigureData
+from tamis.statistics.reliability import SIMULATIONS, Reliability
+from tamis.studies.calibration.result import CalibrationResult, compute_calibration, find_most_deviating
+from tamis.studies.columns import build_error_column
+from tamis.studies.study import Study, import_figures, import_keys
+from tamis.wording import format_p_value
+
+LEVEL = 0.05
+"""p-value, corrected for the number of classes, up to which scores are called not calibrated."""
+_CLEAR = 2.0
+"""Standard deviations by which a correction must lower the loss to be recommended."""
+
+CAPTIONS = (
+    Caption(
+        "calibration",
+        "Reliability",
+        "Of the events with a score of 0.7 for a class, 70% should belong to it. Points "
+        "below the diagonal: the scores are too high; above: too low. The pull is the distance from the diagonal in "
+        "standard deviations.",
+    ),
+)
+
+
+def section(result: CalibrationResult) -> Iterator[Block]:
+    """Return the blocks of the section."""
+    error = result.temperature_error if math.isfinite(result.temperature_error) else None
+    temperature, vector = (with_error(*change, signed=True) for change in result.changes.values())
+    yield Text(
+        f"{_describe_applied(result)}The temperature fitted on validation events is "
+        f"{with_error(1 / result.temperature.scale[0], error)}; above one the scores are overconfident, below one "
+        f"underconfident. Temperature scaling changes the balanced loss of the test events, {result.loss:.5f}, by "
+        f"{temperature}, vector scaling by {vector}. {_advice(result)}"
+    )
+    yield _table(result)
+
+
+def _describe_applied(result: CalibrationResult) -> str:
+    """Describe the correction that is part of the scores; return nothing if there is none."""
+    if result.applied is None:
+        return ""
+    scaling, folds = result.applied.of_all, len(result.applied.of_folds)
+    factors, offsets = (
+        ", ".join(
+            f"{name} {number:{digits}}" for name, number in zip(result.class_names, numbers, strict=True)
+        )
+        for numbers, digits in ((scaling.scale, ".4f"), (scaling.offset, "+z.4f"))
+    )
+    correction = (
+        f"a temperature of {1 / scaling.scale[0]:.4f}"
+        if result.applied.method == "temperature"
+        else f"vector scaling (factors of the logits: {factors}; offsets: {offsets})"
+    )
+    of_folds = f", and one more for each of {folds} folds" if folds else ""
+    return (
+        f"The scores are already calibrated: the classifier applies {correction}, fitted on validation "
+        f"events{of_folds}. The following numbers show what a second correction would change. "
+    )
+
+
+def _advice(result: CalibrationResult) -> str:
+    """Return a recommendation whether to calibrate the scores in the training."""
+    gains = {method: change for method, (change, error) in result.changes.items() if change < -_CLEAR * error}
+    if not gains:
+        return "No correction is needed: none lowers the loss by more than two standard deviations."
+    best = min(gains, key=lambda method: gains[method])
+    return f"If you use the scores as probabilities, train with training.calibration: {best}."
+
+
+def _table(result: CalibrationResult) -> Table:
+    weightings = {"balanced": result.balanced, "physics": result.physics or ()}
+    rows = tuple(
+        (
+            Cell(name),
+            Cell(weighting),
+            short(reliability.error, 3),
+            short(reliability.error_by_chance, 3),
+            p_value(reliability.p_value, smallest=1 / (SIMULATIONS + 1)),
+        )
+        for weighting, reliabilities in weightings.items()
+        for name, reliability in zip(result.class_names, reliabilities, strict=False)
+    )
+    columns = ("class", "weights", "calibration error", "by chance", "p")
+    caption = (
+        "Calibration error: expected calibration error (ECE), the weighted mean distance between score and fraction, "
+        "in bins of equal numbers of events. By chance: its mean for a perfectly calibrated classifier on the same "
+        "events. p: probability that such a classifier has at least this sum of squared pulls. Physics: the scores "
+        "are first converted to physics weights, p(c) / w(c) divided by its sum over the classes, with the class "
+        "weights w of the training."
+    )
+    return Table(columns, rows, caption, numeric=2)
+
+
+def findings(result: CalibrationResult) -> Iterator[Finding]:
+    """Return whether the scores are calibrated."""
+    index, corrected = result.most_deviating
+    off = corrected <= LEVEL
+    large = _is_large(result.balanced[index])
+    if not off:
+        statement = "The scores are well calibrated"
+    elif large:
+        statement = "The scores are not calibrated"
+    else:
+        statement = "The scores deviate from perfect calibration in single bins, but little on average"
+    sentence = f"{statement} (balanced weights): {_deviation(result.class_names, result.balanced, index)}."
+    off_with_physics = False
+    if result.physics:
+        physics_index, corrected = find_most_deviating(result.physics)
+        off_with_physics = corrected <= LEVEL and _is_large(result.physics[physics_index])
+        if off_with_physics:
+            sentence += (
+                " Converted to physics weights they are not calibrated: "
+                f"{_deviation(result.class_names, result.physics, physics_index)}."
+            )
+    light: Light = "look" if off_with_physics or (off and large) else "info" if off else "good"
+    yield Finding(light, "Calibration", sentence)
+
+
+def _is_large(reliability: Reliability) -> bool:
+    return reliability.error > 2 * reliability.error_by_chance
+
+
+def _deviation(class_names: Sequence[str], reliabilities: Sequence[Reliability], index: int) -> str:
+    """Write how much the score of a class deviates, and how likely that is by chance."""
+    _, corrected = find_most_deviating(reliabilities)
+    chance = format_p_value(corrected, smallest=len(reliabilities) / (SIMULATIONS + 1))
+    reliability = reliabilities[index]
+    return (
+        f"the score of {class_names[index]} deviates most ({typeset(chance)}, corrected for {len(reliabilities)} "
+        f"classes), with a calibration error of {significant(reliability.error, 2)}; by chance it would be "
+        f"{significant(reliability.error_by_chance, 2)} on average"
+    )
+
+
+def figure_data(result: CalibrationResult) -> Iterator[FigureData]:
+    """Return a table of the reliability of each class, as it is and after temperature scaling."""
+    weightings = (
+        ("", "", result.balanced),
+        ("_temperature", " after temperature scaling", result.with_temperature),
+    )
+    for index, name in enumerate(result.class_names):
+        for suffix, when, reliabilities in weightings:
+            bins = reliabilities[index].bins
+            scores = [reliability_bin.score for reliability_bin in bins]
+            edges = [(reliability_bin.low, reliability_bin.high) for reliability_bin in bins]
+            fraction = build_error_column(
+                f"Fraction of {name}",
+                [reliability_bin.fraction for reliability_bin in bins],
+                [reliability_bin.error for reliability_bin in bins],
+                label="statistical, for exact scores",
+            )
+            yield FigureData(
+                f"calibration_{name}{suffix}",
+                f"Fraction of {name} among test events of similar score for {name}{when}, with balanced weights.",
+                (Column(f"Score of {name}", scores, edges=edges),),
+                (Column("Mean score", scores), fraction),
+            )
+
+
+CALIBRATION = Study(
+    name="calibration",
+    title="Calibration",
+    result=CalibrationResult,
+    compute=compute_calibration,
+    keys=import_keys(f"{__name__}.keys"),
+    metrics=CalibrationResult.to_metrics,
+    section=section,
+    figures=import_figures(f"{__name__}.plot"),
+    captions=CAPTIONS,
+    data=figure_data,
+    findings=findings,
+)

@@ -1,0 +1,224 @@
+"""The expected discovery significance of the signal score: after cuts, and in the chosen bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from tamis.errors import TamisError
+from tamis.plots.book import Drawing
+from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size
+from tamis.plots.legend import Entry, add_legend, compute_axis_top, count_columns
+from tamis.plots.style import MUTED_COLOUR, SIX_COLOURS, TEXT_COLOUR, LineStyle, figure_style
+from tamis.statistics.bins import ScoreBinning
+from tamis.statistics.cuts import Scan
+from tamis.statistics.expected_significance import ExpectedSignificance
+from tamis.studies.discovery.result import DiscoveryResult
+
+SIGNAL_COLOUR, BACKGROUND_COLOUR = SIX_COLOURS[2], SIX_COLOURS[0]
+_HATCH = "////"
+_MOST_ABOVE_BULK = 4.0
+"""Largest significance on the axis, in units of the value that nine in ten cuts do not exceed."""
+_BAND: dict[str, Any] = {"color": SIGNAL_COLOUR, "alpha": 0.25, "linewidth": 0}
+_SIGNAL_LINE: dict[str, Any] = {"color": TEXT_COLOUR, "linestyle": "--", "linewidth": 1.4}
+
+Numbers = NDArray[np.float64]
+
+
+def figures(result: DiscoveryResult, labels: FigureLabels) -> Iterator[Drawing]:
+    """Return the figures of the study."""
+    yield Drawing("significance", plot_significance, {"expected": result.expected})
+    if result.expected.binning is not None:
+        yield Drawing("binning", plot_binning, {"expected": result.expected, "classes": labels.classes})
+
+
+@figure_style()
+def plot_significance(expected: ExpectedSignificance) -> Figure:
+    """Draw the Asimov significance against the cut on the signal score, and the yields after the cut.
+
+    Bands are one standard deviation of the finite simulation. The curve ends if too little background passes, and
+    values far above the bulk, from the last background events, are not shown.
+
+    Args:
+        expected: yields and significances of the signal score.
+    """
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1.0))
+    _draw_significance(upper, expected)
+    _draw_yields(lower, expected.scan)
+    for axes in (upper, lower):
+        if expected.cut is not None:
+            axes.axvline(expected.cut, color=TEXT_COLOUR, linewidth=1.0, linestyle=":")
+    lower.set_xlim(0, 1)
+    lower.set_xlabel("Cut on the signal score")
+    upper.set_ylabel("Asimov significance")
+    lower.set_ylabel(expected.yields_are.capitalize())
+    figure.align_ylabels()
+    return figure
+
+
+def _draw_significance(axes: Axes, expected: ExpectedSignificance) -> None:
+    scan = expected.scan
+    known = np.isfinite(scan.significance)
+    x, y, error = scan.thresholds[known], scan.significance[known], scan.significance_error[known]
+    without_uncertainty = scan.without_uncertainty[known]
+    highest = max(float((y + error).max(initial=0)), float(without_uncertainty.max(initial=0)))
+    bulk = float(np.quantile(y, 0.9)) if len(y) else 0.0
+    top = min(highest, _MOST_ABOVE_BULK * bulk) if bulk > 0 else highest
+    low, high = np.clip(y - error, 0, top), np.minimum(y + error, top)
+    axes.fill_between(x, low, high, **_BAND)
+    axes.plot(x, np.where(y <= top, y, np.nan), color=SIGNAL_COLOUR)
+    shown = np.where(without_uncertainty <= top, without_uncertainty, np.nan)
+    axes.plot(x, shown, color=MUTED_COLOUR, linestyle="--", linewidth=1.2)
+    if highest > top:
+        note = f"values above {top:.3g} are not shown; the largest is {highest:,.0f}"
+        axes.text(0.98, 0.66, note, transform=axes.transAxes, ha="right", fontsize=8.5, color=MUTED_COLOUR)
+    relative = expected.requirements.relative
+    ranges = sorted(set(relative)) if isinstance(relative, tuple) else [relative]
+    percentages = " to ".join(f"{100 * number:.3g}%" for number in dict.fromkeys((ranges[0], ranges[-1])))
+    systematic = f", and {percentages} of each background" if ranges[-1] else ""
+    entries: list[Entry] = [
+        (Line2D([], [], color=SIGNAL_COLOUR), f"uncertainty of the background: statistical{systematic}"),
+        (Patch(**_BAND), "from the finite simulation (one standard deviation)"),
+        (Line2D([], [], color=MUTED_COLOUR, linestyle="--", linewidth=1.2), "background known exactly"),
+    ]
+    if expected.cut is not None:
+        entries.append((Line2D([], [], color=TEXT_COLOUR, linewidth=1.0, linestyle=":"), _cut_text(expected)))
+    if not known.any():
+        note = "no cut leaves enough background"
+        axes.text(0.5, 0.3, note, transform=axes.transAxes, ha="center", color=MUTED_COLOUR)
+    # four rows of the legend above the curves
+    axes.set_ylim(0, (top or 1.0) * 1.55)
+    add_legend(axes, entries, loc="upper left")
+
+
+def _cut_text(expected: ExpectedSignificance) -> str:
+    after = expected.after_cut
+    if after is None or after.significance is None:
+        return f"cut of {expected.cut:.3g}, chosen on validation events"
+    return f"significance {after.significance:.3g} after a cut of {expected.cut:.3g}, chosen on validation events"
+
+
+def _draw_yields(axes: Axes, scan: Scan) -> None:
+    axes.set_yscale("log")
+    drawn: list[tuple[str, Numbers, Numbers, str, LineStyle]] = [
+        ("signal", scan.signal, scan.signal_error, SIGNAL_COLOUR, "-"),
+        ("background", scan.background, scan.background_error, BACKGROUND_COLOUR, "-."),
+    ]
+    positive = np.concatenate([values[values > 0] for _, values, *_ in drawn])
+    lowest = max(float(positive.min(initial=1.0)), float(positive.max(initial=1.0)) * 1e-7) / 2
+    entries: list[Entry] = []
+    for text, values, error, colour, line in drawn:
+        above = values > 0
+        x, y, spread = scan.thresholds[above], values[above], error[above]
+        axes.fill_between(
+            x, np.maximum(y - spread, lowest), y + spread, color=colour, alpha=0.25, linewidth=0
+        )
+        axes.plot(x, y, color=colour, linestyle=line)
+        entries.append((Line2D([], [], color=colour, linestyle=line), text))
+    axes.set_ylim(lowest, compute_axis_top(lowest, 1.5 * float(positive.max(initial=1.0)), 1, height=2.0))
+    add_legend(axes, entries, loc="upper right", ncols=2)
+
+
+@figure_style()
+def plot_binning(expected: ExpectedSignificance, *, classes: Sequence[ClassStyle]) -> Figure:
+    """Draw the chosen bins with the yields of all classes, and the significance of each bin below.
+
+    The classes stand on top of each other, the signal above; the dashed line is the signal alone.
+
+    Bins are drawn equally wide, because those with the most signal are narrow; the axis is labelled with their edges.
+
+    Args:
+        expected: yields and significances of the signal score.
+        classes: how each class is shown.
+
+    Raises:
+        TamisError: if there are no bins, or they are of another number of classes.
+    """
+    binning, yields = expected.binning, expected.yields
+    if binning is None or yields is None:
+        raise TamisError("binning: there are no bins, because there is not enough background for one")
+    if len(yields.numbers) != len(classes):
+        raise TamisError(f"binning: expected {len(classes)} classes, found {len(yields.numbers)}")
+    numbers = np.array(yields.numbers)
+    # from bottom to top: backgrounds by rising yield, then the signal
+    order = sorted(
+        range(len(numbers)), key=lambda index: (index in expected.signal, float(numbers[index].sum()))
+    )
+    hatches = [_HATCH if index in expected.signal else None for index in range(len(numbers))]
+    texts = [*(style.text for style in classes), "signal alone", "background with its uncertainty"]
+    size = min(compute_font_size(text, 2.6, 9.0) for text in texts)
+    columns = count_columns(texts, 5.4, size)
+    rows = -(-len(texts) // columns)
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
+    lowest, highest = _stack(upper, binning, numbers, order, hatches, classes)
+    upper.set_yscale("log")
+    upper.set_ylim(lowest, compute_axis_top(lowest, highest, rows, height=3.8))
+    upper.set_ylabel(f"{expected.yields_are.capitalize()} in the bin")
+    entries: list[Entry] = [
+        (Patch(facecolor=classes[index].colour, edgecolor="white", hatch=hatches[index]), texts[index])
+        for index in reversed(order)
+    ]
+    entries.append((Line2D([], [], **_SIGNAL_LINE), texts[-2]))
+    entries.append((Line2D([], [], color=TEXT_COLOUR, marker="|", linestyle="", markersize=8), texts[-1]))
+    add_legend(upper, entries, loc="upper left", ncols=columns, fontsize=size)
+    _draw_bins(lower, binning)
+    return figure
+
+
+def _stack(
+    axes: Axes,
+    binning: ScoreBinning,
+    numbers: Numbers,
+    order: Sequence[int],
+    hatches: Sequence[str | None],
+    classes: Sequence[ClassStyle],
+) -> tuple[float, float]:
+    """Draw the classes on top of each other; return the lower end of the axis and the largest value."""
+    edges = np.arange(numbers.shape[1] + 1, dtype=np.float64)
+    below = np.zeros(numbers.shape[1])
+    total = np.maximum(numbers, 0).sum(axis=0)
+    filled = numbers[numbers > 0]
+    lowest = max(float(filled.min(initial=total.max())), float(total.max()) * 1e-6) / 3
+    for index in order:
+        # a class with a negative yield does not shorten the blocks of other classes
+        top = below + np.maximum(numbers[index], 0)
+        axes.stairs(
+            top, edges, baseline=np.maximum(below, lowest), fill=True, facecolor=classes[index].colour,
+            edgecolor="white", linewidth=0.8, hatch=hatches[index],
+        )  # fmt: skip
+        below = top
+    signal, background, error = np.array(
+        [(counts.signal, counts.background, counts.background_error) for counts in binning.bins]
+    ).T
+    axes.stairs(signal, edges, baseline=None, **_SIGNAL_LINE)
+    centres = (edges[1:] + edges[:-1]) / 2
+    axes.errorbar(
+        centres, background, error, color=TEXT_COLOUR, linestyle="", elinewidth=1.4, capsize=3, zorder=4
+    )
+    return lowest, float((total + error).max())
+
+
+def _draw_bins(axes: Axes, binning: ScoreBinning) -> None:
+    edges = np.arange(len(binning.bins) + 1, dtype=np.float64)
+    values = np.array([bin_counts.significance or 0.0 for bin_counts in binning.bins])
+    axes.stairs(values, edges, fill=True, **_BAND)
+    axes.stairs(values, edges, color=SIGNAL_COLOUR, linewidth=1.6)
+    axes.set_xlim(0, edges[-1])
+    axes.set_ylim(0, 1.45 * (values.max(initial=0) or 1.0))
+    axes.set_xticks(edges, [f"{edge:.3g}" for edge in binning.edges])
+    axes.tick_params(axis="x", which="minor", length=0)
+    if len(edges) > 8:
+        axes.tick_params(axis="x", labelsize=8.5)
+    axes.set_xlabel("Edges of the bins of the signal score")
+    axes.set_ylabel("Significance")
+    note = f"all bins together: {binning.significance:.3g}"
+    axes.text(0.02, 0.93, note, transform=axes.transAxes, va="top", fontsize=9.0)

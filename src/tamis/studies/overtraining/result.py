@@ -1,0 +1,132 @@
+"""The result of the study of overtraining, and its computation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tamis.statistics.distributions import Distribution, compute_score_distribution
+from tamis.statistics.overtraining import KolmogorovSmirnov, compute_kolmogorov_smirnov_tests
+from tamis.statistics.scored import ScoredEvents
+from tamis.statistics.split_metrics import FirstOrder
+from tamis.studies.context import Context
+from tamis.studies.overtraining.permutation import PermutationTest, compute_permutation_test
+from tamis.studies.shared import compute_test_metrics, compute_training_metrics
+from tamis.studies.study import Undefined
+
+
+@dataclass(frozen=True)
+class OvertrainingResult:
+    """Training events beside test events: the overtraining test, and the distributions of the scores.
+
+    Args:
+        class_names: in the order of the scores.
+        permutation_test: the overtraining test; or the reason why these events do not allow it.
+        smirnov_tests: the Kolmogorov-Smirnov test of training and test events for each true class and each score;
+            None for a class without a positive sum of weights in one of them.
+        distributions: of each score, for each true class, in training and test events.
+    """
+
+    class_names: tuple[str, ...]
+    permutation_test: PermutationTest | Undefined
+    smirnov_tests: tuple[tuple[KolmogorovSmirnov | None, ...], ...]
+    distributions: tuple[Distribution, ...]
+
+    @property
+    def smallest_p_value(self) -> tuple[float, int] | None:
+        """The smallest p-value of the Kolmogorov-Smirnov tests and their number; None if there are none."""
+        p_values = [test.p_value for row in self.smirnov_tests for test in row if test is not None]
+        return (min(p_values), len(p_values)) if p_values else None
+
+    def tests_of_score(self, column: int) -> tuple[KolmogorovSmirnov | None, ...]:
+        """Return the tests of one score; distances and p-values are those of the permutation test, if there is one.
+
+        Args:
+            column: index of the class whose score it is.
+        """
+        tests = tuple(row[column] for row in self.smirnov_tests)
+        if isinstance(self.permutation_test, Undefined):
+            return tests
+        compared = {
+            comparison.class_name: comparison
+            for comparison in self.permutation_test.comparisons
+            if comparison.score == self.class_names[column]
+        }
+        return tuple(
+            test and replace(test, distance=compared[name].difference, p_value=compared[name].p_value)
+            for name, test in zip(self.class_names, tests, strict=True)
+        )
+
+    def to_metrics(self) -> dict[str, Any]:
+        """Return the values of the keys of `metrics.json`."""
+        test, (p_value, n_tests) = self.permutation_test, self.smallest_p_value or (None, 0)
+        reason = test.reason if isinstance(test, Undefined) else None
+        return {
+            "permutation_test": test if reason is None else None,
+            "not_tested_reason": reason,
+            "kolmogorov_smirnov": {
+                "test": "two-sample Kolmogorov-Smirnov, training against test, weighted, unbinned",
+                "smallest_p_value": p_value,
+                "tests": n_tests,
+                "by_class_and_score": [
+                    {f"score_{score}": test for score, test in zip(self.class_names, row, strict=True)}
+                    for row in self.smirnov_tests
+                ],
+            },
+        }
+
+
+def compute_overtraining(context: Context) -> OvertrainingResult:
+    """Compare training and test events.
+
+    The tests use the events that may be compared (`ScoredEvents.to_compare`), so that no event is in both samples. The
+    distributions hold all training and test events.
+    """
+    training, test = (context.splits[name].to_compare() for name in ("training", "test"))
+    permutation_test = _test_by_permutations(context, training, test)
+    smirnov_tests = compute_kolmogorov_smirnov_tests(
+        *(
+            array
+            for events in (training, test)
+            for array in (events.scores, events.class_index, events.weight)
+        ),
+        units=(training.units, test.units),
+    )
+    splits = [context.splits[name] for name in ("training", "test")]
+    distributions = tuple(
+        compute_score_distribution(
+            *(
+                array
+                for events in splits
+                for array in (events.scores[:, column], events.class_index, events.weight)
+            ),
+            classes=len(context.class_names),
+            units=(splits[0].units, splits[1].units),
+        )
+        for column in range(len(context.class_names))
+    )
+    return OvertrainingResult(context.class_names, permutation_test, smirnov_tests, distributions)
+
+
+def _test_by_permutations(
+    context: Context, training: ScoredEvents, test: ScoredEvents
+) -> PermutationTest | Undefined:
+    if context.dropped_weight is not None:
+        return Undefined(
+            "events with negative weights were dropped from the training, so that training and test events are of "
+            "different kinds"
+        )
+
+    def measure_splits() -> tuple[FirstOrder, FirstOrder]:
+        return context.once(compute_training_metrics).balanced, context.once(compute_test_metrics).balanced
+
+    cross_trained = context.plan.is_cross_training
+    return compute_permutation_test(
+        training,
+        test,
+        context.class_names,
+        generator=context.random_stream("overtraining"),
+        # with cross-training only some events are compared, so the numbers of all events of a split do not apply
+        numbers=None if cross_trained else measure_splits,
+        between_folds=cross_trained,
+    )

@@ -1,0 +1,177 @@
+"""Does a cut on the score change the distribution of a variable that the network does not see?
+
+For each spectator, such as a mass, the study compares its distribution before and after cuts on the signal score, its
+mean in slices of the score, and measures their dependence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from tamis.blocks import Block, Caption, Cell, Finding, Table
+from tamis.blocks.numbers import p_value, short, significant
+from tamis.figure_data import FigureData
+from tamis.statistics.sculpting import EVENTS, LARGE, LARGE_SHIFT, LEVEL, SIGNS, Shift
+from tamis.studies.columns import build_bin_column, build_density_column, build_error_column
+from tamis.studies.sculpting.result import Sculpting, SculptingResult, compute_sculpting
+from tamis.studies.study import Study, import_figures, import_keys
+
+CAPTIONS = (
+    Caption(
+        "sculpting",
+        "Spectators after cuts",
+        "Filled: all events of a class. Lines: events after cuts on the signal score. The score sculpts a distribution "
+        "if the lines have another shape: background may then look like a signal. Below: the mean of the spectator in "
+        "slices of the score, which is constant without sculpting.",
+    ),
+)
+
+
+def section(result: SculptingResult) -> Iterator[Block]:
+    """Return the blocks of the section."""
+    cuts = (
+        f"shape at {100 * target:g}% (score \N{GREATER-THAN OR EQUAL TO} {significant(cut, 3)})"
+        for target, cut in zip(result.working_points, result.cuts, strict=True)
+    )
+    columns = ("spectator", "class", "distance correlation", "p", "mean moves by", *cuts, "result")
+    caption = (
+        f"Distance correlation of spectator and score, from 0 (independent) to 1 (a copy), of about {EVENTS} random "
+        "events of each class: it misses weak dependences. Mean: largest difference of the mean of the spectator "
+        "between five slices of the score, in standard deviations of the spectator, from all events; below it in "
+        "standard deviations of the difference. Shape: Jensen-Shannon distance, from 0 to 1, between the distributions "
+        "before and after the cut on the signal score with the given signal efficiency; below it the expected "
+        f"distance for a cut independent of the spectator. Sculpted: a distance correlation of at least {LARGE:g}, or "
+        f"a mean that moves by at least {LARGE_SHIFT:g}, with p \N{LESS-THAN OR EQUAL TO} {LEVEL:g}."
+    )
+    yield Table(columns, tuple(_row(sculpting) for sculpting in result.spectators), caption, numeric=2)
+
+
+def _row(sculpting: Sculpting) -> tuple[Cell, ...]:
+    dependence = sculpting.dependence
+    return (
+        Cell(sculpting.spectator),
+        Cell(sculpting.class_name),
+        short(None if dependence is None else dependence.distance_correlation, 3),
+        p_value(None if dependence is None else dependence.p_value, smallest=1 / (SIGNS + 1)),
+        _shift_cell(sculpting.shift),
+        *(
+            replace(short(shape, 3), note="" if chance is None else f"[{significant(chance, 3)}]")
+            for shape, chance in zip(sculpting.shapes, sculpting.shapes_by_chance, strict=True)
+        ),
+        _result_cell(sculpting),
+    )
+
+
+def _shift_cell(shift: Shift | None) -> Cell:
+    if shift is None:
+        return short(None)
+    return replace(short(shift.size, 2), note=f"[{significant(shift.significance, 2)}]")
+
+
+def _result_cell(sculpting: Sculpting) -> Cell:
+    if sculpting.warning:
+        return Cell("sculpted", light="look")
+    return Cell("no sign", light="good") if sculpting.is_known else Cell("too few events", light="info")
+
+
+def findings(result: SculptingResult) -> Iterator[Finding]:
+    """Return whether the score sculpts a spectator."""
+    tested = (
+        f"Tested: does {_join(result.names, 'or')} depend on the signal score within a class? If it does, a cut on the "
+        "score changes its distribution, and background may look like a signal."
+    )
+    sculpted, unknown = (
+        [
+            f"{sculpting.spectator} in {sculpting.class_name}"
+            for sculpting in result.spectators
+            if selected(sculpting)
+        ]
+        for selected in (lambda sculpting: sculpting.warning, lambda sculpting: not sculpting.is_known)
+    )
+    untested = f" Too few events to test {_join(unknown, 'and')}." if unknown else ""
+    if sculpted:
+        yield Finding(
+            "look",
+            "Sculpting",
+            f"{tested} Result: the score depends on {_join(sculpted, 'and')}.{untested} Look at these distributions "
+            "after your cut. If a background peaks like the signal, remove the features that the spectator depends on, "
+            "or include the changed shape in the background model.",
+        )
+    elif len(unknown) == len(result.spectators):
+        yield Finding("info", "Sculpting", f"{tested} Result: too few events to test it.")
+    else:
+        yield Finding(
+            "good",
+            "Sculpting",
+            f"{tested} Result: no sign of sculpting. In every class the distance correlation is below {LARGE:g}, and "
+            f"the mean moves by less than {LARGE_SHIFT:g} standard deviations between slices of the score, or larger "
+            f"values can be chance (p > {LEVEL:g}).{_small_shift(result)}{untested} There is nothing to do.",
+        )
+
+
+def _join(names: Sequence[str], word: str) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def _small_shift(result: SculptingResult) -> str:
+    """Describe the largest significant shift of a mean that is too small for a warning."""
+    shifts = [
+        (shift.size, shift.significance, f"{sculpting.spectator} in {sculpting.class_name}")
+        for sculpting in result.spectators
+        if (shift := sculpting.shift) and shift.size is not None and shift.is_significant
+    ]
+    if not shifts:
+        return ""
+    size, significance, where = max(shifts)
+    return (
+        f" There is a small but significant dependence: the mean of {where} moves by {significant(size, 2)} standard "
+        f"deviations, {significant(significance, 2)} times its error."
+    )
+
+
+def figure_data(result: SculptingResult) -> Iterator[FigureData]:
+    """Return for each spectator and class a table of the distributions, and one of the means in slices of the score."""
+    cuts = ("no cut", *(f"{100 * point:g}% signal efficiency" for point in result.working_points))
+    for sculpting in result.spectators:
+        spectator, class_name = sculpting.spectator, sculpting.class_name
+        if sculpting.binning is not None:
+            bins = list(pairwise(sculpting.binning.edges.tolist()))
+            densities = tuple(
+                build_density_column(histogram, len(bins), {"Cut": cut})
+                for histogram, cut in zip((sculpting.before, *sculpting.after), cuts, strict=True)
+            )
+            yield FigureData(
+                f"sculpting_{spectator}_shape_{class_name}",
+                f"Distribution of {spectator} of {class_name} before and after cuts on the signal score, of unit area.",
+                (build_bin_column(spectator, bins),),
+                densities,
+            )
+        if sculpting.slices:
+            edges = [(score_slice.low, score_slice.high) for score_slice in sculpting.slices]
+            mean = build_error_column(
+                f"Mean of {spectator}",
+                [score_slice.mean for score_slice in sculpting.slices],
+                [score_slice.error for score_slice in sculpting.slices],
+            )
+            yield FigureData(
+                f"sculpting_{spectator}_mean_{class_name}",
+                f"Mean of {spectator} of {class_name} in slices of the signal score.",
+                (build_bin_column("Signal score", edges),),
+                (mean,),
+            )
+
+
+SCULPTING = Study(
+    name="sculpting",
+    title="Sculpting of spectators",
+    result=SculptingResult,
+    compute=compute_sculpting,
+    keys=import_keys(f"{__name__}.keys"),
+    section=section,
+    figures=import_figures(f"{__name__}.plot"),
+    captions=CAPTIONS,
+    data=figure_data,
+    findings=findings,
+)

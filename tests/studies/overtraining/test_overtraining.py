@@ -1,0 +1,196 @@
+"""Training against test, as a study of a run: which events and weights are compared, what is drawn and said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tamis.blocks import Table, Text
+from tamis.config import Folds
+from tamis.data.ensemble import EnsemblePlan
+from tamis.statistics.distributions import compute_score_distribution
+from tamis.statistics.metrics import compute_metrics
+from tamis.statistics.scored import ScoredEvents
+from tamis.studies import metrics_of_studies
+from tamis.studies.context import Context
+from tamis.studies.overtraining import (
+    BETWEEN_FOLDS,
+    OvertrainingResult,
+    compute_overtraining,
+    findings,
+    section,
+    summary,
+)
+from tamis.studies.overtraining.permutation import PermutationTest
+from tamis.studies.shared import compute_test_metrics, compute_training_metrics
+from tamis.studies.study import Undefined
+
+CLASSES = ("a", "b", "c")
+FACTOR = np.array([0.25, 1.0, 12.0])
+SHARES = {"training": (0.6, 0.3, 0.1), "test": (0.2, 0.5, 0.3)}
+
+
+def split(name: str, number: int = 500) -> ScoredEvents:
+    """Scores that are worse for the class with the large factor; both splits have classes of other sizes."""
+    rng = np.random.default_rng((1, len(name)))
+    class_index = np.r_[0, 1, 2, rng.choice(3, number - 3, p=SHARES[name])].astype(np.int32)
+    density = rng.normal(size=(number, 3)) + 1.5 * np.eye(3)[class_index]
+    logits = density * [1.0, 1.0, 0.3] + rng.normal(0, 0.3, (number, 3))
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return ScoredEvents(
+        scores, class_index, rng.uniform(0.2, 1.5, number), FACTOR[class_index],
+        event_id=np.arange(number, dtype=np.uint64),
+    )  # fmt: skip
+
+
+SPLITS = {name: split(name) for name in SHARES}
+
+
+def compute(splits: dict[str, ScoredEvents] = SPLITS, **options: Any) -> OvertrainingResult:
+    return compute_overtraining(Context(CLASSES, splits, **options))
+
+
+@pytest.fixture(scope="module")
+def result() -> OvertrainingResult:
+    return compute()
+
+
+def test_training_and_test_are_compared_with_balanced_weights(result: OvertrainingResult) -> None:
+    loss = result.permutation_test.comparisons[0]
+    for value, name in ((loss.training, "training"), (loss.test, "test")):
+        events = SPLITS[name]
+        expected = compute_metrics(events.scores, events.class_index, events.weight * events.class_weight)
+        assert value == pytest.approx(expected.loss, rel=1e-12)
+
+
+def test_numbers_that_others_computed_are_used() -> None:
+    context = Context(CLASSES, SPLITS)
+    expected = [
+        context.once(measure).balanced.value[0]
+        for measure in (compute_training_metrics, compute_test_metrics)
+    ]
+    loss = compute_overtraining(context).permutation_test.comparisons[0]
+    assert [loss.training, loss.test] == expected
+
+
+def test_only_events_that_are_in_one_split_alone_are_compared(result: OvertrainingResult) -> None:
+    rows = {name: np.arange(len(events)) % 3 > 0 for name, events in SPLITS.items()}
+    compared = {name: replace(events, compared=rows[name]) for name, events in SPLITS.items()}
+    found = compute(compared, plan=EnsemblePlan(folds=Folds(number=2)))
+    expected = [
+        compute_metrics(events.scores, events.class_index, events.balanced_weight)
+        for events in (SPLITS[name].take(rows[name]) for name in ("training", "test"))
+    ]
+    loss = found.permutation_test.comparisons[0]
+    assert [loss.training, loss.test] == pytest.approx([metrics.loss for metrics in expected])
+    of_class = [events.weight[rows[name] & (events.class_index == 0)] for name, events in SPLITS.items()]
+    sizes = [weight.sum() ** 2 / np.square(weight).sum() for weight in of_class]
+    test = found.smirnov_tests[0][0]
+    assert [test.training_effective_sample_size, test.test_effective_sample_size] == pytest.approx(sizes)
+    # the distributions hold all events
+    for one, other in zip(found.distributions, result.distributions, strict=True):
+        assert one.training[0].density.tolist() == other.training[0].density.tolist()
+
+
+def test_the_distributions_are_those_of_training_and_test_with_physics_weights(
+    result: OvertrainingResult,
+) -> None:
+    arrays = [
+        (events.scores, events.class_index, events.weight) for events in (SPLITS["training"], SPLITS["test"])
+    ]
+    for column, distribution in enumerate(result.distributions):
+        expected = compute_score_distribution(
+            *(array for scores, *others in arrays for array in (scores[:, column], *others)), classes=3
+        )
+        for of_split in ("training", "test"):
+            for one, other in zip(getattr(distribution, of_split), getattr(expected, of_split), strict=True):
+                assert one.edges.tolist() == other.edges.tolist()
+                assert one.density.tolist() == other.density.tolist()
+                assert one.uncertainty.tolist() == other.uncertainty.tolist()
+
+
+def test_the_tests_of_a_score_have_the_p_values_of_its_permutations(result: OvertrainingResult) -> None:
+    for column, score in enumerate(CLASSES):
+        compared = [
+            (comparison.difference, comparison.p_value)
+            for true in CLASSES
+            for comparison in result.permutation_test.comparisons
+            if (comparison.class_name, comparison.score) == (true, score)
+        ]
+        tests = result.tests_of_score(column)
+        assert [(test.distance, test.p_value) for test in tests] == compared
+    asymptotic = replace(result, permutation_test=Undefined("a reason"))
+    assert asymptotic.tests_of_score(1) == tuple(row[1] for row in result.smirnov_tests)
+
+
+def test_training_events_of_another_kind_are_not_tested() -> None:
+    found = compute(dropped_weight=np.array([-5.0, 0.0, -1.5]))
+    assert isinstance(found.permutation_test, Undefined)
+    assert "dropped" in found.permutation_test.reason
+    (text,) = section(found)
+    assert isinstance(text, Text)
+    (finding,) = findings(found)
+    assert finding.light == "info"
+    assert finding.sentence == text.text == f"Not tested, because {found.permutation_test.reason}."
+    assert list(summary(found)) == []
+    metrics = metrics_of_studies({"overtraining": found}, CLASSES)["overtraining"]
+    assert metrics["permutation_test"] is None
+    assert metrics["not_tested_reason"] == found.permutation_test.reason
+    # what needs no permutations is there
+    assert metrics["kolmogorov_smirnov"]["tests"] == 9
+
+
+def test_a_class_without_a_positive_sum_of_weights_is_not_tested() -> None:
+    test = SPLITS["test"]
+    weight = np.where(test.class_index == 2, -test.weight, test.weight)
+    found = compute({**SPLITS, "test": replace(test, weight=weight)})
+    assert isinstance(found.permutation_test, Undefined)
+    assert found.smirnov_tests[2] == (None,) * 3
+    assert found.distributions[0].test[2] is None
+    metrics = metrics_of_studies({"overtraining": found}, CLASSES)["overtraining"]["kolmogorov_smirnov"]
+    assert metrics["tests"] == 6
+    assert metrics["smallest_p_value"] == min(test.p_value for row in found.smirnov_tests[:2] for test in row)
+    assert metrics["by_class_and_score"]["c"] == dict.fromkeys(("score_a", "score_b", "score_c"))
+
+
+@pytest.mark.parametrize(("corrected", "light"), [(0.05, "bad"), (0.051, "good")])
+def test_the_page_shows_the_corrected_p_values(
+    result: OvertrainingResult, corrected: float, light: str
+) -> None:
+    first, *others = result.permutation_test.comparisons
+    comparisons = (
+        replace(first, corrected_p_value=corrected),
+        *(replace(each, corrected_p_value=1.0) for each in others),
+    )
+    found = replace(result, permutation_test=PermutationTest(comparisons, 199))
+    text, table = section(found)
+    assert isinstance(text, Text)
+    assert isinstance(table, Table)
+    cells = [row[-1] for row in table.rows]
+    assert [cell.value for cell in cells] == [corrected] + 13 * [1.0]
+    assert [cell.light for cell in cells] == [light] + 13 * ["good"]
+    (finding,) = findings(found)
+    assert finding.light == light
+    assert finding.sentence == text.text
+    assert list(summary(found)) == [found.permutation_test.sentence]
+
+
+def test_a_test_between_folds_says_whose_events_it_compares(result: OvertrainingResult) -> None:
+    halves = {
+        name: replace(events, compared=np.arange(len(events)) % 2 == (name == "test"))
+        for name, events in SPLITS.items()
+    }
+    found = compute(halves, plan=EnsemblePlan(folds=Folds(number=2)))
+    test = found.permutation_test.comparisons[0].test
+    words = f"in training (events of the even folds) and {test:.4f} in test (events of the odd folds)"
+    assert words in found.permutation_test.sentence
+    assert "folds" not in result.permutation_test.sentence
+    assert [each.permutation_test.between_folds for each in (found, result)] == [
+        True,
+        False,
+    ]
+    captions = [list(section(each))[1].caption for each in (found, result)]
+    assert [BETWEEN_FOLDS in caption for caption in captions] == [True, False]

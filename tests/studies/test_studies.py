@@ -1,0 +1,290 @@
+"""Laws of every study: its result is written and read back equal, and the page is the same of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+import tamis
+import tamis.studies
+from tamis.blocks import Caption, Finding, Text
+from tamis.config import parse_config
+from tamis.errors import InputError
+from tamis.pipeline.metrics_schema import metrics_schema
+from tamis.plots.book import Drawing, draw_chapter
+from tamis.plots.labels import FigureLabels, class_styles
+from tamis.records import from_json, to_json
+from tamis.studies import (
+    STUDIES,
+    defined_results,
+    describe_keys,
+    metrics_of_studies,
+    read_results,
+    result_file,
+    write_results,
+)
+from tamis.studies.study import Study, Undefined, import_keys
+
+NAMES = [study.name for study in STUDIES]
+
+
+TRAINING = {"epochs": 2, "early_stopping": None}
+LOG_DENSITIES = {name: f"-(x - {mean})**2 / 2" for name, mean in (("bkg", 0.0), ("sig", 1.5), ("top", 0.0))}
+
+
+@dataclass(frozen=True)
+class WrittenRun:
+    run: tamis.Run
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def runs(
+    module_classes: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[WrittenRun, WrittenRun]:
+    """Train a plain run of two classes, and one of three with all that a configuration can ask for."""
+    plain, full = (module_classes(events, training=TRAINING, report={}) for events in (300, 200))
+    full["samples"].append({"name": "top", "class": "top", "files": "bkg.root", "selection": "y <= 0"})
+    full["samples"][0]["selection"] = "y > 0"
+    for sample in full["samples"]:
+        sample["weight"] = "w - 0.6"
+    full |= {
+        "classes": {**full["classes"], "top": {}},
+        "spectators": ["event"],
+        "split": {"folds": {"number": 2}},
+        "evaluation": {"reference": {"log_density": LOG_DENSITIES}, "baselines": ["logistic", "cuts"]},
+    }
+    written = []
+    for number, config in enumerate((plain, full)):
+        run = tamis.train(parse_config(config), tamis.Callbacks())
+        folder = tmp_path_factory.mktemp("studies") / f"run{number}"
+        tamis.write_run(run, folder)
+        written.append(WrittenRun(run, folder))
+    return tuple(written)
+
+
+@pytest.fixture
+def run(runs: tuple[WrittenRun, WrittenRun]) -> tamis.Run:
+    return runs[0].run
+
+
+def with_result(name: str, runs: tuple[WrittenRun, WrittenRun]) -> WrittenRun:
+    """Return the first run in which a study has a result; there must be one."""
+    return next(
+        each for each in runs if name in {study.name for study, _ in defined_results(each.run.results)}
+    )
+
+
+def values(record: Any) -> Iterator[Any]:
+    """Walk through all numbers and texts of a result; arrays as their types and bytes."""
+    match record:
+        case np.ndarray():
+            # of all that are not numbers, JSON has one
+            yield record.dtype, record.shape, np.where(np.isnan(record), np.nan, record).tobytes()
+        case dict():
+            for key, item in record.items():
+                yield key
+                yield from values(item)
+        case list() | tuple():
+            yield len(record)
+            for item in record:
+                yield from values(item)
+        case _ if is_dataclass(record):
+            yield type(record)
+            for field in fields(record):
+                yield from values(getattr(record, field.name))
+        case float() if np.isnan(record):
+            yield "NaN"
+        case _:
+            yield record
+
+
+# of all mappings, hypothesis would also draw some that no result holds
+st.register_type_strategy(Mapping, lambda kind: st.dictionaries(*map(st.from_type, kind.__args__)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("name", NAMES)
+def test_any_result_is_read_back_equal(name: str, data: st.DataObject) -> None:
+    (study,) = (study for study in STUDIES if study.name == name)
+    result = data.draw(st.from_type(study.result))
+    assert list(values(from_json(study.result, to_json(result)))) == list(values(result))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_results_of_a_run_are_read_back_equal(number: int, runs: tuple[WrittenRun, WrittenRun]) -> None:
+    results = tamis.read_run(runs[number].folder).results
+    assert results.keys() == set(NAMES)
+    assert list(values(dict(results))) == list(values(dict(runs[number].run.results)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_of_a_result_that_was_read_are_those_of_the_run(
+    name: str, runs: tuple[WrittenRun, WrittenRun]
+) -> None:
+    """Drawn again from the run directory alone, each figure has the same bytes."""
+    run, folder = (written := with_result(name, runs)).run, written.folder
+    labels = FigureLabels(class_styles(run.config.class_names))
+    drawn = []
+    for results in (run.results, tamis.read_run(folder).results):
+        (of_study,) = (found for found in defined_results(results) if found[0].name == name)
+        study, result = of_study
+        drawings = list(study.figures(result, labels))
+        assert all(caption.title for caption in study.captions)
+        drawn.append([(figure.name, figure.svg) for figure in draw_chapter(drawings, ("svg",)).figures])
+    assert drawn[0] == drawn[1]
+    written = {path.stem for path in (folder / "figures").glob("*.svg")}
+    assert {figure for figure, _ in drawn[0]} <= written
+
+
+@pytest.mark.parametrize("result", [None, Undefined("a reason")])
+def test_a_study_without_a_result_is_read_back(result: Undefined | None, tmp_path: Path) -> None:
+    results = dict.fromkeys(NAMES, result)
+    write_results(tmp_path / "results", results)
+    assert read_results(tmp_path / "results") == results
+    assert list(defined_results(results)) == []
+    assert metrics_of_studies(results, ()) == dict.fromkeys(describe_keys().model_fields)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "3", "null, 3", "extra", "missing", "type"])
+def test_a_file_that_is_no_result_is_refused(run: tamis.Run, tmp_path: Path, damage: str) -> None:
+    write_results(tmp_path / "results", run.results)
+    study, _ = next(defined_results(run.results))
+    path = tmp_path / "results" / result_file(study)
+    content = json.loads(path.read_text())
+    key = next(iter(content))
+    changed = {"extra": {**content, "extra": 1}, "missing": {**content}, "type": {**content, key: {"a": 1}}}
+    changed["missing"].pop(key)
+    path.write_text(json.dumps(changed[damage]) if damage in changed else damage)
+    with pytest.raises(InputError, match=f"{path.name}.*{study.name}"):
+        read_results(tmp_path / "results")
+
+
+# a study of somebody's own
+
+
+@dataclass(frozen=True)
+class HeaviestResult:
+    weight: float
+
+
+def plot_heaviest(weight: float) -> Figure:
+    figure = Figure(figsize=(2, 2))
+    figure.text(0.5, 0.5, f"{weight:g}")
+    return figure
+
+
+HEAVIEST_KEYS = """
+from tamis.studies.keys import Keys, key
+
+class Heaviest(Keys):
+    weight: float = key("of the heaviest event")
+
+KEYS = {"heaviest": (Heaviest | None, key("the heaviest event"))}
+"""
+
+HEAVIEST = Study(
+    name="heaviest",
+    title="The heaviest event",
+    result=HeaviestResult,
+    compute=lambda context: HeaviestResult(float(context.splits["test"].weight.max())),
+    keys=import_keys("heaviest.keys"),
+    section=lambda result: [Text(f"The heaviest event weighs {result.weight:.3f}.")],
+    figures=lambda result, _: [Drawing("heaviest", plot_heaviest, {"weight": result.weight})],
+    captions=(Caption("heaviest", "Heaviest", "Look at the heaviest event."),),
+    findings=lambda result: [Finding("good", "Heaviest", f"One event weighs {result.weight:.3f}.")],
+    summary=lambda result: [f"Heaviest event: {result.weight:.3f}."],
+)
+
+
+def test_a_study_in_the_list_is_in_report_figures_metrics_and_summary(
+    two_classes: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    inside: Callable[..., tuple[int, str, str]],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tamis.studies, "STUDIES", (*STUDIES, HEAVIEST))
+    (tmp_path / "package" / "heaviest").mkdir(parents=True)
+    (tmp_path / "package" / "heaviest" / "keys.py").write_text(HEAVIEST_KEYS)
+    monkeypatch.syspath_prepend(tmp_path / "package")
+    config = two_classes(200, training={"epochs": 1, "early_stopping": None}, report={})
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(config))
+    status, output, _ = inside("train", str(path), "--output", str(tmp_path / "run"))
+    assert status == 0
+    heaviest = tamis.read_run(tmp_path / "run").results["heaviest"].weight
+    assert heaviest > 0
+    assert f"Heaviest event: {heaviest:.3f}." in output
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["heaviest"] == {"weight": heaviest}
+    schema = metrics_schema()
+    assert "heaviest" in schema["required"]
+    assert schema["$defs"]["Heaviest"]["properties"]["weight"]["description"] == "of the heaviest event"
+    assert (tmp_path / "run" / "figures" / "heaviest.svg").is_file()
+    page = (tmp_path / "run" / "report.html").read_text()
+    for words in (
+        "The heaviest event", f"The heaviest event weighs {heaviest:.3f}.", "Look at the heaviest event.",
+        f"One event weighs {heaviest:.3f}.",
+    ):  # fmt: skip
+        assert words in page
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_own(
+    name: str, runs: tuple[WrittenRun, WrittenRun]
+) -> None:
+    run = with_result(name, runs).run
+    (found,) = (pair for pair in defined_results(run.results) if pair[0].name == name)
+    study, result = found
+    tables = list(study.data(result))
+    drawings = [
+        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(run.config.class_names)))
+    ]
+    assert bool(tables) == bool(drawings)
+    assert len({table.name for table in tables}) == len(tables)
+    # a table is called like its figure
+    assert all(any(table.name.startswith(drawing) for drawing in drawings) for table in tables)
+
+
+@pytest.mark.slow  # draws all figures of two runs
+def test_figures_of_a_finished_run_are_drawn_again(
+    runs: tuple[WrittenRun, WrittenRun],
+    tmp_path: Path,
+    inside: Callable[..., tuple[int, str, str]],
+    hepdata_problems: Callable[[Path], str],
+) -> None:
+    folder = runs[1].folder
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    output = tmp_path / "figures"
+    status, said, _ = inside(
+        "figures",
+        str(folder),
+        "--output",
+        str(output),
+        "--format",
+        "png",
+        "--label",
+        "CMS Preliminary",
+        "--data",
+    )
+    assert status == 0, said
+    names = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    assert {"calibration.svg", "calibration.png", "figures.pdf", "hepdata/submission.yaml"} <= names
+    assert "CMS" in (output / "calibration.svg").read_text()
+    assert hepdata_problems(output / "hepdata") == ""
+    # files that are there are not replaced unasked, and those of the run never
+    assert inside("figures", str(folder), "--output", str(output))[0] == 2
+    assert inside("figures", str(folder), "--output", str(output), "--overwrite")[0] == 0
+    assert "CMS" not in (output / "calibration.svg").read_text()
+    assert inside("figures", str(folder), "--output", str(folder / "figures"), "--overwrite")[0] == 2
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert inside("figures", str(tmp_path))[0] == 2
+    assert inside("figures", str(folder), "--output", str(tmp_path / "x"), "--label", "$")[0] == 2
+    assert not (tmp_path / "x").exists()
