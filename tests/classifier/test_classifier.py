@@ -298,7 +298,7 @@ def test_another_version_is_refused_before_other_keys_are_read(
 ) -> None:
     classifier.save(tmp_path)
     edit(tmp_path, version=version, draws=5, members="many")
-    with pytest.raises(InputError, match=rf"version {version} .* reads version 2; train again") as caught:
+    with pytest.raises(InputError, match=rf"version {version!r} .* reads version 2; train again") as caught:
         tamis.Classifier.load(tmp_path)
     (problem,) = caught.value.problems
     assert problem.where == str(tmp_path / "classifier.json")

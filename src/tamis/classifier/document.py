@@ -194,6 +194,6 @@ def _check_version(path: Path, content: Any) -> None:
     if version != VERSION:
         raise build_error(
             path,
-            f"has version {str(version)[:20]} of the format, but this tamis reads version {VERSION}; train again with "
+            f"has version {repr(version)[:20]} of the format, but this tamis reads version {VERSION}; train again with "
             "this tamis, or use the tamis that wrote the file",
         )

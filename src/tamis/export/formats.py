@@ -213,8 +213,8 @@ def _check_target(
             foreign += paths
     if foreign and not overwrite:
         raise RequestError(
-            f"{target} holds exports of another classifier ({', '.join(path.name for path in foreign)}); choose another "
-            "folder (`output`), or replace them (--overwrite; in Python overwrite=True)"
+            f"{target} holds exports of another classifier ({', '.join(path.name for path in foreign)}); choose "
+            "another folder (`output`), or replace them (--overwrite; in Python overwrite=True)"
         )
     return tuple(foreign)
 

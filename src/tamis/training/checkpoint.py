@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 N_CHECKPOINTS = 2
 """Number of checkpoints of a network that are not removed: if the newest is damaged, the previous one is used."""
-START_AGAIN = "start again (--overwrite; in Python `anew=True`)"
+START_AGAIN = "start again (--overwrite; in Python overwrite=True)"
 _VERSION: Literal[3] = 3
 """Version of the format: raise it with every change of a key, a type or a meaning, also in `training.json`."""
 _LARGEST = 1 << 26
