@@ -24,7 +24,7 @@ from tamis.errors import ExpressionError, InputError, Problem, RequestError
 from tamis.expressions import format_branch, parse
 from tamis.files import LONGER_WHILE_WRITTEN, write_text
 from tamis.paths import explain_unwritable
-from tamis.wording import counted, format_value, is_clean
+from tamis.wording import counted, format_value, is_clean, join_first
 
 LOOKED_AT = 100_000
 """Number of entries of each file in which suspicious columns are searched."""
@@ -302,7 +302,7 @@ def _explain_unshared(schemas: Sequence[FileSchema]) -> str:
         [name for name, kind in schema.branches.items() if kind.kind == "scalar"] for schema in schemas
     ]
     listing = "; ".join(
-        f"{schema.where} has {', '.join(names[:8]) or 'none'}"
+        f"{schema.where} has {join_first(names, 8) or 'none'}"
         for schema, names in zip(schemas[:3], scalars, strict=False)
     )
     return f"{listing}; give files with the same branches"

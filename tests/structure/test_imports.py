@@ -13,8 +13,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "tamis"
 
 # rooms from left to right; a room may import itself and what stands before it
 ROOMS = [
-    "errors",
     "wording",
+    "errors",
     "blocks",
     "files",
     "records",

@@ -20,7 +20,7 @@ from tamis.data.chunks import Chunk, read_range
 from tamis.data.schema import FileSchema, find_schema_problems
 from tamis.errors import InputError, Problem, RequestError
 from tamis.machine import tamis_version
-from tamis.wording import format_range, format_value
+from tamis.wording import format_range, format_value, shorten
 
 _EXACT = 2**53  # integers up to this number are exact as 64-bit floats
 _ENOUGH = 100  # minimum number of scored entries from which a constant or missing feature is suspicious
@@ -218,12 +218,16 @@ def compare_metadata(
     """
     for key, value in expected.items():
         if key != "input" and metadata.get(key) != value:
-            yield f"{_PHRASES.get(key, key)} {_shorten(metadata.get(key))}, not {_shorten(value)}"
+            yield f"{_PHRASES.get(key, key)} {_contrast(metadata.get(key), value)}"
     input_metadata = metadata.get("input", {})
     for key, value in expected["input"].items():
         if input_metadata.get(key) != value and not (moved and key == "modified_ns"):
-            values = f"{_shorten(input_metadata.get(key))}, not {_shorten(value)}"
-            yield f"its input has a different {_INPUT_PHRASES.get(key, key)} ({values})"
+            phrase = _INPUT_PHRASES.get(key, key)
+            yield f"its input has a different {phrase} ({_contrast(input_metadata.get(key), value)})"
+
+
+def _contrast(value: object, expected: object) -> str:
+    return ", not ".join(shorten(str(number), 40) for number in (value, expected))
 
 
 _PHRASES = {
@@ -242,11 +246,6 @@ _INPUT_PHRASES = {
     "first_sha256": "first event",
     "last_sha256": "last event",
 }
-
-
-def _shorten(value: Any) -> str:
-    text = str(value)
-    return text if len(text) < 60 else f"{text[:12]}..."
 
 
 def find_changed_types(scoring: Scoring, schema: FileSchema) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from tamis.report.vector import inline_text
 from tamis.runs.layout import PROVENANCE, REPORT
 from tamis.runs.read import read_run
 from tamis.statistics.roc import RocCurve, compute_roc_curves
-from tamis.wording import counted
+from tamis.wording import counted, join_first
 
 _CHANGE_THE_LOSS = ("training.loss", "weights.", "split.", "samples")
 """Beginnings of the configuration keys that change the definition of the validation loss."""
@@ -104,10 +104,8 @@ def _findings(comparison: RunComparison, differences: Sequence[DifferentValue]) 
         yield Finding("info", "Class weights", note)
     sentence = "The configurations are the same."
     if differences:
-        n_more = len(differences) - _LISTED_KEYS
-        more = f" and {n_more:,} more" if n_more > 0 else ""
-        keys = ", ".join(difference.path for difference in differences[:_LISTED_KEYS])
-        sentence = f"The configurations differ in {counted(len(differences), 'key')}: {keys}{more}."
+        keys = join_first([difference.path for difference in differences], _LISTED_KEYS)
+        sentence = f"The configurations differ in {counted(len(differences), 'key')}: {keys}."
     yield Finding("info", "Configuration", sentence)
 
 

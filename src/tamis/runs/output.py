@@ -15,7 +15,7 @@ from tamis.classifier.manifest import MANIFEST
 from tamis.errors import RequestError, TamisError
 from tamis.files import folders_for, locked
 from tamis.paths import explain_unwritable
-from tamis.pipeline.checkpoints import foreign_files
+from tamis.pipeline.checkpoints import check_checkpoints
 from tamis.runs.layout import (
     CHECKPOINTS,
     ENTRIES,
@@ -27,6 +27,7 @@ from tamis.runs.layout import (
     PROVENANCE,
     UNFINISHED,
 )
+from tamis.wording import join_first
 
 
 def check_path(folder: Path) -> None:
@@ -53,15 +54,10 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
     foreign = [*sorted(names - ENTRIES), *_foreign_inside(folder)]
     if foreign:
         raise RequestError(
-            f"{folder} holds files that do not belong to a run ({', '.join(foreign[:5])}); move them, or choose "
+            f"{folder} holds files that do not belong to a run ({join_first(foreign, 5)}); move them, or choose "
             "another folder"
         )
-    foreign = foreign_files(folder / CHECKPOINTS)
-    if foreign:
-        raise RequestError(
-            f"{folder / CHECKPOINTS} holds files that are not checkpoints ({', '.join(foreign[:5])}); move them, or "
-            "choose another folder"
-        )
+    check_checkpoints(folder / CHECKPOINTS)
     if names - {CHECKPOINTS} and not overwrite:
         raise RequestError(
             f"{folder} holds a run already; choose another folder, or replace the run (--overwrite; in "
