@@ -19,7 +19,7 @@ from tamis.classifier.reference import find_extremes
 from tamis.data.split import NO_FOLD
 from tamis.errors import ExportError
 from tamis.export.evaluate import HALF_STEP, Disturbance, compute_scores
-from tamis.export.lower import ClassifierGraph, lower
+from tamis.export.lower import ClassifierGraph
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -156,13 +156,12 @@ def _list_marks(classifier: Classifier) -> list[Float32]:
     return [np.array(row, np.float32) for row in (*listed, *plain)]
 
 
-def measure_reference(classifier: Classifier, sample: Sample) -> Reference:
-    """Compute the float64 scores of a sample, and measure the errors of float32.
+def measure_reference(classifier: Classifier, graph: ClassifierGraph, sample: Sample) -> Reference:
+    """Compute the float64 scores of a sample with the graph of a classifier, and measure the errors of float32.
 
     Raises:
         ExportError: a required feature is missing, or the float64 computation differs from the classifier.
     """
-    graph = lower(classifier)
     sample = sample.thinned(max(FEWEST_EVENTS, int(MOST_PRODUCTS / _count_products(graph))))
     samples = [sample]
     if classifier.plan.is_cross_training:  # events are also scored as events of an unknown fold

@@ -113,7 +113,7 @@ class _Source:
     @cached_property
     def reference(self) -> Reference:
         """Float64 scores of the events, and the errors of float32 there."""
-        return measure_reference(self.classifier, self.sample)
+        return measure_reference(self.classifier, self.graph, self.sample)
 
 
 @dataclass(frozen=True)
