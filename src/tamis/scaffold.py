@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from tamis.arrays import Int32
 from tamis.config import Feature, parse_config
 from tamis.data.chunks import read_chunks
 from tamis.data.roles import find_branch_role, find_event_id_branches, find_observed_data_word, is_signal_name
@@ -310,7 +311,7 @@ def _explain_unshared(schemas: Sequence[FileSchema]) -> str:
 
 def _read_first_chunks(
     schemas: Sequence[FileSchema], branches: Sequence[str]
-) -> tuple[dict[str, NDArray[np.generic]], NDArray[np.int32]]:
+) -> tuple[dict[str, NDArray[np.generic]], Int32]:
     chunks = [next(read_chunks(schema, branches, LOOKED_AT)) for schema in schemas]
     columns = {
         name: np.concatenate([np.asarray(chunk.columns[name]) for chunk in chunks]) for name in branches

@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "tamis"
 
 # rooms from left to right; a room may import itself and what stands before it
 ROOMS = [
+    "arrays",
     "wording",
     "errors",
     "blocks",

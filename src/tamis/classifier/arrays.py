@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis import config
+from tamis.arrays import Float32
 from tamis.classifier.document import DOCUMENT, Document, MemberEntry, PreprocessingEntry, list_prefixes
 from tamis.classifier.member import Member
 from tamis.classifier.opening import DAMAGED, MOST_BYTES, build_error, check_plain
@@ -21,7 +22,6 @@ from tamis.network.preprocessing import Logarithm, Preprocessing, Quantiles
 if TYPE_CHECKING:
     from tamis.network.network import Network
 
-Float32 = NDArray[np.float32]
 Shapes = dict[str, tuple[int, ...]]
 
 WEIGHTS = "weights.safetensors"

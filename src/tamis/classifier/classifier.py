@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Features, Float32
 from tamis.calibration import Calibration
 from tamis.classifier.arrays import WEIGHTS, assemble_members, member_arrays, read_arrays
 from tamis.classifier.columns import column_names, feature_values, take_columns
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity
     from tamis.network.symmetries import Copy
 
-Float32 = NDArray[np.float32]
-Features = Float32 | NDArray[np.float64]
 
 _DISTURBANCES = 8
 """Number of disturbances of the weights that measure the effect of rounding."""

@@ -6,16 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features
 from tamis.config import Feature
 from tamis.data.parquet_files import convert_arrow
 from tamis.errors import ExpressionError, RequestError
 from tamis.expressions import evaluate, parse
 from tamis.wording import counted, join_first, suggest
-
-Float32 = NDArray[np.float32]
-Features = Float32 | NDArray[np.float64]
 
 
 def feature_values(features: Sequence[Feature], events: Any, unresolved: Collection[str] = ()) -> Features:

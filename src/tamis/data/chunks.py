@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Int64
 from tamis.data.scanning import get_reader, read_with_context
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem
@@ -41,7 +41,7 @@ class Chunk:
     file_key: str = ""
 
     @property
-    def entries(self) -> NDArray[np.int64]:
+    def entries(self) -> Int64:
         """Entry number of each row."""
         return np.arange(self.first_entry, self.first_entry + self.length)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float32, Float64
 from tamis.classifier import Classifier
 from tamis.classifier.missing import sentinels_of
 from tamis.classifier.reference import find_extremes
@@ -21,8 +22,6 @@ from tamis.errors import ExportError
 from tamis.export.evaluate import HALF_STEP, Disturbance, compute_scores
 from tamis.export.lower import ClassifierGraph
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 Score = Callable[[Float32, NDArray[np.int32]], Float32]
 """Compute the scores of features as a user passes them, and of folds."""
 

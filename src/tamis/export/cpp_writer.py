@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float32
 from tamis.data.split import NO_FOLD
 from tamis.errors import ExportError
 from tamis.export.cpp_text import (
@@ -29,8 +30,6 @@ from tamis.export.cpp_text import (
 from tamis.export.lower import ClassifierGraph
 from tamis.export.plain import Document
 from tamis.network.primitives import Graph, Kind, Node
-
-Float32 = NDArray[np.float32]
 
 COMPILER = "g++"
 # warnings are errors, because users compile the header with their own flags

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import save_model
 
+from tamis.arrays import Float32
 from tamis.classifier import Classifier
 from tamis.config import FixedPoint
 from tamis.errors import ExportError, RequestError
@@ -30,8 +30,6 @@ from tamis.files import LONGER_WHILE_WRITTEN, write_json
 from tamis.network.embeddings import Gains
 from tamis.network.network import Network, map_events
 from tamis.paths import explain_unwritable, to_path
-
-Float32 = NDArray[np.float32]
 
 QONNX, BOUNDARY = "classifier.qonnx.onnx", "boundary.json"
 COMPARED = 10_000

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tamis.arrays import Float32
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.classifier.exported_names import NAMED, PACKED, PREPROCESS
 from tamis.data.split import NO_FOLD
@@ -33,7 +34,6 @@ from tamis.machine import tamis_version
 if TYPE_CHECKING:
     from onnx import GraphProto, TensorProto
 
-Float32 = NDArray[np.float32]
 
 _INFINITE = 1e39
 """Too large for 32 bits, so that the producers of CMSSW read infinity."""

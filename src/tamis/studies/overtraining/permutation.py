@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import ROUNDING, check_classes, check_probabilities, positive_sum
 from tamis.statistics.intervals import compute_interval
@@ -27,8 +27,6 @@ from tamis.statistics.scored import ScoredEvents, join_events
 from tamis.statistics.split_metrics import FirstOrder, compute_first_order
 from tamis.studies.study import Undefined
 from tamis.wording import format_change_within, format_p_value
-
-Float64 = NDArray[np.float64]
 
 LEVEL = 0.05
 """Corrected p-value up to which a classifier is called overtrained."""
