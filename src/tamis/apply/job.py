@@ -14,7 +14,7 @@ import numpy as np
 from tamis.apply.copying import read_format
 from tamis.apply.folds import describe_fold_source, find_fold_source, list_fold_expressions
 from tamis.apply.model import Model
-from tamis.apply.outputs import FORMAT_NAME, TREE, Format, check_column_names
+from tamis.apply.outputs import FORMAT_NAME, TREE, ScoreFileFormat, check_column_names
 from tamis.apply.scoring import MEANINGS, Extent, Scoring, build_score_columns
 from tamis.data.chunks import Chunk, read_range
 from tamis.data.schema import FileSchema, find_schema_problems
@@ -37,15 +37,17 @@ class ApplyOptions:
         copy: whether the branches of the input are copied beside the scores.
     """
 
-    form: Format | None = None
+    form: ScoreFileFormat | None = None
     sentinel: float = -1.0
     unseen: bool = False
     copy: bool = False
 
     def __post_init__(self) -> None:
         """Check that the format exists, and that the sentinel is not a score in 32 bits."""
-        if self.form is not None and self.form not in get_args(Format):
-            raise RequestError(f"the format is {self.form!r}; expected {', '.join(get_args(Format))}")
+        if self.form is not None and self.form not in get_args(ScoreFileFormat):
+            raise RequestError(
+                f"the format is {self.form!r}; expected {', '.join(get_args(ScoreFileFormat))}"
+            )
         if not isinstance(self.sentinel, int | float | np.number):
             raise RequestError(f"the sentinel is {self.sentinel!r}; expected a number, such as -1")
         with np.errstate(over="ignore"):
@@ -99,7 +101,7 @@ class Job:
 
     schema: FileSchema
     scoring: Scoring
-    form: Format
+    form: ScoreFileFormat
     copy: bool
 
     @property

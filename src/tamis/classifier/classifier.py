@@ -19,7 +19,7 @@ from tamis.classifier.document import (
     DOCUMENT,
     CalibrationEntry,
     ClassEntry,
-    Document,
+    ClassifierDocument,
     MemberEntry,
     PreprocessingEntry,
     read_document,
@@ -304,13 +304,13 @@ class Classifier:
         # other files in the folder belong to an earlier classifier, until this one is exported
         write_manifest(folder / MANIFEST, {name: folder / name for name in (DOCUMENT, WEIGHTS)})
 
-    def _build_document(self, weights_hash: str) -> Document:
+    def _build_document(self, weights_hash: str) -> ClassifierDocument:
         network, preprocessing = self.network, self.preprocessing
 
         def names(indices: Sequence[int]) -> tuple[str, ...]:
             return tuple(self.features[index].name for index in indices)
 
-        return Document(
+        return ClassifierDocument(
             features=self.features,
             classes=tuple(
                 ClassEntry(name=name, **section.model_dump()) for name, section in self.classes.items()

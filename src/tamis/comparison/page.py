@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tamis.blocks import Block, Finding, Findings, Light, Page, Picture, Section, Text, Tile, Tiles
+from tamis.blocks import Block, Finding, Findings, Light, Page, PageSection, Picture, Text, Tile, Tiles
 from tamis.blocks.numbers import typeset, with_interval
 from tamis.comparison import tables
 from tamis.comparison.compute import compare_runs
@@ -60,28 +60,28 @@ def build_comparison_page(runs: Sequence[Run], comparison: RunComparison, folder
 
 def _sections(
     runs: Sequence[Run], comparison: RunComparison, names: Sequence[str], folder: Path
-) -> Iterator[Section]:
+) -> Iterator[PageSection]:
     differences = configuration_differences([run.config for run in runs])
     classes = runs[0].config.signal_names or comparison.class_names
     summary = (
         Tiles(tuple(_tiles(comparison, classes))),
         Findings(tuple(_findings(comparison, differences))),
     )
-    yield Section("summary", "Summary", summary)
-    yield Section("differences", "Differences", (tables.build_differences_table(comparison),))
+    yield PageSection("summary", "Summary", summary)
+    yield PageSection("differences", "Differences", (tables.build_differences_table(comparison),))
     roc_pictures = _roc_pictures(runs, names, classes)
-    yield Section("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
+    yield PageSection("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
     studies_table = tables.build_studies_table(runs, names)
     if studies_table.rows:
-        yield Section("studies", "Studies", (studies_table,))
+        yield PageSection("studies", "Studies", (studies_table,))
     training = (tables.build_training_table(runs, names), _loss_picture(runs, names, differences))
-    yield Section("training", "Training", training)
+    yield PageSection("training", "Training", training)
     configuration: Block = Text("The configurations are the same, defaults included.")
     if differences:
         configuration = tables.build_configuration_table(differences, names)
-    yield Section("configuration", "Configuration", (configuration,))
+    yield PageSection("configuration", "Configuration", (configuration,))
     links = [_link_to_report(run, folder) for run in runs]
-    yield Section("provenance", "Provenance", (tables.build_provenance_table(runs, names, links),))
+    yield PageSection("provenance", "Provenance", (tables.build_provenance_table(runs, names, links),))
 
 
 def _tiles(comparison: RunComparison, classes: Sequence[str]) -> Iterator[Tile]:

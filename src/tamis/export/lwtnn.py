@@ -16,9 +16,7 @@ from tamis.classifier import Classifier
 from tamis.classifier.missing import apply_rules
 from tamis.errors import UntranslatableError
 from tamis.export.constants import check_constants
-from tamis.export.plain import list_arrays
-
-Document = dict[str, Any]
+from tamis.export.plain import Document, list_arrays
 
 _NAMES = {"relu": "rectified", "sigmoid": "sigmoid", "tanh": "tanh", "linear": "linear"}
 _WITH_ALPHA = {"elu": "elu", "silu": "swish", "leaky_relu": "leakyrelu"}

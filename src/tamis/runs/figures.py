@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tamis.config import Config
-from tamis.config.events import Column
+from tamis.config.events import Variable
 from tamis.data.ensemble import name_members
 from tamis.errors import RequestError, TamisError
 from tamis.figure_data import write_figure_data
@@ -77,7 +77,7 @@ def _draw_histories(run: Run) -> list[Drawing]:
 
 
 def _figure_labels(config: Config) -> FigureLabels:
-    def axes(columns: Sequence[Column]) -> dict[str, str]:
+    def axes(columns: Sequence[Variable]) -> dict[str, str]:
         return {column.name: axis_label(column.name, column.label, column.unit) for column in columns}
 
     return FigureLabels(

@@ -21,7 +21,7 @@ from tamis.runs.layout import (
     ENTRIES,
     FIGURES,
     LOCK,
-    LONGER_WHILE_WRITTEN,
+    LONGER_WHILE_REPLACED,
     MODEL,
     PREVIOUS,
     PROVENANCE,
@@ -34,7 +34,7 @@ def check_path(folder: Path) -> None:
     """Check that a run directory can be created at a path; raise a `RequestError` otherwise."""
     if not os.path.realpath(folder).strip(os.sep):
         raise RequestError(f"{folder} cannot be a run directory; choose another folder")
-    reason = explain_unwritable(folder, longer=LONGER_WHILE_WRITTEN)
+    reason = explain_unwritable(folder, longer=LONGER_WHILE_REPLACED)
     if reason:
         raise RequestError(f"{folder} cannot be created: {reason}; choose another folder")
     if folder.exists() and not folder.is_dir():
