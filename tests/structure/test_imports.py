@@ -16,6 +16,7 @@ ROOMS = [
     "arrays",
     "wording",
     "errors",
+    "arguments",
     "blocks",
     "files",
     "records",

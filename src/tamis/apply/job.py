@@ -19,6 +19,7 @@ from tamis.apply.scoring import MEANINGS, Extent, Scoring, build_score_columns
 from tamis.data.chunks import Chunk, read_range
 from tamis.data.schema import FileSchema, find_schema_problems
 from tamis.errors import InputError, Problem, RequestError
+from tamis.expressions import collect_branches
 from tamis.machine import tamis_version
 from tamis.wording import format_range, format_value, shorten
 
@@ -199,8 +200,7 @@ def build_job(model: Model, schema: FileSchema, options: ApplyOptions) -> Job:
 
 def _rounded_folds(scoring: Scoring, schema: FileSchema) -> Iterator[Problem]:
     """Yield a problem for each integer of the training that determines folds and is a 32-bit float in this file."""
-    expressions = list_fold_expressions(scoring.folds)
-    for name in sorted({name for expression in expressions for name in expression.branches}):
+    for name in sorted(collect_branches(list_fold_expressions(scoring.folds))):
         known, branch = scoring.model.types.get(name, ()), schema.branches.get(name)
         integers = bool(known) and all("int" in kind for kind in known)
         if integers and branch is not None and branch.number in ("float16", "float32"):

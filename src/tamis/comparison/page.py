@@ -116,8 +116,8 @@ def _choose_light(pair: PairComparison) -> Light:
 
 
 def _roc_pictures(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) -> Iterator[Picture]:
-    labels = [section.label for section in runs[0].config.classes.values()]
-    styles = dict(zip(runs[0].class_names, class_styles(runs[0].class_names, labels), strict=True))
+    config = runs[0].config
+    styles = dict(zip(config.class_names, class_styles(config.class_names, config.class_labels), strict=True))
     for number, (name, curves) in enumerate(_roc_curves(runs, classes).items(), start=1):
         title = f"{styles[name].text} against all other classes"
         figure = plot_rocs_of_runs(curves, runs=choose_run_styles(names), title=title)

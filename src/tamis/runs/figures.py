@@ -81,7 +81,7 @@ def _figure_labels(config: Config) -> FigureLabels:
         return {column.name: axis_label(column.name, column.label, column.unit) for column in columns}
 
     return FigureLabels(
-        class_styles(config.class_names, [section.label for section in config.classes.values()]),
+        class_styles(config.class_names, config.class_labels),
         features={column.name: axis_label(column.name, column.label) for column in config.features},
         feature_axes=axes(config.features),
         spectators=axes(config.spectators),
