@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tamis.errors import RequestError
+from tamis.files import LONGER_WHILE_WRITTEN
 
 _LONGEST_PATH = 4096  # PATH_MAX of Linux
 _BELOW = 160
@@ -73,6 +74,24 @@ def explain_unwritable(path: Path, *, longer: int = 0) -> str:
     except (OSError, RuntimeError, ValueError) as error:  # including loops of links and null characters
         return error.strerror or str(error) if isinstance(error, OSError) else str(error)
     return ""
+
+
+def check_writable(
+    path: Path, remedy: str, *, name: Path | None = None, longer: int = LONGER_WHILE_WRITTEN
+) -> None:
+    """Refuse a file or folder that cannot be created.
+
+    Args:
+        path: the file or folder.
+        remedy: what to do instead, for the message.
+        name: what the user gave, for the message; by default the path.
+        longer: number of bytes by which the temporary name of the path is longer.
+
+    Raises:
+        RequestError: with the reason.
+    """
+    if reason := explain_unwritable(path, longer=longer):
+        raise RequestError(f"cannot write to {name or path}: {reason}; {remedy}")
 
 
 def explain_os_error(error: OSError, name: str = "") -> str:

@@ -41,7 +41,7 @@ from tamis.data.schema import SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, write_json
 from tamis.machine import cores, explain_memory_error
-from tamis.paths import explain_os_error, explain_unwritable, to_path, to_patterns
+from tamis.paths import check_writable, explain_os_error, to_path, to_patterns
 from tamis.runs.layout import PROVENANCE
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -215,9 +215,7 @@ def _create_folder(folder: Path) -> None:
                 f"{folder} is inside the run directory {parent}, where only files of the run may be; choose another "
                 "--output"
             )
-    reason = explain_unwritable(folder / "summary.json")
-    if reason:
-        raise RequestError(f"cannot write to {folder}: {reason}; choose another --output")
+    check_writable(folder / "summary.json", "choose another --output", name=folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 

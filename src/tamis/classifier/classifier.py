@@ -37,7 +37,7 @@ from tamis.expressions import evaluate, parse
 from tamis.files import write_arrays, write_json
 from tamis.network.preprocessing import Preprocessing
 from tamis.notebook import heading, table
-from tamis.paths import explain_unwritable, to_path
+from tamis.paths import check_writable, to_path
 from tamis.wording import counted
 
 if TYPE_CHECKING:
@@ -290,9 +290,7 @@ class Classifier:
             RequestError: it is a file, or cannot be created.
         """
         folder = to_path(folder, "Classifier.save")
-        reason = explain_unwritable(folder / DOCUMENT)
-        if reason:
-            raise RequestError(f"{folder} cannot be created or written to: {reason}; choose another folder")
+        check_writable(folder / DOCUMENT, "choose another folder", name=folder)
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"reference.features": self.reference_features, "reference.scores": self.reference_scores}
         if len(self.reference_as_passed):

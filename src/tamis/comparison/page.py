@@ -23,8 +23,8 @@ from tamis.comparison.figures import (
 from tamis.comparison.result import PairComparison, RunComparison
 from tamis.config.difference import DifferentValue, configuration_differences
 from tamis.errors import RequestError
-from tamis.files import LONGER_WHILE_WRITTEN, write_text
-from tamis.paths import explain_unwritable, to_path, to_patterns
+from tamis.files import write_text
+from tamis.paths import check_writable, to_path, to_patterns
 from tamis.pipeline.run import Run
 from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
@@ -220,9 +220,7 @@ def _check_folders(folders: Sequence[Path]) -> None:
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:
-    reason = explain_unwritable(path, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"{path} cannot be created: {reason}; choose another file with --output")
+    check_writable(path, "choose another file with --output")
     if path.is_dir():
         raise RequestError(f"{path} is a folder; give the name of a file with --output")
     if path.suffix.lower() not in (".html", ".htm"):

@@ -22,7 +22,7 @@ from tamis.classifier.exported_names import DERIVED, FILES, HEADER, LWTNN, PLAIN
 from tamis.classifier.manifest import list_final_files, list_pending_files
 from tamis.classifier.precision import precision_problem
 from tamis.data.split import NO_FOLD
-from tamis.errors import ExportError, RequestError, UntranslatableError
+from tamis.errors import ExportError, UntranslatableError
 from tamis.export.agreement import (
     Agreement,
     ComparedEvents,
@@ -45,8 +45,8 @@ from tamis.export.cpp_writer import (
 from tamis.export.evaluate import compute_scores
 from tamis.export.lower import ClassifierGraph, lower, lower_document
 from tamis.export.onnx_files import write_onnx
-from tamis.files import LONGER_WHILE_WRITTEN, complete_file, folders_for, locked, write_json, write_text
-from tamis.paths import explain_unwritable, to_path
+from tamis.files import complete_file, folders_for, locked, write_json, write_text
+from tamis.paths import check_writable, to_path
 
 ExportFormat = Literal["onnx", "json", "lwtnn", "cpp"]
 FORMATS: tuple[ExportFormat, ...] = ("onnx", "json", "lwtnn", "cpp")
@@ -154,8 +154,7 @@ def export_classifier(
     folder = to_path(folder, "export_classifier")
     target = folder if output is None else to_path(output, "export_classifier")
     read_document(folder / DOCUMENT)  # checked before any file is written
-    if reason := explain_unwritable(target / FILES[0], longer=LONGER_WHILE_WRITTEN):
-        raise RequestError(f"cannot write to {target}: {reason}; choose another folder (`output`)")
+    check_writable(target / FILES[0], "choose another folder (`output`)", name=target)
     files: list[Path] = []
     agreements: dict[ExportFormat, Agreement] = {}
     notes, failures = [], []

@@ -26,10 +26,10 @@ from tamis.export.formats import require_float32
 from tamis.export.fpga_network import FixedPointNetwork, build_fixed_point_network, compute_grid_inputs
 from tamis.export.fpga_qonnx import build_qonnx
 from tamis.export.fpga_translation import EVENTS, EXPECTED, INTERPRETED, PROJECT, SIMULATED
-from tamis.files import LONGER_WHILE_WRITTEN, write_json
+from tamis.files import write_json
 from tamis.network.embeddings import Gains
 from tamis.network.network import Network, map_events
-from tamis.paths import explain_unwritable, to_path
+from tamis.paths import check_writable, to_path
 
 QONNX, BOUNDARY = "classifier.qonnx.onnx", "boundary.json"
 COMPARED = 10_000
@@ -150,9 +150,7 @@ def check_output(output: Path) -> None:
     Raises:
         RequestError: the output exists and is not a translation, or cannot be written.
     """
-    reason = explain_unwritable(output, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"cannot create {output}: {reason}; choose another folder (`output`)")
+    check_writable(output, "choose another folder (`output`)")
     is_replaceable = (output / BOUNDARY).is_file() or (output.is_dir() and not any(output.iterdir()))
     if output.exists() and not is_replaceable:
         raise RequestError(

@@ -14,7 +14,7 @@ from tamis.classifier.exported_names import DERIVED
 from tamis.classifier.manifest import MANIFEST
 from tamis.errors import RequestError, TamisError
 from tamis.files import folders_for, locked
-from tamis.paths import explain_unwritable
+from tamis.paths import check_writable
 from tamis.pipeline.checkpoints import check_checkpoints
 from tamis.runs.layout import (
     CHECKPOINTS,
@@ -34,9 +34,7 @@ def check_path(folder: Path) -> None:
     """Check that a run directory can be created at a path; raise a `RequestError` otherwise."""
     if not os.path.realpath(folder).strip(os.sep):
         raise RequestError(f"{folder} cannot be a run directory; choose another folder")
-    reason = explain_unwritable(folder, longer=LONGER_WHILE_REPLACED)
-    if reason:
-        raise RequestError(f"{folder} cannot be created: {reason}; choose another folder")
+    check_writable(folder, "choose another folder", longer=LONGER_WHILE_REPLACED)
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; choose another folder")
 
