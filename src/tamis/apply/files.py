@@ -42,7 +42,6 @@ from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, write_json
 from tamis.machine import cores, explain_memory_error
 from tamis.paths import check_writable, explain_os_error, to_path, to_patterns
-from tamis.runs.layout import PROVENANCE
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -209,12 +208,6 @@ def _plan_tasks(
 
 
 def _create_folder(folder: Path) -> None:
-    for parent in (folder, *folder.absolute().parents):
-        if (parent / PROVENANCE).is_file():
-            raise RequestError(
-                f"{folder} is inside the run directory {parent}, where only files of the run may be; choose another "
-                "--output"
-            )
     check_writable(folder / "summary.json", "choose another --output", name=folder)
     folder.mkdir(parents=True, exist_ok=True)
 

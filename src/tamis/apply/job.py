@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +18,7 @@ from tamis.data.chunks import Chunk, read_range
 from tamis.data.schema import FileSchema, find_schema_problems
 from tamis.errors import InputError, Problem, RequestError
 from tamis.expressions import collect_branches
+from tamis.files import hash_json
 from tamis.machine import tamis_version
 from tamis.wording import format_range, format_value, shorten
 
@@ -77,7 +76,7 @@ class BoundaryHashes:
     def _hash(self, chunk: Chunk, row: int) -> str:
         """Hash one event by the values of its numbers, whatever their type."""
         values = [[name, _as_floats(chunk.columns[name][row])] for name in sorted(self.branches)]
-        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+        return hash_json(values)
 
 
 def _as_floats(value: Any) -> Any:

@@ -31,7 +31,7 @@ from tamis.plots.labels import class_styles
 from tamis.random_streams import random_stream
 from tamis.report.rendering import render
 from tamis.report.vector import inline_text
-from tamis.runs.layout import PROVENANCE, REPORT
+from tamis.runs.layout import REPORT
 from tamis.runs.read import read_run
 from tamis.statistics.roc import RocCurve, compute_roc_curves
 from tamis.wording import counted, join_first
@@ -200,7 +200,6 @@ def write_comparison(
     _check_folders(paths)
     _check_output(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in paths]
-    _check_not_of_a_run(path, runs)
     comparison = compare_runs(collect_scored_runs(runs), random_stream(runs[0].config.seed, "comparison"))
     page = render(build_comparison_page(runs, comparison, path.absolute().parent))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -227,10 +226,3 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
         raise RequestError(f"{path} does not end in .html; give the name of a page with --output")
     if path.exists() and not overwrite:
         raise RequestError(f"{path} exists already; choose another name with --output, or use --overwrite")
-
-
-def _check_not_of_a_run(path: Path, runs: Sequence[Run]) -> None:
-    for run in runs:
-        names = (*run.provenance["outputs"], PROVENANCE, REPORT)
-        if path.resolve() in {run.folder.resolve() / name for name in names}:
-            raise RequestError(f"{path} is a file of the run {run.folder}; choose another name with --output")

@@ -20,6 +20,7 @@ from tamis.runs.layout import (
     CHECKPOINTS,
     ENTRIES,
     FIGURES,
+    FPGA,
     LOCK,
     LONGER_WHILE_REPLACED,
     MODEL,
@@ -64,13 +65,13 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
 
 
 def _foreign_inside(folder: Path) -> list[str]:
-    """Return the files in `model` and `figures` of a finished run that tamis did not write."""
+    """Return the files in folders of a finished run that tamis did not write, and its export for an FPGA."""
     try:
         outputs = {*json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["outputs"]}
     except (OSError, ValueError, KeyError, TypeError):
         return []  # no run yet, not finished, or damaged: replaced as it is
     written = outputs | {f"{MODEL}/{name}" for name in (*DERIVED, MANIFEST)}
-    inside = (path for name in (MODEL, FIGURES) for path in sorted((folder / name).rglob("*")))
+    inside = (path for name in (MODEL, FIGURES, FPGA) for path in sorted((folder / name).rglob("*")))
     names = [path.relative_to(folder).as_posix() for path in inside if path.is_symlink() or not path.is_dir()]
     return [name for name in names if name not in written and not Path(name).name.startswith(".")]
 
