@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +101,24 @@ def test_files_of_others_and_of_a_run_are_never_replaced(
     with pytest.raises(RequestError):
         classifier.save(tmp_path / "model", overwrite=True)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+AFTER_A_PREDICTION = """
+import sys
+import tamis
+from tamis.training import devices
+devices.cores = lambda: 3
+tamis.Classifier.load(sys.argv[1]).predict({"x": [0.0], "y": [0.0]})
+print(devices.choose_placement(None, 3 * 10**6, [3, 3, 3]).count)
+"""
+
+
+def test_a_training_after_a_prediction_uses_all_cores(classifier: tamis.Classifier, tmp_path: Path) -> None:
+    # devices are fixed when JAX starts, so this needs a process of its own
+    classifier.save(tmp_path)
+    command = [sys.executable, "-c", AFTER_A_PREDICTION, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout == "3\n", result.stderr
 
 
 def test_lists_and_arrays_of_features_give_the_same_scores(classifier: tamis.Classifier) -> None:

@@ -25,7 +25,10 @@ MOST_CORES = 16
 
 
 def start_devices(number: int | None = None) -> None:
-    """Start devices of JAX, by default one for each core; it has no effect after the first computation of JAX."""
+    """Start devices of JAX, by default one for each core; it has no effect after the first computation of JAX.
+
+    So it comes before everything in tamis that computes with JAX: each training, and the loading of a classifier.
+    """
     import jax
 
     # if JAX is already running, `choose_placement` checks the number of its devices
