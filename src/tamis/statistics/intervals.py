@@ -73,7 +73,7 @@ def combine_degrees_of_freedom(errors: Sequence[ArrayLike], freedoms: Sequence[A
     """
     variances = [np.square(np.asarray(error, np.float64)) for error in errors]
     fourths = np.sum(
-        [np.square(one) / freedom for one, freedom in zip(variances, freedoms, strict=True)], axis=0
+        [np.square(variance) / freedom for variance, freedom in zip(variances, freedoms, strict=True)], axis=0
     )
     total = np.square(np.sum(variances, axis=0))
     return np.asarray(np.divide(total, fourths, out=np.ones_like(total), where=fourths > 0), np.float64)

@@ -371,7 +371,7 @@ def compute_shift(
         if error > 0:
             difference = abs(a.mean - b.mean)
             freedom = combine_degrees_of_freedom(
-                (a.error, b.error), [max(each.effective_sample_size - 1, 1.0) for each in (a, b)]
+                (a.error, b.error), [max(entry.effective_sample_size - 1, 1.0) for entry in (a, b)]
             )
             shifts.append(
                 (-2 * float(special.stdtr(freedom, -difference / error)), difference / error, difference)
