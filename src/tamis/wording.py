@@ -27,6 +27,17 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def join_first(names: Iterable[str], most: int, *, separator: str = ", ") -> str:
+    """Join the first names, and count the others.
+
+    >>> join_first(["pt", "eta", "mass"], 2), join_first([], 2)
+    ('pt, eta and 1 more', '')
+    """
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more
+
+
 def format_p_value(number: float, *, smallest: float | None = None) -> str:
     """Format a p-value with its relation; one from permutations or simulations may be only an upper limit.
 
@@ -197,11 +208,11 @@ def describe(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f"the text {_shortened(repr(value))}"
+            return f"the text {shorten(repr(value))}"
         case int() if abs(value) > 1e300:
             return "a very large number"  # Python does not write an int of thousands of digits in decimal
         case int() | float():
-            return _shortened(str(value))
+            return shorten(str(value))
         case Mapping():
             return "a mapping"
         case Sequence():
@@ -210,8 +221,13 @@ def describe(value: object) -> str:
             return f"a Python {type(value).__name__}"
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+def shorten(text: str, longest: int = _LONGEST) -> str:
+    """Cut the end of a long text.
+
+    >>> shorten("pt > 20 && abs(eta) < 2.4", 12)
+    'pt > 20 &...'
+    """
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def expected_one_of(choices: Sequence[str], value: object) -> str:

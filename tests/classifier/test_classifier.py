@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,48 @@ def test_save_takes_a_text_and_names_a_folder_that_cannot_be_made(
     (tmp_path / "file").touch()
     with pytest.raises(RequestError):
         classifier.save(tmp_path / "file")
+
+
+def test_a_classifier_is_replaced_only_on_request_and_with_its_exports(
+    classifier: tamis.Classifier, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    classifier.save(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RequestError):
+        classifier.save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "classifier.hpp").touch()
+    other = replace(classifier, test_time_augmentation=0, features=classifier.features[::-1])
+    other = other.with_reference(np.zeros((30, 2), np.float32))
+    other.save(folder, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == {*before}
+    assert tamis.Classifier.load(folder).feature_names == other.feature_names
+
+
+def test_a_failed_replacement_leaves_the_classifier_as_it_is(
+    classifier: tamis.Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier.save(tmp_path / "model")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tamis.classifier.classifier.write_manifest", full)
+    with pytest.raises(OSError, match="No space left"):
+        classifier.save(tmp_path / "model", overwrite=True)
+    tamis.Classifier.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["model/thesis.tex", "provenance.json", "model/provenance.json"])
+def test_files_of_others_and_of_a_run_are_never_replaced(
+    name: str, classifier: tamis.Classifier, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / name).touch()
+    with pytest.raises(RequestError):
+        classifier.save(tmp_path / "model", overwrite=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
 
 
 def test_lists_and_arrays_of_features_give_the_same_scores(classifier: tamis.Classifier) -> None:

@@ -183,8 +183,8 @@ def test_wrong_requests_are_refused(
         ([run, other], "it has other test events: 3 of the"),
         ([run, other, "-o", tmp_path], "is a folder; give the name of a file"),
         ([run, other, "-o", hostile_run / "metrics.json" / "a"], "metrics.json is a file"),
-        ([run, other, "-o", hostile_run / "report.html", "--overwrite"], "is a file of the run"),
-        ([run, other, "-o", hostile_run / "metrics.json", "--overwrite"], "does not end in .html"),
+        ([run, other, "-o", hostile_run / "report.html", "--overwrite"], "finished run"),
+        ([run, other, "-o", tmp_path / "page.json", "--overwrite"], "does not end in .html"),
     ]
     before = (hostile_run / "metrics.json").read_bytes()
     for given, words in cases:

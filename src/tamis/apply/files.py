@@ -42,7 +42,6 @@ from tamis.files import complete_file, write_json
 from tamis.machine import cores, explain_memory_error
 from tamis.paths import explain_os_error, explain_unwritable, to_path, to_patterns
 from tamis.pipeline.callbacks import check_callable, check_kind
-from tamis.runs.layout import PROVENANCE
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -209,12 +208,6 @@ def _plan_tasks(
 
 
 def _create_folder(folder: Path) -> None:
-    for parent in (folder, *folder.absolute().parents):
-        if (parent / PROVENANCE).is_file():
-            raise RequestError(
-                f"{folder} is inside the run directory {parent}, where only files of the run may be; choose another "
-                "--output"
-            )
     reason = explain_unwritable(folder / "summary.json")
     if reason:
         raise RequestError(f"cannot write to {folder}: {reason}; choose another --output")

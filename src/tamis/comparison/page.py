@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tamis.blocks import Block, Finding, Findings, Light, Page, Picture, Section, Text, Tile, Tiles
+from tamis.blocks import Block, Finding, Findings, Light, Page, PageSection, Picture, Text, Tile, Tiles
 from tamis.blocks.numbers import typeset, with_interval
 from tamis.comparison import tables
 from tamis.comparison.compute import compare_runs
@@ -31,10 +31,10 @@ from tamis.plots.labels import class_styles
 from tamis.random_streams import random_stream
 from tamis.report.rendering import render
 from tamis.report.vector import inline_text
-from tamis.runs.layout import PROVENANCE, REPORT
+from tamis.runs.layout import REPORT
 from tamis.runs.read import read_run
 from tamis.statistics.roc import RocCurve, compute_roc_curves
-from tamis.wording import counted, name_interval
+from tamis.wording import counted, join_first, name_interval
 
 _CHANGE_THE_LOSS = ("training.loss", "weights.", "split.", "samples")
 """Beginnings of the configuration keys that change the definition of the validation loss."""
@@ -60,28 +60,28 @@ def build_comparison_page(runs: Sequence[Run], comparison: RunComparison, folder
 
 def _sections(
     runs: Sequence[Run], comparison: RunComparison, names: Sequence[str], folder: Path
-) -> Iterator[Section]:
+) -> Iterator[PageSection]:
     differences = configuration_differences([run.config for run in runs])
     classes = runs[0].config.signal_names or comparison.class_names
     summary = (
         Tiles(tuple(_tiles(comparison, classes))),
         Findings(tuple(_findings(comparison, differences))),
     )
-    yield Section("summary", "Summary", summary)
-    yield Section("differences", "Differences", (tables.build_differences_table(comparison),))
+    yield PageSection("summary", "Summary", summary)
+    yield PageSection("differences", "Differences", (tables.build_differences_table(comparison),))
     roc_pictures = _roc_pictures(runs, names, classes)
-    yield Section("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
+    yield PageSection("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
     studies_table = tables.build_studies_table(runs, names)
     if studies_table.rows:
-        yield Section("studies", "Studies", (studies_table,))
+        yield PageSection("studies", "Studies", (studies_table,))
     training = (tables.build_training_table(runs, names), _loss_picture(runs, names, differences))
-    yield Section("training", "Training", training)
+    yield PageSection("training", "Training", training)
     configuration: Block = Text("The configurations are the same, defaults included.")
     if differences:
         configuration = tables.build_configuration_table(differences, names)
-    yield Section("configuration", "Configuration", (configuration,))
+    yield PageSection("configuration", "Configuration", (configuration,))
     links = [_link_to_report(run, folder) for run in runs]
-    yield Section("provenance", "Provenance", (tables.build_provenance_table(runs, names, links),))
+    yield PageSection("provenance", "Provenance", (tables.build_provenance_table(runs, names, links),))
 
 
 def _tiles(comparison: RunComparison, classes: Sequence[str]) -> Iterator[Tile]:
@@ -106,10 +106,8 @@ def _findings(comparison: RunComparison, differences: Sequence[DifferentValue]) 
         yield Finding("info", "Class weights", note)
     sentence = "The configurations are the same."
     if differences:
-        n_more = len(differences) - _LISTED_KEYS
-        more = f" and {n_more:,} more" if n_more > 0 else ""
-        keys = ", ".join(difference.path for difference in differences[:_LISTED_KEYS])
-        sentence = f"The configurations differ in {counted(len(differences), 'key')}: {keys}{more}."
+        keys = join_first([difference.path for difference in differences], _LISTED_KEYS)
+        sentence = f"The configurations differ in {counted(len(differences), 'key')}: {keys}."
     yield Finding("info", "Configuration", sentence)
 
 
@@ -204,7 +202,6 @@ def write_comparison(
     _check_folders(paths)
     _check_output(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in paths]
-    _check_not_of_a_run(path, runs)
     comparison = compare_runs(collect_scored_runs(runs), random_stream(runs[0].config.seed, "comparison"))
     page = render(build_comparison_page(runs, comparison, path.absolute().parent))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,10 +230,3 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
         raise RequestError(f"{path} does not end in .html; give the name of a page with --output")
     if path.exists() and not overwrite:
         raise RequestError(f"{path} exists already; choose another name with --output, or use --overwrite")
-
-
-def _check_not_of_a_run(path: Path, runs: Sequence[Run]) -> None:
-    for run in runs:
-        names = (*run.provenance["outputs"], PROVENANCE, REPORT)
-        if path.resolve() in {run.folder.resolve() / name for name in names}:
-            raise RequestError(f"{path} is a file of the run {run.folder}; choose another name with --output")

@@ -57,7 +57,7 @@ class ClassSection(Section):
         return self.label or name
 
 
-class Column(Section):
+class Variable(Section):
     """A number per event, computed from branches."""
 
     name: ColumnName = Field(description="name of the column, unique")
@@ -85,11 +85,11 @@ class Column(Section):
         return {**value, "expression": value["name"]} if isinstance(value.get("name"), str) else value
 
 
-class Feature(Column):
+class Feature(Variable):
     """An input of the network; a text `pt` is short for `{name: pt, expression: pt}`."""
 
 
-class Spectator(Column):
+class Spectator(Variable):
     """A variable that is not an input of the network."""
 
 

@@ -12,16 +12,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Int32, Mask
 from tamis.data.split import TEST, choose_training_folds, is_in_second_half
 from tamis.random_streams import random_stream
 
 if TYPE_CHECKING:
     from tamis.config import Folds, Split
     from tamis.data.events import Events
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class EnsemblePlan:
             return selected
         return np.asarray(selected & (is_in_second_half(events.event_id) == (split == TEST)))
 
-    def choose_seen_fold(self, events: Events) -> NDArray[np.int32]:
+    def choose_seen_fold(self, events: Events) -> Int32:
         """Return for each event a fold whose members did not hold it out, [n]; see `choose_training_folds`."""
         if not self.is_cross_training:
             return events.fold

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float32
 from tamis.config import Feature, Sample, Spectator
 from tamis.data.chunks import Chunk
 from tamis.errors import ExpressionError, InputError, Problem
@@ -134,7 +135,7 @@ def evaluate_quantity(quantity: Quantity, chunk: Chunk) -> Values:
     return evaluate_chunk(quantity.expression, chunk, quantity.missing)
 
 
-def convert_to_32_bits(values: Values) -> NDArray[np.float32]:
+def convert_to_32_bits(values: Values) -> Float32:
     """Convert values to the 32 bits of the network's input; too large ones become infinite and count as missing."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Int32, Int64, Mask
 from tamis.errors import RequestError
 
 SPLITS = ("training", "validation", "test")
@@ -129,7 +130,7 @@ def _threshold(fraction: float) -> np.uint64:
     return np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
 
 
-def assign_folds_by_id(event_id: UInt64, number: int, seed: int = 0) -> NDArray[np.int32]:
+def assign_folds_by_id(event_id: UInt64, number: int, seed: int = 0) -> Int32:
     """Assign each event to one of `number` folds, by a hash that is independent of that of the split.
 
     Without folds every event has `NO_FOLD`.
@@ -143,7 +144,7 @@ def assign_folds_by_id(event_id: UInt64, number: int, seed: int = 0) -> NDArray[
     return (scramble(event_id ^ hash_text("folds", str(seed))) % np.uint64(number)).astype(np.int32)
 
 
-def assign_folds_by_number(values: NDArray[np.generic], number: int) -> NDArray[np.int32]:
+def assign_folds_by_number(values: NDArray[np.generic], number: int) -> Int32:
     """Assign each event to the fold that is the remainder of its integer divided by the number of folds.
 
     Raises:
@@ -163,7 +164,7 @@ def assign_folds_by_number(values: NDArray[np.generic], number: int) -> NDArray[
     return np.asarray(values.astype(np.int64) % number, np.int32)
 
 
-def find_duplicates(event_id: UInt64) -> NDArray[np.int64]:
+def find_duplicates(event_id: UInt64) -> Int64:
     """Return the indices of all but the first event with each ID, ascending.
 
     >>> find_duplicates(np.array([5, 7, 5, 5], np.uint64))
@@ -174,7 +175,7 @@ def find_duplicates(event_id: UInt64) -> NDArray[np.int64]:
     return np.sort(order[1:][same])
 
 
-def choose_training_folds(event_id: UInt64, fold: NDArray[np.int32], number: int) -> NDArray[np.int32]:
+def choose_training_folds(event_id: UInt64, fold: Int32, number: int) -> Int32:
     """Choose at random for each event one of the `number` folds whose networks did not hold it out.
 
     The fold that holds an event out is random too, so that these two can be exchanged: scores of events by networks
@@ -187,7 +188,7 @@ def choose_training_folds(event_id: UInt64, fold: NDArray[np.int32], number: int
     return np.asarray((fold + distance.astype(np.int32)) % number, np.int32)
 
 
-def is_in_second_half(event_id: UInt64) -> NDArray[np.bool_]:
+def is_in_second_half(event_id: UInt64) -> Mask:
     """Divide events at random into two halves, [n]; events with the same ID are in the same one.
 
     >>> round(is_in_second_half(hash_entries("sig", "sig.root", 0, 10_000)).mean(), 2)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class TrainingResult:
     """The part of a run that is not stored: its events and its trained networks.
 
     Args:
@@ -78,7 +78,7 @@ class Run:
     load_results: Callable[[], Mapping[str, Any]]
     load_scores: Callable[[], ScoredEvents]
     load_classifier: Callable[[], Classifier]
-    in_memory: Training | None = None
+    in_memory: TrainingResult | None = None
     written_to: Path | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -121,7 +121,7 @@ class Run:
         return self.written_to
 
     @property
-    def training(self) -> Training:
+    def training(self) -> TrainingResult:
         """The events and the trained networks.
 
         Raises:
@@ -245,7 +245,7 @@ def train(
         lambda: results,
         lambda: scores,
         lambda: classifier,
-        Training(prepared, splits, members, baselines),
+        TrainingResult(prepared, splits, members, baselines),
     )
 
 

@@ -7,13 +7,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tamis import studies
-from tamis.blocks import Block, Caption, Diagram, Findings, Listing, Page, Picture, Section, Text, Tile, Tiles
+from tamis.blocks import (
+    Block,
+    Caption,
+    Diagram,
+    Findings,
+    Listing,
+    Page,
+    PageSection,
+    Picture,
+    Text,
+    Tile,
+    Tiles,
+)
 from tamis.config import dump_config
 from tamis.pipeline.inputs import plan_ensemble
 from tamis.pipeline.run import Run
 from tamis.plots.book import BOOK
 from tamis.report import tables
-from tamis.report.diagram import Column, draw_network
+from tamis.report.diagram import NodeColumn, draw_network
 from tamis.report.epochs import format_epochs
 from tamis.report.findings import findings_of
 from tamis.report.vector import inline_svg
@@ -45,11 +57,11 @@ def report_page(run: Run) -> Page:
     """Build the page of a run."""
     pictures = _pictures(run)
     sections = [
-        Section(anchor, title, (*blocks, *pictures.pop(anchor, ())))
+        PageSection(anchor, title, (*blocks, *pictures.pop(anchor, ())))
         for anchor, title, blocks in _sections(run)
     ]
     further = [block for blocks in pictures.values() for block in blocks]
-    sections.insert(-2, Section("further", "Further figures", tuple(further)))
+    sections.insert(-2, PageSection("further", "Further figures", tuple(further)))
     when = run.provenance["finished"][:10]
     footer = (
         f"tamis {run.provenance['packages']['tamis']}, {when}. Its numbers are those of {METRICS}, {CUTFLOW} and "
@@ -160,11 +172,13 @@ def _network(run: Run) -> list[Block]:
     return [Text(text), diagram, tables.build_layers_table(run)]
 
 
-def _columns(run: Run) -> list[Column]:
+def _columns(run: Run) -> list[NodeColumn]:
     network = run.metrics["network"]
     features = tuple(feature.name for feature in run.config.features)
     columns = [
-        Column(len(features), ("features", f"{len(features)}, {run.config.preprocessing.scaling}"), features)
+        NodeColumn(
+            len(features), ("features", f"{len(features)}, {run.config.preprocessing.scaling}"), features
+        )
     ]
     configured = run.config.network.layers or ()
     hidden = network["layers"][:-1]
@@ -172,10 +186,10 @@ def _columns(run: Run) -> list[Column]:
         [layer.activation for layer in configured] if len(configured) == len(hidden) else [""] * len(hidden)
     )
     for layer, activation in zip(hidden, activations, strict=True):
-        columns.append(Column(layer["outputs"], (f"{layer['kind']} {layer['outputs']}", activation)))
+        columns.append(NodeColumn(layer["outputs"], (f"{layer['kind']} {layer['outputs']}", activation)))
     last = network["layers"][-1]
     lines = ("scores", "softmax" if last["outputs"] == len(run.class_names) else "sigmoid")
-    return [*columns, Column(len(run.class_names), lines, run.class_names, "right")]
+    return [*columns, NodeColumn(len(run.class_names), lines, run.class_names, "right")]
 
 
 def _provenance(run: Run) -> list[Block]:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tamis.config import Config
-from tamis.config.events import Column
+from tamis.config.events import Variable
 from tamis.data.ensemble import name_members
 from tamis.errors import RequestError, TamisError
 from tamis.figure_data import ColumnLabel, FigureData, write_figure_data
+from tamis.files import LONGER_WHILE_WRITTEN
+from tamis.paths import explain_unwritable
 from tamis.pipeline.run import Run, check_run
-from tamis.plots.book import Chapter, Drawing, check_names, draw_chapter, write_chapters
+from tamis.plots.book import BOOK, Chapter, Drawing, check_names, draw_chapter, write_chapters
 from tamis.plots.experiment import ExperimentLabel
 from tamis.plots.history import plot_history
 from tamis.plots.labels import FigureLabels, axis_label, class_styles
@@ -77,7 +79,7 @@ def _draw_histories(run: Run) -> list[Drawing]:
 
 
 def _figure_labels(config: Config) -> FigureLabels:
-    def axes(columns: Sequence[Column]) -> dict[str, str]:
+    def axes(columns: Sequence[Variable]) -> dict[str, str]:
         return {column.name: axis_label(column.name, column.label, column.unit) for column in columns}
 
     return FigureLabels(
@@ -144,17 +146,17 @@ def write_figures(
 
     Args:
         run: from `read_run`.
-        folder: for the files; not inside the run directory, whose figures `tamis report` draws.
+        folder: for the files; not inside a run directory, whose figures `tamis report` draws.
         formats: `pdf` and `png` are written in addition to SVG.
         label: of the experiment, above each figure.
         data: whether to write the numbers in the figures, as CSV and as tables for HEPData.
         overwrite: whether files in the folder are replaced; otherwise it must be empty.
+
+    Raises:
+        RequestError: the folder is inside a run directory, is not empty, or cannot be written.
     """
-    if folder.resolve().is_relative_to(run.folder.resolve()):
-        raise RequestError(
-            f"{folder} is inside the run directory {run.folder}, whose files must not change; choose another folder "
-            "(--output)"
-        )
+    if reason := explain_unwritable(folder / BOOK, longer=LONGER_WHILE_WRITTEN):
+        raise RequestError(f"cannot write to {folder}: {reason}; choose another folder (--output)")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise RequestError(
             f"{folder} is not empty; choose another folder, or replace its files (--overwrite)"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Features, Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import check_positive_sum, check_weights, compute_mean_ranks
 from tamis.statistics.influence import Influences, compute_influences
@@ -19,9 +20,7 @@ from tamis.statistics.intervals import (
     compute_student_factors,
 )
 from tamis.statistics.split_metrics import find_known_numbers
-from tamis.statistics.units import Float64, Units, sum_by_unit
-
-Features = NDArray[np.float32] | Float64
+from tamis.statistics.units import Units, sum_by_unit
 
 EVENTS = 50_000
 """Number of events that is enough for a precise importance."""

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import ROUNDING, compute_effective_sample_size
 from tamis.statistics.influence import compute_standard_errors
-from tamis.statistics.units import Float64, Units, select_units, sum_by_unit
+from tamis.statistics.units import Units, select_units, sum_by_unit
 
 Interval = tuple[float, float]
 Scale = Literal["linear", "log", "logit"]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.statistics.units import Float64, Units
+from tamis.arrays import Float64
+from tamis.statistics.units import Units
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse, special
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import (
     ROUNDING,
@@ -22,7 +23,7 @@ from tamis.statistics.arrays import (
     positive_sum,
 )
 from tamis.statistics.intervals import combine_degrees_of_freedom
-from tamis.statistics.units import Float64, Units, compute_squared_sum, compute_unit_sums, select_units
+from tamis.statistics.units import Units, compute_squared_sum, compute_unit_sums, select_units
 from tamis.wording import format_p_value
 
 SLICES = 5

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import compute_effective_sample_size
 from tamis.statistics.influence import compute_standard_errors, iterate_influences
 from tamis.statistics.intervals import (
@@ -26,7 +27,7 @@ from tamis.statistics.metrics import Metrics, compute_metrics
 from tamis.statistics.ranking import RankedScores
 from tamis.statistics.resampling import Resampler, bootstrap
 from tamis.statistics.scored import ScoredEvents
-from tamis.statistics.units import Float64, Units, select_units
+from tamis.statistics.units import Units, select_units
 
 MANY = 1000.0
 """Effective events of each class from which on errors to first order are as good as bootstrap samples."""

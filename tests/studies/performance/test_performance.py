@@ -185,6 +185,6 @@ def test_quoted_working_points_cover(
                 round(np.mean(of_point) * toys),
                 toys,
                 (0.6, 0.85),
-                finds=(0.16, None),
+                finds=(0.15, None),
                 what=f"efficiency at {point}",
             )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import compute_class_ranks, positive_sum
 from tamis.statistics.bayes_optimum import OptimumComparison, compare_with_optimum, compute_posterior
 from tamis.statistics.roc import compute_roc_curve, compute_roc_curves
@@ -63,9 +63,6 @@ class BayesOptimumResult:
         """Return the values of the keys of `metrics.json`."""
         discriminants = {comparison.class_name: comparison for comparison in self.discriminants}
         return {"optimum": self.optimum, "discriminants": discriminants}
-
-
-Float64 = NDArray[np.float64]
 
 
 def compute_bayes_optimum(context: Context) -> BayesOptimumResult | Undefined | None:

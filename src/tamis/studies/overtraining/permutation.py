@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64, Mask
 from tamis.errors import TamisError
 from tamis.statistics.arrays import ROUNDING, check_classes, check_probabilities, positive_sum
 from tamis.statistics.influence import compute_influences
@@ -33,8 +33,6 @@ from tamis.statistics.split_metrics import (
 from tamis.statistics.units import Units
 from tamis.studies.study import Undefined
 from tamis.wording import format_change, format_p_value, format_with_interval
-
-Float64 = NDArray[np.float64]
 
 LEVEL = 0.05
 """Corrected p-value up to which a classifier is called overtrained."""
@@ -254,7 +252,7 @@ def compute_permutation_test(
     return PermutationTest(comparisons, permutations, paired)
 
 
-def _swap_pairs(events: int, resamples: int, generator: Generator, units: Units | None) -> NDArray[np.bool_]:
+def _swap_pairs(events: int, resamples: int, generator: Generator, units: Units | None) -> Mask:
     """Exchange the two scores of about half of the units, [2 n_events, resamples]: whether each is a training score."""
     drawn = events if units is None else int(units.max()) + 1
     swapped = generator.integers(0, 2, (drawn, resamples), dtype=np.bool_)

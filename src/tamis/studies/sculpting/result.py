@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import (
     check_real_numbers,
     check_weights,
@@ -127,9 +128,6 @@ class SculptingResult:
             }
             for name in self.names
         }
-
-
-Float64 = NDArray[np.float64]
 
 
 def compute_sculpting(context: Context) -> SculptingResult | Undefined | None:

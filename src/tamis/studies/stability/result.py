@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.data.ensemble import name_members
 from tamis.statistics.arrays import positive_sum, replace_undefined
 from tamis.statistics.influence import compute_influences, compute_standard_errors
@@ -132,9 +133,6 @@ class StabilityResult:
     def to_metrics(self) -> dict[str, Any]:
         """Return the values of the keys of `metrics.json`."""
         return {**vars(self), "sentence": self.sentence, "p_value": self.p_value, "level": LEVEL}
-
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
