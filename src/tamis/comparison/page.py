@@ -34,7 +34,7 @@ from tamis.report.vector import inline_text
 from tamis.runs.layout import REPORT
 from tamis.runs.read import read_run
 from tamis.statistics.roc import RocCurve, compute_roc_curves
-from tamis.wording import counted, join_first
+from tamis.wording import counted, join_first, name_interval
 
 _CHANGE_THE_LOSS = ("training.loss", "weights.", "split.", "samples")
 """Beginnings of the configuration keys that change the definition of the validation loss."""
@@ -87,14 +87,16 @@ def _sections(
 def _tiles(comparison: RunComparison, classes: Sequence[str]) -> Iterator[Tile]:
     for run in comparison.runs:
         metrics, (interval, *_) = run.metrics["balanced"], run.intervals["balanced"]
-        areas = dict(zip(comparison.class_names, run.metrics["physics"].auc, strict=True))
+        areas = zip(run.metrics["physics"].auc, run.intervals["physics"][2:], strict=True)
+        areas_of_classes = dict(zip(comparison.class_names, areas, strict=True))
         notes = [
-            f"AUC of {name}\N{NO-BREAK SPACE}{area:.4f}"
+            f"AUC of {name}\N{NO-BREAK SPACE}{with_interval(*areas_of_classes[name])[0]}"
             for name in classes
-            if (area := areas[name]) is not None
+            if areas_of_classes[name][0] is not None
         ]
         note = "; ".join(["loss with balanced weights", *notes])
-        yield Tile(run.name, *with_interval(metrics.loss, interval), note)
+        value, written = with_interval(metrics.loss, interval)
+        yield Tile(run.name, value, name_interval(written), note)
 
 
 def _findings(comparison: RunComparison, differences: Sequence[DifferentValue]) -> Iterator[Finding]:

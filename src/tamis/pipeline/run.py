@@ -235,7 +235,9 @@ def train(
         **metrics_of_classifier(config, classifier, prepared, results),
         **metrics_of_training(history, members, seconds),
     }
-    scores = replace(context.splits[SPLITS[TEST]], reference={}, compared=None)  # these are not stored
+    scores = replace(
+        context.splits[SPLITS[TEST]], reference={}, compared=None, split=None
+    )  # these are not stored
     return Run(
         config,
         as_json(metrics),

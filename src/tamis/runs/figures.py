@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from tamis.config import Config
 from tamis.config.events import Variable
 from tamis.data.ensemble import name_members
 from tamis.errors import RequestError, TamisError
-from tamis.figure_data import write_figure_data
+from tamis.figure_data import ColumnLabel, FigureData, write_figure_data
 from tamis.paths import check_writable
 from tamis.pipeline.run import Run, check_run
 from tamis.plots.book import BOOK, Chapter, Drawing, check_names, draw_chapter, write_chapters
@@ -161,7 +161,17 @@ def write_figures(
         )
     files = finish_figures(begin_figures(run, formats=formats, label=label), folder, formats=formats)
     if data:
-        tables = [table for study, result in defined_results(run.results) for table in study.data(result)]
+        tables = tables_of(run)
         comment = f"The figures of the classifier {run.config.name}."
         files += write_figure_data(tables, folder, comment=comment)
     return files
+
+
+def tables_of(run: Run) -> Iterator[FigureData]:
+    """Return the numbers that the figures show, with the labels and units of the configuration."""
+    labels = {
+        column.name: ColumnLabel(column.label or "", column.unit or "")
+        for column in (*run.config.features, *run.config.spectators)
+    }
+    for study, result in defined_results(run.results):
+        yield from study.data(result, labels)
