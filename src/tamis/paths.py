@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tamis.errors import RequestError
+from tamis.files import LONGER_WHILE_WRITTEN
 from tamis.runs.layout import PROVENANCE
 
 _LONGEST_PATH = 4096  # PATH_MAX of Linux
@@ -77,6 +78,30 @@ def explain_unwritable(path: Path, *, longer: int = 0, of_run: bool = False) -> 
     except (OSError, RuntimeError, ValueError) as error:  # including loops of links and null characters
         return error.strerror or str(error) if isinstance(error, OSError) else str(error)
     return ""
+
+
+def check_writable(
+    path: Path,
+    remedy: str,
+    *,
+    name: Path | None = None,
+    longer: int = LONGER_WHILE_WRITTEN,
+    of_run: bool = False,
+) -> None:
+    """Refuse a file or folder that cannot or must not be created.
+
+    Args:
+        path: the file or folder.
+        remedy: what to do instead, for the message.
+        name: what the user gave, for the message; by default the path.
+        longer: number of bytes by which the temporary name of the path is longer.
+        of_run: whether it belongs to the run directory that it is in.
+
+    Raises:
+        RequestError: with the reason.
+    """
+    if reason := explain_unwritable(path, longer=longer, of_run=of_run):
+        raise RequestError(f"cannot write to {name or path}: {reason}; {remedy}")
 
 
 def explain_os_error(error: OSError, name: str = "") -> str:

@@ -271,7 +271,7 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
             ["train", "small.yaml", "--output", "runs/" + "n" * 300 + "/run"],
             "its name is too long: 300 bytes",
         ),
-        (["train", "small.yaml", "--output", "/proc/self/run"], "/proc/self/run cannot be created: "),
+        (["train", "small.yaml", "--output", "/proc/self/run"], "cannot write to /proc/self/run: "),
         (["demo", "--output", "n" * 215], "its name is too long"),
         (
             ["compare", "bkg.root", "sig.root", "-o", "page.pdf"],

@@ -49,8 +49,8 @@ from tamis.statistics.histogram import choose_number_of_bins, fill_histogram
 from tamis.statistics.importance import compare_influences
 from tamis.statistics.influence import compute_influences, compute_standard_errors
 from tamis.statistics.intervals import (
+    compute_degrees_of_freedom,
     compute_half_widths,
-    compute_student_factors,
     has_area_interval,
     has_enough_events,
 )
@@ -692,8 +692,8 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
         of_slices(compute_slices(events.features[:, 0], events.score, events.weight, units=events.units)[0])
     ),
     "compute_standard_errors": of_linear,
-    "compute_student_factors": lambda events: Numbers(
-        others=compute_student_factors((events.weight * events.score)[:, None], events.units) - 1
+    "compute_degrees_of_freedom": lambda events: Numbers(
+        others=compute_degrees_of_freedom((events.weight * events.score)[:, None], events.units) - 1
     ),
     "survey_inputs": of_survey,
     "compute_temperature_error": of_temperature,

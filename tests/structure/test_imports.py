@@ -13,8 +13,10 @@ SOURCE = Path(__file__).parents[2] / "src" / "tamis"
 
 # rooms from left to right; a room may import itself and what stands before it
 ROOMS = [
-    "errors",
+    "arrays",
     "wording",
+    "errors",
+    "arguments",
     "blocks",
     "files",
     "records",

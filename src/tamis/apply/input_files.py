@@ -18,6 +18,7 @@ from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.signature import resolve_local_path
 from tamis.data.sources import WILDCARD, find_matching_files
 from tamis.errors import InputError, Problem, RequestError
+from tamis.wording import join_first
 
 _WITH_TREE = re.compile(r"(.+\.root):([^:/?#][^:?#]*)")
 _SHARD = re.compile(r"(\d+)/(\d+)")
@@ -135,8 +136,7 @@ def exclude_score_files(
         return tuple(sources), ()
     if not inputs:
         raise RequestError(f"{excluded[0]} holds scores, not events; give the files of the events")
-    more = f" and {len(excluded) - 1} more" if len(excluded) > 1 else ""
-    return tuple(inputs), (f"skipped files that hold scores, not events: {excluded[0]}{more}",)
+    return tuple(inputs), (f"skipped files that hold scores, not events: {join_first(excluded, 1)}",)
 
 
 def _is_score_file(source: SourceFile, *, include_copies: bool) -> bool:
@@ -212,9 +212,8 @@ def scan_input(source: SourceFile, tree: str | Sequence[str] | None, *, only: bo
 def _one_tree(schemas: Sequence[FileSchema]) -> FileSchema:
     """Return the only tree; raise an `InputError` if there are several, because each needs its own score file."""
     if len(schemas) > 1:
-        names = ", ".join(repr(schema.tree) for schema in schemas[:12])
-        more = f" and {len(schemas) - 12} more" if len(schemas) > 12 else ""
-        message = f"the file holds several trees, {names}{more}; score them one at a time with {_NAMING}"
+        names = join_first([repr(schema.tree) for schema in schemas], 12)
+        message = f"the file holds several trees, {names}; score them one at a time with {_NAMING}"
         raise InputError("input files", [Problem(schemas[0].source.path, message)])
     return schemas[0]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Features, Float32
 from tamis.calibration import Calibration
 from tamis.classifier.arrays import WEIGHTS, assemble_members, member_arrays, read_arrays
 from tamis.classifier.columns import column_names, feature_values, take_columns
@@ -19,7 +20,7 @@ from tamis.classifier.document import (
     DOCUMENT,
     CalibrationEntry,
     ClassEntry,
-    Document,
+    ClassifierDocument,
     MemberEntry,
     PreprocessingEntry,
     read_document,
@@ -35,19 +36,17 @@ from tamis.data.plan import get_unsigned_column
 from tamis.data.split import NO_FOLD, assign_folds_by_number
 from tamis.errors import RequestError
 from tamis.expressions import evaluate, parse
-from tamis.files import LONGER_WHILE_WRITTEN, complete_file, write_arrays, write_json
+from tamis.files import complete_file, write_arrays, write_json
 from tamis.network.preprocessing import Preprocessing
 from tamis.notebook import heading, table
-from tamis.paths import explain_unwritable, to_path
-from tamis.wording import counted
+from tamis.paths import check_writable, to_path
+from tamis.wording import counted, join_first
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
     from tamis.network.sensitivity import Sensitivity
     from tamis.network.symmetries import Copy
 
-Float32 = NDArray[np.float32]
-Features = Float32 | NDArray[np.float64]
 
 _DISTURBANCES = 8
 """Number of disturbances of the weights that measure the effect of rounding."""
@@ -297,13 +296,11 @@ class Classifier:
             RequestError: the folder holds a classifier or other files, is inside a run, or cannot be created.
         """
         folder = to_path(folder, "Classifier.save")
-        reason = explain_unwritable(folder / DOCUMENT, longer=LONGER_WHILE_WRITTEN)
-        if reason:
-            raise RequestError(f"{folder} cannot be created or written to: {reason}; choose another folder")
+        check_writable(folder / DOCUMENT, "choose another folder", name=folder)
         names = set(files_of(folder))
         if foreign := sorted(names - {DOCUMENT, WEIGHTS, *DERIVED}):
             raise RequestError(
-                f"{folder} holds files that do not belong to a classifier ({', '.join(foreign[:5])}); move them, or "
+                f"{folder} holds files that do not belong to a classifier ({join_first(foreign, 5)}); move them, or "
                 "choose another folder"
             )
         if names and not overwrite:
@@ -328,13 +325,13 @@ class Classifier:
             for name in (MANIFEST, *DERIVED):
                 (folder / name).unlink(missing_ok=True)
 
-    def _build_document(self, weights_hash: str) -> Document:
+    def _build_document(self, weights_hash: str) -> ClassifierDocument:
         network, preprocessing = self.network, self.preprocessing
 
         def names(indices: Sequence[int]) -> tuple[str, ...]:
             return tuple(self.features[index].name for index in indices)
 
-        return Document(
+        return ClassifierDocument(
             features=self.features,
             classes=tuple(
                 ClassEntry(name=name, **section.model_dump()) for name, section in self.classes.items()

@@ -77,7 +77,7 @@ class CalibrationEntry(_Entry):
         return TypeAdapter(Calibration).validate_python(self.model_dump())
 
 
-class Document(_Entry):
+class ClassifierDocument(_Entry):
     """The content of `classifier.json`."""
 
     format: Literal["tamis classifier"] = _FORMAT
@@ -98,7 +98,7 @@ class Document(_Entry):
     document_sha256: str = ""
 
     @model_validator(mode="after")
-    def _check_consistency(self) -> Document:
+    def _check_consistency(self) -> ClassifierDocument:
         for key in ("features", "classes"):
             names = [entry.name for entry in getattr(self, key)]
             if len(set(names)) < len(names):
@@ -154,7 +154,7 @@ def compute_document_hash(document: Mapping[str, Any]) -> str:
     return hash_json(content)
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path) -> ClassifierDocument:
     """Read `classifier.json`.
 
     Raises:
@@ -173,7 +173,7 @@ def read_document(path: Path) -> Document:
         raise build_error(path, f"is not JSON ({error}): {DAMAGED}") from error
     _check_version(path, content)
     try:
-        document = Document.model_validate_json(text)
+        document = ClassifierDocument.model_validate_json(text)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         problems = [

@@ -23,7 +23,7 @@ from tamis.cli.tables import (
     results_console,
 )
 from tamis.errors import problem_lines
-from tamis.wording import format_range
+from tamis.wording import format_range, join_first
 
 if TYPE_CHECKING:
     from tamis.runs.verification import Verification
@@ -74,8 +74,7 @@ def _files(samples: Sequence[SampleRow]) -> Table:
     shown = sorted(samples, key=lambda row: not row.unusable)[:_MOST_ROWS] if many else samples
     for row in shown:
         counts = [f"{getattr(row, name):,}" for name in counted]
-        more = f" and {len(row.branches) - _MOST_BRANCHES} more" if len(row.branches) > _MOST_BRANCHES else ""
-        branches = ", ".join(row.branches[:_MOST_BRANCHES]) + more
+        branches = join_first(row.branches, _MOST_BRANCHES)
         table.add_row(escape(row.name), escape(row.class_name), *counts, escape(branches))
     if len(shown) < len(samples):
         table.caption = f"{len(samples) - len(shown):,} more samples are not listed"

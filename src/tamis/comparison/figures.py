@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.plots.labels import ClassStyle, compute_font_size, literal
 from tamis.plots.legend import Entry, add_legend, compute_axis_top
 from tamis.plots.style import LINE_STYLES, MARKERS, MUTED_COLOUR, colours, figure_style
@@ -24,8 +24,6 @@ _LEGEND_WIDTH = 3.0  # inches
 _LEGEND_SIZE = 9.0  # points
 _LEGEND_FROM = 0.4  # signal efficiency
 _FEW_EPOCHS = 25
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tamis.data.schema import BranchType, FileSchema, SourceFile, parse_branch_type
 from tamis.errors import InputError, Problem
+from tamis.wording import join_first
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
 _WILD = frozenset("*?[")
@@ -49,8 +50,7 @@ def _tree_names(
     source: SourceFile, classes: Mapping[str, str], patterns: str | Sequence[str] | None, naming: str
 ) -> list[str]:
     trees = [name for name, kind in classes.items() if kind in _TREES]
-    listing = ", ".join(repr(name) for name in trees[:12]) or "no tree"
-    listing += f" and {len(trees) - 12} more" if len(trees) > 12 else ""
+    listing = join_first(map(repr, trees), 12) or "no tree"
     if patterns is None:
         if len(trees) == 1:
             return trees

@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float64, Int32
 from tamis.data.split import scramble
 from tamis.estimator.parameters import convert_to_python
 from tamis.wording import describe
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Features = Float32 | Float64
-Int32 = NDArray[np.int32]
 
 
 @dataclass(frozen=True)

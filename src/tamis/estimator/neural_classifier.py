@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float32
 from tamis.config import BinaryCrossEntropy, EarlyStopping
 from tamis.data.precision import compute_float32_offsets
 from tamis.errors import RequestError
-from tamis.estimator.events import Float32, OrderedEvents
+from tamis.estimator.events import OrderedEvents
 from tamis.estimator.parameters import Settings, read_settings
 from tamis.network.preprocessing import fit_preprocessing
 from tamis.random_streams import random_stream

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float32
 from tamis.data.split import NO_FOLD
 from tamis.errors import ExportError
 from tamis.export.cpp_text import (
@@ -28,8 +29,6 @@ from tamis.export.lower import ClassifierGraph
 from tamis.export.plain import Document
 from tamis.files import hash_json
 from tamis.network.primitives import Graph, Kind, Node
-
-Float32 = NDArray[np.float32]
 
 COMPILER = "g++"
 # warnings are errors, because users compile the header with their own flags

@@ -25,8 +25,8 @@ from tamis.data.split import NO_FOLD
 from tamis.errors import ExportError, RequestError, UntranslatableError
 from tamis.export.agreement import (
     Agreement,
+    ComparedEvents,
     Reference,
-    Sample,
     Score,
     build_reference_events,
     choose_events,
@@ -45,19 +45,19 @@ from tamis.export.cpp_writer import (
 from tamis.export.evaluate import compute_scores
 from tamis.export.lower import ClassifierGraph, lower, lower_document
 from tamis.export.onnx_files import write_onnx
-from tamis.files import LONGER_WHILE_WRITTEN, complete_file, folders_for, locked, write_json, write_text
-from tamis.paths import explain_unwritable, to_path
+from tamis.files import complete_file, folders_for, locked, write_json, write_text
+from tamis.paths import check_writable, to_path
 
-Format = Literal["onnx", "json", "lwtnn", "cpp"]
-FORMATS: tuple[Format, ...] = ("onnx", "json", "lwtnn", "cpp")
+ExportFormat = Literal["onnx", "json", "lwtnn", "cpp"]
+FORMATS: tuple[ExportFormat, ...] = ("onnx", "json", "lwtnn", "cpp")
 
-_FILES: Mapping[Format, tuple[str, ...]] = {
+_FILES: Mapping[ExportFormat, tuple[str, ...]] = {
     "onnx": FILES,
     "json": (PLAIN,),
     "lwtnn": (LWTNN,),
     "cpp": (HEADER,),
 }
-_PROGRAMS: Mapping[Format, str] = {
+_PROGRAMS: Mapping[ExportFormat, str] = {
     "onnx": "ONNX Runtime",
     "json": "the plain JSON",
     "lwtnn": "lwtnn",
@@ -67,7 +67,7 @@ _PROGRAMS: Mapping[Format, str] = {
 
 _DIFFERENCE = attrgetter("difference")
 
-LOCK = ".export.lock"
+EXPORT_LOCK = ".export.lock"
 """The lock file in the output folder of an export."""
 
 
@@ -91,7 +91,7 @@ class _Source:
     folder: Path
     document_sha256: str
     classifier: Classifier
-    sample: Sample
+    sample: ComparedEvents
 
     @classmethod
     def load(
@@ -115,7 +115,7 @@ class _Source:
     @cached_property
     def reference(self) -> Reference:
         """Float64 scores of the events, and the errors of float32 there."""
-        return measure_reference(self.classifier, self.sample)
+        return measure_reference(self.classifier, self.graph, self.sample)
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ class Exported:
     """
 
     files: tuple[Path, ...] = ()
-    agreements: Mapping[Format, Agreement] = field(default_factory=dict)
+    agreements: Mapping[ExportFormat, Agreement] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 def export_classifier(
     folder: Path | str,
-    formats: Sequence[Format] = ("onnx",),
+    formats: Sequence[ExportFormat] = ("onnx",),
     output: Path | str | None = None,
     *,
     skip_untranslatable: bool = False,
@@ -161,10 +161,10 @@ def export_classifier(
     target = folder if output is None else to_path(output, "export_classifier")
     foreign = _check_target(folder, target, formats, overwrite=overwrite)
     files: list[Path] = []
-    agreements: dict[Format, Agreement] = {}
+    agreements: dict[ExportFormat, Agreement] = {}
     notes, failures = [], []
     busy = f"{{}} is exporting to {target}; wait for it, or choose another folder (`output`)"
-    with folders_for(target / LOCK), locked(target / LOCK, busy=busy):
+    with folders_for(target / EXPORT_LOCK), locked(target / EXPORT_LOCK, busy=busy):
         source = _Source.load(folder)
         for name in formats:
             try:
@@ -190,13 +190,12 @@ def export_classifier(
 
 
 def _check_target(
-    folder: Path, target: Path, formats: Sequence[Format], *, overwrite: bool
+    folder: Path, target: Path, formats: Sequence[ExportFormat], *, overwrite: bool
 ) -> tuple[Path, ...]:
     """Check before any work that a folder can hold the exports; return those of other classifiers to be replaced."""
     document_sha256 = read_document(folder / DOCUMENT).document_sha256
     is_own = target.resolve() == folder.resolve()
-    if reason := explain_unwritable(target / FILES[0], longer=LONGER_WHILE_WRITTEN, of_run=is_own):
-        raise RequestError(f"cannot write to {target}: {reason}; choose another folder (`output`)")
+    check_writable(target / FILES[0], "choose another folder (`output`)", name=target, of_run=is_own)
     if is_own:
         return ()
     if (target / DOCUMENT).exists():
@@ -247,7 +246,7 @@ def export_onnx(
     return max(_write_format("onnx", _Source.load(folder, features, fold), folder), key=_DIFFERENCE)
 
 
-def _write_format(name: Format, source: _Source, target: Path) -> list[Agreement]:
+def _write_format(name: ExportFormat, source: _Source, target: Path) -> list[Agreement]:
     """Write the files of a format, compare their scores if possible here, and list them in the manifest."""
     require_float32(source.classifier, _PROGRAMS[name])
     is_listed = target.resolve() == source.folder.resolve()  # in the manifest of the classifier

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import save_model
 
+from tamis.arrays import Float32
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.classifier.document import read_document
 from tamis.config import FixedPoint
@@ -27,13 +27,11 @@ from tamis.export.formats import require_float32
 from tamis.export.fpga_network import FixedPointNetwork, build_fixed_point_network, compute_grid_inputs
 from tamis.export.fpga_qonnx import build_qonnx
 from tamis.export.fpga_translation import EVENTS, EXPECTED, INTERPRETED, PROJECT, SIMULATED
-from tamis.files import LONGER_WHILE_WRITTEN, write_json
+from tamis.files import write_json
 from tamis.network.embeddings import Gains
 from tamis.network.network import Network, map_events
-from tamis.paths import explain_unwritable, to_path
+from tamis.paths import check_writable, to_path
 from tamis.runs.layout import FPGA
-
-Float32 = NDArray[np.float32]
 
 QONNX, BOUNDARY = "classifier.qonnx.onnx", "boundary.json"
 COMPARED = 10_000
@@ -167,9 +165,7 @@ def check_output(output: Path, document_sha256: str, *, of_run: bool, overwrite:
     Raises:
         RequestError: the output exists and is not a translation of the classifier, or cannot be written.
     """
-    reason = explain_unwritable(output, longer=LONGER_WHILE_WRITTEN, of_run=of_run)
-    if reason:
-        raise RequestError(f"cannot create {output}: {reason}; choose another folder (`output`)")
+    check_writable(output, "choose another folder (`output`)", of_run=of_run)
     is_replaceable = (output / BOUNDARY).is_file() or (output.is_dir() and not any(output.iterdir()))
     if output.exists() and not is_replaceable:
         raise RequestError(

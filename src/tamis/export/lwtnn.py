@@ -10,17 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float32, Float64
 from tamis.classifier import Classifier
 from tamis.classifier.missing import apply_rules
 from tamis.errors import UntranslatableError
 from tamis.export.constants import check_constants
-from tamis.export.plain import list_arrays
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Document = dict[str, Any]
+from tamis.export.plain import Document, list_arrays
 
 _NAMES = {"relu": "rectified", "sigmoid": "sigmoid", "tanh": "tanh", "linear": "linear"}
 _WITH_ALPHA = {"elu": "elu", "silu": "swish", "leaky_relu": "leakyrelu"}

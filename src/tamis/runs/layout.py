@@ -28,5 +28,5 @@ ENTRIES = frozenset(
 LOCK = ".{name}.lock"  # the lock file
 UNFINISHED = ".{name}.{key}.part"  # the directory of a new run, until it is complete
 PREVIOUS = ".{name}.{key}.before"  # the directory of the run that is being replaced
-LONGER_WHILE_WRITTEN = len(PREVIOUS.format(name="", key="")) + 32
+LONGER_WHILE_REPLACED = len(PREVIOUS.format(name="", key="")) + 32
 """By how many bytes the name of a run directory is longer while it is written."""

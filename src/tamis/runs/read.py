@@ -20,6 +20,7 @@ from tamis.runs.provenance import FORMAT, HASH, add_hash
 from tamis.runs.scores import build_run_error, read_scores
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies import read_results, result_file
+from tamis.wording import join_first
 
 
 def read_run(folder: Path | str) -> Run:
@@ -129,7 +130,7 @@ def check_run_folder(folder: Path) -> None:
     elif (folder / layout.CHECKPOINTS).is_dir():
         message = "holds a training that is not finished; resume it with the same `tamis train` command"
     elif runs := sorted(path.parent.name for path in folder.glob(f"*/{layout.PROVENANCE}")):
-        message = f"is not a run directory, but contains some ({', '.join(runs[:5])}); give one of them"
+        message = f"is not a run directory, but contains some ({join_first(runs, 5)}); give one of them"
     elif names := [
         name for name in (*layout.STORED, layout.SCORES, layout.MODEL) if (folder / name).exists()
     ]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tamis.errors import InputError, Problem
 from tamis.files import hash_json, sha256, write_arrays, write_text
 from tamis.training.history import Epoch, History
+from tamis.wording import join_first
 
 if TYPE_CHECKING:
     from tamis.training.state import TrainState
@@ -222,7 +223,7 @@ def _with_arrays(like: TrainState, arrays: dict[str, NDArray[Any]], document: Pa
     )
     differing = sorted({name for name, *_ in shapes ^ expected_shapes})
     if differing:
-        names = f"{', '.join(differing[:3])} {'differs' if len(differing) == 1 else 'differ'}"
+        names = f"{join_first(differing, 3)} {'differs' if len(differing) == 1 else 'differ'}"
         message = f"does not fit this network and its optimizer: {names}; {START_AGAIN}"
         raise InputError("checkpoint", [Problem(str(document), message)])
     state: TrainState = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in expected])

@@ -124,16 +124,18 @@ def compare_onnx(record: Record, classifier: Classifier | None) -> Comparison:
         reason = record.provenance.onnx.get("error", "") if record.provenance is not None else ""
         return Comparison(what, 0, notes=(f"the run has no ONNX files{': ' if reason else ''}{reason}",))
     from tamis.export.agreement import build_reference_events, compare, measure_reference
+    from tamis.export.lower import lower
     from tamis.export.onnx_files import OnnxScorer, check_numbers
 
     events, findings = 0, []
-    reference = None
+    graph, reference = None, None
     for name, kind in existing.items():
         path = record.folder / MODEL / name
         try:
-            check_numbers(classifier, path)
+            graph = graph or lower(classifier)
+            check_numbers(graph, path)
             if reference is None:
-                reference = measure_reference(classifier, build_reference_events(classifier))
+                reference = measure_reference(classifier, graph, build_reference_events(classifier))
             events += compare(reference, OnnxScorer(classifier, path, kind), "ONNX Runtime").events
         except ExportError as error:
             findings.append(f"{MODEL}/{name}: {str(error).split(';')[0]}")

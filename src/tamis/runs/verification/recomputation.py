@@ -17,7 +17,7 @@ from tamis.pipeline.callbacks import Callbacks
 from tamis.pipeline.evaluation import build_context, evaluate, score
 from tamis.pipeline.metrics import metrics_of_classifier
 from tamis.pipeline.preparation import prepare
-from tamis.pipeline.run import Training
+from tamis.pipeline.run import TrainingResult
 from tamis.runs.layout import CUTFLOW, METRICS, SCORES, WORKSPACE
 from tamis.runs.read import read_mapping
 from tamis.runs.scores import score_table
@@ -59,7 +59,7 @@ def compare_recomputed(
     callbacks.stage("evaluation")
     splits = score(classifier, prepared.events)
     results = evaluate(build_context(config, prepared, classifier, splits), callbacks.step)
-    expected = score_table(config, Training(prepared, splits))
+    expected = score_table(config, TrainingResult(prepared, splits))
     written = _read_table(record.folder / SCORES)
     scores = _compare_scores(written, expected, config, tolerance)
     score_columns = [name for name in expected.column_names if name.startswith("score_")]

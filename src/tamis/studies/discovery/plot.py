@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size
@@ -28,8 +28,6 @@ _MOST_ABOVE_BULK = 4.0
 """Largest significance on the axis, in units of the value that nine in ten cuts do not exceed."""
 _BAND: dict[str, Any] = {"color": SIGNAL_COLOUR, "alpha": 0.25, "linewidth": 0}
 _SIGNAL_LINE: dict[str, Any] = {"color": TEXT_COLOUR, "linestyle": "--", "linewidth": 1.4}
-
-Numbers = NDArray[np.float64]
 
 
 def figures(result: DiscoveryResult, labels: FigureLabels) -> Iterator[Drawing]:
@@ -108,7 +106,7 @@ def _cut_text(expected: ExpectedSignificance) -> str:
 
 def _draw_yields(axes: Axes, scan: Scan) -> None:
     axes.set_yscale("log")
-    drawn: list[tuple[str, Numbers, Numbers, str, LineStyle]] = [
+    drawn: list[tuple[str, Float64, Float64, str, LineStyle]] = [
         ("signal", scan.signal, scan.signal_error, SIGNAL_COLOUR, "-"),
         ("background", scan.background, scan.background_error, BACKGROUND_COLOUR, "-."),
     ]
@@ -177,7 +175,7 @@ def plot_binning(expected: ExpectedSignificance, *, classes: Sequence[ClassStyle
 def _stack(
     axes: Axes,
     binning: ScoreBinning,
-    numbers: Numbers,
+    numbers: Float64,
     order: Sequence[int],
     hatches: Sequence[str | None],
     classes: Sequence[ClassStyle],

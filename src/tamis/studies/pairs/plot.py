@@ -18,7 +18,7 @@ from tamis.plots.style import LIGHT_ON_FILL, LINE_STYLES, MUTED_COLOUR, figure_s
 from tamis.statistics.pairs import PairAreas
 from tamis.studies.figure_parts import fit_names, hatch_cell, name_columns, name_rows
 from tamis.studies.pairs.result import PairCurve, PairsResult
-from tamis.wording import choose_decimals
+from tamis.wording import count_decimals
 
 _SHADES = LinearSegmentedColormap.from_list(
     "area", [LIGHT_ON_FILL, "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"]
@@ -72,7 +72,7 @@ def plot_pair_areas(areas: PairAreas, *, classes: Sequence[ClassStyle]) -> Figur
             continue
         interval = areas.intervals[row][column]
         error = None if interval is None else max(area - interval[0], interval[1] - area)
-        digits = choose_decimals(error)
+        digits = count_decimals(interval)
         spread = "" if error is None else f"\n\N{PLUS-MINUS SIGN} {error:.{digits}f}"
         # White on the dark half of the shades, dark on the light half.
         colour = choose_number_colour(dark=area > (1 + least) / 2)
