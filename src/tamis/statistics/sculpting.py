@@ -363,7 +363,7 @@ def compute_shift(
 
     >>> values = np.tile([1.0, 3.0], 50)
     >>> compute_shift(values, np.ones(100), [Slice(0, 1, 1.5, 0.3, 50.0), Slice(1, 2, 2.5, 0.4, 50.0)])
-    Shift(significance=2.0, size=1.0, p_value=0.04834098869424203)
+    Shift(significance=2.0, size=1.0, p_value=0.04848578915785426)
     """
     known = all(score_slice.effective_sample_size >= FEWEST for score_slice in slices)
     shifts = []
