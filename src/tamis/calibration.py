@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from tamis.arrays import Float64
+
 Method = Literal["temperature", "vector"]
 
 SMALLEST_SCORE = float(np.finfo(np.float32).smallest_normal)

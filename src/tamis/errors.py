@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tamis.wording import counted, join_first
+
 _LISTED = 3  # number of files that are listed for a problem of many files
 _LINES = 33  # number of different problems that are listed
 
@@ -57,9 +59,7 @@ class ProblemGroup:
     @property
     def locations(self) -> str:
         """The first few locations, and the number of all others."""
-        first = "; ".join(problem.where for problem in self.problems[:_LISTED])
-        more = len(self.problems) - _LISTED
-        return f"{first} and {more:,} more" if more > 0 else first
+        return join_first([problem.where for problem in self.problems], _LISTED, separator="; ")
 
     def lines(self) -> list[str]:
         """Return one line per problem, or a single line if there are many."""
@@ -96,7 +96,7 @@ class ProblemsError(RequestError):
         """Join the problems into one message."""
         self.title = title
         self.problems = tuple(problems)
-        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+        count = counted(len(problems), "problem")
         super().__init__("\n".join([f"{title}: {count}", *(f"  {line}" for line in problem_lines(problems))]))
 
 

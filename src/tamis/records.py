@@ -48,8 +48,6 @@ class _AsJson:
 
 FloatArray = Annotated[NDArray[np.float64], _AsJson()]
 """A 64-bit array that is a field of a result."""
-IntArray = Annotated[NDArray[np.int64], _AsJson()]
-"""A 64-bit integer array that is a field of a result."""
 
 
 def _build_adapter(kind: Any) -> TypeAdapter[Any]:

@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from tamis.arrays import Int32
 from tamis.config import Feature, parse_config
 from tamis.data.chunks import read_chunks
 from tamis.data.roles import find_branch_role, find_event_id_branches, find_observed_data_word, is_signal_name
@@ -22,9 +23,9 @@ from tamis.data.sources import expand_files
 from tamis.data.survey import Suspicion, survey_columns
 from tamis.errors import ExpressionError, InputError, Problem, RequestError
 from tamis.expressions import format_branch, parse
-from tamis.files import LONGER_WHILE_WRITTEN, write_text
-from tamis.paths import explain_unwritable
-from tamis.wording import counted, format_value, is_clean
+from tamis.files import write_text
+from tamis.paths import check_writable
+from tamis.wording import counted, format_value, is_clean, join_first
 
 LOOKED_AT = 100_000
 """Number of entries of each file in which suspicious columns are searched."""
@@ -136,9 +137,7 @@ def check_new_configuration(path: Path) -> None:
     """
     if path.exists():
         raise RequestError(f"{path} exists already; choose another name with --output")
-    reason = explain_unwritable(path, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"{path} cannot be written: {reason}; choose another --output")
+    check_writable(path, "choose another --output")
 
 
 def write_configuration(text: str, path: Path) -> None:
@@ -302,7 +301,7 @@ def _explain_unshared(schemas: Sequence[FileSchema]) -> str:
         [name for name, kind in schema.branches.items() if kind.kind == "scalar"] for schema in schemas
     ]
     listing = "; ".join(
-        f"{schema.where} has {', '.join(names[:8]) or 'none'}"
+        f"{schema.where} has {join_first(names, 8) or 'none'}"
         for schema, names in zip(schemas[:3], scalars, strict=False)
     )
     return f"{listing}; give files with the same branches"
@@ -310,7 +309,7 @@ def _explain_unshared(schemas: Sequence[FileSchema]) -> str:
 
 def _read_first_chunks(
     schemas: Sequence[FileSchema], branches: Sequence[str]
-) -> tuple[dict[str, NDArray[np.generic]], NDArray[np.int32]]:
+) -> tuple[dict[str, NDArray[np.generic]], Int32]:
     chunks = [next(read_chunks(schema, branches, LOOKED_AT)) for schema in schemas]
     columns = {
         name: np.concatenate([np.asarray(chunk.columns[name]) for chunk in chunks]) for name in branches

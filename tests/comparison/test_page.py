@@ -13,7 +13,7 @@ import pytest
 
 from tamis import studies
 from tamis.blocks import Cell, Page, Picture, Table
-from tamis.blocks.numbers import short, typeset
+from tamis.blocks.numbers import typeset, with_interval
 from tamis.comparison.compute import compare_runs
 from tamis.comparison.events import collect_scored_runs
 from tamis.comparison.page import build_comparison_page, write_comparison
@@ -201,8 +201,8 @@ def test_wrong_requests_are_refused(
         ([run, other], "it has other test events: 3 of the"),
         ([run, other, "-o", tmp_path], "is a folder; give the name of a file"),
         ([run, other, "-o", hostile_run / "metrics.json" / "a"], "metrics.json is a file"),
-        ([run, other, "-o", hostile_run / "report.html", "--overwrite"], "is a file of the run"),
-        ([run, other, "-o", hostile_run / "metrics.json", "--overwrite"], "does not end in .html"),
+        ([run, other, "-o", hostile_run / "report.html", "--overwrite"], "finished run"),
+        ([run, other, "-o", tmp_path / "page.json", "--overwrite"], "does not end in .html"),
     ]
     before = (hostile_run / "metrics.json").read_bytes()
     for given, words in cases:
@@ -242,7 +242,8 @@ def test_studies_are_compared_by_their_own_quantities(
         ("Overtraining", "overtrained"),
     ]
     for row, point in zip(rows, points, strict=False):
-        assert row[2] == short(point["background_rejection"]).text
+        low, high = point["background_rejection_interval"]
+        assert row[2] == with_interval(point["background_rejection"], (low, high))[0]
     overtrained = runs[0].metrics["overtraining"]["permutation_test"]["overtrained"]
     assert rows[-1][2] == ("yes" if overtrained else "no sign")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tamis.config.document import DEEPEST, LARGEST, Document, read_document, read_value
+from tamis.config.document import DEEPEST, LARGEST, YamlDocument, read_document, read_value
 from tamis.config.key_path import Diagnostic
 from tamis.errors import ConfigurationError, Problem
 
@@ -86,7 +86,7 @@ def test_a_finding_takes_the_line_of_what_is_nearest() -> None:
 
 
 def test_a_mapping_from_python_has_no_lines() -> None:
-    assert Document({"a": 1}).locate(Diagnostic(("a",), "wrong")) == Problem("a", "wrong")
+    assert YamlDocument({"a": 1}).locate(Diagnostic(("a",), "wrong")) == Problem("a", "wrong")
 
 
 @pytest.mark.parametrize(

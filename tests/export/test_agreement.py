@@ -146,8 +146,10 @@ def compare_onnx(classifier: Classifier, folder: Path, events: int) -> Agreement
     """Write an ONNX file and check it as an export does, with at most so many events."""
     path = folder / "model.onnx"
     onnx.save_model(build_model(lower(classifier), "packed"), str(path))
-    check_numbers(classifier, path)
-    reference = measure_reference(classifier, build_reference_events(classifier).thinned(events))
+    check_numbers(lower(classifier), path)
+    reference = measure_reference(
+        classifier, lower(classifier), build_reference_events(classifier).thinned(events)
+    )
     return compare(reference, OnnxScorer(classifier, path, "packed"), "ONNX Runtime")
 
 
@@ -158,7 +160,7 @@ def compare_header(classifier: Classifier, folder: Path) -> Agreement:
     expected = {convert_name(name): values.ravel() for name, values in graph.constants.items()}
     check_constants(expected, read_constants(path.read_text(encoding="utf-8")), path.name)
     program = Program([path], [build_namespace(graph.document)], folder)
-    reference = measure_reference(classifier, build_reference_events(classifier))
+    reference = measure_reference(classifier, lower(classifier), build_reference_events(classifier))
     return compare(
         reference, lambda given, fold: program.scores(given, len(classifier.classes), fold), "the header"
     )
@@ -325,7 +327,10 @@ def originals(make_classifier: Make, make_events: Make) -> Callable[[str], tuple
             events = make_events(7)
             fold = np.arange(len(events)) % 2 if classifier.plan.is_cross_training else NO_FOLD
             classifier = classifier.with_reference(events, fold)
-            built[name] = classifier, measure_reference(classifier, build_reference_events(classifier))
+            built[name] = (
+                classifier,
+                measure_reference(classifier, lower(classifier), build_reference_events(classifier)),
+            )
         return built[name]
 
     return original
@@ -410,7 +415,7 @@ def test_one_step_of_a_fixed_point_number_is_refused_for_its_scores(
     layers = [{"type": "quantized", "nodes": 12, "input": FORMAT}]
     classifier = make_classifier(layers, quantized_output={}, scaling="standard", embedding=None)
     classifier = classifier.with_reference(make_events(7))
-    reference = measure_reference(classifier, build_reference_events(classifier))
+    reference = measure_reference(classifier, lower(classifier), build_reference_events(classifier))
     # the logits are exact, so that float32 costs no more than a softmax
     assert reference.cost == 1
     model, path = build_model(lower(classifier), "packed"), tmp_path / "model.onnx"
@@ -436,7 +441,7 @@ def test_every_number_of_an_onnx_file_is_compared_exactly(
         change(model, name, lambda values: np.nextafter(values, np.float32(np.inf)))
         onnx.save_model(model, str(path))
         with pytest.raises(ExportError, match=rf"{name} differs between .* and the classifier: number 0 is"):
-            check_numbers(classifier, path)
+            check_numbers(lower(classifier), path)
 
 
 def test_every_number_of_the_classifier_of_a_header_and_of_plain_json_is_compared_exactly(
@@ -510,20 +515,13 @@ def test_scores_that_are_not_numbers_are_refused(originals: Callable[[str], tupl
 
 
 def test_a_float64_computation_of_another_network_is_refused(
-    originals: Callable[[str], tuple[Classifier, Any]], monkeypatch: pytest.MonkeyPatch
+    originals: Callable[[str], tuple[Classifier, Any]],
 ) -> None:
-    from tamis.export import agreement
-
     classifier, _ = originals("standardised")
-
-    def without_a_layer(classifier: Classifier) -> Any:
-        document = build_plain_document(classifier)
-        del document["networks"][0]["layers"][1]
-        return lower_document(document)
-
-    monkeypatch.setattr(agreement, "lower", without_a_layer)
+    document = build_plain_document(classifier)
+    del document["networks"][0]["layers"][1]
     with pytest.raises(ExportError):
-        measure_reference(classifier, build_reference_events(classifier))
+        measure_reference(classifier, lower_document(document), build_reference_events(classifier))
 
 
 # features that float32 cannot resolve

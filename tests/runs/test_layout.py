@@ -39,5 +39,5 @@ def test_no_other_module_spells_the_name_of_a_file_of_a_run() -> None:
 
 def test_every_name_is_an_entry() -> None:
     names = {name for name in vars(layout) if name.isupper()}
-    beside = {"STORED", "ENTRIES", "LOCK", "UNFINISHED", "PREVIOUS", "LONGER_WHILE_WRITTEN"}
+    beside = {"STORED", "ENTRIES", "LOCK", "UNFINISHED", "PREVIOUS", "LONGER_WHILE_REPLACED"}
     assert {getattr(layout, name) for name in names - beside} == layout.ENTRIES

@@ -13,15 +13,17 @@ SOURCE = Path(__file__).parents[2] / "src" / "tamis"
 
 # rooms from left to right; a room may import itself and what stands before it
 ROOMS = [
-    "errors",
+    "arrays",
     "wording",
+    "errors",
+    "arguments",
     "blocks",
     "files",
     "records",
     "figure_data",
+    "runs.layout",
     "paths",
     "machine",
-    "runs.layout",
     "random_streams",
     "notebook",
     "expressions",

@@ -52,6 +52,29 @@ def _first_word(function: ast.FunctionDef) -> list[str]:
     return (ast.get_docstring(function) or "").split()[:1]
 
 
+def public_classes() -> dict[str, list[str]]:
+    """Return the packages and modules that define a public class of each name."""
+    classes: dict[str, list[str]] = {}
+    for name, path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes.setdefault(node.name, []).append(name)
+    return classes
+
+
+def has_one_meaning(homes: list[str]) -> bool:
+    """Return whether one module defines a class, or all others are named after what they describe.
+
+    A section of the configuration has the name of what is built from it, and the keys of `metrics.json` have the name
+    of the result that is written.
+    """
+    sections = [home for home in homes if home.startswith("config.")]
+    built = [home for home in homes if home.startswith("network.")]
+    described = [home for home in homes if home.endswith("keys")]
+    remaining = set(homes) - set(described) - set(sections if built else ())
+    return len(remaining) <= 1 and len(sections) <= 1 and len(described) <= 1
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted(SOURCE.rglob("*.py")):
         yield ".".join(path.relative_to(SOURCE).with_suffix("").parts), path
@@ -100,3 +123,22 @@ def test_names_and_docstrings_follow_the_rules() -> None:
         for finding in findings(path.read_text(encoding="utf-8"))
     ]
     assert breaches == []
+
+
+@pytest.mark.parametrize(
+    ("homes", "is_allowed"),
+    [
+        (["data.events"], True),
+        (["config.layers", "network.layers"], True),
+        (["statistics.cuts", "studies.cuts.keys"], True),
+        (["config.events", "figure_data"], False),
+        (["export.formats", "apply.outputs"], False),
+        (["config.layers", "network.layers", "export.plain"], False),
+    ],
+)
+def test_a_class_name_has_one_meaning(homes: list[str], is_allowed: bool) -> None:
+    assert has_one_meaning(homes) == is_allowed
+
+
+def test_class_names_are_unique() -> None:
+    assert {name: homes for name, homes in public_classes().items() if not has_one_meaning(homes)} == {}

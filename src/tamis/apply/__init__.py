@@ -3,7 +3,7 @@
 from tamis.apply.files import ApplyCallbacks, apply_files
 from tamis.apply.input_files import ChunkSize, Shard, parse_chunk, parse_shard
 from tamis.apply.job import ApplyOptions
-from tamis.apply.outputs import Format, parse_format
+from tamis.apply.outputs import ScoreFileFormat, parse_format
 from tamis.apply.scoring import Flag
 from tamis.apply.summary import Outcome, Summary
 from tamis.apply.verify import ScoreCheck, verify_files
@@ -13,9 +13,9 @@ __all__ = [
     "ApplyOptions",
     "ChunkSize",
     "Flag",
-    "Format",
     "Outcome",
     "ScoreCheck",
+    "ScoreFileFormat",
     "Shard",
     "Summary",
     "apply_files",

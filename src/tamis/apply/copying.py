@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.apply.outputs import Format, check_column_names
+from tamis.apply.outputs import ScoreFileFormat, check_column_names
 from tamis.data.parquet_files import is_parquet
 from tamis.data.schema import BranchType, FileSchema
 from tamis.errors import InputError, Problem
@@ -17,7 +17,7 @@ _TRUNCATED = ("Double32_t", "Float16_t", "real32_t", "real16_t")
 
 
 def select_copied_types(
-    schema: FileSchema, added: Mapping[str, np.dtype[Any]], form: Format
+    schema: FileSchema, added: Mapping[str, np.dtype[Any]], form: ScoreFileFormat
 ) -> dict[str, np.dtype[Any]]:
     """Return the type of each branch to copy beside the added columns.
 
@@ -47,7 +47,7 @@ def _explain_refusal(name: str, kind: BranchType, added: Mapping[str, Any]) -> s
     return ""
 
 
-def read_format(schema: FileSchema) -> Format:
+def read_format(schema: FileSchema) -> ScoreFileFormat:
     """Return the format of a file."""
     if is_parquet(schema.source):
         return "parquet"

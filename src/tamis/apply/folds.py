@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias, assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Int32
 from tamis.data.chunks import Chunk
 from tamis.data.plan import evaluate_chunk, evaluate_identifier
 from tamis.data.schema import FileSchema
@@ -37,8 +37,6 @@ UNKNOWN = -3
 """The fold of an entry whose fold number or event ID is not finite; such an entry is not scored."""
 
 _UNSEEN = "if none of its events was in the training, use --unseen: they get the average of all networks"
-
-Folds = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -262,7 +260,7 @@ def describe_fold_source(source: FoldSource) -> str:
             assert_never(source)
 
 
-def compute_folds(source: FoldSource, chunk: Chunk) -> Folds:
+def compute_folds(source: FoldSource, chunk: Chunk) -> Int32:
     """Compute the fold of every row: a number, `AVERAGE`, or `UNKNOWN` if it is not determined, [chunk.length]."""
     match source:
         case NumberRule():
@@ -288,7 +286,7 @@ def compute_folds(source: FoldSource, chunk: Chunk) -> Folds:
     return result
 
 
-def _compute_folds_by_position(source: PositionInTraining, chunk: Chunk) -> Folds:
+def _compute_folds_by_position(source: PositionInTraining, chunk: Chunk) -> Int32:
     folds = np.full(chunk.length, AVERAGE, np.int32)
     for use in source.uses:
         file_key = use.file_key or source.file.file_key

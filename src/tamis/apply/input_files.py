@@ -12,11 +12,13 @@ import numpy as np
 
 from tamis.apply.outputs import FORMAT_NAME, read_score_file
 from tamis.data.parquet_files import is_parquet
-from tamis.data.scanning import scan_files
+from tamis.data.root_files import MissingTree
+from tamis.data.scanning import scan_files, scan_usable_files
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.signature import resolve_local_path
 from tamis.data.sources import WILDCARD, find_matching_files
 from tamis.errors import InputError, Problem, RequestError
+from tamis.wording import join_first
 
 _WITH_TREE = re.compile(r"(.+\.root):([^:/?#][^:?#]*)")
 _SHARD = re.compile(r"(\d+)/(\d+)")
@@ -134,8 +136,7 @@ def exclude_score_files(
         return tuple(sources), ()
     if not inputs:
         raise RequestError(f"{excluded[0]} holds scores, not events; give the files of the events")
-    more = f" and {len(excluded) - 1} more" if len(excluded) > 1 else ""
-    return tuple(inputs), (f"skipped files that hold scores, not events: {excluded[0]}{more}",)
+    return tuple(inputs), (f"skipped files that hold scores, not events: {join_first(excluded, 1)}",)
 
 
 def _is_score_file(source: SourceFile, *, include_copies: bool) -> bool:
@@ -200,20 +201,19 @@ def scan_input(source: SourceFile, tree: str | Sequence[str] | None, *, only: bo
         return scan_files([source], tree if only else None)[0]
     if only or tree is None:
         return _one_tree(scan_files([source], tree, naming=_NAMING))
-    try:
-        return _one_tree(scan_files([source], tree))
-    except InputError as error:
-        if "is missing; the file holds" not in str(error) and "no tree matches" not in str(error):
-            raise
+    schemas, problems = scan_usable_files([source], tree)
+    if not problems:
+        return _one_tree(schemas)
+    if isinstance(problems[0], MissingTree):
         return scan_files([source], naming=_NAMING)[0]
+    raise InputError("input files", problems)
 
 
 def _one_tree(schemas: Sequence[FileSchema]) -> FileSchema:
     """Return the only tree; raise an `InputError` if there are several, because each needs its own score file."""
     if len(schemas) > 1:
-        names = ", ".join(repr(schema.tree) for schema in schemas[:12])
-        more = f" and {len(schemas) - 12} more" if len(schemas) > 12 else ""
-        message = f"the file holds several trees, {names}{more}; score them one at a time with {_NAMING}"
+        names = join_first([repr(schema.tree) for schema in schemas], 12)
+        message = f"the file holds several trees, {names}; score them one at a time with {_NAMING}"
         raise InputError("input files", [Problem(schemas[0].source.path, message)])
     return schemas[0]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,13 +12,15 @@ import numpy as np
 from tamis.apply.copying import read_format
 from tamis.apply.folds import describe_fold_source, find_fold_source, list_fold_expressions
 from tamis.apply.model import Model
-from tamis.apply.outputs import FORMAT_NAME, TREE, Format, check_column_names
+from tamis.apply.outputs import FORMAT_NAME, TREE, ScoreFileFormat, check_column_names
 from tamis.apply.scoring import MEANINGS, Extent, Scoring, build_score_columns
 from tamis.data.chunks import Chunk, read_range
 from tamis.data.schema import FileSchema, find_schema_problems
 from tamis.errors import InputError, Problem, RequestError
+from tamis.expressions import collect_branches
+from tamis.files import hash_json
 from tamis.machine import tamis_version
-from tamis.wording import format_range, format_value
+from tamis.wording import format_range, format_value, shorten
 
 _EXACT = 2**53  # integers up to this number are exact as 64-bit floats
 _ENOUGH = 100  # minimum number of scored entries from which a constant or missing feature is suspicious
@@ -37,15 +37,17 @@ class ApplyOptions:
         copy: whether the branches of the input are copied beside the scores.
     """
 
-    form: Format | None = None
+    form: ScoreFileFormat | None = None
     sentinel: float = -1.0
     unseen: bool = False
     copy: bool = False
 
     def __post_init__(self) -> None:
         """Check that the format exists, and that the sentinel is not a score in 32 bits."""
-        if self.form is not None and self.form not in get_args(Format):
-            raise RequestError(f"the format is {self.form!r}; expected {', '.join(get_args(Format))}")
+        if self.form is not None and self.form not in get_args(ScoreFileFormat):
+            raise RequestError(
+                f"the format is {self.form!r}; expected {', '.join(get_args(ScoreFileFormat))}"
+            )
         if not isinstance(self.sentinel, int | float | np.number):
             raise RequestError(f"the sentinel is {self.sentinel!r}; expected a number, such as -1")
         with np.errstate(over="ignore"):
@@ -74,7 +76,7 @@ class BoundaryHashes:
     def _hash(self, chunk: Chunk, row: int) -> str:
         """Hash one event by the values of its numbers, whatever their type."""
         values = [[name, _as_floats(chunk.columns[name][row])] for name in sorted(self.branches)]
-        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+        return hash_json(values)
 
 
 def _as_floats(value: Any) -> Any:
@@ -99,7 +101,7 @@ class Job:
 
     schema: FileSchema
     scoring: Scoring
-    form: Format
+    form: ScoreFileFormat
     copy: bool
 
     @property
@@ -197,8 +199,7 @@ def build_job(model: Model, schema: FileSchema, options: ApplyOptions) -> Job:
 
 def _rounded_folds(scoring: Scoring, schema: FileSchema) -> Iterator[Problem]:
     """Yield a problem for each integer of the training that determines folds and is a 32-bit float in this file."""
-    expressions = list_fold_expressions(scoring.folds)
-    for name in sorted({name for expression in expressions for name in expression.branches}):
+    for name in sorted(collect_branches(list_fold_expressions(scoring.folds))):
         known, branch = scoring.model.types.get(name, ()), schema.branches.get(name)
         integers = bool(known) and all("int" in kind for kind in known)
         if integers and branch is not None and branch.number in ("float16", "float32"):
@@ -218,12 +219,16 @@ def compare_metadata(
     """
     for key, value in expected.items():
         if key != "input" and metadata.get(key) != value:
-            yield f"{_PHRASES.get(key, key)} {_shorten(metadata.get(key))}, not {_shorten(value)}"
+            yield f"{_PHRASES.get(key, key)} {_contrast(metadata.get(key), value)}"
     input_metadata = metadata.get("input", {})
     for key, value in expected["input"].items():
         if input_metadata.get(key) != value and not (moved and key == "modified_ns"):
-            values = f"{_shorten(input_metadata.get(key))}, not {_shorten(value)}"
-            yield f"its input has a different {_INPUT_PHRASES.get(key, key)} ({values})"
+            phrase = _INPUT_PHRASES.get(key, key)
+            yield f"its input has a different {phrase} ({_contrast(input_metadata.get(key), value)})"
+
+
+def _contrast(value: object, expected: object) -> str:
+    return ", not ".join(shorten(str(number), 40) for number in (value, expected))
 
 
 _PHRASES = {
@@ -242,11 +247,6 @@ _INPUT_PHRASES = {
     "first_sha256": "first event",
     "last_sha256": "last event",
 }
-
-
-def _shorten(value: Any) -> str:
-    text = str(value)
-    return text if len(text) < 60 else f"{text[:12]}..."
 
 
 def find_changed_types(scoring: Scoring, schema: FileSchema) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ from tamis.data.parquet_files import is_parquet
 from tamis.data.scanning import scan_files
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError
+from tamis.files import hash_json
 
-Format = Literal["ttree", "rntuple", "parquet"]
+ScoreFileFormat = Literal["ttree", "rntuple", "parquet"]
 """Format of score files."""
 
 TREE = "scores"
@@ -43,16 +44,18 @@ WriteRows = Callable[[Columns], Any]
 WriteMetadata = Callable[[str], Any]
 
 
-def parse_format(text: str) -> Format:
+def parse_format(text: str) -> ScoreFileFormat:
     """Read the name of a format, or raise a `RequestError`."""
-    parsed: Format | None = next((form for form in get_args(Format) if form == text.lower()), None)
+    parsed: ScoreFileFormat | None = next(
+        (form for form in get_args(ScoreFileFormat) if form == text.lower()), None
+    )
     if parsed is None:
-        raise RequestError(f"--format is {text!r}; expected {', '.join(get_args(Format))}")
+        raise RequestError(f"--format is {text!r}; expected {', '.join(get_args(ScoreFileFormat))}")
     return parsed
 
 
 def build_output_endings(
-    sources: Sequence[SourceFile], form: Format, *, copy: bool, tree: str | None = None
+    sources: Sequence[SourceFile], form: ScoreFileFormat, *, copy: bool, tree: str | None = None
 ) -> list[str]:
     """Return the end of the name of each output; a copy has the extension of the format of its input.
 
@@ -99,8 +102,7 @@ def add_checksum(metadata: Mapping[str, Any]) -> dict[str, Any]:
     >>> is_intact(add_checksum({"rows": 3})), is_intact({**add_checksum({"rows": 3}), "rows": 4})
     (True, False)
     """
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
-    return {**metadata, METADATA_CHECKSUM: digest}
+    return {**metadata, METADATA_CHECKSUM: hash_json(metadata)}
 
 
 def is_intact(metadata: Mapping[str, Any]) -> bool:
@@ -111,7 +113,7 @@ def is_intact(metadata: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def open_score_file(
-    path: Path, form: Format, types: Types, entries: int, tree: str = TREE
+    path: Path, form: ScoreFileFormat, types: Types, entries: int, tree: str = TREE
 ) -> Iterator[Output]:
     """Open a file for writing a number of entries; it is complete when the block ends."""
     opened = _open_parquet(path, types) if form == "parquet" else _open_root(path, form, types, entries, tree)
@@ -196,7 +198,7 @@ def _open_parquet(path: Path, types: Types) -> Iterator[tuple[WriteRows, WriteMe
         )
 
 
-def check_column_names(names: Sequence[str], form: Format) -> None:
+def check_column_names(names: Sequence[str], form: ScoreFileFormat) -> None:
     """Check that a format can hold columns of these names; raise a `RequestError` for the first that it cannot."""
     forbidden = {"ttree": "[]:/", "rntuple": "./\\:\"'", "parquet": ""}[form]
     for name in names:

@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float64, Mask
 from tamis.baselines.events import LabelledEvents
 from tamis.errors import RequestError
-
-Features = NDArray[np.float32] | NDArray[np.float64]
-Float64 = NDArray[np.float64]
 
 PEEL = 0.03
 """Fraction of the remaining events that one step peels off, by their absolute weights."""
@@ -169,7 +167,7 @@ class _Events:
     unit: float
 
     @classmethod
-    def of(cls, training: LabelledEvents, of_signal: NDArray[np.bool_]) -> _Events:
+    def of(cls, training: LabelledEvents, of_signal: Mask) -> _Events:
         """Build the events, without those of weight zero."""
         counted = training.weight != 0
         of_signal, weight = of_signal[counted], training.weight[counted]

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float64, Int32
 from tamis.config import Baseline
 from tamis.errors import RequestError
-
-Float64 = NDArray[np.float64]
 
 _PACKAGES: dict[Baseline, tuple[str, str]] = {
     "xgboost": ("xgboost", "xgboost"),
@@ -31,8 +29,8 @@ class LabelledEvents:
         weight: weight in the loss: signed physics weight times class weight, [n].
     """
 
-    features: NDArray[np.float32] | NDArray[np.float64]
-    class_index: NDArray[np.int32]
+    features: Features
+    class_index: Int32
     weight: Float64
 
     def __len__(self) -> int:

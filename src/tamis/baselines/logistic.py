@@ -6,12 +6,10 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float32, Float64
 from tamis.baselines.events import LabelledEvents
 from tamis.network.preprocessing import Preprocessing
-
-Float64 = NDArray[np.float64]
 
 MOST_STEPS = 1000
 """Maximum number of iterations of the fit."""
@@ -33,7 +31,7 @@ class Logistic:
     factor: Float64
     converged: bool
 
-    def scores(self, features: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
+    def scores(self, features: Features) -> Float32:
         """Compute class probabilities, [n, n_classes], from features, NaN if missing, [n, n_features]."""
         logits = self.preprocessing.apply(features).astype(np.float64) @ self.factor.T + self.offset
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))

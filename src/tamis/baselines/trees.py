@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float32, Float64
 from tamis.baselines.events import LabelledEvents, compute_unsigned_weights
 from tamis.data.precision import compute_float32_offsets
 from tamis.network.preprocessing import subtract_offset
@@ -41,9 +41,9 @@ class Trees:
 
     booster: Booster
     rounds: int
-    offset: NDArray[np.float64] | None = None
+    offset: Float64 | None = None
 
-    def scores(self, features: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
+    def scores(self, features: Features) -> Float32:
         """Compute class probabilities, [n, n_classes], from features, NaN if missing, [n, n_features]."""
         narrow = subtract_offset(features, self.offset)
         predictions = self.booster.inplace_predict(narrow, iteration_range=(0, self.rounds), missing=np.nan)
@@ -105,7 +105,7 @@ def choose_threads(values: int, most: int) -> int:
 
 def _matrix(
     events: LabelledEvents,
-    offset: NDArray[np.float64] | None,
+    offset: Float64 | None,
     unit: float,
     threads: int,
     reference: QuantileDMatrix | None = None,

@@ -162,7 +162,7 @@ Block = Table | Text | Picture | Diagram | Findings | Tiles | Explorer | Listing
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of the page with a heading; `anchor` is its name in links."""
 
     anchor: str
@@ -176,6 +176,6 @@ class Page:
 
     title: str
     lead: str
-    sections: Sequence[Section]
+    sections: Sequence[PageSection]
     footer: str
     tag: str = "report"

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis import config
-from tamis.classifier.document import DOCUMENT, Document, MemberEntry, PreprocessingEntry, list_prefixes
+from tamis.arrays import Float32
+from tamis.classifier.document import (
+    DOCUMENT,
+    ClassifierDocument,
+    MemberEntry,
+    PreprocessingEntry,
+    list_prefixes,
+)
 from tamis.classifier.member import Member
 from tamis.classifier.opening import DAMAGED, MOST_BYTES, build_error, check_plain
 from tamis.config.size import count_weights
@@ -21,7 +28,6 @@ from tamis.network.preprocessing import Logarithm, Preprocessing, Quantiles
 if TYPE_CHECKING:
     from tamis.network.network import Network
 
-Float32 = NDArray[np.float32]
 Shapes = dict[str, tuple[int, ...]]
 
 WEIGHTS = "weights.safetensors"
@@ -42,7 +48,7 @@ def member_arrays(members: Sequence[Member]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def read_arrays(path: Path, document: Document) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, document: ClassifierDocument) -> dict[str, NDArray[Any]]:
     """Read the arrays that a document asks for; no more memory is allocated than the size of the file.
 
     Raises:
@@ -80,7 +86,7 @@ def read_arrays(path: Path, document: Document) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _check_shapes(stored: Shapes, types: Mapping[str, str], document: Document, path: Path) -> None:
+def _check_shapes(stored: Shapes, types: Mapping[str, str], document: ClassifierDocument, path: Path) -> None:
     features, classes = len(document.features), len(document.classes)
     outputs = [layer.nodes for layer in document.network[-1:]]
     if outputs != [classes] and not (outputs == [1] and classes == 2):
@@ -119,7 +125,7 @@ def _type_of(name: str, *, wide: bool) -> str:
     return "F64" if is_wide or name.endswith("preprocessing.offset") else "F32"
 
 
-def _check_size(arrays: int, document: Document, path: Path) -> None:
+def _check_size(arrays: int, document: ClassifierDocument, path: Path) -> None:
     """Refuse a document that asks for more numbers or arrays than the file has, before they are allocated."""
     n_numbers = path.stat().st_size // 4
     *hidden, output = (layer.nodes for layer in document.network)
@@ -146,13 +152,13 @@ def _check_size(arrays: int, document: Document, path: Path) -> None:
         raise build_error(path, message)
 
 
-def _build_skeletons(document: Document) -> list[Network]:
+def _build_skeletons(document: ClassifierDocument) -> list[Network]:
     """Build the networks of a document without their weights, once for each number of inputs."""
     build = cache(lambda inputs: _build_skeleton(document, inputs))
     return [build(len(document.features) + len(entry.indicators)) for entry in document.members]
 
 
-def _build_skeleton(document: Document, inputs: int) -> Network:
+def _build_skeleton(document: ClassifierDocument, inputs: int) -> Network:
     import equinox as eqx
 
     from tamis.network.network import build_network
@@ -205,8 +211,11 @@ def _preprocessing_shapes(entry: PreprocessingEntry, features: int, knots: int) 
     return {f"preprocessing.{name}": shape for name, shape in shapes.items()}
 
 
-def assemble_members(document: Document, arrays: Mapping[str, NDArray[Any]]) -> tuple[Member, ...]:
+def assemble_members(document: ClassifierDocument, arrays: Mapping[str, NDArray[Any]]) -> tuple[Member, ...]:
     """Build the networks of a document from its arrays."""
+    from tamis.training.devices import start_devices
+
+    start_devices()  # a later training in this process has the devices of one in a new process
     return tuple(
         Member(
             _build_preprocessing(document, entry, arrays, prefix),
@@ -219,7 +228,7 @@ def assemble_members(document: Document, arrays: Mapping[str, NDArray[Any]]) -> 
 
 
 def _build_preprocessing(
-    document: Document, entry: MemberEntry, arrays: Mapping[str, NDArray[Any]], prefix: str
+    document: ClassifierDocument, entry: MemberEntry, arrays: Mapping[str, NDArray[Any]], prefix: str
 ) -> Preprocessing:
     names = [feature.name for feature in document.features]
     settings = document.preprocessing

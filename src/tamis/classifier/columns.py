@@ -6,16 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features
 from tamis.config import Feature
 from tamis.data.parquet_files import convert_arrow
 from tamis.errors import ExpressionError, RequestError
-from tamis.expressions import evaluate, parse
-from tamis.wording import counted, suggest
-
-Float32 = NDArray[np.float32]
-Features = Float32 | NDArray[np.float64]
+from tamis.expressions import collect_branches, evaluate, parse
+from tamis.wording import counted, join_first, suggest
 
 
 def feature_values(features: Sequence[Feature], events: Any, unresolved: Collection[str] = ()) -> Features:
@@ -31,7 +28,7 @@ def feature_values(features: Sequence[Feature], events: Any, unresolved: Collect
             `missing` rule has no value in an event.
     """
     expressions = [parse(feature.expression) for feature in features]
-    branches = sorted({name for expression in expressions for name in expression.branches})
+    branches = sorted(collect_branches(expressions))
     used = take_columns(events, branches)
     lengths = {name: len(values) for name, values in used.items()}
     if len(set(lengths.values())) > 1:
@@ -72,9 +69,8 @@ def take_columns(events: Any, names: Sequence[str]) -> dict[str, Any]:
     missing = [name for name in names if name not in available]
     if missing:
         hints = "".join(dict.fromkeys(suggest(name, available) for name in missing))
-        listed = ", ".join(available[:20]) + (", ..." if len(available) > 20 else "")
         raise RequestError(
-            f"the classifier needs the columns {', '.join(missing)}; found {listed or 'none'}{hints}"
+            f"the classifier needs the columns {', '.join(missing)}; found {join_first(available, 20) or 'none'}{hints}"
         )
     return {name: _column(events, name) for name in names}
 

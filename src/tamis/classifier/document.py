@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from tamis.config.layers import MOST_LAYERS
 from tamis.config.size import MOST_PASSES
 from tamis.data.ensemble import EnsemblePlan, PlannedMember
 from tamis.errors import InputError, Problem
+from tamis.files import hash_json
 from tamis.network.preprocessing import Scaling
 
 DOCUMENT = "classifier.json"
@@ -77,7 +77,7 @@ class CalibrationEntry(_Entry):
         return TypeAdapter(Calibration).validate_python(self.model_dump())
 
 
-class Document(_Entry):
+class ClassifierDocument(_Entry):
     """The content of `classifier.json`."""
 
     format: Literal["tamis classifier"] = _FORMAT
@@ -98,7 +98,7 @@ class Document(_Entry):
     document_sha256: str = ""
 
     @model_validator(mode="after")
-    def _check_consistency(self) -> Document:
+    def _check_consistency(self) -> ClassifierDocument:
         for key in ("features", "classes"):
             names = [entry.name for entry in getattr(self, key)]
             if len(set(names)) < len(names):
@@ -151,10 +151,10 @@ def list_prefixes(members: int) -> list[str]:
 def compute_document_hash(document: Mapping[str, Any]) -> str:
     """Return the hash of a document without its own hash, so that every changed name or order is found."""
     content = {key: value for key, value in document.items() if key != "document_sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hash_json(content)
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path) -> ClassifierDocument:
     """Read `classifier.json`.
 
     Raises:
@@ -173,7 +173,7 @@ def read_document(path: Path) -> Document:
         raise build_error(path, f"is not JSON ({error}): {DAMAGED}") from error
     _check_version(path, content)
     try:
-        document = Document.model_validate_json(text)
+        document = ClassifierDocument.model_validate_json(text)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         problems = [
@@ -194,6 +194,6 @@ def _check_version(path: Path, content: Any) -> None:
     if version != VERSION:
         raise build_error(
             path,
-            f"has version {str(version)[:20]} of the format, but this tamis reads version {VERSION}; train again with "
+            f"has version {repr(version)[:20]} of the format, but this tamis reads version {VERSION}; train again with "
             "this tamis, or use the tamis that wrote the file",
         )

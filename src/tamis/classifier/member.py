@@ -6,16 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float32
 from tamis.network.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
     from tamis.network.sensitivity import Sensitivity
-
-Float32 = NDArray[np.float32]
-Features = Float32 | NDArray[np.float64]
 
 
 @dataclass(frozen=True)

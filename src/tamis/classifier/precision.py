@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tamis.classifier.classifier import Classifier
+from tamis.wording import join_first
 
 
 def precision_problem(classifier: Classifier) -> str | None:
@@ -18,7 +19,7 @@ def precision_problem(classifier: Classifier) -> str | None:
     text = classifier.features[index].expression
     text = text if text.isidentifier() else f"({text})"
     expression = f"{text} {'-' if offset > 0 else '+'} {abs(offset):.10g}"
-    listing = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" * (len(names) > 5))
+    listing = join_first(map(repr, names), 5)
     return (
         f"{'feature' if len(names) == 1 else 'features'} {listing} cannot be passed as 32-bit numbers, whose rounding "
         "is as large as their spread: subtract an offset in the expression and train again, for example "

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from tamis.arrays import Features, Float32
 from tamis.classifier.missing import apply_rules
 from tamis.config import Feature
 from tamis.errors import InputError, Problem
-
-Float32 = NDArray[np.float32]
-Features = Float32 | NDArray[np.float64]
 
 TOLERANCE = 1e-5
 """Allowed difference of a recomputed score from the stored one, on another processor or version, for any network."""

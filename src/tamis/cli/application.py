@@ -16,7 +16,7 @@ from tamis.cli.progress import live_progress
 from tamis.cli.tables import errors_console, plain_table, print_lines, results_console
 from tamis.data.signature import resolve_local_path
 from tamis.errors import Problem, RequestError, group_problems
-from tamis.wording import counted
+from tamis.wording import counted, join_first
 
 _MOST_ROWS = 30
 
@@ -132,8 +132,7 @@ def check_files_exist(files: Iterable[str]) -> None:
     paths = [(file, resolve_local_path(file)) for file in files]
     missing = [file for file, path in paths if path is not None and not path.exists()]
     if missing:
-        more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
         verb = "does" if len(missing) == 1 else "do"
         raise RequestError(
-            f"{counted(len(missing), 'input file')} {verb} not exist: {', '.join(missing[:3])}{more}; check the paths"
+            f"{counted(len(missing), 'input file')} {verb} not exist: {join_first(missing, 3)}; check the paths"
         )

@@ -23,7 +23,7 @@ from tamis.cli.tables import (
     results_console,
 )
 from tamis.errors import problem_lines
-from tamis.wording import format_range
+from tamis.wording import format_range, join_first
 
 if TYPE_CHECKING:
     from tamis.runs.verification import Verification
@@ -74,8 +74,7 @@ def _files(samples: Sequence[SampleRow]) -> Table:
     shown = sorted(samples, key=lambda row: not row.unusable)[:_MOST_ROWS] if many else samples
     for row in shown:
         counts = [f"{getattr(row, name):,}" for name in counted]
-        more = f" and {len(row.branches) - _MOST_BRANCHES} more" if len(row.branches) > _MOST_BRANCHES else ""
-        branches = ", ".join(row.branches[:_MOST_BRANCHES]) + more
+        branches = join_first(row.branches, _MOST_BRANCHES)
         table.add_row(escape(row.name), escape(row.class_name), *counts, escape(branches))
     if len(shown) < len(samples):
         table.caption = f"{len(samples) - len(shown):,} more samples are not listed"
@@ -129,7 +128,8 @@ def print_verification(verification: Verification) -> None:
         table.add_row(escape(comparison.what), f"{comparison.number:,}", _ANSWERS[comparison.matches])
     console.print(table)
     findings = (text for comparison in comparisons for text in comparison.findings)
-    print_lines(errors_console(), findings, "does not match: ")
+    # a missing figure is a missing file, too
+    print_lines(errors_console(), dict.fromkeys(findings), "does not match: ")
     notes = [*verification.notes, *(note for comparison in comparisons for note in comparison.notes)]
     print_lines(console, dict.fromkeys(notes), "note: ")
     answers = [comparison.matches for comparison in comparisons]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.random import Generator
 
+from tamis.arrays import Float64
 from tamis.comparison.events import ScoredRun, align_class_weights, align_events
 from tamis.comparison.result import WEIGHTINGS, Difference, PairComparison, RunComparison, RunNumbers
 from tamis.errors import RequestError
@@ -15,7 +16,6 @@ from tamis.statistics.metrics import compute_metrics
 from tamis.statistics.ranking import RankedScores
 from tamis.statistics.resampling import Multiplicities, Resampler, resample
 from tamis.statistics.split_metrics import FirstOrder, compute_first_order
-from tamis.statistics.units import Float64
 
 BOOTSTRAPS = 400
 """Bootstrap samples; the smallest possible p-value is one in one more."""

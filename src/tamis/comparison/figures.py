@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.plots.labels import ClassStyle, compute_font_size, literal
 from tamis.plots.legend import Entry, add_legend, compute_axis_top, compute_entry_width
 from tamis.plots.style import LINE_STYLES, MARKERS, MUTED_COLOUR, colours, figure_style
@@ -25,8 +25,6 @@ _LEGEND_WIDTH = 4.2  # inches
 _LEGEND_SIZE = 9.0  # points
 _FEW_EPOCHS = 25
 _RANDOM: dict[str, Any] = {"color": MUTED_COLOUR, "linewidth": 1.0, "linestyle": ":"}
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

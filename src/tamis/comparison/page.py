@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tamis.blocks import Block, Finding, Findings, Light, Page, Picture, Section, Text, Tile, Tiles
+from tamis.blocks import Block, Finding, Findings, Light, Page, PageSection, Picture, Text, Tile, Tiles
 from tamis.blocks.numbers import typeset, with_interval
 from tamis.comparison import tables
 from tamis.comparison.compute import compare_runs
@@ -24,8 +24,8 @@ from tamis.comparison.result import PairComparison, RunComparison
 from tamis.config import Config
 from tamis.config.difference import DifferentValue, configuration_differences
 from tamis.errors import RequestError
-from tamis.files import LONGER_WHILE_WRITTEN, write_text
-from tamis.paths import explain_unwritable, to_path, to_patterns
+from tamis.files import write_text
+from tamis.paths import check_writable, to_path, to_patterns
 from tamis.pipeline.run import Run
 from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
@@ -33,10 +33,10 @@ from tamis.random_streams import random_stream
 from tamis.report.page import explain_labels
 from tamis.report.rendering import render
 from tamis.report.vector import inline_text
-from tamis.runs.layout import PROVENANCE, REPORT
+from tamis.runs.layout import REPORT
 from tamis.runs.read import read_run
 from tamis.statistics.roc import RocCurve, compute_roc_curves
-from tamis.wording import counted
+from tamis.wording import counted, join_first, name_interval
 
 _CHANGE_THE_LOSS = ("training.loss", "weights.", "split.", "samples")
 """Beginnings of the configuration keys that change the definition of the validation loss."""
@@ -63,41 +63,43 @@ def build_comparison_page(runs: Sequence[Run], comparison: RunComparison, folder
 
 def _sections(
     runs: Sequence[Run], comparison: RunComparison, names: Sequence[str], folder: Path
-) -> Iterator[Section]:
+) -> Iterator[PageSection]:
     differences = configuration_differences([run.config for run in runs])
     classes = runs[0].config.signal_names or comparison.class_names
     summary = (
         Tiles(tuple(_tiles(comparison, classes))),
         Findings(tuple(_findings(comparison, differences))),
     )
-    yield Section("summary", "Summary", summary)
-    yield Section("differences", "Differences", (tables.build_differences_table(comparison),))
+    yield PageSection("summary", "Summary", summary)
+    yield PageSection("differences", "Differences", (tables.build_differences_table(comparison),))
     roc_pictures = _roc_pictures(runs[0].config, comparison, classes)
-    yield Section("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
+    yield PageSection("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
     studies_table = tables.build_studies_table(runs, names)
     if studies_table.rows:
-        yield Section("studies", "Studies", (studies_table,))
+        yield PageSection("studies", "Studies", (studies_table,))
     training = (tables.build_training_table(runs, names), _loss_picture(runs, names, differences))
-    yield Section("training", "Training", training)
+    yield PageSection("training", "Training", training)
     configuration: Block = Text("The configurations are the same, defaults included.")
     if differences:
         configuration = tables.build_configuration_table(differences, names)
-    yield Section("configuration", "Configuration", (configuration,))
+    yield PageSection("configuration", "Configuration", (configuration,))
     links = [_link_to_report(run, folder) for run in runs]
-    yield Section("provenance", "Provenance", (tables.build_provenance_table(runs, names, links),))
+    yield PageSection("provenance", "Provenance", (tables.build_provenance_table(runs, names, links),))
 
 
 def _tiles(comparison: RunComparison, classes: Sequence[str]) -> Iterator[Tile]:
     for run in comparison.runs:
         metrics, (interval, *_) = run.metrics["balanced"], run.intervals["balanced"]
-        areas = dict(zip(comparison.class_names, run.metrics["physics"].auc, strict=True))
+        areas = zip(run.metrics["physics"].auc, run.intervals["physics"][2:], strict=True)
+        areas_of_classes = dict(zip(comparison.class_names, areas, strict=True))
         notes = [
-            f"AUC of {name}\N{NO-BREAK SPACE}{area:.4f}"
+            f"AUC of {name}\N{NO-BREAK SPACE}{with_interval(*areas_of_classes[name])[0]}"
             for name in classes
-            if (area := areas[name]) is not None
+            if areas_of_classes[name][0] is not None
         ]
         note = "; ".join(["loss with balanced weights", *notes])
-        yield Tile(run.name, *with_interval(metrics.loss, interval), note)
+        value, written = with_interval(metrics.loss, interval)
+        yield Tile(run.name, value, name_interval(written), note)
 
 
 def _findings(comparison: RunComparison, differences: Sequence[DifferentValue]) -> Iterator[Finding]:
@@ -107,10 +109,8 @@ def _findings(comparison: RunComparison, differences: Sequence[DifferentValue]) 
         yield Finding("info", "Class weights", note)
     sentence = "The configurations are the same."
     if differences:
-        n_more = len(differences) - _LISTED_KEYS
-        more = f" and {n_more:,} more" if n_more > 0 else ""
-        keys = ", ".join(difference.path for difference in differences[:_LISTED_KEYS])
-        sentence = f"The configurations differ in {counted(len(differences), 'key')}: {keys}{more}."
+        keys = join_first([difference.path for difference in differences], _LISTED_KEYS)
+        sentence = f"The configurations differ in {counted(len(differences), 'key')}: {keys}."
     yield Finding("info", "Configuration", sentence)
 
 
@@ -121,8 +121,7 @@ def _choose_light(pair: PairComparison) -> Light:
 
 
 def _roc_pictures(config: Config, comparison: RunComparison, classes: Sequence[str]) -> Iterator[Picture]:
-    labels = [section.label for section in config.classes.values()]
-    styles = dict(zip(config.classes, class_styles(list(config.classes), labels), strict=True))
+    styles = dict(zip(config.class_names, class_styles(config.class_names, config.class_labels), strict=True))
     names = [run.name for run in comparison.runs]
     for number, (name, curves) in enumerate(_roc_curves(comparison.aligned_runs, classes).items(), start=1):
         title = f"{styles[name].text} against all other classes"
@@ -205,7 +204,6 @@ def write_comparison(
     _check_folders(paths)
     _check_output(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in paths]
-    _check_not_of_a_run(path, runs)
     comparison = compare_runs(collect_scored_runs(runs), random_stream(runs[0].config.seed, "comparison"))
     page = render(build_comparison_page(runs, comparison, path.absolute().parent))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,19 +223,10 @@ def _check_folders(folders: Sequence[Path]) -> None:
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:
-    reason = explain_unwritable(path, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"{path} cannot be created: {reason}; choose another file with --output")
+    check_writable(path, "choose another file with --output")
     if path.is_dir():
         raise RequestError(f"{path} is a folder; give the name of a file with --output")
     if path.suffix.lower() not in (".html", ".htm"):
         raise RequestError(f"{path} does not end in .html; give the name of a page with --output")
     if path.exists() and not overwrite:
         raise RequestError(f"{path} exists already; choose another name with --output, or use --overwrite")
-
-
-def _check_not_of_a_run(path: Path, runs: Sequence[Run]) -> None:
-    for run in runs:
-        names = (*run.provenance["outputs"], PROVENANCE, REPORT)
-        if path.resolve() in {run.folder.resolve() / name for name in names}:
-            raise RequestError(f"{path} is a file of the run {run.folder}; choose another name with --output")

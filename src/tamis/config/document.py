@@ -43,7 +43,7 @@ CORE_RESOLVERS: Resolvers = {None: list(_SCALARS.items())}
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """Plain values and their lines.
 
     Args:
@@ -70,7 +70,7 @@ class Document:
         return Problem(where, diagnostic.message, next(lines, None))
 
 
-def read_document(text: str | bytes, *, title: str = "configuration") -> Document:
+def read_document(text: str | bytes, *, title: str = "configuration") -> YamlDocument:
     """Read the YAML text of a configuration.
 
     Args:
@@ -87,7 +87,7 @@ def read_document(text: str | bytes, *, title: str = "configuration") -> Documen
     """
     values, reader = _read(text, title)
     if isinstance(values, dict):
-        return Document(values, reader.lines, diagnostics=tuple(reader.diagnostics))
+        return YamlDocument(values, reader.lines, diagnostics=tuple(reader.diagnostics))
     message = f"expected a mapping of sections (key: value) at the top, found {describe(values)}"
     if values is None:
         message = "the file is empty; a configuration needs samples, classes and features"

@@ -52,12 +52,8 @@ class ClassSection(Section):
     label: Label | None = Field(None, description="label in figures; null is the name")
     signal: bool = Field(False, description="whether the class is signal")
 
-    def display_label(self, name: str) -> str:
-        """Return the label for plots, by default the name of the class."""
-        return self.label or name
 
-
-class Column(Section):
+class Variable(Section):
     """A number per event, computed from branches."""
 
     name: ColumnName = Field(description="name of the column, unique")
@@ -72,11 +68,6 @@ class Column(Section):
         description="values that mark a missing value, such as -999; nan allows NaN",
     )
 
-    @property
-    def display_label(self) -> str:
-        """The label for plots, without the unit."""
-        return self.label or self.name
-
     @model_validator(mode="before")
     @classmethod
     def _fill_expression(cls, value: object) -> object:
@@ -85,11 +76,11 @@ class Column(Section):
         return {**value, "expression": value["name"]} if isinstance(value.get("name"), str) else value
 
 
-class Feature(Column):
+class Feature(Variable):
     """An input of the network; a text `pt` is short for `{name: pt, expression: pt}`."""
 
 
-class Spectator(Column):
+class Spectator(Variable):
     """A variable that is not an input of the network."""
 
 

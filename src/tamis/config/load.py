@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tamis.config.configuration import Config
 from tamis.config.consistency import MOST, find_inconsistencies
-from tamis.config.document import LARGEST, Document, read_document
+from tamis.config.document import LARGEST, YamlDocument, read_document
 from tamis.config.key_path import Diagnostic, KeyPath, existing_key_path
 from tamis.config.overrides import apply_overrides
 from tamis.config.problems import explain_errors
@@ -72,7 +72,7 @@ def parse_config(
         >>> config.features[0].expression
         'pt'
     """
-    original = read_document(source, title=title) if isinstance(source, str) else Document(source)
+    original = read_document(source, title=title) if isinstance(source, str) else YamlDocument(source)
     document, problems = apply_overrides(original, overrides)
     if data is not None:
         document = dataclasses.replace(document, values={**document.values, "data": _absolute(data)})
@@ -117,7 +117,7 @@ def _absolute(folder: str | Path) -> str:
     return str(folder) if "://" in str(folder) else str(to_path(folder, "data").absolute())
 
 
-def _validate(document: Document, title: str, problems: Sequence[Problem]) -> Config:
+def _validate(document: YamlDocument, title: str, problems: Sequence[Problem]) -> Config:
     config, diagnostics = _check(document.values)
     reported = {diagnostic.path for diagnostic in document.diagnostics}
     diagnostics = [

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
-from tamis.config.document import Document, read_value
+from tamis.config.document import YamlDocument, read_value
 from tamis.config.key_path import Diagnostic, KeyPath, existing_key_path, format_key_path, parse_key_path
 from tamis.errors import ConfigurationError, Problem
 from tamis.wording import describe
@@ -22,7 +22,9 @@ class _UnusableOverrideError(Exception):
     """An override cannot be read, or its path cannot be set."""
 
 
-def apply_overrides(document: Document, overrides: Sequence[str]) -> tuple[Document, tuple[Problem, ...]]:
+def apply_overrides(
+    document: YamlDocument, overrides: Sequence[str]
+) -> tuple[YamlDocument, tuple[Problem, ...]]:
     """Set values of a document, one after the other.
 
     Args:
@@ -33,7 +35,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> tuple[Docum
         A new document, and a problem for each override that cannot be applied.
 
     Example:
-        >>> document = Document({"training": {"epochs": 20}})
+        >>> document = YamlDocument({"training": {"epochs": 20}})
         >>> changed, problems = apply_overrides(document, ["training.epochs=5", "seed=1"])
         >>> changed.values, problems
         ({'training': {'epochs': 5}, 'seed': 1}, ())
@@ -47,7 +49,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> tuple[Docum
     return document, tuple(problems)
 
 
-def _override(document: Document, text: str) -> Document:
+def _override(document: YamlDocument, text: str) -> YamlDocument:
     path, remainder = parse_key_path(text)
     if _NUMBERED.match(remainder):
         indexed = _NUMBERED.sub(r"[\g<1>]", text.split("=", 1)[0])

@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Int64
 from tamis.data.scanning import get_reader, read_with_context
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem
+from tamis.wording import join_first
 
 CHUNK_VALUES = 2**23
 """Maximum number of values (rows times branches) of a chunk: 64 MiB of 8-byte numbers."""
@@ -40,7 +41,7 @@ class Chunk:
     file_key: str = ""
 
     @property
-    def entries(self) -> NDArray[np.int64]:
+    def entries(self) -> Int64:
         """Entry number of each row."""
         return np.arange(self.first_entry, self.first_entry + self.length)
 
@@ -126,8 +127,7 @@ def _describe_damage(schema: FileSchema, names: Sequence[str], start: int, stop:
         return False
 
     bad = [repr(name) for name in names if is_unreadable(name)]
-    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-    branches = f"{'branch' if len(bad) == 1 else 'branches'} {', '.join(bad[:3])}{more}" if bad else ""
+    branches = f"{'branch' if len(bad) == 1 else 'branches'} {join_first(bad, 3)}" if bad else ""
     parts = [f"tree {schema.tree!r}" if schema.tree else "", branches]
     inside = ", ".join(part for part in parts if part)
     return f" after entry {start}{f' ({inside})' if inside else ''}"

@@ -9,15 +9,15 @@ from operator import add
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 
 _SCALE = 1126  # the smallest double is 2**-1074, with 53 bits of fraction below its exponent's lower bound
 _BLOCK = 2**25  # so many halves of mantissas sum up exactly in a double
 
 
-def compute_exact_sum(values: NDArray[np.float64]) -> int:
+def compute_exact_sum(values: Float64) -> int:
     """Sum finite doubles without rounding: the result does not depend on the order of events or the size of chunks.
 
     Returns:
@@ -29,7 +29,7 @@ def compute_exact_sum(values: NDArray[np.float64]) -> int:
     return sum(_exact_block(values[start : start + _BLOCK]) for start in range(0, len(values), _BLOCK))
 
 
-def _exact_block(values: NDArray[np.float64]) -> int:
+def _exact_block(values: Float64) -> int:
     if len(values) > 1 and (values == values[0]).all():  # a shortcut for samples with a constant weight
         return len(values) * _exact_block(values[:1])
     fraction, exponent = np.frexp(values)
@@ -93,7 +93,7 @@ class Tally:
         }
 
 
-def tally(weights: NDArray[np.float64]) -> Tally:
+def tally(weights: Float64) -> Tally:
     """Count events by their weights.
 
     >>> tally(np.array([1.0, -0.5])).to_dict()["effective_sample_size"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Int32
 from tamis.data.split import scramble
 
 _CHANCE_EVENTS = 200_000  # from which the probability is estimated that two events agree in a column
@@ -54,8 +55,8 @@ class EqualEvents:
 
 def find_equal_events(
     columns: Sequence[NDArray[np.floating[Any]]],
-    class_index: NDArray[np.int32],
-    file_index: NDArray[np.int32],
+    class_index: Int32,
+    file_index: Int32,
 ) -> EqualEvents:
     """Count events that agree in every column, bit by bit; missing values are equal.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float32, Float64, Int32, Int64, Mask
 from tamis.data.chunks import Chunk, read_ahead, read_chunks
 from tamis.data.cutflow import Tally, tally
 from tamis.data.plan import (
@@ -31,12 +32,12 @@ from tamis.data.split import (
     hash_entries,
 )
 from tamis.errors import InputError, Problem
-from tamis.expressions import convert_to_boolean
+from tamis.expressions import collect_branches, convert_to_boolean
 from tamis.wording import counted
 
 Progress = Callable[[int], None]
 Damaged = Callable[[str, Sequence[Problem]], None]
-Rows = slice | NDArray[np.int64]
+Rows = slice | Int64
 """The selected rows of a chunk: all of them, or their indices."""
 
 
@@ -61,25 +62,25 @@ class Events:
         fold: the fold of each event, `NO_FOLD` without cross-training, [n].
     """
 
-    features: NDArray[np.float32] | NDArray[np.float64]
-    class_index: NDArray[np.int32]
-    weight: NDArray[np.float64]
+    features: Features
+    class_index: Int32
+    weight: Float64
     event_id: NDArray[np.uint64]
     split: NDArray[np.uint8]
-    sample_index: NDArray[np.int32]
-    file_index: NDArray[np.int32]
-    entry: NDArray[np.int64]
-    spectators: Mapping[str, NDArray[np.float64]]
-    reference: Mapping[str, NDArray[np.float64]]
+    sample_index: Int32
+    file_index: Int32
+    entry: Int64
+    spectators: Mapping[str, Float64]
+    reference: Mapping[str, Float64]
     samples: tuple[str, ...]
     files: tuple[str, ...]
-    fold: NDArray[np.int32]
+    fold: Int32
 
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.weight)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
+    def take(self, rows: Mask | Int64) -> Events:
         """Select rows by a mask or by indices."""
         return replace(
             self,
@@ -156,9 +157,9 @@ class SampleReading:
     def count_weights(
         self,
         chunk: Chunk,
-        weight: NDArray[np.float64],
-        selected: NDArray[np.bool_],
-        usable: NDArray[np.bool_],
+        weight: Float64,
+        selected: Mask,
+        usable: Mask,
     ) -> None:
         """Add the entries of a chunk to the counts."""
         self.read += tally(weight[usable])
@@ -175,7 +176,7 @@ class SampleReading:
             )
             self.first_bad_weight = Problem(chunk.source.path, message)
 
-    def count_missing(self, feature: str, chunk: Chunk, entries: Rows, values: NDArray[np.float32]) -> None:
+    def count_missing(self, feature: str, chunk: Chunk, entries: Rows, values: Float32) -> None:
         """Add the missing values of the selected entries of a chunk, of which there is at least one."""
         missing = ~np.isfinite(values)
         previous = self.missing.get(feature) or MissingValues(
@@ -286,7 +287,7 @@ def read_events(
     return events, tuple(readings)
 
 
-def _select_group(rows: _Rows, prefix: str) -> dict[str, NDArray[np.float64]]:
+def _select_group(rows: _Rows, prefix: str) -> dict[str, Float64]:
     return {name.removeprefix(prefix): rows[name] for name in rows.columns if name.startswith(prefix)}
 
 
@@ -304,7 +305,7 @@ def _read_in_64_bits(
     begin = 0
     for number, reading in enumerate(readings):
         quantities = {index: reading.plan.features[index] for index in unresolved}
-        branches = frozenset().union(*(quantity.expression.branches for quantity in quantities.values()))
+        branches = collect_branches(quantity.expression for quantity in quantities.values())
         for schema in _in_order(reading.schemas):
             of_file = (selected["sample_index"][begin:] == number) & (
                 selected["file_index"][begin:] == numbers[_file_and_tree(schema)]
@@ -387,7 +388,7 @@ def _select(
     }
 
 
-def find_usable_weights(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
+def find_usable_weights(weight: Float64) -> Mask:
     """Return a mask of the weights whose sums and fourth powers, which errors need, stay finite.
 
     >>> find_usable_weights(np.array([0.0, -2.5, np.nan, 1e200]))
@@ -412,7 +413,7 @@ def _assign_folds(
     rows: Rows,
     event_id: NDArray[np.uint64],
     fractions: Fractions,
-) -> NDArray[np.int32]:
+) -> Int32:
     if plan.fold is None:
         return assign_folds_by_id(event_id, fractions.folds, fractions.seed)
     try:

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64, Int64, Mask
 from tamis.config import Flatten
 from tamis.data.cutflow import tally
 from tamis.data.events import Events
 from tamis.data.split import TRAINING
 from tamis.errors import InputError, Problem
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,7 @@ def flatten_weights(
     return result, report
 
 
-def _bins(
-    events: Events, weight: Float64, training: NDArray[np.bool_], flatten: Flatten
-) -> NDArray[np.int64]:
+def _bins(events: Events, weight: Float64, training: Mask, flatten: Flatten) -> Int64:
     """Return the bin number of each event; the second spectator is binned separately in each bin of the first."""
     bins = np.zeros(len(events), np.int64)
     # as fractions of the sum of its class, so that all classes have equal weight

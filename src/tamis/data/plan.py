@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float32
 from tamis.config import Feature, Sample, Spectator
 from tamis.data.chunks import Chunk
 from tamis.errors import ExpressionError, InputError, Problem
-from tamis.expressions import Expression, Values, evaluate, parse
+from tamis.expressions import Expression, Values, collect_branches, evaluate, parse
 from tamis.expressions.tree import Branch
 
 
@@ -69,7 +70,7 @@ class SamplePlan:
     @property
     def branches(self) -> frozenset[str]:
         """All branches that are read."""
-        return frozenset().union(*(expression.branches for expression in self.expressions))
+        return collect_branches(self.expressions)
 
 
 def parse_quantity(section: Feature | Spectator) -> Quantity:
@@ -134,7 +135,7 @@ def evaluate_quantity(quantity: Quantity, chunk: Chunk) -> Values:
     return evaluate_chunk(quantity.expression, chunk, quantity.missing)
 
 
-def convert_to_32_bits(values: Values) -> NDArray[np.float32]:
+def convert_to_32_bits(values: Values) -> Float32:
     """Convert values to the 32 bits of the network's input; too large ones become infinite and count as missing."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)

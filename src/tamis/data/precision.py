@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from tamis.arrays import Float64
 
 _EVENTS = 4096  # minimum size of the sample of events, which grows to at most twice this number
 _RESOLVED = 1e-3  # largest mean rounding error in 32 bits, in units of the interquartile range

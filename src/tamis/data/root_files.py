@@ -10,9 +10,14 @@ from typing import Any
 
 from tamis.data.schema import BranchType, FileSchema, SourceFile, parse_branch_type
 from tamis.errors import InputError, Problem
+from tamis.wording import join_first
 
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
 _WILD = frozenset("*?[")
+
+
+class MissingTree(Problem):
+    """A file does not hold the tree that was asked for."""
 
 
 def scan(source: SourceFile, trees: str | Sequence[str] | None, naming: str) -> list[FileSchema]:
@@ -45,8 +50,7 @@ def _tree_names(
     source: SourceFile, classes: Mapping[str, str], patterns: str | Sequence[str] | None, naming: str
 ) -> list[str]:
     trees = [name for name, kind in classes.items() if kind in _TREES]
-    listing = ", ".join(repr(name) for name in trees[:12]) or "no tree"
-    listing += f" and {len(trees) - 12} more" if len(trees) > 12 else ""
+    listing = join_first(map(repr, trees), 12) or "no tree"
     if patterns is None:
         if len(trees) == 1:
             return trees
@@ -60,7 +64,7 @@ def _tree_names(
         matching = [name for name in trees if (_matches(name, pattern) if is_glob else name == pattern)]
         if not matching:
             reason = f"no tree matches {pattern!r}" if is_glob else f"tree {pattern!r} is missing"
-            raise InputError("input files", [Problem(source.path, f"{reason}; the file holds {listing}")])
+            raise InputError("input files", [MissingTree(source.path, f"{reason}; the file holds {listing}")])
         chosen += matching
     return sorted(set(chosen)) if is_several(patterns) else chosen
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from tamis.errors import Problem
 from tamis.expressions import Expression, format_branch
-from tamis.wording import find_close_names
+from tamis.wording import find_close_names, join_first
 
 Kind = Literal["scalar", "jagged", "array", "other", "ambiguous", "incomplete"]
 
@@ -207,8 +207,7 @@ def _suggest_branches(name: str, schema: FileSchema) -> str:
             repr(branch) if format_branch(branch) == branch else format_branch(branch) for branch in near
         )
         return f"; did you mean {' or '.join(formatted)}?"
-    more = f" and {len(schema.branches) - _LISTED} more" if len(schema.branches) > _LISTED else ""
-    return f"; there are {', '.join(sorted(schema.branches)[:_LISTED]) or 'none'}{more}"
+    return f"; there are {join_first(sorted(schema.branches), _LISTED) or 'none'}"
 
 
 def _differences(name: str, schemas: Sequence[FileSchema], reported: Collection[str]) -> list[Problem]:

@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tamis.arrays import Float64
 from tamis.errors import RequestError, TamisError
-from tamis.files import LONGER_WHILE_WRITTEN, complete_file
-from tamis.paths import compute_free_space, explain_os_error, explain_unwritable
+from tamis.files import complete_file
+from tamis.paths import check_writable, compute_free_space, explain_os_error
 from tamis.wording import format_size
-
-FloatArray = NDArray[np.float64]
 
 TREE = "tree"
 """Name of the tree in the output files."""
@@ -83,9 +82,7 @@ PROCESSES = (
 """The two backgrounds and the signal of the workshop."""
 
 
-def compute_log_density(
-    process: WorkshopProcess, pt: ArrayLike, mass: ArrayLike, eta: ArrayLike
-) -> FloatArray:
+def compute_log_density(process: WorkshopProcess, pt: ArrayLike, mass: ArrayLike, eta: ArrayLike) -> Float64:
     """Compute the logarithm of the normalised density of events under a process.
 
     Args:
@@ -119,7 +116,7 @@ def compute_log_density(
 
 def simulate_events(
     process: WorkshopProcess, number: int, generator: np.random.Generator
-) -> dict[str, FloatArray]:
+) -> dict[str, Float64]:
     """Draw events of one process by inverting the cumulative distributions.
 
     Returns:
@@ -234,9 +231,7 @@ def _check_output(folder: Path, paths: list[Path], events: int, *, overwrite: bo
             f"disk of {folder} has only {format_size(available)} left; simulate fewer with --events, or choose another "
             "folder"
         )
-    reason = explain_unwritable(paths[0], longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"cannot write to the folder {folder}: {reason}; choose another folder")
+    check_writable(paths[0], "choose another folder", name=folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Int32, Int64, Mask
 from tamis.errors import RequestError
 
 SPLITS = ("training", "validation", "test")
@@ -129,7 +130,7 @@ def _threshold(fraction: float) -> np.uint64:
     return np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
 
 
-def assign_folds_by_id(event_id: UInt64, number: int, seed: int = 0) -> NDArray[np.int32]:
+def assign_folds_by_id(event_id: UInt64, number: int, seed: int = 0) -> Int32:
     """Assign each event to one of `number` folds, by a hash that is independent of that of the split.
 
     Without folds every event has `NO_FOLD`.
@@ -143,7 +144,7 @@ def assign_folds_by_id(event_id: UInt64, number: int, seed: int = 0) -> NDArray[
     return (scramble(event_id ^ hash_text("folds", str(seed))) % np.uint64(number)).astype(np.int32)
 
 
-def assign_folds_by_number(values: NDArray[np.generic], number: int) -> NDArray[np.int32]:
+def assign_folds_by_number(values: NDArray[np.generic], number: int) -> Int32:
     """Assign each event to the fold that is the remainder of its integer divided by the number of folds.
 
     Raises:
@@ -163,7 +164,7 @@ def assign_folds_by_number(values: NDArray[np.generic], number: int) -> NDArray[
     return np.asarray(values.astype(np.int64) % number, np.int32)
 
 
-def find_duplicates(event_id: UInt64) -> NDArray[np.int64]:
+def find_duplicates(event_id: UInt64) -> Int64:
     """Return the indices of all but the first event with each ID, ascending.
 
     >>> find_duplicates(np.array([5, 7, 5, 5], np.uint64))
@@ -174,17 +175,23 @@ def find_duplicates(event_id: UInt64) -> NDArray[np.int64]:
     return np.sort(order[1:][same])
 
 
-def choose_training_folds(event_id: UInt64, fold: NDArray[np.int32], number: int) -> NDArray[np.int32]:
-    """Choose for each event one of `number` folds whose network learned from it.
+def choose_training_folds(event_id: UInt64, fold: Int32, number: int) -> Int32:
+    """Choose at random for each event one of the `number` folds whose networks did not hold it out.
 
-    For an event of an even fold this is a random odd fold, and vice versa. Training scores of events in even folds and
-    test scores of events in odd folds then come from the same networks in the same proportions, and from different
-    events: they differ only in whether the networks learned from the events.
+    The fold that holds an event out is random too, so that these two can be exchanged: scores of events by networks
+    that learned from them and by networks that did not come from the same networks in the same proportions.
 
     >>> choose_training_folds(np.array([3, 4], np.uint64), np.array([0, 1], np.int32), 2)
     array([1, 0], dtype=int32)
     """
-    draw = scramble(event_id ^ hash_text("seen"))
-    even, odd = (np.arange(first, number, 2, dtype=np.int32) for first in (0, 1))
-    chosen = np.where(fold % 2 == 0, odd[draw % np.uint64(len(odd))], even[draw % np.uint64(len(even))])
-    return np.asarray(chosen, np.int32)
+    distance = 1 + scramble(event_id ^ hash_text("seen")) % np.uint64(number - 1)
+    return np.asarray((fold + distance.astype(np.int32)) % number, np.int32)
+
+
+def is_in_second_half(event_id: UInt64) -> Mask:
+    """Divide events at random into two halves, [n]; events with the same ID are in the same one.
+
+    >>> round(is_in_second_half(hash_entries("sig", "sig.root", 0, 10_000)).mean(), 2)
+    np.float64(0.5)
+    """
+    return np.asarray(scramble(event_id ^ hash_text("half")) % np.uint64(2), np.bool_)

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64, Int32
 from tamis.data.roles import find_branch_role, find_nominal_branch
 from tamis.random_streams import random_stream
 from tamis.wording import format_value
@@ -67,7 +68,7 @@ class Suspicion:
 
 def survey_columns(
     columns: Mapping[str, NDArray[np.generic]],
-    class_index: NDArray[np.int32],
+    class_index: Int32,
     classes: Sequence[str],
     *,
     names: bool = True,
@@ -129,7 +130,7 @@ def survey_column(
 
 
 def _check_name(
-    name: str, values: NDArray[np.generic], numbers: NDArray[np.float64], all_names: Collection[str]
+    name: str, values: NDArray[np.generic], numbers: Float64, all_names: Collection[str]
 ) -> Suspicion | None:
     role = find_branch_role(name, all_names)
     if role == "variation":
@@ -154,7 +155,7 @@ def _check_name(
     return None
 
 
-def _is_near_one(numbers: NDArray[np.float64]) -> bool:
+def _is_near_one(numbers: Float64) -> bool:
     """Return whether numbers can be scale factors: near 1, and not flags ("SF" also means same flavour)."""
     fractional = bool((numbers != np.floor(numbers)).any())
     return fractional and 0.3 < float(np.median(numbers)) < 3
@@ -174,7 +175,7 @@ def sample_each_class(class_index: NDArray[np.integer], classes: int) -> NDArray
     return np.concatenate([generator.permutation(rows)[:_EVENTS_PER_CLASS] for rows in of_classes])
 
 
-def compute_class_purity(values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int) -> float:
+def compute_class_purity(values: Float64, class_index: Int32, classes: int) -> float:
     """Compute how well the values of one column alone separate the classes.
 
     Every value (or each of 200 quantile bins, if there are more values) is assigned to its most frequent class in one
@@ -194,9 +195,7 @@ def compute_class_purity(values: NDArray[np.float64], class_index: NDArray[np.in
     return float(measured[assigned, np.arange(measured.shape[1])].sum() / max(len(present), 1))
 
 
-def _halves(
-    values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _halves(values: Float64, class_index: Int32, classes: int) -> tuple[Float64, Float64]:
     """Return the fraction of each class in each bin of the values, [classes, bins], for two halves of the events."""
     values = np.where(np.isfinite(values), values, -np.inf)
     rising = np.sort(values)
@@ -211,7 +210,7 @@ def _halves(
     return learned, measured
 
 
-def _find_sentinels(name: str, numbers: NDArray[np.float64]) -> list[Suspicion]:
+def _find_sentinels(name: str, numbers: Float64) -> list[Suspicion]:
     suspicions: list[Suspicion] = []
     remaining, events = numbers, len(numbers)
     while (end := _find_outlying_value(remaining, events)) is not None:
@@ -231,7 +230,7 @@ def _repeated(name: str, value: float, count: int, events: int) -> Suspicion:
     return Suspicion(name, kind, f"is {format_value(value)} in {share}, apart from all other values", value)
 
 
-def _find_outlying_value(values: NDArray[np.float64], events: int) -> tuple[float, int] | None:
+def _find_outlying_value(values: Float64, events: int) -> tuple[float, int] | None:
     """Return the smallest or largest value and its count, if it is repeated and separated from the other values."""
     if not len(values):
         return None
@@ -245,7 +244,7 @@ def _find_outlying_value(values: NDArray[np.float64], events: int) -> tuple[floa
     return None
 
 
-def _is_separated(value: float, count: int, remaining: NDArray[np.float64]) -> bool:
+def _is_separated(value: float, count: int, remaining: Float64) -> bool:
     """Return whether a gap separates an extreme value from the remaining values, many of which are near the gap."""
     if not len(remaining):
         return False
@@ -270,7 +269,7 @@ def _is_separated(value: float, count: int, remaining: NDArray[np.float64]) -> b
     return bool(at_edge >= max(_EDGE_EVENTS, 0.001 * len(remaining)))
 
 
-def _is_spike_inside(value: float, count: int, values: NDArray[np.float64]) -> bool:
+def _is_spike_inside(value: float, count: int, values: Float64) -> bool:
     """Return whether a value inside the range of a continuous variable is far more frequent than its neighbours."""
     different = values[values != value]
     sample = different[:1000]
@@ -282,7 +281,7 @@ def _is_spike_inside(value: float, count: int, values: NDArray[np.float64]) -> b
     return bool(count > 10 * max(near, _neighbours(value, different)[1]))
 
 
-def _neighbours(value: float, different: NDArray[np.float64]) -> tuple[float, float]:
+def _neighbours(value: float, different: Float64) -> tuple[float, float]:
     """Return the median spacing of the distinct values nearest to a value, and the median of their counts."""
     distance = np.abs(different - value)
     last = min(len(different), 50 * _NEAREST) - 1
@@ -293,9 +292,7 @@ def _neighbours(value: float, different: NDArray[np.float64]) -> tuple[float, fl
     return float(np.median(spacing)) if len(spacing) else 0.0, float(np.median(counts[order]))
 
 
-def find_identified_class(
-    values: NDArray[np.float64], class_index: NDArray[np.int32], classes: int
-) -> tuple[int, float]:
+def find_identified_class(values: Float64, class_index: Int32, classes: int) -> tuple[int, float]:
     """Find the class that the values of one column separate best from all other classes; see `compute_class_purity`.
 
     Returns:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64, Int32, Int64
 from tamis.config import Flatten
 from tamis.data.ensemble import ONE_NETWORK, EnsemblePlan
 from tamis.data.events import Events
@@ -45,10 +46,10 @@ class WeighedEvents:
     """
 
     events: Events
-    training_weight: NDArray[np.float64]
-    class_weights: NDArray[np.float64]
-    dropped: NDArray[np.int64]
-    changed: NDArray[np.int64]
+    training_weight: Float64
+    class_weights: Float64
+    dropped: Int64
+    changed: Int64
     flattened: Mapping[str, Flattened] = field(default_factory=dict)
 
 
@@ -122,15 +123,15 @@ class SplitSums:
 
     split: str
     fold: int | None
-    events: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    sizes: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    negative: NDArray[np.float64]
+    events: Float64
+    weights: Float64
+    sizes: Float64
+    squares: Float64
+    negative: Float64
 
 
 def compute_split_sums(
-    events: Events, weight: NDArray[np.float64], classes: int, plan: EnsemblePlan
+    events: Events, weight: Float64, classes: int, plan: EnsemblePlan
 ) -> Iterator[SplitSums]:
     """Compute the sums of each class for each split of each member; `weight` is [n], `classes` their number."""
     kinds = (np.ones(1), weight, np.abs(weight), weight * weight, weight < 0)
@@ -158,10 +159,10 @@ def compute_split_sums(
 def check_classes(
     events: Events,
     classes: Sequence[str],
-    weights: Iterable[NDArray[np.float64]],
+    weights: Iterable[Float64],
     plan: EnsemblePlan,
     *,
-    dropped: NDArray[np.int32] | None = None,
+    dropped: Int32 | None = None,
 ) -> None:
     """Check that each class has events and a positive sum of all `weights`, [n] each, in every split and fold.
 
@@ -229,12 +230,12 @@ def _explain_empty_split(events: Events, index: int, fold: int | None, n_dropped
 
 
 def compute_class_weights(
-    weight: NDArray[np.float64],
-    class_index: NDArray[np.int32],
+    weight: Float64,
+    class_index: Int32,
     split: NDArray[np.uint8],
     classes: Sequence[str],
     balance: Balance,
-) -> NDArray[np.float64]:
+) -> Float64:
     """Compute the positive weight of each class in the loss, [n_classes].
 
     With `classes`, class_weight_c = (sum of all weights / number of classes) / (sum of weights of class c), over the

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float32
 from tamis.config import BinaryCrossEntropy, EarlyStopping
 from tamis.data.precision import compute_float32_offsets
 from tamis.errors import RequestError
-from tamis.estimator.events import Float32, OrderedEvents
+from tamis.estimator.events import OrderedEvents
 from tamis.estimator.parameters import Settings, read_settings
 from tamis.network.preprocessing import fit_preprocessing
 from tamis.random_streams import random_stream
@@ -300,7 +301,7 @@ def _has_one_output(settings: Settings) -> bool:
 
 def _check_classes(classes: NDArray[Any], settings: Settings) -> None:
     if len(classes) < 2:
-        raise ValueError(f"expected at least 2 classes in y, found 1 class: {classes[0]!r}")
+        raise ValueError(f"expected at least 2 classes in y, found 1 class: {classes.tolist()[0]!r}")
     if _has_one_output(settings) and len(classes) > 2:
         raise ValueError(
             f"the loss binary_cross_entropy is for 2 classes, and y has {len(classes)}; use cross_entropy"

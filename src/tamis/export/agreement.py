@@ -13,16 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float32, Float64
 from tamis.classifier import Classifier
 from tamis.classifier.missing import sentinels_of
 from tamis.classifier.reference import find_extremes
 from tamis.data.split import NO_FOLD
 from tamis.errors import ExportError
 from tamis.export.evaluate import HALF_STEP, Disturbance, compute_scores
-from tamis.export.lower import ClassifierGraph, lower
+from tamis.export.lower import ClassifierGraph
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 Score = Callable[[Float32, NDArray[np.int32]], Float32]
 """Compute the scores of features as a user passes them, and of folds."""
 
@@ -59,16 +58,16 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ComparedEvents:
     """Events for a comparison: features, NaN if missing, [n, n_features], and folds, -1 if unknown, [n]."""
 
     features: Float32
     fold: NDArray[np.int32]
 
-    def thinned(self, number: int) -> Sample:
+    def thinned(self, number: int) -> ComparedEvents:
         """Return at most this number of events, evenly spaced."""
         rows = _evenly_spaced(len(self.features), number)
-        return Sample(self.features[rows], self.fold[rows])
+        return ComparedEvents(self.features[rows], self.fold[rows])
 
 
 @dataclass(frozen=True)
@@ -112,26 +111,28 @@ def _evenly_spaced(events: int, number: int) -> NDArray[np.int64]:
     return np.linspace(0, events - 1, min(number, events)).astype(np.int64)
 
 
-def choose_events(features: Float32, fold: ArrayLike) -> Sample:
+def choose_events(features: Float32, fold: ArrayLike) -> ComparedEvents:
     """Choose events for the comparison: evenly spaced, and those with the lowest and the highest value of each feature.
 
     The features are NaN if missing, [n, n_features]; the fold is that of each event, [n], or of all events.
     """
     rows = np.unique(np.concatenate([_evenly_spaced(len(features), EVENTS), find_extremes(features)]))
     folds = np.broadcast_to(np.asarray(fold, np.int32), len(features))
-    return Sample(features[rows], folds[rows])
+    return ComparedEvents(features[rows], folds[rows])
 
 
-def build_reference_events(classifier: Classifier) -> Sample:
+def build_reference_events(classifier: Classifier) -> ComparedEvents:
     """Return the reference events of a classifier, and events that combine features of several of them."""
     features, fold = classifier.reference_features, classifier.reference_fold
     rng = np.random.default_rng(0)
     mixed = rng.integers(len(features), size=(EVENTS, features.shape[1]))
     rows = np.concatenate([np.arange(len(features)), rng.integers(len(features), size=EVENTS)])
-    return Sample(np.concatenate([features, np.take_along_axis(features, mixed, axis=0)]), fold[rows])
+    return ComparedEvents(np.concatenate([features, np.take_along_axis(features, mixed, axis=0)]), fold[rows])
 
 
-def vary_missing_values(classifier: Classifier, sample: Sample) -> Iterator[tuple[Sample, Float32]]:
+def vary_missing_values(
+    classifier: Classifier, sample: ComparedEvents
+) -> Iterator[tuple[ComparedEvents, Float32]]:
     """Yield the events, NaN if missing, and their features as passed, for each way to mark missing values."""
     yield sample, sample.features
     allowed = np.array([feature.missing is not None for feature in classifier.features])
@@ -144,7 +145,7 @@ def vary_missing_values(classifier: Classifier, sample: Sample) -> Iterator[tupl
     for marks in _list_marks(classifier):
         missing = removed | np.isnan(thinned.features) & allowed
         features = np.where(missing, np.float32(np.nan), thinned.features)
-        yield Sample(features, thinned.fold), np.where(missing, marks, thinned.features)
+        yield ComparedEvents(features, thinned.fold), np.where(missing, marks, thinned.features)
 
 
 def _list_marks(classifier: Classifier) -> list[Float32]:
@@ -156,18 +157,17 @@ def _list_marks(classifier: Classifier) -> list[Float32]:
     return [np.array(row, np.float32) for row in (*listed, *plain)]
 
 
-def measure_reference(classifier: Classifier, sample: Sample) -> Reference:
-    """Compute the float64 scores of a sample, and measure the errors of float32.
+def measure_reference(classifier: Classifier, graph: ClassifierGraph, sample: ComparedEvents) -> Reference:
+    """Compute the float64 scores of a sample with the graph of a classifier, and measure the errors of float32.
 
     Raises:
         ExportError: a required feature is missing, or the float64 computation differs from the classifier.
     """
-    graph = lower(classifier)
     sample = sample.thinned(max(FEWEST_EVENTS, int(MOST_PRODUCTS / _count_products(graph))))
     samples = [sample]
     if classifier.plan.is_cross_training:  # events are also scored as events of an unknown fold
         thinned = sample.thinned(EVENTS_OF_VARIANT)
-        samples.append(Sample(thinned.features, np.full_like(thinned.fold, NO_FOLD)))
+        samples.append(ComparedEvents(thinned.features, np.full_like(thinned.fold, NO_FOLD)))
     variants, costs, differences = [], [1.0], [0.0]
     for events, features_as_passed in (
         variation for sample in samples for variation in vary_missing_values(classifier, sample)
@@ -215,7 +215,7 @@ def compare(reference: Reference, score: Score, program: str) -> Agreement:
     return Agreement(events, largest, reference.difference)
 
 
-def _measure_variant(graph: ClassifierGraph, events: Sample, features_as_passed: Float32) -> _Variant:
+def _measure_variant(graph: ClassifierGraph, events: ComparedEvents, features_as_passed: Float32) -> _Variant:
     scores = compute_scores(graph, events.features, events.fold)
     moved = np.zeros(len(scores))
     for pair in range(_count_pairs(graph)):

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float32, Float64
 from tamis.data.split import NO_FOLD
 from tamis.export.lower import ClassifierGraph
 from tamis.network.primitives import Graph, Kind, Node
 
 Array = NDArray[Any]
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 _TYPES: Mapping[Kind, type[np.floating[Any]]] = {"float32": np.float32, "float64": np.float64}
 _EVENTS_AT_ONCE = 8192

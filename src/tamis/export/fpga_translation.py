@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float32
 from tamis.classifier import Classifier
 from tamis.config import FixedPoint
 from tamis.export.fpga_network import ROUNDINGS, FixedPointNetwork, build_fixed_point_network
 from tamis.export.fpga_qonnx import build_qonnx
-
-Float32 = NDArray[np.float32]
 
 KERAS, PROJECT = "classifier.keras", "hls4ml"
 EVENTS, EXPECTED, SIMULATED, INTERPRETED = "inputs.npy", "logits.npy", "simulated.npy", "interpreted.npy"

@@ -10,17 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float32, Float64
 from tamis.classifier import Classifier
 from tamis.classifier.missing import apply_rules
 from tamis.errors import UntranslatableError
 from tamis.export.constants import check_constants
-from tamis.export.plain import list_arrays
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Document = dict[str, Any]
+from tamis.export.plain import Document, list_arrays
 
 _NAMES = {"relu": "rectified", "sigmoid": "sigmoid", "tanh": "tanh", "linear": "linear"}
 _WITH_ALPHA = {"elu": "elu", "silu": "swish", "leaky_relu": "leakyrelu"}
@@ -37,8 +33,9 @@ def build_lwtnn_document(document: Mapping[str, Any]) -> Document:
     """
     reasons = list(_list_reasons(document))
     if reasons:
+        listed = "\n".join(f"  {reason}" for reason in reasons)
         raise UntranslatableError(
-            "lwtnn cannot express this classifier: " + "; ".join(reasons) + "; use ONNX, C++ or JSON instead"
+            f"lwtnn cannot express this classifier; use ONNX, C++ or JSON instead:\n{listed}"
         )
     features, network = document["features"], document["networks"][0]
     output, factor = network["outputs"][0], _read_temperature_scale(document)

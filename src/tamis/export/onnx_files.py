@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tamis.arrays import Float32
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.classifier.exported_names import NAMED, PACKED, PREPROCESS
 from tamis.data.split import NO_FOLD
 from tamis.errors import ExportError
 from tamis.export.constants import check_constants
-from tamis.export.lower import ClassifierGraph, lower
+from tamis.export.lower import ClassifierGraph
 from tamis.export.onnx_writer import (
     Inputs,
     Names,
@@ -33,7 +34,6 @@ from tamis.machine import tamis_version
 if TYPE_CHECKING:
     from onnx import GraphProto, TensorProto
 
-Float32 = NDArray[np.float32]
 
 _INFINITE = 1e39
 """Too large for 32 bits, so that the producers of CMSSW read infinity."""
@@ -56,7 +56,7 @@ def write_onnx(
         metadata = _describe(classifier, folder, names, inputs)
         set_model_props(model, {"tamis": json.dumps(metadata, allow_nan=False)})
         save_model(model, str(paths[name]))
-        check_numbers(classifier, paths[name], name)
+        check_numbers(graph, paths[name], name)
     check_files(*(paths[name] for name in models))
     inputs_of_cmssw = build_preprocess_document(classifier.feature_names, classifier.class_names, names)
     write_json(paths[PREPROCESS], inputs_of_cmssw)
@@ -214,8 +214,8 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
             yield from (sparse.values, sparse.indices)
 
 
-def check_numbers(classifier: Classifier, path: Path, name: str | None = None) -> None:
-    """Compare every number of the classifier with the file; `name` is its final name, for the message.
+def check_numbers(graph: ClassifierGraph, path: Path, name: str | None = None) -> None:
+    """Compare every number of a lowered classifier with the file; `name` is its final name, for the message.
 
     Raises:
         ExportError: a number is missing or differs.
@@ -224,7 +224,7 @@ def check_numbers(classifier: Classifier, path: Path, name: str | None = None) -
 
     check_is_own_model(path)
     stored = read_constants(onnx.load(path, load_external_data=False))
-    check_constants(list_onnx_constants(lower(classifier)), stored, name or path.name)
+    check_constants(list_onnx_constants(graph), stored, name or path.name)
 
 
 _CHECK = "import sys, onnx; [onnx.checker.check_model(path, full_check=True) for path in sys.argv[1:]]"

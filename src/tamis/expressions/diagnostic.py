@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tamis.errors import ExpressionError
-from tamis.wording import find_close_names
+from tamis.wording import find_close_names, join_first
 
 _WINDOW = 76
 _BEFORE = 50
@@ -46,6 +46,4 @@ def suggest_names(name: str, candidates: Collection[str]) -> str:
     close = find_close_names(name, candidates)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    listed = sorted(candidates)[:_LISTED]
-    more = f" and {len(candidates) - len(listed)} more" if len(candidates) > len(listed) else ""
-    return f"there are {', '.join(listed)}{more}" if listed else "there are none"
+    return f"there are {join_first(sorted(candidates), _LISTED) or 'none'}"

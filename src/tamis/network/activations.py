@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, assert_never
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from tamis.arrays import Float32
 from tamis.network.primitives import Value, absolute, exp, log, maximum, minimum, tanh
 
 ActivationFunction = Callable[[jax.Array], jax.Array]
@@ -96,9 +96,7 @@ def activation(name: str, slope: float = 0.01) -> ActivationFunction:
     return lambda x: function(x, slope)
 
 
-def draw_initial_weight(
-    name: str, outputs: int, inputs: int, *, random: np.random.Generator
-) -> NDArray[np.float32]:
+def draw_initial_weight(name: str, outputs: int, inputs: int, *, random: np.random.Generator) -> Float32:
     """Draw the initial weights of a layer with this activation, [outputs, inputs].
 
     Rectifiers preserve the variance of the signal with He's rule (arXiv:1502.01852), `selu` with LeCun's

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.network.layers import VARIANCE_EPSILON, BatchNormalisation, Dense
 from tamis.network.network import Network
 from tamis.network.sparse import Sparse
-
-Float64 = NDArray[np.float64]
 
 
 def count_dead_nodes(network: Network, inputs: NDArray[np.floating[Any]]) -> list[int | None]:

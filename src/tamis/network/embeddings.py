@@ -9,9 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from tamis import config
+from tamis.arrays import Float32
 from tamis.network.layers import Buffer
 
 _FASTEST_GAIN = 30
@@ -122,7 +122,7 @@ Embedding = Periodic | PiecewiseLinear | Gains
 def build_embedding(
     section: config.Embedding,
     inputs: int,
-    training_inputs: NDArray[np.float32] | None,
+    training_inputs: Float32 | None,
     *,
     random: np.random.Generator,
 ) -> Embedding:
@@ -145,7 +145,7 @@ def build_embedding(
             assert_never(section)
 
 
-def _edges(inputs: int, bins: int, training_inputs: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def _edges(inputs: int, bins: int, training_inputs: Float32 | None) -> Float32:
     share = np.linspace(0, 1, bins + 1)
     if training_inputs is None or not len(training_inputs):
         return np.tile(np.float32(6) * share.astype(np.float32) - np.float32(3), (inputs, 1))

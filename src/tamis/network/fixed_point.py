@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float32, Float64, Int64
 from tamis.config import FixedPoint
 from tamis.config.layers import Rounding
 
@@ -138,11 +139,11 @@ class Integers:
         fraction: number of fractional bits.
     """
 
-    steps: NDArray[np.int64]
+    steps: Int64
     fraction: int
 
     @property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Float64:
         """The numbers as floating-point numbers, exactly."""
         return np.ldexp(self.steps.astype(np.float64), -self.fraction)
 
@@ -156,7 +157,7 @@ class Integers:
         return Integers(_overflowed(_shifted(self.steps, shift, form.rounding), form), form.fraction)
 
 
-def quantize_to_integers(x: NDArray[np.float32], form: FixedPoint) -> Integers:
+def quantize_to_integers(x: Float32, form: FixedPoint) -> Integers:
     """Quantize finite 32-bit numbers with integer arithmetic, as a reference for `quantize`.
 
     >>> quantize_to_integers(np.array([19, -19], np.float32), FixedPoint(bits=4, integer=4)).steps
@@ -165,7 +166,7 @@ def quantize_to_integers(x: NDArray[np.float32], form: FixedPoint) -> Integers:
     return Integers(_overflowed(_rounded_steps(x, form), form), form.fraction)
 
 
-def compute_overflow(inputs: NDArray[np.float32], form: FixedPoint) -> NDArray[np.float64]:
+def compute_overflow(inputs: Float32, form: FixedPoint) -> Float64:
     """Compute the fraction of the values of each input, [n, inputs], outside the range of a format, [inputs].
 
     >>> compute_overflow(np.array([[1, 9], [2, 3]], np.float32), FixedPoint(bits=8, integer=4))
@@ -176,13 +177,13 @@ def compute_overflow(inputs: NDArray[np.float32], form: FixedPoint) -> NDArray[n
     return np.asarray(outside.mean(axis=0, dtype=np.float64))
 
 
-def _rounded_steps(x: NDArray[np.float32], form: FixedPoint) -> NDArray[np.int64]:
+def _rounded_steps(x: Float32, form: FixedPoint) -> Int64:
     mantissa, exponent = np.frexp(x.astype(np.float64))
     mantissa_bits = np.ldexp(mantissa, 24).astype(np.int64)  # a 32-bit number has 24 bits
     return _shifted(mantissa_bits, 24 - exponent - form.fraction, form.rounding)
 
 
-def _shifted(steps: NDArray[np.int64], shift: NDArray[np.int_], rounding: Rounding) -> NDArray[np.int64]:
+def _shifted(steps: Int64, shift: NDArray[np.int_], rounding: Rounding) -> Int64:
     """Divide by 2^shift and round; left shifts are limited, so that a number of 24 bits does not overflow."""
     up = steps << np.clip(-shift, 0, 63 - 25)
     right = np.clip(shift, 1, _LONGEST_SHIFT)
@@ -210,7 +211,7 @@ def _shifted(steps: NDArray[np.int64], shift: NDArray[np.int_], rounding: Roundi
     return np.where(shift <= 0, up, down + carry)
 
 
-def _overflowed(steps: NDArray[np.int64], form: FixedPoint) -> NDArray[np.int64]:
+def _overflowed(steps: Int64, form: FixedPoint) -> Int64:
     match form.overflow:
         case "SAT" | "SAT_SYM":
             return np.clip(steps, form.lowest, form.highest)

@@ -9,9 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from tamis import config
+from tamis.arrays import Float32, Float64
 from tamis.network.embeddings import Embedding, build_embedding
 from tamis.network.fixed_point import compute_overflow
 from tamis.network.layers import Dense, Mode, count_parameters
@@ -98,7 +98,7 @@ def build_network(
     *,
     random: np.random.Generator,
     outputs: int | None = None,
-    training_inputs: NDArray[np.float32] | None = None,
+    training_inputs: Float32 | None = None,
 ) -> Network:
     """Build a network with initial weights.
 
@@ -208,7 +208,7 @@ def _map_members(
     return logits
 
 
-def compute_first_layer_overflow(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float64] | None:
+def compute_first_layer_overflow(network: Network, inputs: Float32) -> Float64 | None:
     """Compute the fraction of events in which each input of the first layer is outside the range of its format.
 
     The inputs are preprocessed, [n, inputs]; the result is [inputs of the first layer], or None without a format.

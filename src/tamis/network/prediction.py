@@ -10,8 +10,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float32, Float64
 from tamis.machine import cores
 from tamis.network.network import Network, compute_class_logits, compute_scores_of_logits, map_events
 
@@ -21,12 +21,12 @@ _PART = 512  # events that go through the layers together, so that their nodes f
 _LEAST_PART = 32
 
 
-def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def predict_scores(network: Network, inputs: Float32) -> Float32:
     """Compute the scores of many events, [n, classes], from preprocessed inputs, [n, inputs]; each row sums to one."""
     scores = np.empty((len(inputs), network.classes), np.float32)
     part = _part(network, _BLOCK)
 
-    def work(rows: slice, block: NDArray[np.float32], events: int) -> None:
+    def work(rows: slice, block: Float32, events: int) -> None:
         (block_scores,) = _scores(network, block, np.int32(events), part)
         scores[rows] = np.asarray(block_scores).T[:events]
 
@@ -34,15 +34,13 @@ def predict_scores(network: Network, inputs: NDArray[np.float32]) -> NDArray[np.
     return scores
 
 
-def predict_gradients(
-    network: Network, inputs: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def predict_gradients(network: Network, inputs: Float32) -> tuple[Float64, Float64]:
     """Compute log(score), [n, classes], and its derivatives by the preprocessed inputs, [n, classes, inputs]."""
     log_scores = np.empty((len(inputs), network.classes))
     gradients = np.empty((len(inputs), network.classes, network.inputs))
     part = _part(network, _GRADIENT_BLOCK)
 
-    def work(rows: slice, block: NDArray[np.float32], events: int) -> None:
+    def work(rows: slice, block: Float32, events: int) -> None:
         scores, changes = _gradients(network, block, np.int32(events), part)
         log_scores[rows] = np.asarray(scores).T[:events]
         gradients[rows] = np.asarray(changes).transpose(2, 0, 1)[:events]
@@ -52,18 +50,14 @@ def predict_gradients(
 
 
 @eqx.filter_jit
-def _scores(
-    network: Network, block: NDArray[np.float32], events: np.int32, part: int
-) -> tuple[jax.Array, ...]:
+def _scores(network: Network, block: Float32, events: np.int32, part: int) -> tuple[jax.Array, ...]:
     return _in_parts(
         lambda inputs: (compute_scores_of_logits(map_events(network, inputs)),), block, events, part
     )
 
 
 @eqx.filter_jit
-def _gradients(
-    network: Network, block: NDArray[np.float32], events: np.int32, part: int
-) -> tuple[jax.Array, ...]:
+def _gradients(network: Network, block: Float32, events: np.int32, part: int) -> tuple[jax.Array, ...]:
     def log_scores(inputs: jax.Array) -> jax.Array:
         log_softmax = jax.nn.log_softmax(compute_class_logits(map_events(network, inputs)), axis=-2)
         if log_softmax.ndim == 2:
@@ -81,9 +75,7 @@ def _gradients(
     return _in_parts(both, block, events, part)
 
 
-def _for_each_block(
-    inputs: NDArray[np.float32], size: int, work: Callable[[slice, NDArray[np.float32], int], None]
-) -> None:
+def _for_each_block(inputs: Float32, size: int, work: Callable[[slice, Float32, int], None]) -> None:
     """Call `work` with the rows of each block, the block, [inputs, size], and the number of its events, on all cores.
 
     All blocks have the same shape, so that there is one compilation, and the scores of an event do not depend on the
@@ -114,7 +106,7 @@ def _part(network: Network, size: int) -> int:
 
 def _in_parts(
     function: Callable[[jax.Array], tuple[jax.Array, ...]],
-    block: NDArray[np.float32],
+    block: Float32,
     events: np.int32,
     part: int,
 ) -> tuple[jax.Array, ...]:

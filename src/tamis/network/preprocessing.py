@@ -11,12 +11,9 @@ from typing import Literal, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float32, Float64, Int64
 from tamis.config import Scaling as Scaling
 from tamis.data.precision import compute_float32_offsets
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Features = Float32 | Float64
 
 KNOTS = 256
 """Maximum number of knots of the scaling `quantile` for a feature."""
@@ -385,7 +382,7 @@ class _Column:
 _NORMAL = NormalDist()
 
 
-def _order(values: Float32) -> NDArray[np.int64]:
+def _order(values: Float32) -> Int64:
     """Compute the stable order of values, seven times faster than a stable `argsort`.
 
     The bits of a 32-bit float, read as an integer, increase with the float, or decrease if it is negative. The index is

@@ -10,9 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from tamis import config
+from tamis.arrays import Float32
 from tamis.errors import RequestError
 from tamis.network.activations import activation
 from tamis.network.fixed_point import Integers, quantize, quantize_to_integers
@@ -94,7 +94,7 @@ class Quantized(DenseWrapper):
         nodes = activation(self.section.activation)(products + self.bias[:, None] @ build_constant_input(x))
         return quantize(nodes, self.section.output, bits["output"]), self
 
-    def reference(self, x: NDArray[np.float32] | Integers) -> Integers:
+    def reference(self, x: Float32 | Integers) -> Integers:
         """Compute the nodes of many events, [outputs, n], with integers; `forward` has bit-identical results.
 
         Args:
@@ -117,7 +117,7 @@ class Quantized(DenseWrapper):
         return Integers(total, finest).requantized(formats.output)
 
 
-def _integer_inputs(x: NDArray[np.float32] | Integers, form: config.FixedPoint | None) -> Integers:
+def _integer_inputs(x: Float32 | Integers, form: config.FixedPoint | None) -> Integers:
     if isinstance(x, Integers):
         return x if form is None else x.requantized(form)
     if form is None:

@@ -8,16 +8,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float64
 from tamis.network.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
     from tamis.network.symmetries import Copy
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 _SMALLEST = float(np.finfo(np.float32).smallest_normal)
 
@@ -38,7 +36,7 @@ class Sensitivity:
     values: Float64
     indicators: Float64
 
-    def pull_back(self, copy: Copy, features: Float32 | Float64) -> Sensitivity:
+    def pull_back(self, copy: Copy, features: Features) -> Sensitivity:
         """Convert the sensitivity of a copy of events to that of the events, [n, n_features], NaN if missing."""
         values = copy.pull_back(self.values, features)
         return Sensitivity(self.scores, values, copy.pull_back(self.indicators, features, signed=False))
@@ -57,7 +55,7 @@ class Sensitivity:
 
 
 def compute_network_sensitivity(
-    network: Network, preprocessing: Preprocessing, features: Float32 | Float64
+    network: Network, preprocessing: Preprocessing, features: Features
 ) -> Sensitivity:
     """Differentiate the scores of one network by features, [n, n_features], NaN if missing.
 

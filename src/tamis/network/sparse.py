@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis import config
+from tamis.arrays import Mask
 from tamis.errors import RequestError
 from tamis.network.layers import Buffer, Dense, DenseWrapper, Mode
 
@@ -123,7 +124,7 @@ def _scheduled_count(section: config.Sparse, inputs: int, done: float) -> int:
     return max(round(density * inputs * section.nodes), section.nodes)
 
 
-def _strongest(rank: NDArray[np.floating], count: int, *, per_node: bool) -> NDArray[np.bool_]:
+def _strongest(rank: NDArray[np.floating], count: int, *, per_node: bool) -> Mask:
     """Return a mask of the highest ranks [nodes, inputs]: `count` per node, or in total with at least one per node."""
     mask = np.zeros(rank.shape, np.bool_)
     if per_node:

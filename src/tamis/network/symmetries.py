@@ -15,13 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float32, Float64, Int32
 from tamis.config import Exchange, Reflection, Rotation
 from tamis.config import Symmetry as SymmetrySection
 from tamis.errors import RequestError
 from tamis.wording import suggest
 
-Float32 = NDArray[np.float32]
-Features = Float32 | NDArray[np.float64]
 Columns = tuple[int, ...]
 
 _ROWS_AT_ONCE = 16_384  # as many as fit the cache
@@ -45,7 +44,7 @@ class Copy:
         exchanges: for each exchange, the columns of all its objects.
     """
 
-    source: NDArray[np.int32]
+    source: Int32
     sign: Float32
     shift: Float32
     start: Float32
@@ -66,9 +65,7 @@ class Copy:
             copied[start : start + _ROWS_AT_ONCE] = moved
         return copied
 
-    def pull_back(
-        self, changes: NDArray[np.float64], features: Features, *, signed: bool = True
-    ) -> NDArray[np.float64]:
+    def pull_back(self, changes: Float64, features: Features, *, signed: bool = True) -> Float64:
         """Convert derivatives by the features of the copies, [n, ..., n_features], to those by the events' features.
 
         The features of the events, [n, n_features], are NaN if missing; indicators of missing values have no signs.

@@ -28,6 +28,7 @@ from tamis.training.checkpoint import (
     write_checkpoint,
 )
 from tamis.training.events import ChunkFinished, EpochFinished, Event, TrainingFinished, TrainingStarted
+from tamis.wording import join_first
 
 if TYPE_CHECKING:
     from tamis.training.state import TrainState
@@ -204,8 +205,12 @@ class CheckpointWriter:
             )
 
 
-def foreign_files(folder: Path) -> list[str]:
-    """Return the files in a folder of checkpoints that are not checkpoints."""
+def check_checkpoints(folder: Path) -> None:
+    """Refuse a folder of checkpoints with other files.
+
+    Raises:
+        RequestError: with the names of these files.
+    """
     foreign = []
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         name = path.relative_to(folder)
@@ -216,7 +221,11 @@ def foreign_files(folder: Path) -> list[str]:
             expected = of_network and is_checkpoint_file(path.name)
         if not expected and not path.name.endswith((".part.json", ".part.safetensors", ".part.yaml")):
             foreign.append(str(name))
-    return foreign
+    if foreign:
+        raise RequestError(
+            f"{folder} holds files that are not checkpoints ({join_first(foreign, 5)}); move them, or choose another "
+            "folder"
+        )
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -226,11 +235,7 @@ def remove_checkpoints(folder: Path) -> None:
         RequestError: there are other files among them.
         OSError: a file cannot be removed.
     """
-    foreign = foreign_files(folder)
-    if foreign:
-        raise RequestError(
-            f"{folder} holds files that are not checkpoints ({', '.join(foreign[:5])}); move them"
-        )
+    check_checkpoints(folder)
     # the description of the training is removed last, so that no checkpoint is ever without it
     for network in sorted(folder.glob("network-*")):
         shutil.rmtree(network)
@@ -268,7 +273,7 @@ def _other_order(before: Config, now: Config) -> Iterator[str]:
     for kind, old in orders[0].items():
         new = orders[1][kind]
         if old != new:
-            yield f"the order of the {kind} was {', '.join(old[:20])} and is {', '.join(new[:20])}"
+            yield f"the order of the {kind} was {join_first(old, 20)} and is {join_first(new, 20)}"
 
 
 def _hash(arrays: tuple[Any, ...]) -> str:
@@ -287,5 +292,9 @@ def _different_events(before: _Training, now: _Training) -> str:
         for name in sorted({*before.files, *now.files})
         if before.files.get(name) != now.files.get(name)
     ]
-    where = f" ({'; '.join(files[:5])})" if files else " (the files have as many entries as before)"
+    where = (
+        f" ({join_first(files, 5, separator='; ')})"
+        if files
+        else " (the files have as many entries as before)"
+    )
     return f"the {' and the '.join(names)} of the events have changed{where}"

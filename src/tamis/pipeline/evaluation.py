@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tamis import studies
+from tamis.arrays import Float32, Float64, Int64
 from tamis.classifier import Classifier
 from tamis.config import Config, LogDensity
 from tamis.data.cutflow import Cutflow, round_exact_sum, sum_tallies
@@ -34,8 +34,8 @@ class ScoredSplit:
         scores: [n, n_classes].
     """
 
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    rows: Int64
+    scores: Float32
 
 
 def score(classifier: Classifier, events: Events) -> dict[str, ScoredSplit]:
@@ -149,10 +149,11 @@ def _scored_events(prepared: Prepared, name: str, split: ScoredSplit) -> ScoredE
         spectators={key: values[rows] for key, values in events.spectators.items()},
         event_id=events.event_id[rows],
         compared=None if compared.all() else compared,
+        split=events.split[rows] if prepared.plan.is_cross_training and name == SPLITS[TEST] else None,
     )
 
 
-def compute_dropped_weight(config: Config, cutflow: Cutflow) -> NDArray[np.float64] | None:
+def compute_dropped_weight(config: Config, cutflow: Cutflow) -> Float64 | None:
     """Return the sum of weights of each class that the policy for negative weights drops from the training."""
     if config.weights.negative != "drop":
         return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float32
 from tamis.classifier import Classifier, Member
 from tamis.config import Config, Exchange, Reflection, Rotation, Symmetry
 from tamis.data.ensemble import PlannedMember
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tamis.training.recipe import Custom
 
 Features = NDArray[np.floating[Any]]
-Scores = NDArray[np.float32]
 Group = tuple[str, ...]
 
 
@@ -39,7 +39,7 @@ def train_without(
     *,
     callbacks: Callbacks | None = None,
     custom: Custom | None = None,
-) -> tuple[Scores | None, ...]:
+) -> tuple[Float32 | None, ...]:
     """Train a classifier again without each group of features, and score events with each of the new classifiers.
 
     Everything else stays the same: events, split, weights, preprocessing of the other features, recipe, and the number

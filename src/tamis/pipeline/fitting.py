@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Features, Float32, Mask
 from tamis.calibration import Calibration, Method, Scaling, fit_scaling
 from tamis.classifier import Classifier, Member
 from tamis.config import BinaryCrossEntropy, Config, Symmetry
@@ -143,7 +143,7 @@ def calibrate(method: Method | Literal["none"], weighed: WeighedEvents, classifi
 
 
 def _fit_scaling(
-    method: Method, weighed: WeighedEvents, classifier: Classifier, selected: NDArray[np.bool_], fold: int
+    method: Method, weighed: WeighedEvents, classifier: Classifier, selected: Mask, fold: int
 ) -> Scaling:
     """Fit the correction for the members that score a fold, on the selected validation events."""
     events, rows = weighed.events, np.flatnonzero(selected)
@@ -216,8 +216,8 @@ def _build_redraw(
     config: Config,
     symmetries: tuple[Symmetry, ...],
     preprocessing: Preprocessing,
-    features: NDArray[np.float32] | NDArray[np.float64],
-) -> Callable[[int, int], NDArray[np.float32]] | None:
+    features: Features,
+) -> Callable[[int, int], Float32] | None:
     """Build the function that draws transformed inputs for each epoch; None without symmetries."""
     if not symmetries:
         return None
@@ -225,7 +225,7 @@ def _build_redraw(
 
     built = build_symmetries(symmetries, [feature.name for feature in config.features])
 
-    def redraw(seed: int, epoch: int) -> NDArray[np.float32]:
+    def redraw(seed: int, epoch: int) -> Float32:
         return preprocessing.apply(
             built.draw(features, random_stream(seed, "training", "symmetries", str(epoch)))
         )
@@ -233,7 +233,7 @@ def _build_redraw(
     return redraw
 
 
-def build_metric(config: Config, events: Events, rows: NDArray[np.bool_]) -> Metric | None:
+def build_metric(config: Config, events: Events, rows: Mask) -> Metric | None:
     """Build the metric that early stopping monitors, as a function of the scores of the selected events.
 
     Returns:

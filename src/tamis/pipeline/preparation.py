@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Mask
 from tamis.baselines.events import check_packages
 from tamis.config import Config, LogDensity
 from tamis.data.cutflow import Cutflow, SampleCutflow, Tally, tally
@@ -66,7 +66,7 @@ def check_labels(config: Config) -> None:
     """
     from tamis.plots.labels import axis_label, class_styles
 
-    class_styles(config.class_names, [section.label for section in config.classes.values()])
+    class_styles(config.class_names, config.class_labels)
     for column in (*config.features, *config.spectators):
         axis_label(column.name, column.label, column.unit)
 
@@ -213,7 +213,7 @@ def build_cutflow(
     return Cutflow(tuple(accounts), *_count_duplicates(events))
 
 
-def _tally(events: Events, sample: int, selected: NDArray[np.bool_]) -> Tally:
+def _tally(events: Events, sample: int, selected: Mask) -> Tally:
     return tally(events.weight[selected & (events.sample_index == sample)])
 
 

@@ -9,14 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.plots.labels import ClassStyle, compute_font_size
 from tamis.plots.legend import Entry, add_legend, compute_axis_top, compute_entry_width
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, LineStyle, figure_style
 from tamis.statistics.roc_outline import RocOutline, RocPoints
 
-Numbers = NDArray[np.float64]
 _NO_POINTS = RocPoints(np.empty(0), np.empty(0))
 
 
@@ -83,7 +82,7 @@ def _draw(axes: Axes, line: RocLine) -> None:
     )
 
 
-def _coordinates(points: RocPoints) -> tuple[Numbers, Numbers]:
+def _coordinates(points: RocPoints) -> tuple[Float64, Float64]:
     return points.signal_efficiency, points.background_rejection
 
 

@@ -17,7 +17,7 @@ _LONGEST_NAME = 18
 
 
 @dataclass(frozen=True)
-class Column:
+class NodeColumn:
     """One column of nodes.
 
     Args:
@@ -33,7 +33,7 @@ class Column:
     side: Literal["left", "right"] = "left"
 
 
-def draw_network(columns: Sequence[Column], label: str) -> str:
+def draw_network(columns: Sequence[NodeColumn], label: str) -> str:
     """Draw columns of nodes from left to right.
 
     `label` describes the diagram for screen readers.
@@ -41,7 +41,7 @@ def draw_network(columns: Sequence[Column], label: str) -> str:
     Returns:
         SVG, with all names escaped.
 
-    >>> "&lt;b&gt;" in draw_network([Column(1, ("inputs",), ("<b>",)), Column(1, ("outputs",))], "network")
+    >>> "&lt;b&gt;" in draw_network([NodeColumn(1, ("inputs",), ("<b>",)), NodeColumn(1, ("outputs",))], "network")
     True
     """
     size = {
@@ -74,7 +74,7 @@ def _heights(nodes: int) -> list[float]:
     return [y - step / 2 for y in heights[:half]] + [y + step / 2 for y in heights[half:]]
 
 
-def _draw_column(root: Element, column: Column, x: float, heights: Sequence[float]) -> None:
+def _draw_column(root: Element, column: NodeColumn, x: float, heights: Sequence[float]) -> None:
     for y in heights:
         SubElement(root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "8", "class": "node"})
     half = (len(heights) + 1) // 2

@@ -7,14 +7,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tamis import studies
-from tamis.blocks import Block, Caption, Diagram, Findings, Listing, Page, Picture, Section, Text, Tile, Tiles
-from tamis.blocks.numbers import minus
+from tamis.blocks import (
+    Block,
+    Caption,
+    Diagram,
+    Findings,
+    Listing,
+    Page,
+    PageSection,
+    Picture,
+    Text,
+    Tile,
+    Tiles,
+)
 from tamis.config import Config, dump_config
 from tamis.pipeline.inputs import plan_ensemble
 from tamis.pipeline.run import Run
 from tamis.plots.book import BOOK
 from tamis.report import tables
-from tamis.report.diagram import Column, draw_network
+from tamis.report.diagram import NodeColumn, draw_network
 from tamis.report.epochs import format_epochs
 from tamis.report.findings import findings_of
 from tamis.report.vector import inline_svg
@@ -27,9 +38,9 @@ _WIDE = 1.5
 """Width over height above which a figure is as wide as the page."""
 _LARGE = 500
 """Width in points above which a figure is as wide as the page."""
-_KS_BETWEEN_FOLDS = (
-    "The histograms hold all events; the distances and their p-values are those of training events of the even folds "
-    "and test events of the odd folds."
+_KS_PAIRED = (
+    "Test: all events with out-of-fold scores. The distances and their p-values compare the two scores of the training "
+    "events."
 )
 """Addition to the captions of the score distributions of a cross-training."""
 
@@ -46,11 +57,11 @@ def report_page(run: Run) -> Page:
     """Build the page of a run."""
     pictures = _pictures(run)
     sections = [
-        Section(anchor, title, (*blocks, *pictures.pop(anchor, ())))
+        PageSection(anchor, title, (*blocks, *pictures.pop(anchor, ())))
         for anchor, title, blocks in _sections(run)
     ]
     further = [block for blocks in pictures.values() for block in blocks]
-    sections.insert(-2, Section("further", "Further figures", tuple(further)))
+    sections.insert(-2, PageSection("further", "Further figures", tuple(further)))
     when = run.provenance["finished"][:10]
     footer = (
         f"tamis {run.provenance['packages']['tamis']}, {when}. Its numbers are those of {METRICS}, {CUTFLOW} and "
@@ -135,7 +146,7 @@ def _pictures(run: Run) -> dict[str, list[Block]]:
         figure = inline_svg(run.folder / FIGURES / f"{name}.svg", f"figure{number}-", caption.title)
         sentence = caption.sentence
         if is_cross_training and name.startswith("score_"):
-            sentence = f"{sentence} {_KS_BETWEEN_FOLDS}"
+            sentence = f"{sentence} {_KS_PAIRED}"
         suffix = "pdf" if Path(FIGURES, f"{name}.pdf") in files else "svg"
         is_wide = figure.shape > _WIDE or figure.width > _LARGE
         file = f"{FIGURES}/{name}.{suffix}"
@@ -145,12 +156,7 @@ def _pictures(run: Run) -> dict[str, list[Block]]:
 
 
 def _tiles(run: Run) -> tuple[Tile, ...]:
-    tiles = [tile for study, result in defined_results(run.results) for tile in study.tiles(result)]
-    optimum = (run.metrics["bayes_optimum"] or {}).get("optimum")
-    if optimum is not None:
-        excess = minus(f"{optimum['excess_loss']:+z.4f}")
-        tiles.append(Tile("Excess loss", excess, note="over the Bayes optimum; 0 is the best possible"))
-    return tuple(tiles)
+    return tuple(tile for study, result in defined_results(run.results) for tile in study.tiles(result))
 
 
 def _network(run: Run) -> list[Block]:
@@ -166,11 +172,13 @@ def _network(run: Run) -> list[Block]:
     return [Text(text), diagram, tables.build_layers_table(run)]
 
 
-def _columns(run: Run) -> list[Column]:
+def _columns(run: Run) -> list[NodeColumn]:
     network = run.metrics["network"]
     features = tuple(feature.name for feature in run.config.features)
     columns = [
-        Column(len(features), ("features", f"{len(features)}, {run.config.preprocessing.scaling}"), features)
+        NodeColumn(
+            len(features), ("features", f"{len(features)}, {run.config.preprocessing.scaling}"), features
+        )
     ]
     configured = run.config.network.layers or ()
     hidden = network["layers"][:-1]
@@ -178,10 +186,10 @@ def _columns(run: Run) -> list[Column]:
         [layer.activation for layer in configured] if len(configured) == len(hidden) else [""] * len(hidden)
     )
     for layer, activation in zip(hidden, activations, strict=True):
-        columns.append(Column(layer["outputs"], (f"{layer['kind']} {layer['outputs']}", activation)))
+        columns.append(NodeColumn(layer["outputs"], (f"{layer['kind']} {layer['outputs']}", activation)))
     last = network["layers"][-1]
     lines = ("scores", "softmax" if last["outputs"] == len(run.class_names) else "sigmoid")
-    return [*columns, Column(len(run.class_names), lines, run.class_names, "right")]
+    return [*columns, NodeColumn(len(run.class_names), lines, run.class_names, "right")]
 
 
 def _provenance(run: Run) -> list[Block]:

@@ -16,8 +16,8 @@ def render(page: Page) -> str:
 
     All text is escaped. A content security policy forbids the page to load anything and to run any other script.
 
-    >>> from tamis.blocks import Section, Text
-    >>> "<b>" in render(Page("<b>", "", [Section("one", "One", (Text("<b>"),))], ""))
+    >>> from tamis.blocks import PageSection, Text
+    >>> "<b>" in render(Page("<b>", "", [PageSection("one", "One", (Text("<b>"),))], ""))
     False
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined

@@ -10,6 +10,7 @@ RESULTS = "results"  # the folder with the result of each study
 SCORES = "scores.parquet"  # the test events with their weights and scores
 WORKSPACE = "workspace.json"  # the bins of the signal score for pyhf
 MODEL = "model"  # the folder of the classifier
+FPGA = "fpga"  # the folder that `tamis export --format fpga` adds to a finished run
 FIGURES = "figures"  # the folder of the figures
 REPORT = "report.html"  # the page of the run
 # versions, inputs, command, times and the hashes of the other files; written last: a folder with it is a run
@@ -18,12 +19,14 @@ CHECKPOINTS = "checkpoints"  # the folder of the checkpoints, while the run is t
 
 STORED = (CONFIG, CUTFLOW, HISTORY, METRICS)
 """The files that `read_run` reads at once."""
-ENTRIES = frozenset({*STORED, RESULTS, SCORES, WORKSPACE, MODEL, FIGURES, REPORT, PROVENANCE, CHECKPOINTS})
+ENTRIES = frozenset(
+    {*STORED, RESULTS, SCORES, WORKSPACE, MODEL, FPGA, FIGURES, REPORT, PROVENANCE, CHECKPOINTS}
+)
 """Everything at the top of a run directory."""
 
 # beside the run directory, in the same folder
 LOCK = ".{name}.lock"  # the lock file
 UNFINISHED = ".{name}.{key}.part"  # the directory of a new run, until it is complete
 PREVIOUS = ".{name}.{key}.before"  # the directory of the run that is being replaced
-LONGER_WHILE_WRITTEN = len(PREVIOUS.format(name="", key="")) + 32
+LONGER_WHILE_REPLACED = len(PREVIOUS.format(name="", key="")) + 32
 """By how many bytes the name of a run directory is longer while it is written."""

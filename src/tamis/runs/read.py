@@ -12,6 +12,7 @@ from tamis.classifier import DOCUMENT, Classifier
 from tamis.config import parse_config
 from tamis.errors import InputError
 from tamis.files import sha256
+from tamis.machine import tamis_version
 from tamis.paths import to_path
 from tamis.pipeline.run import Run
 from tamis.runs import layout
@@ -19,6 +20,7 @@ from tamis.runs.provenance import FORMAT, HASH, add_hash
 from tamis.runs.scores import build_run_error, read_scores
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies import read_results, result_file
+from tamis.wording import join_first
 
 
 def read_run(folder: Path | str) -> Run:
@@ -128,7 +130,7 @@ def check_run_folder(folder: Path) -> None:
     elif (folder / layout.CHECKPOINTS).is_dir():
         message = "holds a training that is not finished; resume it with the same `tamis train` command"
     elif runs := sorted(path.parent.name for path in folder.glob(f"*/{layout.PROVENANCE}")):
-        message = f"is not a run directory, but contains some ({', '.join(runs[:5])}); give one of them"
+        message = f"is not a run directory, but contains some ({join_first(runs, 5)}); give one of them"
     elif names := [
         name for name in (*layout.STORED, layout.SCORES, layout.MODEL) if (folder / name).exists()
     ]:
@@ -158,10 +160,12 @@ def check_format(folder: Path, provenance: Mapping[str, Any]) -> None:
     packages = provenance.get("packages")
     version = packages.get("tamis") if isinstance(packages, dict) else None
     writer = "the version of tamis that wrote it" if version is None else f"tamis {version}, which wrote it"
+    # versions under development write several formats
+    advice = "train again" if version == tamis_version() else f"use {writer}, or train again"
     raise build_run_error(
         folder,
         f"the run directory has {'no format number' if number is None else f'the format {number!r}'}, and this version "
-        f"of tamis reads the format {FORMAT}; use {writer}, or train again",
+        f"of tamis reads the format {FORMAT}; {advice}",
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tamis.config import Config
 from tamis.data.split import SPLITS, TEST
 from tamis.errors import InputError, Problem
-from tamis.pipeline.run import Training
+from tamis.pipeline.run import TrainingResult
 from tamis.statistics.scored import ScoredEvents
 
 _SPECTATOR = "spectator_"
@@ -23,7 +23,7 @@ def build_run_error(path: Path, message: str) -> InputError:
     return InputError("run", [Problem(str(path), message)])
 
 
-def score_table(config: Config, training: Training) -> Any:
+def score_table(config: Config, training: TrainingResult) -> Any:
     """Return the origin, the class, the weights and the scores of each test event, as an Arrow table."""
     import pyarrow as pa
 
@@ -45,7 +45,7 @@ def score_table(config: Config, training: Training) -> Any:
     return pa.table(columns)
 
 
-def _baseline_columns(classes: Sequence[str], training: Training) -> dict[str, NDArray[Any]]:
+def _baseline_columns(classes: Sequence[str], training: TrainingResult) -> dict[str, NDArray[Any]]:
     """Return the scores of the baselines, or the discriminant of the cuts."""
     columns = {}
     for baseline in training.baselines:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
-from tamis.statistics.units import Float64
 
 LEAST_BACKGROUND = 1.0
 """Minimum number of expected background events after a cut or in a bin."""

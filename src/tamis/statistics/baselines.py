@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import RequestError
 from tamis.statistics.arrays import check_real_numbers
 from tamis.statistics.influence import compute_influences
@@ -17,7 +18,7 @@ from tamis.statistics.ranking import RankedScores
 from tamis.statistics.roc import RocCurve, WorkingPoint, compute_roc_curves, compute_working_points
 from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.split_metrics import find_known_numbers, list_interval_scales
-from tamis.statistics.units import Float64, Units
+from tamis.statistics.units import Units
 
 Needed = TypeVar("Needed")
 _LOSS, _ACCURACY, _AUC = 0, 1, 2

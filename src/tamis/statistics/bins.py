@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import check_classes, check_finite_numbers, check_weights
 from tamis.statistics.asimov import (
@@ -21,7 +22,7 @@ from tamis.statistics.asimov import (
 from tamis.statistics.counts import Counts, check_signal, count_inside
 from tamis.statistics.cuts import choose_candidate_cuts, sum_above
 from tamis.statistics.influence import compute_standard_errors
-from tamis.statistics.units import Float64, Units, compute_unit_sums, merge_in_cells, select_units
+from tamis.statistics.units import Units, compute_unit_sums, merge_in_cells, select_units
 
 WORTHWHILE = 0.01
 """Minimum relative gain in significance from one more bin."""

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.records import FloatArray
 from tamis.statistics.arrays import ROUNDING, check_length
-from tamis.statistics.units import Float64, Units
+from tamis.statistics.units import Units
 
 _Features = NDArray[np.floating[Any]]
 _Indices = NDArray[np.integer[Any]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import check_finite_numbers, check_length, check_scored, check_weights
 from tamis.statistics.asimov import (
     USUAL,
@@ -17,7 +18,7 @@ from tamis.statistics.asimov import (
     number_backgrounds,
     sum_by_background,
 )
-from tamis.statistics.units import Float64, Units, select_units, sum_by_unit
+from tamis.statistics.units import Units, select_units, sum_by_unit
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.records import FloatArray
 from tamis.statistics.arrays import (
     check_probabilities,
@@ -29,7 +30,7 @@ from tamis.statistics.asimov import (
 )
 from tamis.statistics.counts import check_signal
 from tamis.statistics.scored import ScoredEvents
-from tamis.statistics.units import Float64, Units, compute_power_increments, select_units
+from tamis.statistics.units import Units, compute_power_increments, select_units
 
 CANDIDATES = 200
 """Maximum number of cuts on a score that are tried."""

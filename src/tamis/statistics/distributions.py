@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import check_classes, check_finite_numbers, check_length, check_weights
 from tamis.statistics.histogram import (
@@ -17,7 +18,7 @@ from tamis.statistics.histogram import (
     choose_number_of_bins,
     fill_histogram,
 )
-from tamis.statistics.units import Float64, Units, select_units
+from tamis.statistics.units import Units, select_units
 
 _Events = tuple[Float64, Float64, Units | None]
 """Values, weights and units of the events of one class and split."""

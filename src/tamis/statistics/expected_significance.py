@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import check_probabilities, compute_signal_score
 from tamis.statistics.asimov import USUAL, Requirements, has_enough_background, number_backgrounds
 from tamis.statistics.bins import (
@@ -25,7 +26,7 @@ from tamis.statistics.bins import (
 from tamis.statistics.counts import Category, Counts, count_above, fill_categories
 from tamis.statistics.cuts import Scan, scan_cuts
 from tamis.statistics.scored import ScoredEvents
-from tamis.statistics.units import Float64, compute_squared_sum, select_units
+from tamis.statistics.units import compute_squared_sum, select_units
 
 
 @dataclass(frozen=True, eq=False)

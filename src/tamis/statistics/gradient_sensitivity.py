@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import check_classes, check_positive_sum, check_weights
 from tamis.statistics.influence import compute_mean_influences
 from tamis.statistics.intervals import Scale, compute_half_widths, compute_intervals, has_enough_events
-from tamis.statistics.units import Float64
 
 if TYPE_CHECKING:
     from tamis.network.sensitivity import Sensitivity

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import (
     check_classes,
     check_positive_sum,
@@ -16,7 +17,7 @@ from tamis.statistics.arrays import (
     positive_sum,
 )
 from tamis.statistics.ranking import RankedScores, Ranking, compute_area_under_curve, rank_scores
-from tamis.statistics.units import Float64, sum_by_unit
+from tamis.statistics.units import sum_by_unit
 
 
 @dataclass(frozen=True, eq=False)

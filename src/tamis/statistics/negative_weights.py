@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import compute_effective_sample_size, positive_sum
 from tamis.statistics.scored import ScoredEvents
-from tamis.statistics.units import Float64, Units, select_units
+from tamis.statistics.units import Units, select_units
 
 
 @dataclass(frozen=True)

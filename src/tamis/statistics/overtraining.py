@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import (
     ROUNDING,
@@ -20,7 +21,6 @@ from tamis.statistics.arrays import (
     positive_sum,
 )
 from tamis.statistics.units import (
-    Float64,
     Units,
     compute_power_increments,
     compute_squared_sum,

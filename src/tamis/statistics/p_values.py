@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from tamis.statistics.units import Float64
+from tamis.arrays import Float64
 
 SHARE_OF_FIRST = 0.8
 """Share of the significance level of the first quantity; the further quantities have the remaining share."""

@@ -8,13 +8,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import check_scored, positive_sum
 from tamis.statistics.influence import compute_area_influences
 from tamis.statistics.intervals import Interval, compute_half_widths, compute_interval, has_area_interval
 from tamis.statistics.ranking import rank_events
 from tamis.statistics.roc import RocCurve, compute_roc_curve
 from tamis.statistics.scored import ScoredEvents
-from tamis.statistics.units import Float64, select_units
+from tamis.statistics.units import select_units
 
 
 def compute_score_ratio(scores: ArrayLike, first: int, second: int) -> Float64:

@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import check_probabilities, compute_class_ranks
-from tamis.statistics.units import Float64
 
 Number = TypeVar("Number", bound=np.generic)
 

@@ -9,6 +9,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from tamis.arrays import Float64
 from tamis.random_streams import random_stream
 from tamis.statistics.arrays import (
     check_classes,
@@ -18,7 +19,7 @@ from tamis.statistics.arrays import (
     compute_effective_sample_size,
     positive_sum,
 )
-from tamis.statistics.units import Float64, Units, merge_in_cells, select_units
+from tamis.statistics.units import Units, merge_in_cells, select_units
 from tamis.wording import format_p_value
 
 BINS = 15

@@ -16,10 +16,10 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import check_positive_sum, check_scored, compute_class_ranks
 from tamis.statistics.metrics import compute_loss_and_accuracy_terms
 from tamis.statistics.threads import in_two_threads
-from tamis.statistics.units import Float64
 
 Multiplicities = NDArray[np.bool_] | NDArray[np.integer[Any]]
 """How many times each event counts in each resample, or whether it counts, [n_events, resamples]."""

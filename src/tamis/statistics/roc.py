@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import RequestError, TamisError
 from tamis.statistics.arrays import (
     check_classes,
@@ -18,7 +19,7 @@ from tamis.statistics.arrays import (
     positive_sum,
 )
 from tamis.statistics.ranking import RankedScores, Ranking, compute_area_under_curve, rank_events, rank_scores
-from tamis.statistics.units import Float64, Units, merge_in_cells
+from tamis.statistics.units import Units, merge_in_cells
 
 
 @dataclass(frozen=True, eq=False)

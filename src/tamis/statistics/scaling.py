@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from tamis.arrays import Float64
 from tamis.calibration import Scaling, fit_scaling, log_scores
 from tamis.errors import RequestError
 from tamis.statistics.arrays import (
@@ -15,7 +16,6 @@ from tamis.statistics.arrays import (
     check_scored,
 )
 from tamis.statistics.influence import compute_standard_errors
-from tamis.statistics.units import Float64
 
 
 def fit_temperature(scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> Scaling:

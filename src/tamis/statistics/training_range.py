@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from tamis.arrays import Float64, Mask
 from tamis.statistics.arrays import positive_sum
-from tamis.statistics.units import Float64, Units
-
-Mask = NDArray[np.bool_]
+from tamis.statistics.units import Units
 
 _NEGLIGIBLE = 1e-14
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from tamis.arrays import Float64
+
 Units = NDArray[np.intp]
 """Number of the unit of each event, from 0, [n_events]; some numbers may be missing in a subset of the events."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tamis.files import as_json
+from tamis.wording import shorten
 
 _ROUNDING = 1e-9  # relative difference of numbers: another processor adds in another order
 _MOST_SENTENCES = 5
@@ -91,7 +92,7 @@ def _differences(written: Any, expected: Any, path: str) -> Iterator[str]:
         for index, pair in enumerate(zip(written, expected, strict=True)):
             yield from _differences(*pair, f"{path}[{index}]")
     elif not _are_equal(written, expected):
-        yield f"{path} is {_shorten(written)}, not {_shorten(expected)}"
+        yield f"{path} is {shorten(repr(written))}, not {shorten(repr(expected))}"
 
 
 def _are_equal(written: Any, expected: Any) -> bool:
@@ -99,11 +100,6 @@ def _are_equal(written: Any, expected: Any) -> bool:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return written == expected or math.isclose(written, expected, rel_tol=_ROUNDING, abs_tol=_ROUNDING**2)
     return type(written) is type(expected) and bool(written == expected)
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _count_leaves(value: Any) -> int:

@@ -17,7 +17,7 @@ from tamis.paths import explain_os_error
 from tamis.plots.book import BOOK
 from tamis.report.page import report_page
 from tamis.report.rendering import render
-from tamis.runs.layout import CONFIG, FIGURES, MODEL, PROVENANCE, REPORT
+from tamis.runs.layout import CONFIG, FIGURES, FPGA, MODEL, PROVENANCE, REPORT
 from tamis.runs.read import file_problem, hash_problem, read_run, read_text
 from tamis.runs.verification.comparison import Comparison, few
 from tamis.runs.verification.record import Provenance, Record, RecordedInput
@@ -53,7 +53,7 @@ def compare_files(record: Record) -> Comparison:
             findings.append(f"{name} {problem}")
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        known = name in outputs or name in (PROVENANCE, REPORT) or name.startswith(f"{MODEL}/")
+        known = name in outputs or name in (PROVENANCE, REPORT) or name.startswith((f"{MODEL}/", f"{FPGA}/"))
         if path.is_file() and not known:
             findings.append(f"{name} does not belong to this run: {PROVENANCE} does not list it")
     note = f"{', '.join(sorted(exported))}: changed after the run was written, as by `tamis export`"
@@ -124,16 +124,18 @@ def compare_onnx(record: Record, classifier: Classifier | None) -> Comparison:
         reason = record.provenance.onnx.get("error", "") if record.provenance is not None else ""
         return Comparison(what, 0, notes=(f"the run has no ONNX files{': ' if reason else ''}{reason}",))
     from tamis.export.agreement import build_reference_events, compare, measure_reference
+    from tamis.export.lower import lower
     from tamis.export.onnx_files import OnnxScorer, check_numbers
 
     events, findings = 0, []
-    reference = None
+    graph, reference = None, None
     for name, kind in existing.items():
         path = record.folder / MODEL / name
         try:
-            check_numbers(classifier, path)
+            graph = graph or lower(classifier)
+            check_numbers(graph, path)
             if reference is None:
-                reference = measure_reference(classifier, build_reference_events(classifier))
+                reference = measure_reference(classifier, graph, build_reference_events(classifier))
             events += compare(reference, OnnxScorer(classifier, path, kind), "ONNX Runtime").events
         except ExportError as error:
             findings.append(f"{MODEL}/{name}: {str(error).split(';')[0]}")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.statistics.arrays import compute_class_ranks, positive_sum
 from tamis.statistics.bayes_optimum import OptimumComparison, compare_with_optimum, compute_posterior
 from tamis.statistics.roc import compute_roc_curve, compute_roc_curves
@@ -65,9 +65,6 @@ class BayesOptimumResult:
         return {"optimum": self.optimum, "discriminants": discriminants}
 
 
-Float64 = NDArray[np.float64]
-
-
 def compute_bayes_optimum(context: Context) -> BayesOptimumResult | Undefined | None:
     """Compare the network with the optimum or with the discriminants of the test events.
 
@@ -89,7 +86,7 @@ def _densities(test: ScoredEvents, names: tuple[str, ...]) -> BayesOptimumResult
     log_density = np.stack([test.reference[name] for name in names], axis=1)
     balanced = test.balanced_weight
     comparison = compare_with_optimum(
-        test.scores, log_density, _sums(balanced, test), test.class_index, balanced
+        test.scores, log_density, _sums(balanced, test), test.class_index, balanced, units=test.units
     )
     # the optimum of the physics weights: the classes have other shares there
     scores = compute_posterior(log_density, _sums(test.weight, test))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.calibration import Calibration, Scaling, event_losses, log_scores
 from tamis.statistics.arrays import (
     check_classes,
@@ -95,9 +95,6 @@ class CalibrationResult:
             "change_with_vector_scaling": vector_change,
             "change_with_vector_scaling_error": vector_error,
         }
-
-
-Float64 = NDArray[np.float64]
 
 
 def compute_calibration(context: Context) -> CalibrationResult | Undefined:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
+from tamis.arrays import Float64
 from tamis.errors import TamisError
 from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size
@@ -30,8 +30,6 @@ _LEGEND_SHARE = 0.36
 """Part of the axis of the significance that the legend has."""
 _CUT_LINE: dict[str, Any] = {"color": TEXT_COLOUR, "linestyle": ":", "linewidth": 1.0}
 _SIGNAL_LINE: dict[str, Any] = {"color": TEXT_COLOUR, "linestyle": "--", "linewidth": 1.4}
-
-Numbers = NDArray[np.float64]
 
 
 def figures(result: DiscoveryResult, labels: FigureLabels) -> Iterator[Drawing]:
@@ -120,7 +118,7 @@ def _cut_text(expected: ExpectedSignificance) -> str:
 def _draw_yields(axes: Axes, scan: Scan, signal_colour: str) -> float:
     """Draw the yields and the legend; return the upper end of the part of the axis below the legend."""
     axes.set_yscale("log")
-    drawn: list[tuple[str, Numbers, Numbers, str, LineStyle]] = [
+    drawn: list[tuple[str, Float64, Float64, str, LineStyle]] = [
         ("signal", scan.signal, scan.signal_error, signal_colour, "-"),
         ("background", scan.background, scan.background_error, MUTED_COLOUR, "-."),
     ]
@@ -191,7 +189,7 @@ def plot_binning(expected: ExpectedSignificance, *, classes: Sequence[ClassStyle
 def _stack(
     axes: Axes,
     binning: ScoreBinning,
-    numbers: Numbers,
+    numbers: Float64,
     order: Sequence[int],
     hatches: Sequence[str | None],
     classes: Sequence[ClassStyle],

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.arrays import Float64, Mask
 from tamis.data.survey import PURITY, Suspicion, compute_class_purity, sample_each_class, survey_column
 from tamis.errors import TamisError
 from tamis.statistics.arrays import check_classes, check_length, check_weights, positive_sum
@@ -168,8 +169,6 @@ def _chance(p_value: float, tests: int) -> str:
     return f"{format_p_value(min(1.0, p_value * tests))}, corrected for {counted(tests, 'test')}"
 
 
-Float64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
 

@@ -17,7 +17,7 @@ from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, figure_style
 from tamis.statistics.pairs import PairAreas
 from tamis.studies.figure_parts import fit_names, hatch_cell, name_columns, name_rows
 from tamis.studies.pairs.result import PairCurve, PairsResult
-from tamis.wording import choose_decimals
+from tamis.wording import count_decimals
 
 _LONGEST_LABEL = 2.4
 
@@ -68,7 +68,7 @@ def plot_pair_areas(areas: PairAreas, *, classes: Sequence[ClassStyle]) -> Figur
             continue
         interval = areas.intervals[row][column]
         error = None if interval is None else max(area - interval[0], interval[1] - area)
-        digits = choose_decimals(error)
+        digits = count_decimals(interval)
         spread = "" if error is None else f"\n\N{PLUS-MINUS SIGN} {error:.{digits}f}"
         # White on the dark half of the shades, dark on the light half.
         colour = choose_number_colour(dark=area > (1 + least) / 2)
