@@ -105,6 +105,24 @@ def test_configurations_are_shown_as_their_difference(
     assert "their losses cannot be compared" in pictures[1].sentence
 
 
+def test_roc_curves_are_those_of_the_compared_scores(
+    hostile_run: Path, altered: Copy, tmp_path: Path
+) -> None:
+    runs, comparison = read(hostile_run, altered(hostile_run, "worse", noise=1.0))
+    first, worse = comparison.aligned_runs
+    assert first.events.event_id is not None
+    assert first.events.event_id.tolist() == worse.events.event_id.tolist()
+    for aligned_runs, different in ((comparison.aligned_runs, 2), ((first, first), 1)):
+        page = build_comparison_page(runs, replace(comparison, aligned_runs=aligned_runs), tmp_path)
+        (picture,) = (
+            block
+            for section in page.sections
+            for block in section.blocks
+            if isinstance(block, Picture) and block.name == "roc_1"
+        )
+        assert len(set(re.findall(r"AUC ([\d.]+)", picture.svg))) == different
+
+
 def test_runs_of_one_name_are_told_apart_and_linked(hostile_run: Path, altered: Copy, tmp_path: Path) -> None:
     other = altered(hostile_run, "other/run", noise=0.5)
     output = tmp_path / "pages" / "deep" / "page.html"

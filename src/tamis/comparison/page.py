@@ -12,7 +12,7 @@ from tamis.blocks import Block, Finding, Findings, Light, Page, PageSection, Pic
 from tamis.blocks.numbers import typeset, with_interval
 from tamis.comparison import tables
 from tamis.comparison.compute import compare_runs
-from tamis.comparison.events import align_class_weights, align_events, collect_scored_runs
+from tamis.comparison.events import ScoredRun, collect_scored_runs
 from tamis.comparison.figures import (
     FEWEST_OF_RATIO,
     LossCurve,
@@ -21,6 +21,7 @@ from tamis.comparison.figures import (
     plot_rocs_of_runs,
 )
 from tamis.comparison.result import PairComparison, RunComparison
+from tamis.config import Config
 from tamis.config.difference import DifferentValue, configuration_differences
 from tamis.errors import RequestError
 from tamis.files import write_text
@@ -29,6 +30,7 @@ from tamis.pipeline.run import Run
 from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
 from tamis.random_streams import random_stream
+from tamis.report.page import explain_labels
 from tamis.report.rendering import render
 from tamis.report.vector import inline_text
 from tamis.runs.layout import REPORT
@@ -49,6 +51,7 @@ def build_comparison_page(runs: Sequence[Run], comparison: RunComparison, folder
         f"{', '.join(names[:-1])} and {names[-1]} on the same {comparison.events:,} test events. Differences are "
         "paired: statistical fluctuations that are common to all runs cancel. The intervals do not include how much "
         "another seed would change the networks."
+        f"{explain_labels(runs[0].config)}"
     )
     footer = (
         "All numbers on this page are computed from the files of the runs. Each run has its own report and figures in "
@@ -69,7 +72,7 @@ def _sections(
     )
     yield PageSection("summary", "Summary", summary)
     yield PageSection("differences", "Differences", (tables.build_differences_table(comparison),))
-    roc_pictures = _roc_pictures(runs, names, classes)
+    roc_pictures = _roc_pictures(runs[0].config, comparison, classes)
     yield PageSection("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
     studies_table = tables.build_studies_table(runs, names)
     if studies_table.rows:
@@ -117,10 +120,10 @@ def _choose_light(pair: PairComparison) -> Light:
     return "look" if pair.significant else "info"
 
 
-def _roc_pictures(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) -> Iterator[Picture]:
-    config = runs[0].config
+def _roc_pictures(config: Config, comparison: RunComparison, classes: Sequence[str]) -> Iterator[Picture]:
     styles = dict(zip(config.class_names, class_styles(config.class_names, config.class_labels), strict=True))
-    for number, (name, curves) in enumerate(_roc_curves(runs, classes).items(), start=1):
+    names = [run.name for run in comparison.runs]
+    for number, (name, curves) in enumerate(_roc_curves(comparison.aligned_runs, classes).items(), start=1):
         title = f"{styles[name].text} against all other classes"
         figure = plot_rocs_of_runs(curves, runs=choose_run_styles(names), title=title)
         sentence = (
@@ -132,9 +135,8 @@ def _roc_pictures(runs: Sequence[Run], names: Sequence[str], classes: Sequence[s
         yield _picture(f"roc_{number}", f"ROC curves of {name}", sentence, figure)
 
 
-def _roc_curves(runs: Sequence[Run], classes: Sequence[str]) -> dict[str, list[RocCurve]]:
-    """Compute the ROC curves of each class for all runs, from the scores that the statistics compare."""
-    aligned_runs, _ = align_class_weights(align_events(collect_scored_runs(runs)))
+def _roc_curves(aligned_runs: Sequence[ScoredRun], classes: Sequence[str]) -> dict[str, list[RocCurve]]:
+    """Compute the ROC curves of each class for all runs."""
     curves_by_class: dict[str, list[RocCurve]] = {name: [] for name in classes}
     for run in aligned_runs:
         curves = compute_roc_curves(run.events.scores, run.events.class_index, run.events.weight)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tamis.comparison.events import ScoredRun
 from tamis.statistics.metrics import Metrics
 from tamis.wording import format_p_value, format_with_interval, name_interval
 
@@ -169,6 +170,7 @@ class RunComparison:
         runs: the numbers of each run.
         pairs: the first run against each of the others.
         notes: a sentence for each run whose scores were converted to the class weights of the first run.
+        aligned_runs: their events in the same order, with these scores.
     """
 
     class_names: tuple[str, ...]
@@ -176,3 +178,4 @@ class RunComparison:
     runs: tuple[RunNumbers, ...]
     pairs: tuple[PairComparison, ...]
     notes: tuple[str, ...]
+    aligned_runs: tuple[ScoredRun, ...] = field(compare=False, repr=False)

@@ -20,7 +20,7 @@ from tamis.blocks import (
     Tile,
     Tiles,
 )
-from tamis.config import dump_config
+from tamis.config import Config, dump_config
 from tamis.pipeline.inputs import plan_ensemble
 from tamis.pipeline.run import Run
 from tamis.plots.book import BOOK
@@ -36,7 +36,7 @@ from tamis.wording import counted
 
 _WIDE = 1.5
 """Width over height above which a figure is as wide as the page."""
-_LARGE = 600
+_LARGE = 500
 """Width in points above which a figure is as wide as the page."""
 _KS_PAIRED = (
     "Test: all events with out-of-fold scores. The distances and their p-values compare the two scores of the training "
@@ -105,16 +105,16 @@ def _lead(run: Run) -> str:
         )
     return (
         f"{networks} with {network['parameters']:,} parameters{of_each} {verb} events as {classes}, using "
-        f"{counted(len(run.config.features), 'feature')}. {training}{_labels(run)}"
+        f"{counted(len(run.config.features), 'feature')}. {training}{explain_labels(run.config)}"
     )
 
 
-def _labels(run: Run) -> str:
-    """Return a sentence about the labels of classes in figures, if they are not their names."""
+def explain_labels(config: Config) -> str:
+    """Return a sentence about the labels of classes in figures, if they are not their names; mathtext is unchanged."""
     names = [
         f"{name} is {section.label}"
-        for name, section in run.config.classes.items()
-        if section.label not in (None, name) and "$" not in section.label
+        for name, section in config.classes.items()
+        if section.label not in (None, name)
     ]
     return f" In figures, {', '.join(names)}." if names else ""
 
