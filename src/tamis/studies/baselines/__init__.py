@@ -6,16 +6,17 @@ one of them is as good, or better, the network is not needed, or not trained wel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from tamis.blocks import Block, Caption, Cell, Finding, Table, Text
-from tamis.blocks.numbers import CHANCE, cell, percent, short, significant, typeset
+from tamis.blocks import Block, Caption, Cell, Finding, Light, Table, Text
+from tamis.blocks.numbers import CHANCE, cell, percent, short, significant, typeset, with_interval
 from tamis.figure_data import FigureData, Labels
 from tamis.statistics.baselines import BoxOfCuts, Cut
 from tamis.studies.baselines.result import BaselineComparison, BaselinesResult, compute_baselines
 from tamis.studies.columns import build_roc_table
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import format_change, format_with_interval
+from tamis.wording import format_change, format_with_interval, name_interval
 
 FAR_BEHIND = 1.25
 """Ratio of the areas above the curves from which the network is far behind a baseline."""
@@ -41,6 +42,8 @@ def section(result: BaselinesResult) -> Iterator[Block]:
     )  # fmt: skip
     caption = f"Differences are network minus baseline on the same test events, paired. {CHANCE}"
     yield Table(columns, tuple(_row(baseline) for baseline in result.baselines), caption)
+    if any(baseline.signal.background_ratios for baseline in result.baselines):
+        yield _ratios_table(result.baselines)
     boxes = [box for baseline in result.baselines for box in baseline.boxes]
     if boxes:
         yield _boxes(boxes)
@@ -59,6 +62,29 @@ def _row(baseline: BaselineComparison) -> tuple[Cell, ...]:
     ]
     undefined = [cell(None)] * (4 - len(cells))
     return Cell(baseline.name), *cells, *undefined, short(baseline.seconds, 3)
+
+
+def _ratios_table(baselines: Sequence[BaselineComparison]) -> Table:
+    targets = [ratio.target for ratio in baselines[0].signal.background_ratios]
+    columns = ("baseline", *(f"at {_percentage(target)}" for target in targets))
+    rows = tuple(
+        (
+            Cell(baseline.name),
+            *(cell(ratio.ratio, ratio.interval) for ratio in baseline.signal.background_ratios),
+        )
+        for baseline in baselines
+    )
+    caption = (
+        "Background of the network divided by that of the baseline, after cuts with the same signal efficiency "
+        "(physics weights): below one, the network has the larger rejection. Cuts of a baseline with few different "
+        "scores may have a larger efficiency than the requested one; the network is then compared at that one. "
+        "Intervals (68.3%) are paired."
+    )
+    return Table(columns, rows, caption)
+
+
+def _percentage(efficiency: float) -> str:
+    return f"{100 * efficiency:g}%"
 
 
 def _boxes(boxes: Sequence[BoxOfCuts]) -> Table:
@@ -94,27 +120,56 @@ def _cut(cut: Cut) -> str:
 
 
 def findings(result: BaselinesResult) -> Iterator[Finding]:
-    """Return whether the network is better than each baseline, by the area under the curve of the signal score."""
+    """Return whether the network is better than each baseline, by the area and by the background after cuts."""
     for baseline in result.baselines:
         auc = baseline.signal.auc
-        # one standard deviation decides nothing: zero must lie outside of twice the interval
-        low, high = (2 * edge - auc.difference for edge in auc.difference_interval or (-1.0, 1.0))
-        difference = typeset(format_change(auc.difference, auc.difference_interval))
-        numbers = f"AUC of the signal, network minus baseline, {difference}"
-        title = f"Baseline {baseline.name}"
-        if high < 0 and 1 - (auc.value + auc.difference) > FAR_BEHIND * (1 - auc.value):
-            yield Finding(
-                "bad",
-                title,
-                f"The baseline is much better than the network: {numbers}. The training failed, or its settings do "
-                "not suit these events.",
-            )
+        low, high = _widen(auc.difference, auc.difference_interval or (-math.inf, math.inf))
+        backgrounds = describe_backgrounds(baseline)
+        is_lower, is_higher = (f"the {way} rejection" in backgrounds for way in ("lower", "higher"))
+        light: Light
+        if high < 0 and 1 - (auc.value + auc.difference) > FAR_BEHIND * (1 - auc.value) and not is_higher:
+            light = "bad"
+            statement = "The training failed, or its settings do not suit these events: the network has a much smaller"
         elif high < 0:
-            yield Finding("look", title, f"The baseline is better than the network: {numbers}.")
+            light, statement = "look", "The network has a smaller"
         elif low > 0:
-            yield Finding("good", title, f"The network is better than the baseline: {numbers}.")
+            light = "look" if is_lower else "info" if "lower" in backgrounds else "good"
+            statement = "The network has a larger"
         else:
-            yield Finding("info", title, f"There is no significant difference: {numbers}.")
+            light, statement = "look" if is_lower else "info", "The network has no significantly different"
+        difference = typeset(format_change(auc.difference, auc.difference_interval))
+        sentence = f"{statement} AUC of the signal than the baseline (difference {difference}){backgrounds}."
+        yield Finding(light, f"Baseline {baseline.name}", sentence)
+
+
+def describe_backgrounds(baseline: BaselineComparison) -> str:
+    """Describe where the rejections of the network and of a baseline differ, as the end of a sentence."""
+    by_statement: dict[str, list[str]] = {}
+    for point in baseline.signal.background_ratios:
+        if point.ratio is None or point.interval is None:
+            continue
+        edges = [math.log(edge) for edge in point.interval]
+        low, high = _widen(math.log(point.ratio), edges)
+        if low > 0 or high < 0:
+            statement = f"the {'lower' if low > 0 else 'higher'} rejection"
+        elif edges[0] > 0:
+            statement = "a lower rejection, not significantly,"
+        else:
+            continue
+        ratio, interval = with_interval(point.ratio, point.interval)
+        by_statement.setdefault(statement, []).append(
+            f"{_percentage(point.signal_efficiency)} signal efficiency ({ratio} times the background, "
+            f"{name_interval(interval)})"
+        )
+    return "".join(
+        f"; it has {statement} at {' and '.join(points)}" for statement, points in by_statement.items()
+    )
+
+
+def _widen(value: float, interval: Sequence[float]) -> tuple[float, float]:
+    """Return the interval with twice its width: one standard deviation decides nothing."""
+    low, high = interval
+    return 2 * low - value, 2 * high - value
 
 
 def summary(result: BaselinesResult) -> Iterator[str]:
@@ -127,9 +182,8 @@ def summary(result: BaselinesResult) -> Iterator[str]:
             loss = baseline.balanced.loss
             reached.append(f"balanced loss {format_with_interval(loss.value, loss.interval)[0]}")
             differs.append(f"{format_change(loss.difference, loss.difference_interval)} in loss")
-        sentence = (
-            f"Baseline {baseline.name}: {', '.join(reached)}; the network differs by {' and '.join(differs)}."
-        )
+        numbers = f"{', '.join(reached)}; the network differs by {' and '.join(differs)}"
+        sentence = f"Baseline {baseline.name}: {numbers}{describe_backgrounds(baseline)}."
         yield f"{sentence} Note: {'; '.join(baseline.notes)}." if baseline.notes else sentence
 
 
