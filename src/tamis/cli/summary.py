@@ -66,11 +66,13 @@ def flattening(run: Run) -> list[str]:
 
 
 def metrics_table(results: Mapping[str, Any]) -> Table:
-    """Build the table of loss and accuracy of each split."""
-    table = plain_table("Results", ["split", "loss", "accuracy", "balanced loss", "balanced accuracy"])
+    """Build the table of loss and accuracy of each split, with balanced weights (as in the training) first."""
+    table = plain_table(
+        "Results", ["split", "balanced loss", "balanced accuracy", "physics loss", "physics accuracy"]
+    )
     for name, metrics in results["performance"].splits.items():
         cells = []
-        for weights, numbers in (("physics", metrics.physics), ("balanced", metrics.balanced)):
+        for weights, numbers in (("balanced", metrics.balanced), ("physics", metrics.physics)):
             intervals = results["performance"].intervals[name][weights]
             cells += [cell(numbers.loss, intervals.loss), cell(numbers.accuracy, intervals.accuracy)]
         table.add_row(name, *(number.text for number in cells))
@@ -78,7 +80,7 @@ def metrics_table(results: Mapping[str, Any]) -> Table:
     if isinstance(result, BayesOptimumResult) and result.optimum is not None:
         optimum, intervals = result.optimum.optimum, result.optimum.intervals
         best = (cell(optimum.loss, intervals.loss), cell(optimum.accuracy, intervals.accuracy))
-        table.add_row("Bayes optimum", "", "", *(number.text for number in best))
+        table.add_row("Bayes optimum", *(number.text for number in best))
     return table
 
 

@@ -266,6 +266,9 @@ def test_bins_with_too_few_expected_events_count_neither_in_the_p_value_nor_in_t
     assert curve.p_value > 0.9
     style = class_styles(["a"])
     figure = plot_calibration([curve], [curve], classes=style)
-    assert {len(line.get_xdata()) for line in figure.axes[1].lines if line.get_linestyle() == "None"} == {0, 1}
+    assert {len(line.get_xdata()) for line in figure.axes[1].lines if line.get_linestyle() == "None"} == {
+        0,
+        1,
+    }
     drawn = [y for line in figure.axes[1].lines if line.get_linestyle() == "None" for y in line.get_ydata()]
     assert np.abs(drawn).max() < 1

@@ -46,9 +46,10 @@ def _optimum_table(comparison: OptimumComparison, class_names: Sequence[str]) ->
         *((f"AUC {name}", area, best, deficit, interval) for name, area, best, deficit, interval in areas),
     )
     caption = (
-        "The Bayes optimum is the best possible classifier: the density of each class, divided by their sum. To gain: "
-        "how much lower the loss, and how much higher accuracy and AUC could be, with the 68.3% interval for the "
-        "finite number of events. Test events with balanced weights, for which the optimum has the smallest loss."
+        "The Bayes optimum is the classifier with the smallest expected loss: the posterior probability of each class, "
+        "with the share of the class in the balanced weights of the test events as its prior. To gain: how much lower "
+        "the loss, and how much higher accuracy and AUC of the optimum are, with the 68.3% interval for the finite "
+        "number of events. On a finite number of events a classifier can exceed the optimum by chance."
     )
     cells = tuple(
         (
@@ -81,12 +82,12 @@ def tiles(result: BayesOptimumResult) -> Iterator[Tile]:
         value, interval = with_interval(
             result.optimum.excess_loss, result.optimum.intervals.loss, signed=True
         )
-        note = "balanced loss above the Bayes optimum; 0 is the best possible"
+        note = "balanced loss above the Bayes optimum, which has the smallest expected loss"
         yield Tile("Excess loss", value, name_interval(interval), note)
 
 
 def findings(result: BayesOptimumResult) -> Iterator[Finding]:
-    """Return how far the loss is from the smallest possible one."""
+    """Return how far the loss is from that of the optimum."""
     if result.optimum is not None:
         yield Finding("info", "Excess loss", typeset(_describe_excess(result.optimum)))
 
@@ -98,8 +99,8 @@ def _describe_excess(comparison: OptimumComparison) -> str:
         format_with_interval(comparison.optimum.loss, interval),
     )
     return (
-        f"The balanced loss differs by {excess} from that of the Bayes optimum ({best}), the smallest that any "
-        "classifier can reach."
+        f"The balanced loss differs by {excess} from that of the Bayes optimum ({best}), the classifier with the "
+        "smallest expected loss."
     )
 
 

@@ -75,7 +75,9 @@ def _advice(result: CalibrationResult) -> str:
     """Return a recommendation whether to calibrate the scores in the training."""
     gains = {method: change for method, (change, error) in result.changes.items() if change < -_CLEAR * error}
     if not gains:
-        return "Neither of these corrections helps: none lowers the loss by more than two standard deviations."
+        return (
+            "Neither of these corrections helps: none lowers the loss by more than two standard deviations."
+        )
     best = min(gains, key=lambda method: gains[method])
     return f"If you use the scores as probabilities, train with training.calibration: {best}."
 

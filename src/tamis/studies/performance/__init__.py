@@ -24,7 +24,8 @@ CAPTIONS = (
         "roc",
         "ROC curves",
         "Each class against all others: the higher the background rejection at a given signal efficiency, the better. "
-        "A dashed line is the Bayes optimum or a reference discriminant. Steps at the left end are single events.",
+        "Efficiencies have the physics weights. A dashed line is the Bayes optimum, with the class priors that the "
+        "network was trained with, or a reference discriminant. Steps at the left end are single events.",
     ),
     Caption(
         "confusion",
@@ -58,7 +59,9 @@ def _splits_table(result: PerformanceResult) -> Table:
                 )
             )
     caption = (
-        "Physics: signed physics weights. Balanced: times the class weights of the training. The 68.3% interval below "
+        "Physics: signed physics weights. Balanced: times the class weights of the training; the scores are "
+        "probabilities for these weights. If the two differ, loss and accuracy with physics weights do not measure the "
+        "quality of the scores, which would first have to be converted. The 68.3% interval below "
         "each number shows how much it varies with other events, not with another training. Intervals of the test "
         "events come from bootstrap samples (with balanced weights only if a class has fewer than 1000 effective "
         "events), all others from error propagation to first order."
@@ -128,18 +131,20 @@ def comparison(result: PerformanceResult) -> dict[str, Cell]:
 
 def tiles(result: PerformanceResult) -> Iterator[Tile]:
     """Return loss and accuracy of the test events, and the area of each signal class, or of each class."""
+    # loss and accuracy of the weights for which the scores are probabilities
+    balanced, of_balanced = result.splits["test"].balanced, result.intervals["test"]["balanced"]
     metrics, intervals = result.splits["test"].physics, result.intervals["test"]["physics"]
-    note = "test events, physics weights"
+    note = "test events, balanced weights, for which the scores are probabilities"
     numbers: list[tuple[str, float | None, Interval, str]] = [
-        ("Loss", metrics.loss, intervals.loss, note),
-        ("Accuracy", metrics.accuracy, intervals.accuracy, note),
+        ("Balanced loss", balanced.loss, of_balanced.loss, note),
+        ("Balanced accuracy", balanced.accuracy, of_balanced.accuracy, note),
     ]
     numbers += [
         (
             f"AUC of {result.class_names[index]}",
             metrics.auc[index],
             intervals.auc[index],
-            "against all other classes",
+            "against all other classes, physics weights",
         )
         for index in result.signal or range(len(result.class_names))
     ]
