@@ -69,7 +69,8 @@ class Reliability:
         error: expected calibration error: mean of |fraction - score| over the bins, by their shares.
         error_by_chance: its average if the scores were exact probabilities.
         p_value: probability of deviations at least as large in that case: the fraction of simulations in which the sum
-            of the squared pulls of the bins is not smaller; one if no bin has enough events.
+            of the squared pulls of the bins is not smaller; one if no bin has enough events. 0.001 (999 simulations)
+            is an upper limit.
     """
 
     bins: tuple[ReliabilityBin, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tamis.blocks import Block, Caption, Cell, Table, Text, Tile
+from tamis.blocks import Block, Caption, Cell, Finding, Table, Text, Tile
 from tamis.blocks.numbers import Interval, short, significant, with_interval
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.arrays import replace_undefined
@@ -21,6 +21,7 @@ from tamis.wording import counted, name_interval
 
 _COUNTED = "the other events, with out-of-fold scores"
 """The events that are counted with cross-training."""
+_CONSTRAINT = "the statistical uncertainty of their simulation, with a Gaussian constraint in each bin"
 
 CAPTIONS = (
     Caption(
@@ -57,6 +58,15 @@ def tiles(result: DiscoveryResult) -> Iterator[Tile]:
     yield Tile("Significance", value, name_interval(interval), note)
 
 
+def findings(result: DiscoveryResult) -> Iterator[Finding]:
+    """Return warnings of too few simulated background events; nothing if no significance is quoted at the top."""
+    if result.warnings and result.expected.events_per_weight is not None:
+        sentence = (
+            f"{' '.join(result.warnings)} Simulate more background, or choose a looser cut and wider bins."
+        )
+        yield Finding("look", "Discovery significance", sentence)
+
+
 def _sentences(result: DiscoveryResult) -> Iterator[str]:
     expected = result.expected
     after, intervals = expected.after_cut, expected.intervals
@@ -84,6 +94,7 @@ def _sentences(result: DiscoveryResult) -> Iterator[str]:
         f"The 68.3% intervals show the statistical uncertainty of the simulation. Assumed: {uncertainty}. Test "
         "events are scaled to the sum of weights of all used events of their class."
     )
+    yield from result.warnings
     if expected.events_per_weight is not None:
         yield f"A sum of weights of one stands for {significant(expected.events_per_weight)} expected events."
 
@@ -97,14 +108,14 @@ def describe_uncertainty(result: DiscoveryResult) -> str:
     """Return which background uncertainties the significances assume, as the middle of a sentence."""
     numbers = result.background_uncertainty
     if not any(numbers.values()):
-        return "no systematic uncertainty of the backgrounds, only the statistical uncertainty of their simulation"
+        return f"no systematic uncertainty of the backgrounds, only {_CONSTRAINT}"
     if len(set(numbers.values())) == 1:
         percentage = f"{100 * next(iter(numbers.values())):g}%"
         uncertainty = f"an uncorrelated systematic uncertainty of {percentage} for each background"
     else:
         by_background = ", ".join(f"{name} {100 * number:g}%" for name, number in numbers.items())
         uncertainty = f"uncorrelated systematic uncertainties of the backgrounds ({by_background})"
-    return f"{uncertainty}, and the statistical uncertainty of their simulation"
+    return f"{uncertainty}, and {_CONSTRAINT}"
 
 
 def _bins_table(binning: ScoreBinning, *, cross_trained: bool) -> Table:
@@ -204,4 +215,5 @@ DISCOVERY = Study(
     captions=CAPTIONS,
     data=figure_data,
     tiles=tiles,
+    findings=findings,
 )
