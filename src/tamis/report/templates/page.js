@@ -86,13 +86,20 @@
         element("th", {}, "class"), element("th", { class: "number" }, "efficiency"), element("th", { class: "number" }, data.yields))),
       body)));
 
+  // without simulated background there are limits instead of numbers
+  const empty = (t, i) => t.background_error[i] === 0;
+  const limit = (relation, value) => value === null ? "\u2013 (no background passes)" : `${relation} ${value}`;
+  const reason = (value, text, why) => value === null ? `\u2013 (${why})` : text;
   const quantities = [
     ["signal efficiency", (t, i) => percent(t.signal_efficiency[i]), "signal_efficiency"],
-    ["background rejection", (t, i) => written(t.rejection[i], 4), "rejection"],
-    ["purity", (t, i) => percent(t.purity[i]), "purity"],
+    ["background rejection", (t, i) => empty(t, i) ? limit(">", t.rejection_limit && written(t.rejection_limit, 2))
+      : reason(t.rejection[i], written(t.rejection[i], 4), "negative background"), "rejection"],
+    ["purity", (t, i) => empty(t, i) ? limit(">", t.purity_limit[i] && percent(t.purity_limit[i]))
+      : reason(t.purity[i], percent(t.purity[i]), "no positive sum of events"), "purity"],
     ["signal events", (t, i) => written(t.signal[i], 4), "signal"],
-    ["background events", (t, i) => written(t.background[i], 4) + " \u00b1 " + written(t.background_error[i], 2), "background"],
-    ["significance", (t, i) => written(t.significance[i], 4), "significance"],
+    ["background events", (t, i) => empty(t, i) ? limit("<", t.background_limit && written(t.background_limit, 2))
+      : written(t.background[i], 4) + " \u00b1 " + written(t.background_error[i], 2), "background"],
+    ["significance", (t, i) => reason(t.significance[i], written(t.significance[i], 4), "too little simulated background"), "significance"],
   ];
   const outputs = quantities.map(([title, , name]) => {
     const value = element("b", { id: "explorer-" + name });

@@ -108,9 +108,11 @@ def _table(result: CalibrationResult) -> Table:
 
 def findings(result: CalibrationResult) -> Iterator[Finding]:
     """Return whether the scores are calibrated, with balanced weights and converted to physics weights."""
-    light, sentence = _judge(result.class_names, result.balanced, "The scores", "balanced weights")
+    light, sentence = _describe_reliability(
+        result.class_names, result.balanced, "The scores", "balanced weights"
+    )
     if result.physics:
-        physics_light, physics = _judge(
+        physics_light, physics = _describe_reliability(
             result.class_names, result.physics, "The scores converted to physics weights", "physics weights"
         )
         if physics_light != "good":
@@ -119,7 +121,7 @@ def findings(result: CalibrationResult) -> Iterator[Finding]:
     yield Finding(light, "Calibration", sentence)
 
 
-def _judge(
+def _describe_reliability(
     class_names: Sequence[str], reliabilities: Sequence[Reliability], scores: str, weights: str
 ) -> tuple[Light, str]:
     index, corrected = find_most_deviating(reliabilities)
