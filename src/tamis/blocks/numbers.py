@@ -17,6 +17,8 @@ _SMALLEST_FIXED = 1e-6
 """Smallest number without an exponent, so that a column has one notation."""
 _ROUNDING = 1e-12
 """Fraction that is zero except for rounding."""
+LIMIT_LEVEL = "95% CL"
+"""Confidence level of limits on efficiencies and rejections."""
 CHANCE = "Below each difference: its 68.3% interval, which excludes zero by chance in a third of all cases."
 """A remark for tables that show intervals of differences without a test."""
 
@@ -147,7 +149,7 @@ def rejection(value: float | None, interval: tuple[float, float | None] | None, 
     (True, '> 100')
     """
     if limit is not None:
-        return Cell(bound(limit, upper=False), limit)
+        return Cell(bound(limit, upper=False), limit, note=LIMIT_LEVEL)
     if value is None or interval is None:
         return short(value)
     low, high = interval

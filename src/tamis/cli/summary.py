@@ -108,4 +108,7 @@ def _rejection(point: WorkingPoint) -> str:
     """Format a rejection, or its lower limit with 95% confidence if no background event passes."""
     if point.background_rejection is None and point.background_rejection_limit is None:
         return "no background"
-    return format_rejection(point).text
+    rejection = format_rejection(point)
+    return (
+        rejection.text if point.background_rejection_limit is None else f"{rejection.text} ({rejection.note})"
+    )

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Tile
-from tamis.blocks.numbers import Interval, bound, cell, count, percent, rejection, short, with_interval
+from tamis.blocks.numbers import (
+    LIMIT_LEVEL,
+    Interval,
+    bound,
+    cell,
+    count,
+    percent,
+    rejection,
+    short,
+    with_interval,
+)
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.intervals import FEWEST
 from tamis.statistics.metrics import describe_loss_above_prior
@@ -106,7 +116,7 @@ def _working_points_table(result: PerformanceResult) -> Table:
 def _background_efficiency(point: WorkingPoint) -> Cell:
     limit = point.background_efficiency_limit
     if limit is not None:
-        return Cell(f"{bound(100 * limit, upper=True)}%", limit)
+        return Cell(f"{bound(100 * limit, upper=True)}%", limit, note=LIMIT_LEVEL)
     return percent(point.background_efficiency, 3)
 
 

@@ -19,8 +19,9 @@ CAPTIONS = (
     Caption(
         "stability",
         "Members of the ensemble",
-        "Each member beside the ensemble, which averages their scores: if the members differ by more than their "
-        "error bars, the result depends on the seed or the fold.",
+        "Each member on test events that it did not learn from, beside all test events together (the band). Scores of "
+        "several members that score the same events are averaged in the band; with folds of one member each, nothing "
+        "is averaged. If the members differ by more than their error bars, the result depends on the seed or the fold.",
     ),
 )
 
