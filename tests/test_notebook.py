@@ -52,7 +52,7 @@ def test_a_run_a_classifier_and_a_history_show_themselves(
         f"Run('small', classes bkg, sig; test events: balanced loss {numbers.loss:.4g}, "
         f"balanced accuracy {numbers.accuracy:.4g})"
     )
-    assert f"{run.results['performance'].splits['test'].balanced.loss:.5g}" in text
+    assert f"{run.results['performance'].splits['test'].balanced.loss:.4f}" in text
     assert "vertrain" in text
     assert "bkg" in shown(run.classifier)
     assert "all 3 epochs were trained" in shown(run.members[0].history)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from tamis.wording import format_metric
+
 _WIDTH, _HEIGHT = 420, 110
 
 
@@ -69,8 +71,13 @@ def run_summary(name: str, metrics: Mapping[str, Any]) -> str:
     names = metrics["classes"]
     rows = [
         [split, sum(metrics[split]["events"].values())]
-        + [metrics[split]["balanced"][quantity] for quantity in ("loss", "accuracy")]
-        + [metrics[split]["auc"][class_name] for class_name in names]
+        + [
+            None if value is None else format_metric(value)[0]
+            for value in (
+                *(metrics[split]["balanced"][quantity] for quantity in ("loss", "accuracy")),
+                *(metrics[split]["auc"][class_name] for class_name in names),
+            )
+        ]
         for split in ("training", "validation", "test")
     ]
     test = metrics["overtraining"]["permutation_test"]

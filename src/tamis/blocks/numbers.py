@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tamis.blocks import Cell
-from tamis.wording import format_p_value, format_with_error, format_with_interval
+from tamis.wording import format_metric, format_p_value, format_with_error, format_with_interval
 
 Interval = Sequence[float] | None
 NOTHING = "\N{EN DASH}"
@@ -48,6 +48,14 @@ def cell(value: float | None, interval: Interval = None, *, signed: bool = False
     """Return a cell with a number and its interval."""
     text, note = with_interval(value, interval, signed=signed)
     return Cell(text, _sort_key(value), note=note)
+
+
+def metric(value: float | None, interval: Interval = None) -> Cell:
+    """Return a cell with a loss, an accuracy, an area or a score, and its interval (`format_metric`)."""
+    if value is None:
+        return Cell(NOTHING)
+    text, note = format_metric(value, interval)
+    return Cell(minus(text), _sort_key(value), note=minus(note))
 
 
 def short(value: float | None, digits: int = 4) -> Cell:

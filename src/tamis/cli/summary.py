@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from tamis.blocks.numbers import cell
+from tamis.blocks.numbers import metric
 from tamis.cli.tables import build_cutflow_table, plain_table, print_lines, results_console
 from tamis.pipeline.run import Run
 from tamis.report.epochs import format_epochs
@@ -74,12 +74,12 @@ def metrics_table(results: Mapping[str, Any]) -> Table:
         cells = []
         for weights, numbers in (("balanced", metrics.balanced), ("physics", metrics.physics)):
             intervals = results["performance"].intervals[name][weights]
-            cells += [cell(numbers.loss, intervals.loss), cell(numbers.accuracy, intervals.accuracy)]
+            cells += [metric(numbers.loss, intervals.loss), metric(numbers.accuracy, intervals.accuracy)]
         table.add_row(name, *(number.text for number in cells))
     result = results["bayes_optimum"]
     if isinstance(result, BayesOptimumResult) and result.optimum is not None:
         optimum, intervals = result.optimum.optimum, result.optimum.intervals
-        best = (cell(optimum.loss, intervals.loss), cell(optimum.accuracy, intervals.accuracy))
+        best = (metric(optimum.loss, intervals.loss), metric(optimum.accuracy, intervals.accuracy))
         table.add_row("Bayes optimum", *(number.text for number in best))
     return table
 
@@ -100,7 +100,7 @@ def class_table(performance: PerformanceResult, working_points: Sequence[float])
                 escape(name), "undefined: the sum of weights of the class or of all others is not positive"
             )
             continue
-        table.add_row(escape(name), cell(area, interval).text, *(_rejection(point) for point in points))
+        table.add_row(escape(name), metric(area, interval).text, *(_rejection(point) for point in points))
     return table
 
 

@@ -153,9 +153,9 @@ def test_tables_hold_differences_and_cuts() -> None:
     assert isinstance(boxes, Table)
     assert [cell.text for cell in results.rows[0]] == [
         "xgboost",
-        "0.900",
+        "0.9000",
         "+0.020",
-        "0.400",
+        "0.4000",
         "+0.400",
         "1.50",
     ]
@@ -221,11 +221,11 @@ def test_without_an_interval_nothing_is_judged() -> None:
 def test_the_summary_has_a_sentence_for_each() -> None:
     trees, cuts = summary(result_of())
     assert trees == (
-        "Baseline xgboost: AUC 0.900 for the signal, balanced loss 0.400; the network differs by +0.020 (68.3% "
+        "Baseline xgboost: AUC 0.9000 for the signal, balanced loss 0.4000; the network differs by +0.020 (68.3% "
         "interval [+0.010, +0.030]) in AUC and +0.400 (68.3% interval [+0.380, +0.420]) in loss."
     )
     assert cuts == (
-        "Baseline cuts: AUC 0.900 for the signal; the network differs by +0.020 (68.3% interval [+0.010, +0.030]) in "
+        "Baseline cuts: AUC 0.9000 for the signal; the network differs by +0.020 (68.3% interval [+0.010, +0.030]) in "
         "AUC. Note: too few."
     )
 

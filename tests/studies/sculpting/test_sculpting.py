@@ -285,7 +285,7 @@ def test_the_table_has_what_chance_gives_and_a_verdict_for_each_class() -> None:
         )
     )
     assert isinstance(table, Table)
-    assert table.columns[5] == "shape at 50% (score \N{GREATER-THAN OR EQUAL TO} 0.751)"
+    assert table.columns[5] == "shape at 50% (score \N{GREATER-THAN OR EQUAL TO} 0.7510)"
     assert [row[-1].text for row in table.rows] == ["sculpted", "no sign", "too few events"]
     assert [(cell.text, cell.note) for cell in table.rows[0][4:6]] == [
         ("0.40", "[6.0]"),

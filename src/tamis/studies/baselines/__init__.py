@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tamis.blocks import Block, Caption, Cell, Finding, Light, Table, Text
-from tamis.blocks.numbers import CHANCE, cell, percent, short, significant, typeset, with_interval
+from tamis.blocks.numbers import CHANCE, cell, metric, percent, short, significant, typeset, with_interval
 from tamis.figure_data import FigureData, Labels
 from tamis.statistics.baselines import BoxOfCuts, Cut
 from tamis.studies.baselines.result import BaselineComparison, BaselinesResult, compute_baselines
 from tamis.studies.columns import build_roc_table
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import format_change, format_with_interval, name_interval
+from tamis.wording import format_change, format_metric, name_interval
 
 FAR_BEHIND = 1.25
 """Ratio of the areas above the curves from which the network is far behind a baseline."""
@@ -56,7 +56,7 @@ def _row(baseline: BaselineComparison) -> tuple[Cell, ...]:
         written
         for number in numbers
         for written in (
-            cell(number.value, number.interval),
+            metric(number.value, number.interval),
             cell(number.difference, number.difference_interval, signed=True),
         )
     ]
@@ -105,7 +105,7 @@ def _box(box: BoxOfCuts) -> tuple[Cell, ...]:
         Cell("; ".join(_cut(cut) for cut in box.cuts) or "no cut"),
         percent(box.signal_efficiency),
         percent(box.background_efficiency, 3),
-        short(box.background_rejection),
+        short(box.background_rejection, 3),
     )
 
 
@@ -176,11 +176,11 @@ def summary(result: BaselinesResult) -> Iterator[str]:
     """Return the performance of each baseline, and the difference of the network, for the terminal."""
     for baseline in result.baselines:
         area = baseline.signal.auc
-        reached = [f"AUC {format_with_interval(area.value, area.interval)[0]} for the signal"]
+        reached = [f"AUC {format_metric(area.value, area.interval)[0]} for the signal"]
         differs = [f"{format_change(area.difference, area.difference_interval)} in AUC"]
         if baseline.balanced is not None:
             loss = baseline.balanced.loss
-            reached.append(f"balanced loss {format_with_interval(loss.value, loss.interval)[0]}")
+            reached.append(f"balanced loss {format_metric(loss.value, loss.interval)[0]}")
             differs.append(f"{format_change(loss.difference, loss.difference_interval)} in loss")
         numbers = f"{', '.join(reached)}; the network differs by {' and '.join(differs)}"
         sentence = f"Baseline {baseline.name}: {numbers}{describe_backgrounds(baseline)}."

@@ -7,10 +7,9 @@ compares the network with it, or with discriminants that the configuration names
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from tamis.blocks import Block, Cell, Finding, Table, Tile
-from tamis.blocks.numbers import Interval, cell, typeset, with_interval
+from tamis.blocks.numbers import Interval, cell, metric, typeset, with_interval
 from tamis.statistics.bayes_optimum import OptimumComparison
 from tamis.studies.bayes_optimum.result import (
     BayesOptimumResult,
@@ -18,7 +17,7 @@ from tamis.studies.bayes_optimum.result import (
     compute_bayes_optimum,
 )
 from tamis.studies.study import Study, import_keys
-from tamis.wording import format_change, format_with_interval, name_interval
+from tamis.wording import format_change, format_metric, name_interval
 
 _Row = tuple[str, float | None, float | None, float | None, Interval]
 
@@ -54,7 +53,7 @@ def _optimum_table(comparison: OptimumComparison, class_names: Sequence[str]) ->
     cells = tuple(
         (
             Cell(name),
-            *(replace(cell(number, interval), note="") for number in (value, best)),
+            *(metric(number) for number in (value, best)),
             cell(difference, interval, signed=True),
         )
         for name, value, best, difference, interval in rows
@@ -66,8 +65,8 @@ def _discriminants_table(comparisons: Sequence[DiscriminantComparison]) -> Table
     rows = tuple(
         (
             Cell(comparison.class_name),
-            cell(comparison.network_auc),
-            cell(comparison.auc),
+            metric(comparison.network_auc),
+            metric(comparison.auc),
             cell(comparison.auc_deficit, signed=True),
         )
         for comparison in comparisons
@@ -96,7 +95,7 @@ def _describe_excess(comparison: OptimumComparison) -> str:
     interval = comparison.intervals.loss
     excess, (best, _) = (
         format_change(comparison.excess_loss, interval),
-        format_with_interval(comparison.optimum.loss, interval),
+        format_metric(comparison.optimum.loss),
     )
     return (
         f"The balanced loss differs by {excess} from that of the Bayes optimum ({best}), the classifier with the "
@@ -110,8 +109,8 @@ def summary(result: BayesOptimumResult) -> Iterator[str]:
         yield _describe_excess(result.optimum)
     for comparison in result.discriminants:
         yield (
-            f"Discriminant for {comparison.class_name}: AUC {comparison.auc:.4f}, {comparison.auc_deficit:+z.4f} "
-            "compared with the network."
+            f"Discriminant for {comparison.class_name}: AUC {format_metric(comparison.auc)[0]}, "
+            f"{comparison.auc_deficit:+z.4f} compared with the network."
         )
 
 

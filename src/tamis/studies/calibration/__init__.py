@@ -16,7 +16,7 @@ from tamis.statistics.reliability import LEAST, SIMULATIONS, Reliability
 from tamis.studies.calibration.result import CalibrationResult, compute_calibration, find_most_deviating
 from tamis.studies.columns import build_error_column
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import format_p_value
+from tamis.wording import format_metric, format_p_value
 
 LEVEL = 0.05
 """p-value, corrected for the number of classes, up to which scores are called not calibrated."""
@@ -43,7 +43,7 @@ def section(result: CalibrationResult) -> Iterator[Block]:
         f"{_describe_applied(result)}The temperature fitted on validation events is "
         f"{with_error(1 / result.temperature.scale[0], error)} (with its standard deviation, also below); above one "
         "the scores are overconfident, below one underconfident. Temperature scaling changes the balanced loss of the "
-        f"test events, {result.loss:.5f}, by {temperature}, vector scaling by {vector}. {_advice(result)}"
+        f"test events, {format_metric(result.loss)[0]}, by {temperature}, vector scaling by {vector}. {_advice(result)}"
     )
     yield _table(result)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Text
-from tamis.blocks.numbers import CHANCE, cell, p_value, typeset
+from tamis.blocks.numbers import CHANCE, cell, metric, p_value, typeset
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.p_values import SHARE_OF_FIRST
 from tamis.studies.columns import build_distribution_table, build_interval_column
@@ -54,8 +54,8 @@ def _table(test: PermutationTest) -> Table:
     rows = tuple(
         (
             Cell(_name_of(comparison)),
-            _without_interval(comparison.training, comparison),
-            _without_interval(comparison.test, comparison),
+            metric(comparison.training),
+            metric(comparison.test),
             cell(comparison.difference, comparison.interval, signed=comparison.quantity != "score"),
             p_value(comparison.p_value, smallest=test.smallest_p_value),
             replace(
@@ -89,11 +89,6 @@ def _name_of(comparison: ComparedQuantity) -> str:
             return f"AUC of {comparison.class_name}"
         case quantity:
             return quantity
-
-
-def _without_interval(value: float | None, comparison: ComparedQuantity) -> Cell:
-    """Format a value with as many digits as the interval of the difference supports."""
-    return replace(cell(value, comparison.interval), note="")
 
 
 def findings(result: OvertrainingResult) -> Iterator[Finding]:

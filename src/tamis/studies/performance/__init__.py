@@ -9,17 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Tile
-from tamis.blocks.numbers import (
-    LIMIT_LEVEL,
-    Interval,
-    bound,
-    cell,
-    count,
-    percent,
-    rejection,
-    short,
-    with_interval,
-)
+from tamis.blocks.numbers import LIMIT_LEVEL, Interval, bound, count, metric, percent, rejection
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.intervals import FEWEST
 from tamis.statistics.metrics import describe_loss_above_prior
@@ -63,9 +53,12 @@ def _splits_table(result: PerformanceResult) -> Table:
                     Cell(split, float(number)),
                     Cell(weights),
                     count(sum(numbers.events)),
-                    cell(numbers.loss, intervals.loss),
-                    cell(numbers.accuracy, intervals.accuracy),
-                    *(cell(auc, interval) for auc, interval in zip(numbers.auc, intervals.auc, strict=True)),
+                    metric(numbers.loss, intervals.loss),
+                    metric(numbers.accuracy, intervals.accuracy),
+                    *(
+                        metric(auc, interval)
+                        for auc, interval in zip(numbers.auc, intervals.auc, strict=True)
+                    ),
                 )
             )
     caption = (
@@ -95,7 +88,7 @@ def _working_points_table(result: PerformanceResult) -> Table:
         (
             Cell(name),
             percent(point.signal_efficiency),
-            short(point.threshold, 5),
+            metric(point.threshold),
             _background_efficiency(point),
             format_rejection(point),
         )
@@ -159,8 +152,8 @@ def tiles(result: PerformanceResult) -> Iterator[Tile]:
         for index in result.signal or range(len(result.class_names))
     ]
     for title, value, interval, below in numbers:
-        text, written = with_interval(value, interval)
-        yield Tile(title, text, name_interval(written), below)
+        number = metric(value, interval)
+        yield Tile(title, number.text, name_interval(number.note), below)
 
 
 def findings(result: PerformanceResult) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from tamis.statistics.sculpting import EVENTS, LARGE, LARGE_SHIFT, LEVEL, SIGNS,
 from tamis.studies.columns import UNLABELLED, build_bin_column, build_density_column, build_error_column
 from tamis.studies.sculpting.result import FEWEST_EVENTS, Sculpting, SculptingResult, compute_sculpting
 from tamis.studies.study import Study, import_figures, import_keys
+from tamis.wording import format_metric
 
 CAPTIONS = (
     Caption(
@@ -34,7 +35,7 @@ CAPTIONS = (
 def section(result: SculptingResult) -> Iterator[Block]:
     """Return the blocks of the section."""
     cuts = (
-        f"shape at {100 * target:g}% (score \N{GREATER-THAN OR EQUAL TO} {significant(cut, 3)})"
+        f"shape at {100 * target:g}% (score \N{GREATER-THAN OR EQUAL TO} {format_metric(cut)[0]})"
         for target, cut in zip(result.working_points, result.cuts, strict=True)
     )
     columns = ("spectator", "class", "distance correlation", "p", "mean moves by", *cuts, "result")
