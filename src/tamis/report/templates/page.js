@@ -93,16 +93,22 @@
 
   // without simulated background there are limits instead of numbers
   const empty = (t, i) => t.background_error[i] === 0;
-  const limit = (relation, value) => value === null ? "\u2013 (no background passes)" : `${relation} ${value}`;
+  // two digits, rounded so that the limit remains true
+  function limit(relation, value, write) {
+    if (value === null) return "\u2013 (no event passes)";
+    const unit = 10 ** (Math.floor(Math.log10(value)) - 1);
+    const round = relation === "<" ? Math.ceil : Math.floor;
+    return `${relation} ${write(round(value / unit) * unit)} (95% CL)`;
+  }
   const reason = (value, text, why) => value === null ? `\u2013 (${why})` : text;
   const quantities = [
     ["signal efficiency", (t, i) => percent(t.signal_efficiency[i]), "signal_efficiency"],
-    ["background rejection", (t, i) => empty(t, i) ? limit(">", t.rejection_limit && written(t.rejection_limit, 2))
+    ["background rejection", (t, i) => empty(t, i) ? limit(">", t.rejection_limit, (value) => written(value, 2))
       : reason(t.rejection[i], written(t.rejection[i], 3), "negative background"), "rejection"],
-    ["purity", (t, i) => empty(t, i) ? limit(">", t.purity_limit[i] && percent(t.purity_limit[i]))
+    ["purity", (t, i) => empty(t, i) ? limit(">", t.purity_limit[i], percent)
       : reason(t.purity[i], percent(t.purity[i]), "no positive sum of events"), "purity"],
     ["signal events", (t, i) => written(t.signal[i], 4), "signal"],
-    ["background events", (t, i) => empty(t, i) ? limit("<", t.background_limit && written(t.background_limit, 2))
+    ["background events", (t, i) => empty(t, i) ? limit("<", t.background_limit, (value) => written(value, 2))
       : written(t.background[i], 4) + " \u00b1 " + written(t.background_error[i], 2), "background"],
     ["significance", (t, i) => reason(t.significance[i], written(t.significance[i], 3), "too little simulated background"), "significance"],
   ];

@@ -27,7 +27,8 @@ CAPTIONS = (
         "roc_baselines",
         "ROC curves of the signal score",
         "The network (solid) and the baselines (dash-dotted) on the same test events: if the solid line is not above "
-        "the others, the network is not needed. A dashed line is the Bayes optimum or a reference discriminant.",
+        "the others, the network is not needed. A dashed line is the Bayes optimum, with the class priors that the "
+        "network was trained with, or a reference discriminant.",
     ),
 )
 
@@ -84,7 +85,7 @@ def _ratios_table(baselines: Sequence[BaselineComparison]) -> Table:
 
 
 def _percentage(efficiency: float) -> str:
-    return f"{100 * efficiency:g}%"
+    return f"{100 * efficiency:.3g}%"
 
 
 def _boxes(boxes: Sequence[BoxOfCuts]) -> Table:
@@ -129,30 +130,38 @@ def findings(result: BaselinesResult) -> Iterator[Finding]:
         light: Light
         if high < 0 and 1 - (auc.value + auc.difference) > FAR_BEHIND * (1 - auc.value) and not is_higher:
             light = "bad"
-            statement = "The training failed, or its settings do not suit these events: the network has a much smaller"
+            statement = (
+                "The training failed, or its settings do not suit these events: the network has a much smaller AUC of "
+                "the signal than the baseline"
+            )
         elif high < 0:
-            light, statement = "look", "The network has a smaller"
+            light, statement = "look", "The network has a smaller AUC of the signal than the baseline"
         elif low > 0:
             light = "look" if is_lower else "info" if "lower" in backgrounds else "good"
-            statement = "The network has a larger"
+            statement = "The network has a larger AUC of the signal than the baseline"
         else:
-            light, statement = "look" if is_lower else "info", "The network has no significantly different"
+            light = "look" if is_lower else "info"
+            statement = "The AUC of the signal of network and baseline is not significantly different"
         difference = typeset(format_change(auc.difference, auc.difference_interval))
-        sentence = f"{statement} AUC of the signal than the baseline (difference {difference}){backgrounds}."
+        sentence = f"{statement}, network minus baseline {difference}{backgrounds}."
         yield Finding(light, f"Baseline {baseline.name}", sentence)
 
 
 def describe_backgrounds(baseline: BaselineComparison) -> str:
-    """Describe where the rejections of the network and of a baseline differ, as the end of a sentence."""
+    """Describe where the rejections contradict the areas of network and baseline, as the end of a sentence."""
     by_statement: dict[str, list[str]] = {}
+    auc = baseline.signal.auc
+    lowest_area, highest_area = _widen(auc.difference, auc.difference_interval or (-math.inf, math.inf))
     for point in baseline.signal.background_ratios:
         if point.ratio is None or point.interval is None:
             continue
         edges = [math.log(edge) for edge in point.interval]
         low, high = _widen(math.log(point.ratio), edges)
-        if low > 0 or high < 0:
-            statement = f"the {'lower' if low > 0 else 'higher'} rejection"
-        elif edges[0] > 0:
+        if low > 0 and highest_area >= 0:
+            statement = "the lower rejection"
+        elif high < 0 and lowest_area <= 0:
+            statement = "the higher rejection"
+        elif edges[0] > 0 and highest_area >= 0:
             statement = "a lower rejection, not significantly,"
         else:
             continue
@@ -162,7 +171,7 @@ def describe_backgrounds(baseline: BaselineComparison) -> str:
             f"{name_interval(interval)})"
         )
     return "".join(
-        f"; it has {statement} at {' and '.join(points)}" for statement, points in by_statement.items()
+        f"; the network has {statement} at {', '.join(points)}" for statement, points in by_statement.items()
     )
 
 
