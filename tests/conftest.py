@@ -29,6 +29,7 @@ for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TAMIS_CACHE", "XDG_CACHE_HOM
     os.environ.pop(name, None)
 
 
+@pytest.hookimpl(trylast=True)  # Hypothesis allows strategies after its own
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Set up JAX and Hypothesis, except in the process that only distributes tests among workers."""
     if session.config.pluginmanager.hasplugin("dsession"):
@@ -39,6 +40,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     jax.config.update("jax_numpy_rank_promotion", "raise")
     hypothesis.settings.register_profile("tamis", deadline=None, derandomize=True)
     hypothesis.settings.load_profile("tamis")
+    hypothesis.strategies.text().validate()  # lists all characters, once: 200 MiB, which are free again for the tests
 
 
 WriteTree = Callable[..., Path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tamis.pipeline.metrics_schema import metrics_schema
 from tamis.plots.book import Drawing, draw_chapter
 from tamis.plots.labels import FigureLabels, class_styles
 from tamis.records import from_json, to_json
+from tamis.runs.figures import chapters_of
 from tamis.studies import (
     STUDIES,
     defined_results,
@@ -51,8 +53,9 @@ class WrittenRun:
 def runs(
     module_classes: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[WrittenRun, WrittenRun]:
-    """Train a plain run of two classes, and one of three with all that a configuration can ask for."""
-    plain, full = (module_classes(events, training=TRAINING, report={}) for events in (300, 200))
+    """Train a plain run of two classes, and one of three, with figures, with all that a configuration can ask for."""
+    plain = module_classes(300, training=TRAINING)
+    full = module_classes(200, training=TRAINING, report={})
     full["samples"].append({"name": "top", "class": "top", "files": "bkg.root", "selection": "y <= 0"})
     full["samples"][0]["selection"] = "y > 0"
     for sample in full["samples"]:
@@ -77,11 +80,14 @@ def run(runs: tuple[WrittenRun, WrittenRun]) -> tamis.Run:
     return runs[0].run
 
 
-def with_result(name: str, runs: tuple[WrittenRun, WrittenRun]) -> WrittenRun:
-    """Return the first run in which a study has a result; there must be one."""
-    return next(
-        each for each in runs if name in {study.name for study, _ in defined_results(each.run.results)}
-    )
+@pytest.fixture
+def full(runs: tuple[WrittenRun, WrittenRun]) -> WrittenRun:
+    return runs[1]
+
+
+def result_of(name: str, run: tamis.Run) -> tuple[Study, Any]:
+    (found,) = (pair for pair in defined_results(run.results) if pair[0].name == name)
+    return found
 
 
 def values(record: Any) -> Iterator[Any]:
@@ -108,8 +114,19 @@ def values(record: Any) -> Iterator[Any]:
             yield record
 
 
-# of all mappings, hypothesis would also draw some that no result holds
-st.register_type_strategy(Mapping, lambda kind: st.dictionaries(*map(st.from_type, kind.__args__)))
+def tuples(kind: Any) -> st.SearchStrategy[tuple[Any, ...]]:
+    match kind.__args__:
+        case (item, types.EllipsisType()):
+            return st.lists(st.from_type(item), max_size=2).map(tuple)
+        case items:
+            return st.tuples(*map(st.from_type, items))
+
+
+# results are nested: two items on each level are many; of all mappings, hypothesis would draw some that none holds
+st.register_type_strategy(tuple, tuples)
+st.register_type_strategy(
+    Mapping, lambda kind: st.dictionaries(*map(st.from_type, kind.__args__), max_size=2)
+)
 
 
 @settings(max_examples=20, deadline=None)
@@ -129,22 +146,18 @@ def test_results_of_a_run_are_read_back_equal(number: int, runs: tuple[WrittenRu
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_figures_of_a_result_that_was_read_are_those_of_the_run(
-    name: str, runs: tuple[WrittenRun, WrittenRun]
-) -> None:
+def test_figures_of_a_result_that_was_read_are_those_of_the_run(name: str, full: WrittenRun) -> None:
     """Drawn again from the run directory alone, each figure has the same bytes."""
-    run, folder = (written := with_result(name, runs)).run, written.folder
-    labels = FigureLabels(class_styles(run.config.class_names))
-    drawn = []
-    for results in (run.results, tamis.read_run(folder).results):
-        (of_study,) = (found for found in defined_results(results) if found[0].name == name)
-        study, result = of_study
-        drawings = list(study.figures(result, labels))
-        assert all(caption.title for caption in study.captions)
-        drawn.append([(figure.name, figure.svg) for figure in draw_chapter(drawings, ("svg",)).figures])
-    assert drawn[0] == drawn[1]
-    written = {path.stem for path in (folder / "figures").glob("*.svg")}
-    assert {figure for figure, _ in drawn[0]} <= written
+    run = tamis.read_run(full.folder)
+    study, result = result_of(name, run)
+    names = {
+        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(run.config.class_names)))
+    }
+    drawings = [drawing for chapter in chapters_of(run) for drawing in chapter if drawing.name in names]
+    assert {figure.name: figure.svg for figure in draw_chapter(drawings).figures} == {
+        name: (full.folder / "figures" / f"{name}.svg").read_text() for name in names
+    }
+    assert all(caption.title for caption in study.captions)
 
 
 @pytest.mark.parametrize("result", [None, Undefined("a reason")])
@@ -238,14 +251,13 @@ def test_a_study_in_the_list_is_in_report_figures_metrics_and_summary(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_own(
-    name: str, runs: tuple[WrittenRun, WrittenRun]
+    name: str, full: WrittenRun
 ) -> None:
-    run = with_result(name, runs).run
-    (found,) = (pair for pair in defined_results(run.results) if pair[0].name == name)
-    study, result = found
+    study, result = result_of(name, full.run)
     tables = list(study.data(result))
     drawings = [
-        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(run.config.class_names)))
+        drawing.name
+        for drawing in study.figures(result, FigureLabels(class_styles(full.run.config.class_names)))
     ]
     assert bool(tables) == bool(drawings)
     assert len({table.name for table in tables}) == len(tables)
@@ -255,12 +267,12 @@ def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_
 
 @pytest.mark.slow  # draws all figures of two runs
 def test_figures_of_a_finished_run_are_drawn_again(
-    runs: tuple[WrittenRun, WrittenRun],
+    full: WrittenRun,
     tmp_path: Path,
     inside: Callable[..., tuple[int, str, str]],
     hepdata_problems: Callable[[Path], str],
 ) -> None:
-    folder = runs[1].folder
+    folder = full.folder
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     output = tmp_path / "figures"
     status, said, _ = inside(
