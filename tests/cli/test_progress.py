@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -66,6 +67,8 @@ def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> No
     assert "reading" not in output.splitlines()[0]
     # a line of its own, above the bar
     assert re.search(r"(^|[\r\n]) *tamis: A training needs about [^\r\n]* free\)\. *\r?\n", shown)
+    provenance = json.loads((folder / "runs" / "small" / "provenance.json").read_text())
+    assert provenance["command"] == "tamis train small.yaml"
 
 
 def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
