@@ -118,3 +118,10 @@ def test_columns_of_other_lengths_and_names_that_stand_twice_are_refused(tmp_pat
     with pytest.raises(RequestError):
         write_figure_data([table, table], tmp_path, comment="")
     assert not list(tmp_path.iterdir())
+
+
+def test_hepdata_show_the_label_and_csv_files_the_name() -> None:
+    column = Column("pt", [1.0], unit="GeV", label="$p_T$")
+    table = FigureData("a", "", (column,), ())
+    assert csv_text(table) == "pt [GeV]\n1.0\n"
+    assert hepdata_table(table)["independent_variables"][0]["header"] == {"name": "$p_T$", "units": "GeV"}

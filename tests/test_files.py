@@ -7,10 +7,11 @@ import fcntl
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tamis.errors import RequestError
-from tamis.files import complete_file, locked
+from tamis.files import complete_file, hash_json, locked
 
 
 def hidden(folder: Path) -> list[str]:
@@ -140,3 +141,9 @@ def test_nothing_is_left_where_the_work_fails(tmp_path: Path) -> None:
         fail(path)
     assert path.read_text() == "before"
     assert hidden(tmp_path) == []
+
+
+def test_the_hash_of_json_is_the_one_in_existing_files() -> None:
+    digest = "32f9406b228d6bfd59ba5fa0c7595b0b36c3fa26778226b6c73bac320d90cec5"
+    assert hash_json({"b": [0.5, None], "a": "ü"}) == digest
+    assert hash_json({"a": "ü", "b": [np.float64(0.5), None]}) == digest

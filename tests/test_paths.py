@@ -39,6 +39,19 @@ def test_every_obstacle_has_a_name(tmp_path: Path) -> None:
     assert explain_unwritable(Path("/proc/self/run")) != ""
 
 
+def test_a_finished_run_gets_no_more_files(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    assert explain_unwritable(run / "model" / "a" / "b") == ""
+    (run / "provenance.json").touch()
+    for name in ("a", "model", "model/a/b"):
+        assert "finished run" in explain_unwritable(run / name)
+        assert explain_unwritable(run / name, of_run=True) == ""
+    assert explain_unwritable(run) == explain_unwritable(tmp_path / "other") == ""
+    (tmp_path / "link").symlink_to(run)
+    assert "finished run" in explain_unwritable(tmp_path / "link" / "a")
+
+
 def test_a_folder_that_may_not_be_written_to_is_named(unprivileged: Any) -> None:
     folder, lowered = unprivileged
     with lowered():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -20,6 +20,18 @@ Value = float | str | None
 
 
 @dataclass(frozen=True)
+class ColumnLabel:
+    """Label (may hold mathtext) and unit of a feature or a spectator in the configuration; empty if it has none."""
+
+    text: str = ""
+    unit: str = ""
+
+
+Labels = Mapping[str, ColumnLabel]
+"""The labels of features and spectators, by their name."""
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a table.
 
@@ -27,6 +39,7 @@ class Column:
         name: of the quantity, such as "Score".
         values: numbers or texts; None for an empty cell.
         unit: of the numbers.
+        label: name of the quantity for HEPData, which shows mathtext; empty for `name`.
         edges: low and high edge of the bin of each row; `values` are then the bin centres.
         errors: size of each error below and above each value, by the name of the error.
         qualifiers: conditions of the values, such as {"Class": "signal"}.
@@ -35,6 +48,7 @@ class Column:
     name: str
     values: Sequence[Value]
     unit: str = ""
+    label: str = ""
     edges: Sequence[tuple[float, float]] | None = None
     errors: dict[str, Sequence[tuple[float, float] | None]] = field(default_factory=dict)
     qualifiers: dict[str, str] = field(default_factory=dict)
@@ -117,7 +131,7 @@ def hepdata_table(table: FigureData) -> dict[str, Any]:
 
 
 def _hepdata_column(column: Column, *, independent: bool) -> dict[str, Any]:
-    header = {"name": column.name, **({"units": column.unit} if column.unit else {})}
+    header = {"name": column.label or column.name, **({"units": column.unit} if column.unit else {})}
     rows = [_hepdata_value(column, row, independent=independent) for row in range(len(column.values))]
     qualifiers = [{"name": name, "value": value} for name, value in column.qualifiers.items()]
     return {"header": header, **({"qualifiers": qualifiers} if qualifiers else {}), "values": rows}

@@ -252,6 +252,15 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
+def hash_json(value: Any) -> str:
+    """Hash a value as JSON, whatever the order of its keys.
+
+    >>> hash_json({"rows": 3, "seed": 1}) == hash_json({"seed": 1, "rows": 3})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
 def sha256(path: Path) -> str:
     """Hash the content of a file."""
     with path.open("rb") as file, _naming(path):

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tamis.errors import RequestError
+from tamis.files import LONGER_WHILE_WRITTEN
+from tamis.runs.layout import PROVENANCE
 
 _LONGEST_PATH = 4096  # PATH_MAX of Linux
 _BELOW = 160
@@ -43,14 +45,15 @@ def to_patterns(values: object, function: str) -> tuple[str, ...]:
     return tuple(value if isinstance(value, str) else str(to_path(value, function)) for value in values)
 
 
-def explain_unwritable(path: Path, *, longer: int = 0) -> str:
-    """Return why a file or folder cannot be created; empty if it can.
+def explain_unwritable(path: Path, *, longer: int = 0, of_run: bool = False) -> str:
+    """Return why a file or folder cannot or must not be created; empty if it can.
 
-    The nearest existing folder is tested by creating a temporary folder in it.
+    The nearest existing folder is tested by creating a temporary folder in it. A finished run does not get more files.
 
     Args:
         path: the file or folder to create; its parent folders need not exist.
         longer: number of bytes by which its temporary name is longer.
+        of_run: whether it belongs to the run directory that it is in.
 
     >>> explain_unwritable(Path("/dev/null/run"))
     '/dev/null is a file'
@@ -60,6 +63,8 @@ def explain_unwritable(path: Path, *, longer: int = 0) -> str:
         existing = next((parent for parent in path.parents if _exists(parent)), path)
         if not existing.is_dir():
             return f"{existing} is a file"
+        if not of_run and (run := _find_run(existing)):
+            return f"it is inside the directory of the finished run {run}, whose files must not change"
         if not os.access(existing, os.W_OK | os.X_OK):
             return f"no permission to write to {existing}"
         too_long = _too_long(path, existing, longer)
@@ -73,6 +78,30 @@ def explain_unwritable(path: Path, *, longer: int = 0) -> str:
     except (OSError, RuntimeError, ValueError) as error:  # including loops of links and null characters
         return error.strerror or str(error) if isinstance(error, OSError) else str(error)
     return ""
+
+
+def check_writable(
+    path: Path,
+    remedy: str,
+    *,
+    name: Path | None = None,
+    longer: int = LONGER_WHILE_WRITTEN,
+    of_run: bool = False,
+) -> None:
+    """Refuse a file or folder that cannot or must not be created.
+
+    Args:
+        path: the file or folder.
+        remedy: what to do instead, for the message.
+        name: what the user gave, for the message; by default the path.
+        longer: number of bytes by which the temporary name of the path is longer.
+        of_run: whether it belongs to the run directory that it is in.
+
+    Raises:
+        RequestError: with the reason.
+    """
+    if reason := explain_unwritable(path, longer=longer, of_run=of_run):
+        raise RequestError(f"cannot write to {name or path}: {reason}; {remedy}")
 
 
 def explain_os_error(error: OSError, name: str = "") -> str:
@@ -119,6 +148,11 @@ def compute_free_space(folder: Path) -> int:
     """
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     return shutil.disk_usage(existing).free
+
+
+def _find_run(folder: Path) -> Path | None:
+    """Return the directory of a finished run that a folder is or is in."""
+    return next((parent for parent in (folder, *folder.parents) if (parent / PROVENANCE).is_file()), None)
 
 
 def _exists(path: Path) -> bool:

@@ -23,8 +23,8 @@ from tamis.data.sources import expand_files
 from tamis.data.survey import Suspicion, survey_columns
 from tamis.errors import ExpressionError, InputError, Problem, RequestError
 from tamis.expressions import format_branch, parse
-from tamis.files import LONGER_WHILE_WRITTEN, write_text
-from tamis.paths import explain_unwritable
+from tamis.files import write_text
+from tamis.paths import check_writable
 from tamis.wording import counted, format_value, is_clean, join_first
 
 LOOKED_AT = 100_000
@@ -137,9 +137,7 @@ def check_new_configuration(path: Path) -> None:
     """
     if path.exists():
         raise RequestError(f"{path} exists already; choose another name with --output")
-    reason = explain_unwritable(path, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"{path} cannot be written: {reason}; choose another --output")
+    check_writable(path, "choose another --output")
 
 
 def write_configuration(text: str, path: Path) -> None:

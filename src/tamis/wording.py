@@ -38,24 +38,26 @@ def join_first(names: Iterable[str], most: int, *, separator: str = ", ") -> str
     return separator.join(names[:most]) + more
 
 
-def format_p_value(number: float, *, smallest: float | None = None, digits: int = 2) -> str:
+def format_p_value(number: float, *, smallest: float | None = None) -> str:
     """Format a p-value with its relation; one from permutations or simulations may be only an upper limit.
 
     Args:
         number: the p-value.
         smallest: the smallest p-value that the permutations or simulations can have, corrected for the number of tests
             like `number`; None if the p-value is computed in another way.
-        digits: significant digits.
 
-    >>> format_p_value(0.03127), format_p_value(0.006, smallest=0.006), format_p_value(1e-12), format_p_value(1.0)
-    ('p = 0.031', 'p <= 0.006', 'p < 0.001', 'p > 0.99')
+    >>> format_p_value(0.03127), format_p_value(1 / 401, smallest=1 / 401), format_p_value(1e-12), format_p_value(1.0)
+    ('p = 0.0313', 'p <= 0.0025', 'p < 0.001', 'p > 0.99')
     """
     if number > LARGEST_P_VALUE:
         return f"p > {LARGEST_P_VALUE:g}"
-    if smallest is not None:
-        at_bound = number <= smallest * (1 + 1e-9)
-        return f"p {'<=' if at_bound else '='} {number:.{digits}g}"
-    return f"p < {LEAST_P_VALUE:g}" if number < LEAST_P_VALUE else f"p = {number:.{digits}g}"
+    if smallest is None and number < LEAST_P_VALUE:
+        return f"p < {LEAST_P_VALUE:g}"
+    if smallest is not None and number <= smallest * (1 + 1e-9):
+        unit = 10.0 ** (math.floor(math.log10(number)) - 2)
+        # rounded up, so that the limit remains true
+        return f"p <= {math.ceil(number / unit - 1e-9) * unit:.3g}"
+    return f"p = {number:.3g}"
 
 
 def format_value(number: float) -> str:
@@ -101,39 +103,61 @@ def format_size(number: float) -> str:
     return f"{number / 2**10:.0f} KiB"
 
 
-def choose_decimals(error: float | None, least: int = 4) -> int:
-    """Return the number of decimals of a number, at least `least`, so that its error is not rounded to zero.
+def count_decimals(interval: Sequence[float] | None, fallback: int = 4) -> int:
+    """Return the number of decimals at which half of an interval has two significant digits.
 
-    >>> choose_decimals(0.0011), choose_decimals(2e-05), choose_decimals(None)
-    (4, 5, 4)
+    >>> count_decimals([0.9758, 0.9768]), count_decimals(None)
+    (5, 4)
     """
-    if error is None or not 0 < error < math.inf:
-        return least
-    return min(max(least, math.ceil(-math.log10(error))), _MOST_DECIMALS)
+    if interval is None or not interval[1] > interval[0]:
+        return fallback
+    half = (interval[1] - interval[0]) / 2
+    return max(0, min(_MOST_DECIMALS, 1 - math.floor(math.log10(half))))
 
 
-def format_change(difference: float, error: float | None) -> str:
-    """Format a difference with its error, if it is known.
+def format_with_interval(
+    value: float, interval: Sequence[float] | None, *, signed: bool = False
+) -> tuple[str, str]:
+    """Format a number and its interval with the same decimals; an unknown interval is an empty text.
 
-    >>> format_change(0.0027, 0.0013), format_change(9e-05, 2e-05)
-    ('+0.0027 +- 0.0013', '+0.00009 +- 0.00002')
+    >>> format_with_interval(0.0005, (-0.002, 0.003), signed=True), format_with_interval(1234.5, (347.2, 2100.0))
+    (('+0.0005', '[-0.0020, +0.0030]'), ('1,234', '[347, 2,100]'))
     """
-    digits = choose_decimals(error)
-    text = f"{difference:+z.{digits}f}"
-    return text if error is None else f"{text} +- {error:.{digits}f}"
+    form = f"{'+' if signed else ''}z,.{count_decimals(interval)}f"
+    text = format(value, form)
+    return (text, "") if interval is None else (text, f"[{interval[0]:{form}}, {interval[1]:{form}}]")
 
 
-def format_change_within(difference: float, interval: Sequence[float] | None) -> str:
-    """Format a difference with its interval, if it is known.
+def format_with_error(value: float, error: float | None, *, signed: bool = False) -> str:
+    """Format a number and its standard deviation with the same decimals.
 
-    >>> format_change_within(0.0005, (-0.002, 0.003)), format_change_within(0.00001, (0.0, 0.00003))
-    ('+0.0005 [-0.0020, +0.0030]', '+0.00001 [+0.00000, +0.00003]')
+    >>> format_with_error(0.00274, 0.00134, signed=True), format_with_error(0.5, None)
+    ('+0.0027 +- 0.0013', '0.5000')
     """
-    if interval is None:
-        return f"{difference:+z.4f}"
-    low, high = interval
-    digits = choose_decimals((high - low) / 2)
-    return f"{difference:+z.{digits}f} [{low:+z.{digits}f}, {high:+z.{digits}f}]"
+    if error is None:
+        return format_with_interval(value, None, signed=signed)[0]
+    interval = (value - error, value + error)
+    text, _ = format_with_interval(value, interval, signed=signed)
+    return f"{text} +- {error:,.{count_decimals(interval)}f}"
+
+
+def format_change(difference: float, interval: Sequence[float] | None) -> str:
+    """Format a difference in a sentence, with its interval if it is known.
+
+    >>> format_change(0.0005, (-0.002, 0.003)), format_change(0.0005, None)
+    ('+0.0005 (68.3% interval [-0.0020, +0.0030])', '+0.0005')
+    """
+    text, written = format_with_interval(difference, interval, signed=True)
+    return f"{text} ({name_interval(written)})" if written else text
+
+
+def name_interval(interval: str) -> str:
+    """Return a formatted interval after its level; an empty text for none.
+
+    >>> name_interval("[0.1, 0.3]")
+    '68.3% interval [0.1, 0.3]'
+    """
+    return f"68.3% interval {interval}" if interval else ""
 
 
 def is_clean(text: str) -> bool:

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from tamis.blocks.numbers import (
     bound,
-    count_decimals,
     p_value,
     percent,
     significant,
     with_error,
     with_interval,
 )
+from tamis.wording import count_decimals
 
 SIZES = st.floats(1e-9, 1e9)
 

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,66 @@ def test_save_takes_a_text_and_names_a_folder_that_cannot_be_made(
     (tmp_path / "file").touch()
     with pytest.raises(RequestError):
         classifier.save(tmp_path / "file")
+
+
+def test_a_classifier_is_replaced_only_on_request_and_with_its_exports(
+    classifier: tamis.Classifier, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    classifier.save(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RequestError):
+        classifier.save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "classifier.hpp").touch()
+    other = replace(classifier, test_time_augmentation=0, features=classifier.features[::-1])
+    other = other.with_reference(np.zeros((30, 2), np.float32))
+    other.save(folder, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == {*before}
+    assert tamis.Classifier.load(folder).feature_names == other.feature_names
+
+
+def test_a_failed_replacement_leaves_the_classifier_as_it_is(
+    classifier: tamis.Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier.save(tmp_path / "model")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tamis.classifier.classifier.write_manifest", full)
+    with pytest.raises(OSError, match="No space left"):
+        classifier.save(tmp_path / "model", overwrite=True)
+    tamis.Classifier.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["model/thesis.tex", "provenance.json", "model/provenance.json"])
+def test_files_of_others_and_of_a_run_are_never_replaced(
+    name: str, classifier: tamis.Classifier, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / name).touch()
+    with pytest.raises(RequestError):
+        classifier.save(tmp_path / "model", overwrite=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+AFTER_A_PREDICTION = """
+import sys
+import tamis
+from tamis.training import devices
+devices.cores = lambda: 3
+tamis.Classifier.load(sys.argv[1]).predict({"x": [0.0], "y": [0.0]})
+print(devices.choose_placement(None, 3 * 10**6, [3, 3, 3]).count)
+"""
+
+
+def test_a_training_after_a_prediction_uses_all_cores(classifier: tamis.Classifier, tmp_path: Path) -> None:
+    # devices are fixed when JAX starts, so this needs a process of its own
+    classifier.save(tmp_path)
+    command = [sys.executable, "-c", AFTER_A_PREDICTION, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout == "3\n", result.stderr
 
 
 def test_lists_and_arrays_of_features_give_the_same_scores(classifier: tamis.Classifier) -> None:
@@ -235,7 +298,7 @@ def test_another_version_is_refused_before_other_keys_are_read(
 ) -> None:
     classifier.save(tmp_path)
     edit(tmp_path, version=version, draws=5, members="many")
-    with pytest.raises(InputError, match=rf"version {version} .* reads version 2; train again") as caught:
+    with pytest.raises(InputError, match=rf"version {version!r} .* reads version 2; train again") as caught:
         tamis.Classifier.load(tmp_path)
     (problem,) = caught.value.problems
     assert problem.where == str(tmp_path / "classifier.json")

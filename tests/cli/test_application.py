@@ -64,8 +64,8 @@ def changed(*values: str) -> list[str]:
         (["init", "absent.root", "files", "files"], "tamis: input files: 2 problems\n  file '"),
         (["init", "bkg.root", "bkg.root"], "bkg.root' is listed twice"),
         (["init", "files", "small.yaml"], "files' is a folder; give its files, such as "),
-        (["init", "bkg.root", "sig.root", "-o", "small.yaml/x"], "small.yaml/x cannot be written: "),
-        (["init", "bkg.root", "sig.root", "-o", "/proc/x.yaml"], "/proc/x.yaml cannot be written: "),
+        (["init", "bkg.root", "sig.root", "-o", "small.yaml/x"], "cannot write to small.yaml/x: "),
+        (["init", "bkg.root", "sig.root", "-o", "/proc/x.yaml"], "cannot write to /proc/x.yaml: "),
         (["train", "small.yaml", "--data", "nowhere"], "does not exist; correct `data` or --data"),
         (["train", "small.yaml", "--manifest", "absent"], "No such file or directory); expected a file that"),
         (

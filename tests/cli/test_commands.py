@@ -270,7 +270,7 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
             ["train", "small.yaml", "--output", "runs/" + "n" * 300 + "/run"],
             "its name is too long: 300 bytes",
         ),
-        (["train", "small.yaml", "--output", "/proc/self/run"], "/proc/self/run cannot be created: "),
+        (["train", "small.yaml", "--output", "/proc/self/run"], "cannot write to /proc/self/run: "),
         (["demo", "--output", "n" * 215], "its name is too long"),
         (
             ["compare", "bkg.root", "sig.root", "-o", "page.pdf"],
@@ -317,6 +317,18 @@ def test_one_configuration_serves_several_sites(inside, tmp_path: Path, two_clas
             ["figures", "r", "--format", "jpg"],
             "Invalid value for '--format': 'jpg' is not one of svg, pdf, png",
         ),
+        (["export", "r", "--format", "c++"], "did you mean 'cpp'?"),
+        (["export", "r", "--format", "Header"], "did you mean 'cpp'?"),
+        (["export", ".", "--output", "a", "-o", "b"], "'--output' / '-o': it is given 2 times"),
+        (
+            ["apply", "r", "f", "-o", "d", "--format", "ttree", "--format", "parquet"],
+            "'--format': it is given 2",
+        ),
+        (
+            ["train", "small.yaml", "--data", ".", "--data", ".", "--data", "."],
+            "'--data': it is given 3 times",
+        ),
+        (["simulate", "d", "--seed", "1", "--seed", "2"], "'--seed': it is given 2 times"),
         (["demo", "--output", "."], "holds files that do not belong to a run"),
     ],
 )
@@ -330,6 +342,28 @@ def test_a_wrong_request_is_told_in_words(
     assert message in error
     assert out == ""
     assert sorted(tmp_path.rglob("*")) == before  # nothing was written
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "small.yaml", "-o", "finished/new"],
+        ["demo", "-o", "finished/new", "--events", "100"],
+        ["simulate", "finished", "--events", "100"],
+        ["init", "bkg.root", "sig.root", "-o", "finished/new.yaml"],
+        ["check", "small.yaml", "--write-manifest", "finished/new.json"],
+    ],
+)
+def test_nothing_is_written_into_a_finished_run(
+    inside, tmp_path: Path, two_classes: Make, arguments: Sequence[str]
+) -> None:
+    write_config(tmp_path, two_classes(100))
+    (tmp_path / "finished").mkdir()
+    (tmp_path / "finished" / "provenance.json").touch()
+    before = sorted(tmp_path.rglob("*"))
+    code, _, error = inside(*arguments)
+    assert (code, "inside the directory of the finished run" in error) == (2, True)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_demo_does_not_replace_files_that_are_there(inside, tmp_path: Path) -> None:

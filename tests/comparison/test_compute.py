@@ -50,11 +50,11 @@ def test_the_better_of_two_runs_is_found_and_told() -> None:
         "clean is better than noisy (p <= 0.0025, corrected for 8 comparisons): "
         "the loss with balanced weights is 0."
     )
-    assert " lower for clean [-0." in found.sentence
+    assert " lower for clean (68.3% interval [-0." in found.sentence
     turned = compared(*runs({"clean": 0.0, "noisy": 1.0})).pairs[0]
     assert turned.better == "clean"
     assert "the loss with balanced weights is 0." in turned.sentence
-    assert " higher for noisy [+0." in turned.sentence
+    assert " higher for noisy (68.3% interval [+0." in turned.sentence
 
 
 def test_values_are_those_of_the_metrics_of_each_run() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tests.shared.figure_colours import colours_of_figure
 
 from tamis.comparison.figures import (
     LossCurve,
@@ -58,8 +59,10 @@ def test_each_run_has_a_curve_and_all_but_the_first_a_ratio(events_of: Make) -> 
     assert len(upper.lines) == 4  # and that of random choice
     assert len(lower.lines) == 3
     assert legend_texts(figure) == [
-        f"{name}  (AUC {curve.auc:.4f})" for name, curve in zip("abc", curves, strict=True)
+        *(f"{name}  (AUC {curve.auc:.4f})" for name, curve in zip("abc", curves, strict=True)),
+        "random choice",
     ]
+    assert colours_of_figure(figure) == set()
     low, high = lower.get_ylim()
     for line in lower.lines:
         drawn = np.asarray(line.get_ydata(), dtype=float)

@@ -13,7 +13,7 @@ import pytest
 
 from tamis import studies
 from tamis.blocks import Cell, Page, Picture, Table
-from tamis.blocks.numbers import short, typeset
+from tamis.blocks.numbers import typeset, with_interval
 from tamis.comparison.compute import compare_runs
 from tamis.comparison.events import collect_scored_runs
 from tamis.comparison.page import build_comparison_page, write_comparison
@@ -105,6 +105,24 @@ def test_configurations_are_shown_as_their_difference(
     assert "their losses cannot be compared" in pictures[1].sentence
 
 
+def test_roc_curves_are_those_of_the_compared_scores(
+    hostile_run: Path, altered: Copy, tmp_path: Path
+) -> None:
+    runs, comparison = read(hostile_run, altered(hostile_run, "worse", noise=1.0))
+    first, worse = comparison.aligned_runs
+    assert first.events.event_id is not None
+    assert first.events.event_id.tolist() == worse.events.event_id.tolist()
+    for aligned_runs, different in ((comparison.aligned_runs, 2), ((first, first), 1)):
+        page = build_comparison_page(runs, replace(comparison, aligned_runs=aligned_runs), tmp_path)
+        (picture,) = (
+            block
+            for section in page.sections
+            for block in section.blocks
+            if isinstance(block, Picture) and block.name == "roc_1"
+        )
+        assert len(set(re.findall(r"AUC ([\d.]+)", picture.svg))) == different
+
+
 def test_runs_of_one_name_are_told_apart_and_linked(hostile_run: Path, altered: Copy, tmp_path: Path) -> None:
     other = altered(hostile_run, "other/run", noise=0.5)
     output = tmp_path / "pages" / "deep" / "page.html"
@@ -183,8 +201,8 @@ def test_wrong_requests_are_refused(
         ([run, other], "it has other test events: 3 of the"),
         ([run, other, "-o", tmp_path], "is a folder; give the name of a file"),
         ([run, other, "-o", hostile_run / "metrics.json" / "a"], "metrics.json is a file"),
-        ([run, other, "-o", hostile_run / "report.html", "--overwrite"], "is a file of the run"),
-        ([run, other, "-o", hostile_run / "metrics.json", "--overwrite"], "does not end in .html"),
+        ([run, other, "-o", hostile_run / "report.html", "--overwrite"], "finished run"),
+        ([run, other, "-o", tmp_path / "page.json", "--overwrite"], "does not end in .html"),
     ]
     before = (hostile_run / "metrics.json").read_bytes()
     for given, words in cases:
@@ -224,7 +242,8 @@ def test_studies_are_compared_by_their_own_quantities(
         ("Overtraining", "overtrained"),
     ]
     for row, point in zip(rows, points, strict=False):
-        assert row[2] == short(point["background_rejection"]).text
+        low, high = point["background_rejection_interval"]
+        assert row[2] == with_interval(point["background_rejection"], (low, high))[0]
     overtrained = runs[0].metrics["overtraining"]["permutation_test"]["overtrained"]
     assert rows[-1][2] == ("yes" if overtrained else "no sign")
 

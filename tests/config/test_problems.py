@@ -352,7 +352,7 @@ REPLACED = [
             3,
         ),
     ),
-    ("class: sig", "klass: sig", Problem("samples[1].class", "this key is required", 3)),
+    ("class: sig", "kind: sig", Problem("samples[1].class", "this key is required", 3)),
     ("files: signal.root", "files: 3", Problem("samples[1].files", "expected a list, found 3", 3)),
     ("files: signal.root", "files: []", Problem("samples[1].files", "expected at least 1 entry, found 0", 3)),
     ("files: signal.root", 'files: ""', Problem("samples[1].files", "expected some text, found none", 3)),
@@ -552,3 +552,22 @@ def test_an_old_key_of_the_command_line_is_answered_too(minimal: str) -> None:
     (problem,) = caught.value.problems
     assert problem.where == "training.seeds (from --set)"
     assert problem.message == "this key is now called ensemble; write training.ensemble"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("samples:", "sample:", "sample"),
+        ("class: bkg", "clas: bkg", "samples[0].clas"),
+        ("features: [pt, mass]", "features: [pt, {nam: mass}]", "features[1].nam"),
+        ("classes:", "network: {layers: [{node: 3}]}\nclasses:", "network.layers[0].node"),
+    ],
+)
+def test_a_misspelt_key_that_is_required_is_one_problem(old: str, new: str, path: str, minimal: str) -> None:
+    (problem,) = problems_of(minimal.replace(old, new))
+    assert problem.where == path
+
+
+def test_a_missing_key_beside_an_unknown_one_is_reported(minimal: str) -> None:
+    problems = problems_of(minimal.replace("class: bkg", "colour: red"))
+    assert {problem.where for problem in problems} == {"samples[0].class", "samples[0].colour"}

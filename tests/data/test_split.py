@@ -11,8 +11,10 @@ from tamis.data.split import (
     TRAINING,
     VALIDATION,
     Fractions,
+    assign_folds_by_id,
     assign_folds_by_number,
     assign_splits,
+    choose_training_folds,
     find_duplicates,
     hash_columns,
     hash_entries,
@@ -140,3 +142,15 @@ def test_a_fold_is_told_by_whole_numbers_up_to_two_to_the_53() -> None:
     ]
     with pytest.raises(TamisError):
         assign_folds_by_number(np.array([2.0**53 + 2]), 5)
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_the_fold_that_scores_a_training_event_and_its_own_can_be_exchanged(number: int) -> None:
+    """Else networks of different quality would have other shares in training than in test scores."""
+    event_id = hash_entries("sig", "sig.root", 0, 40_000)
+    fold = assign_folds_by_id(event_id, number)
+    seen = choose_training_folds(event_id, fold, number)
+    pairs = np.bincount(number * fold + seen, minlength=number**2).reshape(number, number)
+    assert (np.diag(pairs) == 0).all()
+    expected = 40_000 / (number * (number - 1))
+    assert np.abs(pairs[~np.eye(number, dtype=bool)] - expected).max() < 5 * np.sqrt(expected)

@@ -465,6 +465,18 @@ def test_balanced_classes_have_equal_sums() -> None:
     np.testing.assert_allclose(factors, np.where(events.class_index == 1, 3.0, 1.0))
 
 
+def test_errors_show_numbers_and_not_types_of_numpy() -> None:
+    X, y = sample(20)
+    calls = [
+        lambda: NeuralClassifier(**SMALL).fit(X, np.zeros(len(X))),
+        lambda: NeuralClassifier(**SMALL, class_weight={np.int64(7): 1.0}).fit(X, y),
+        lambda: NeuralClassifier(**SMALL, class_weight={0: np.float64(-1.0)}).fit(X, y),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^(?!.*np\.)"):
+            call()
+
+
 def test_without_scikit_learn_the_extra_is_named() -> None:
     code = "import sys; sys.modules['sklearn'] = None; import tamis; tamis.NeuralClassifier"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

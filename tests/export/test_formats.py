@@ -503,7 +503,7 @@ def test_the_command_writes_every_form_that_can_express_it(
         main(["export", str(folder.parent), "--format", "all"])
     assert ended.value.code in (0, None)
     said = capsys.readouterr().out
-    assert "note: no lwtnn: lwtnn cannot express this classifier: it averages 2 networks" in said
+    assert "note: no lwtnn: lwtnn cannot express this classifier" in said
     for name in ("onnx", "json", *(["cpp"] if has_compiler() else [])):
         assert f"{name}: the scores of " in said
     loaded = Classifier.load(folder)
@@ -524,11 +524,12 @@ def test_a_model_of_another_run_is_refused_with_both_hashes(
     _, folder = saved
     run = folder.parent
     own = sha256(folder / "classifier.json")
+    make_classifier([{"nodes": 4}]).with_reference(make_events(5)).save(run / "other")
     write_json(run / "provenance.json", {"format": FORMAT, "outputs": {"model/classifier.json": own}})
     assert find_model(run) == folder
     assert find_model(folder) == folder
     folder.rename(run / "before")
-    make_classifier([{"nodes": 4}]).with_reference(make_events(5)).save(folder)
+    (run / "other").rename(folder)
     other = sha256(folder / "classifier.json")
     for form in ("onnx", "json", "all", "fpga"):
         with pytest.raises(SystemExit) as ended:
@@ -560,12 +561,13 @@ def test_a_translation_replaces_nothing_else(tmp_path: Path) -> None:
     for name in ("mine", "empty", "old"):
         (tmp_path / name).mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    (tmp_path / "old" / BOUNDARY).touch()
-    for name in ("mine", "mine/thesis.tex"):
+    (tmp_path / "old" / BOUNDARY).write_text('{"document_sha256": "0123"}')
+    for name, overwrite in (("mine", True), ("mine/thesis.tex", True), ("old", False)):
         with pytest.raises(RequestError):
-            check_output(tmp_path / name)
+            check_output(tmp_path / name, "4567", of_run=False, overwrite=overwrite)
     for name in ("empty", "old", "new"):
-        check_output(tmp_path / name)
+        check_output(tmp_path / name, "0123", of_run=False, overwrite=False)
+        check_output(tmp_path / name, "4567", of_run=False, overwrite=True)
 
 
 def test_another_folder_gets_the_files_and_the_model_stays_as_it_is(
@@ -576,6 +578,48 @@ def test_another_folder_gets_the_files_and_the_model_stays_as_it_is(
     found = export_classifier(folder, ["onnx", "json"], tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in found.files}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_exports_of_another_classifier_are_replaced_only_on_request(
+    saved: tuple[Classifier, Path], make_classifier: Make, make_events: Make, tmp_path: Path
+) -> None:
+    one, other, output = saved[1], tmp_path / "other", tmp_path / "out"
+    make_classifier([{"nodes": 4}]).with_reference(make_events(5)).save(other)
+    arguments = ["export", str(one), "-o", str(output), "--format", "json", "--format", "onnx"]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    assert len(before) == 4
+    assert export_classifier(one, ["json"], output).files  # the same classifier
+    for form in ("json", "onnx", "cpp"):
+        with pytest.raises(RequestError):
+            export_classifier(other, [form], output)  # type: ignore[list-item]
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+    export_classifier(other, ["json"], output, overwrite=True)
+    assert [path.name for path in output.iterdir()] == ["classifier_plain.json"]
+    assert (output / "classifier_plain.json").read_bytes() != before["classifier_plain.json"]
+
+
+def test_an_export_goes_neither_to_another_classifier_nor_into_a_run(
+    saved: tuple[Classifier, Path], make_classifier: Make, make_events: Make, tmp_path: Path
+) -> None:
+    make_classifier([{"nodes": 4}]).with_reference(make_events(5)).save(tmp_path / "other")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "provenance.json").touch()
+    for output in ("other", "run", "run/out"):
+        with pytest.raises(RequestError):
+            export_classifier(saved[1], ["json"], tmp_path / output, overwrite=True)
+    Classifier.load(tmp_path / "other")
+
+
+def test_a_file_that_many_programs_have_is_left_alone(saved: tuple[Classifier, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "preprocess.json").write_text("{}")
+    export_classifier(saved[1], ["json"], tmp_path / "out")
+    with pytest.raises(RequestError):
+        export_classifier(saved[1], ["onnx"], tmp_path / "out")
+    assert (tmp_path / "out" / "preprocess.json").read_text() == "{}"
 
 
 def test_damaged_files_are_written_again_and_never_passed_as_whole(saved: tuple[Classifier, Path]) -> None:

@@ -37,7 +37,7 @@ def save(folder: Any) -> None:
         (lambda: tamis.read_run(ODD), "read_run"),
         (lambda: tamis.write_report(ODD), "write_report"),
         (lambda: tamis.export_onnx(ODD), "export_onnx"),
-        (lambda: tamis.export_onnx("model", output=ODD), "export_onnx"),
+        (lambda: export_classifier("model", output=ODD), "export_classifier"),
         (lambda: tamis.Classifier.load(ODD), "Classifier.load"),
         (lambda: save(ODD), "Classifier.save"),
         (lambda: export_classifier(ODD), "export_classifier"),

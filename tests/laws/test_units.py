@@ -24,6 +24,7 @@ from tamis.network.sensitivity import Sensitivity
 from tamis.statistics.arrays import compute_effective_sample_size
 from tamis.statistics.asimov import Requirements
 from tamis.statistics.baselines import compare_baselines
+from tamis.statistics.bayes_optimum import compare_with_optimum
 from tamis.statistics.bins import (
     choose_bins,
     compute_significance_influence,
@@ -49,8 +50,8 @@ from tamis.statistics.histogram import choose_number_of_bins, fill_histogram
 from tamis.statistics.importance import compare_influences
 from tamis.statistics.influence import compute_influences, compute_standard_errors
 from tamis.statistics.intervals import (
+    compute_degrees_of_freedom,
     compute_half_widths,
-    compute_student_factors,
     has_area_interval,
     has_enough_events,
 )
@@ -592,6 +593,19 @@ def known_above(events: Events, cut: float) -> bool:
     return has_area_interval(events.is_signal[rows], events.weight[rows], units)
 
 
+def of_optimum(events: Events) -> Numbers:
+    compared = compare_with_optimum(
+        events.scores,
+        np.log(events.others),
+        np.ones(3),
+        events.class_index,
+        events.weight,
+        units=events.units,
+    )
+    intervals = compared.intervals
+    return Numbers(widths((intervals.loss, intervals.accuracy, intervals.auc)))
+
+
 RESAMPLED = {
     "compute_bootstrap_intervals", "bootstrap", "resample", "permute_labels", "compute_permutation_test",
     "compute_overtraining", "compare_runs", "compute_performance",
@@ -599,6 +613,7 @@ RESAMPLED = {
 WIDER = {
     "compute_reliability", "compute_split_metrics", "compute_first_order", "compute_half_widths", "compare_influences",
     "compute_pair_areas", "compute_gradient_sensitivity", "compare_baselines",
+    "compare_with_optimum",
 }  # fmt: skip
 """A reliability shrinks estimates by their errors, and an interval of few events is wider than its error."""
 LAWS: dict[str, Callable[[Events], Numbers]] = {
@@ -611,6 +626,7 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     "compare_influences": of_exchanged,
     "compare_runs": of_runs,
     "compute_pair_areas": of_pairs,
+    "compare_with_optimum": of_optimum,
     "compute_correlations": of_correlations,
     "count_above": lambda events: of_counts(
         count_above(0.4, events.score, events.is_signal, events.weight, ENOUGH, units=events.units)
@@ -692,8 +708,8 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
         of_slices(compute_slices(events.features[:, 0], events.score, events.weight, units=events.units)[0])
     ),
     "compute_standard_errors": of_linear,
-    "compute_student_factors": lambda events: Numbers(
-        others=compute_student_factors((events.weight * events.score)[:, None], events.units) - 1
+    "compute_degrees_of_freedom": lambda events: Numbers(
+        others=compute_degrees_of_freedom((events.weight * events.score)[:, None], events.units) - 1
     ),
     "survey_inputs": of_survey,
     "compute_temperature_error": of_temperature,
@@ -707,7 +723,7 @@ WITHOUT_ERRORS = {
     "align_class_weights", "expected_events",
     # numbers whose errors come from the bootstrap or from their influences
     "compute_metrics", "efficiencies", "compute_roc_curve", "compute_roc_curves", "compute_pair_curve", "mean_auc",
-    "compare_with_optimum", "compute_shape_distance", "compute_influences", "compute_area_influences",
+    "compute_shape_distance", "choose_binning", "compute_influences", "compute_area_influences",
     "compute_mean_influences", "iterate_influences", "propagate_class_sums", "compute_efficiency_influences",
     "compute_shift",
     # fits, whose error is `compute_temperature_error`

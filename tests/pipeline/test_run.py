@@ -176,7 +176,7 @@ def test_provenance_names_inputs_and_outputs_with_their_hashes(finished: tuple[t
     assert all(each["sha256"] == sha256(Path(each["path"])) for each in found["inputs"])
     assert all(sha256(folder / name) == value for name, value in found["outputs"].items())
     assert found["packages"]["jax"]
-    assert found["device"] == "1 x cpu"
+    assert found["device"] == "1 CPU core"
 
 
 def test_history_has_every_epoch(finished: tuple[tamis.Run, Path]) -> None:

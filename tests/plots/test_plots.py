@@ -11,8 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
+from tests.shared.figure_colours import colours_of_figure
 
 from tamis.errors import TamisError
+from tamis.plots.style import TEXT_COLOUR, WARNING_COLOUR
 from tamis.statistics.pairs import PairAreas, compute_pair_areas, compute_pair_curve
 from tamis.statistics.roc_outline import outline_roc
 from tamis.studies.calibration.plot import plot_calibration
@@ -37,7 +39,7 @@ DRAW: dict[str, Callable[[Any], Figure]] = {
     "calibration": lambda r: plot_calibration(
         r.calibration.balanced, r.calibration.with_temperature, classes=r.styles
     ),
-    "significance": lambda r: plot_significance(r.expected),
+    "significance": lambda r: plot_significance(r.expected, classes=r.styles),
     "binning": lambda r: plot_binning(r.expected, classes=r.styles),
     "importance": lambda r: plot_importance(r.importance, classes=r.styles),
     "sculpting": lambda r: plot_sculpting(r.sculpting, classes=r.styles, label="mass [GeV]", cuts=CUTS),
@@ -77,6 +79,47 @@ def test_every_text_stays_on_the_page_and_is_drawn_as_it_is(
         assert "\\$\\bad" in drawn
 
 
+@pytest.mark.parametrize("name", list(DRAW))
+def test_colours_that_are_not_of_data_follow_the_page(results_of: Give, name: str) -> None:
+    assert colours_of_figure(DRAW[name](results_of(6))) == set()
+
+
+def test_the_title_of_an_overtrained_network_is_a_warning(results_of: Give) -> None:
+    found = results_of(3)
+    first, *others = found.overtraining.comparisons
+    for p_value, colour in ((0.01, WARNING_COLOUR), (1.0, TEXT_COLOUR)):
+        comparisons = [replace(each, corrected_p_value=1.0) for each in others]
+        test = replace(
+            found.overtraining, comparisons=(replace(first, corrected_p_value=p_value), *comparisons)
+        )
+        figure = plot_permutation_test(test, class_names=found.names, classes=found.styles)
+        assert figure.get_suptitle()
+        assert figure._suptitle.get_color() == colour
+
+
+@pytest.mark.parametrize("classes", [3, 6])
+def test_the_signal_has_the_colour_of_its_class(results_of: Give, classes: int) -> None:
+    found = results_of(classes)
+    curve, yields = DRAW["significance"](found).axes
+    assert curve.lines[0].get_color() == yields.lines[0].get_color() == found.styles[-1].colour
+    # the background is several classes
+    assert yields.lines[1].get_color() not in {style.colour for style in found.styles}
+    two = plot_significance(replace(found.expected, signal=(0, 1)), classes=found.styles)
+    assert two.axes[0].lines[0].get_color() == TEXT_COLOUR
+
+
+def test_the_note_of_undrawn_cuts_is_above_the_lines(results_of: Give) -> None:
+    figure = DRAW["sculpting"](results_of(6))
+    figure.draw_without_rendering()
+    noted = [(axes, text) for axes in figure.axes for text in axes.texts if "too few" in text.get_text()]
+    assert noted
+    for axes, text in noted:
+        bottom = axes.transData.inverted().transform(text.get_window_extent())[0, 1]
+        assert bottom > max(
+            patch.get_data().values.max() for patch in axes.patches if patch.get_fill() is False
+        )
+
+
 @pytest.mark.parametrize("name", ["calibration", "sculpting"])
 def test_titles_of_panels_do_not_overlap(results_of: Give, name: str) -> None:
     figure = DRAW[name](results_of(6))
@@ -111,8 +154,11 @@ def test_the_scan_and_the_chosen_cut_are_drawn(results_of: Give) -> None:
     known = np.isfinite(expected.scan.significance)
     assert np.asarray(upper.lines[0].get_ydata()) == pytest.approx(expected.scan.significance[known])
     assert np.asarray(upper.lines[1].get_ydata()) == pytest.approx(expected.scan.without_uncertainty[known])
+    upper.figure.draw_without_rendering()
     for axes in (upper, lower):
-        assert list(axes.lines[-1].get_xdata()) == [expected.cut, expected.cut]
+        cut = axes.lines[-1]
+        assert list(cut.get_xdata()) == [expected.cut, expected.cut]
+        assert not cut.get_window_extent().overlaps(axes.get_legend().get_window_extent())
     assert np.asarray(lower.lines[0].get_ydata()) == pytest.approx(
         expected.scan.signal[expected.scan.signal > 0]
     )
@@ -124,10 +170,10 @@ def test_a_huge_significance_of_the_last_events_does_not_set_the_axis(results_of
     without_uncertainty = expected.scan.without_uncertainty.copy()
     without_uncertainty[known[0]] = 5000.0
     scan = replace(expected.scan, without_uncertainty=without_uncertainty)
-    axes = plot_significance(replace(expected, scan=scan)).axes[0]
+    axes = plot_significance(replace(expected, scan=scan), classes=results_of(3).styles).axes[0]
     bulk = np.quantile(scan.significance[known], 0.9)
     # the legend has the upper third
-    assert axes.get_ylim()[1] == pytest.approx(1.55 * 4 * bulk)
+    assert axes.get_ylim()[1] == pytest.approx(4 * bulk / 0.64)
     (note,) = (text.get_text() for text in axes.texts)
     assert "the largest is 5,000" in note
     assert np.nanmax(np.asarray(axes.lines[1].get_ydata(), float)) <= 4 * bulk
@@ -147,7 +193,9 @@ def test_a_significance_without_a_cut_can_be_drawn(results_of: Give) -> None:
         without_uncertainty=nothing,
         background=0 * nothing,
     )
-    figure = plot_significance(replace(expected, scan=empty, cut=None, after_cut=None))
+    figure = plot_significance(
+        replace(expected, scan=empty, cut=None, after_cut=None), classes=results_of(2).styles
+    )
     figure.draw_without_rendering()
     assert "no cut leaves enough background" in [each.get_text() for each in figure.axes[0].texts]
     with pytest.raises(TamisError):
@@ -226,10 +274,11 @@ def test_every_comparison_of_training_and_test_is_drawn(results_of: Give) -> Non
 def test_the_matrix_holds_each_pair_once(results_of: Give) -> None:
     found = results_of(6)
     (axes,) = DRAW["pairs"](found).axes
-    written = [each.get_text().split("\n")[0] for each in axes.texts]
+    written = {each.get_position(): float(each.get_text().split("\n")[0]) for each in axes.texts}
     areas = compute_pair_areas(found.test).auc
-    expected = [f"{areas[row][column]:.4f}" for row in range(6) for column in range(row)]
-    assert sorted(written) == sorted(expected)
+    expected = {(column, row - 1): areas[row][column] for row in range(6) for column in range(row)}
+    assert len(axes.texts) == len(expected)
+    assert written == pytest.approx(expected, abs=6e-4)
 
 
 def test_a_pair_that_is_not_defined_is_hatched(results_of: Give) -> None:

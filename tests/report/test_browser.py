@@ -99,6 +99,8 @@ def test_the_explorer_shows_the_numbers_of_the_metrics(
         shown = page.get_attribute(f"#explorer-{quantity}", "data-value")
         value = table[quantity][wanted]
         assert (None if shown == "" else float(shown)) == value
+    axes = page.locator("#explorer-panel .plots svg text").all_text_contents()
+    assert sum(f"score of {' + '.join(table['score_of'])}" in text for text in axes) == 2
     efficiency = f"{100 * table['signal_efficiency'][wanted]:.2f}%"
     assert page.text_content("#explorer-signal_efficiency") == efficiency
     rows = page.locator("#explorer-panel tbody tr").all_text_contents()
@@ -171,6 +173,13 @@ def test_a_comparison_opens_from_disk(
     assert heading.get_attribute("aria-sort") == "ascending"
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     photograph(page, f"comparison_{scheme}.png")
+    # on a telephone, wide tables scroll: no column becomes a column of single letters
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    widths = page.eval_on_selector_all(
+        ".wraps td", "cells => cells.map(cell => cell.getBoundingClientRect().width)"
+    )
+    assert min(widths) >= 90
 
 
 def test_it_can_be_printed(demo_run: Path, open_page: Open) -> None:
@@ -193,6 +202,13 @@ def test_it_fits_a_telephone(demo_run: Path, browser: Any) -> None:
         "[...document.querySelectorAll('caption')].map((each) => each.getBoundingClientRect().width)"
     )
     assert max(widths) <= 390
+    # figures of several panels scroll, so that their text stays large enough
+    scales = page.eval_on_selector_all(
+        ".wide-figure .picture svg",
+        "all => all.map(svg => svg.getBoundingClientRect().width / parseFloat(svg.style.getPropertyValue('--width')))",
+    )
+    assert len(scales) >= 4
+    assert min(scales) > 0.59
     # the small table of the explorer needs no scrolling
     fits = "(box) => box.scrollWidth <= box.clientWidth"
     assert page.eval_on_selector("#explorer-panel .wide", fits)

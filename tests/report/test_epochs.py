@@ -20,20 +20,20 @@ def history(best: int, epochs: int, reason: str, fold: int | None = None) -> dic
 
 
 def test_the_epochs_are_those_of_every_network() -> None:
-    reason = "no improvement of validation_loss for 3 epochs"
+    reason = "validation_loss did not improve for 3 epochs"
     pairs = [(13, 16), (10, 13), (11, 14), (10, 13), (12, 15)]
     members = [history(*pair, reason, fold) for fold, pair in enumerate(pairs)]
     of_run = {"members": members}
     assert format_best_epochs(of_run) == "13 of 16, 10 of 13, 11 of 14, 10 of 13, 12 of 15"
     assert format_epochs(of_run) == (
         "The weights of the 5 networks are those of epochs 13 of 16, 10 of 13, 11 of 14, 10 of 13, 12 of 15 (in the "
-        "order of the folds); the trainings ended after no improvement of validation_loss for 3 epochs."
+        "order of the folds); the trainings ended because validation_loss did not improve for 3 epochs."
     )
     assert format_best_epochs({"members": members * 4}) == "10 to 13 of 13 to 16"
     different = [*members[:2], history(20, 20, "all 20 epochs were trained", 2)]
     sentence = format_epochs({"members": different})
     assert "for 3 epochs (2 networks); because all 20 epochs were trained (1 network)" in sentence
-    assert "ended after no improvement of validation_loss" in format_epochs({"members": members[:1]})
+    assert "the training ended because validation_loss" in format_epochs({"members": members[:1]})
 
 
 def folded(folds: int) -> Cutflow:

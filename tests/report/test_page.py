@@ -15,10 +15,12 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.shared.figure_colours import colours_without_theme
 
 from tamis.blocks.numbers import typeset
+from tamis.config import parse_config
 from tamis.errors import InputError
-from tamis.report.page import placed_captions, report_page
+from tamis.report.page import explain_labels, placed_captions, report_page
 from tamis.report.rendering import render
 from tamis.runs.read import read_run
 from tamis.runs.write import write_report
@@ -73,6 +75,27 @@ def test_figures_are_linked_as_pdf_where_there_are_any(hostile_run: Path) -> Non
     html = render(page)
     assert (html.count(">PDF</a>"), html.count(">SVG</a>")) == (len(pictures), 0)
     assert "as SVG and PDF;" in page.footer
+
+
+def test_colours_of_figures_that_are_not_of_data_follow_the_page(demo_run: Path, hostile_run: Path) -> None:
+    for folder in (demo_run, hostile_run):
+        page = report_page(read_run(folder))
+        pictures = [block for section in page.sections for block in section.blocks if block.kind == "picture"]
+        assert {block.name: colours_without_theme(block.svg) for block in pictures} == {
+            block.name: set() for block in pictures
+        }
+
+
+def test_labels_with_mathtext_are_explained_too() -> None:
+    classes: dict[str, Any] = {
+        "zz": {"label": "ZZ"},
+        "tt": {"label": r"$t\bar{t}$"},
+        "wz": {"label": "wz"},
+        "h": {"signal": True},
+    }
+    samples = [{"name": name, "class": name, "files": "a.root"} for name in classes]
+    config = parse_config({"samples": samples, "classes": classes, "features": ["x"]})
+    assert explain_labels(config).strip() == r"In figures, zz is ZZ, tt is $t\bar{t}$."
 
 
 def test_every_figure_has_words_of_its_own(demo_run: Path, hostile_run: Path) -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tamis.plots.style import MUTED_COLOUR, WARNING_COLOUR
 from tamis.report.vector import inline_svg
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 200 100">'
@@ -59,6 +60,9 @@ def test_black_and_white_follow_the_page_and_text_stays_text(tmp_path: Path) -> 
     svg = inlined(tmp_path, inside)
     assert "fill: var(--paper); stroke: currentColor" in svg
     assert "#e42536" in svg
+    muted = inlined(tmp_path, f'<text style="fill: {MUTED_COLOUR}"/><text style="fill: {WARNING_COLOUR}"/>')
+    assert "fill: var(--muted)" in muted
+    assert "fill: var(--bad)" in muted
     assert "&lt;b&gt; <tspan>c</tspan>" in svg
 
 

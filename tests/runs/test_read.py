@@ -21,6 +21,7 @@ from tamis.config.difference import configuration_differences
 from tamis.errors import InputError, RequestError
 from tamis.export import export_classifier
 from tamis.files import sha256, write_json
+from tamis.machine import tamis_version
 from tamis.runs.provenance import add_hash
 from tamis.runs.read import find_model, read_run
 from tamis.statistics.metrics import compute_metrics
@@ -138,12 +139,15 @@ def change_provenance(folder: Path, **changes: Any) -> None:
 
 @pytest.mark.parametrize("number", [None, 1, 3, "2"])
 def test_another_format_is_refused(copy: Path, number: object) -> None:
-    change_provenance(copy, format=number)
-    for read in (read_run, find_model):
-        with pytest.raises(
-            InputError, match=rf"copy: .*{number or 'no format number'}.* reads the format 2; use"
-        ):
-            read(copy)
+    expected = rf"copy: .*{number or 'no format number'}.* reads the format 2; "
+    for packages, advice in (
+        ({"tamis": "0.0.1"}, "use tamis 0.0.1"),
+        ({"tamis": tamis_version()}, "train again"),
+    ):
+        change_provenance(copy, format=number, packages=packages)
+        for read in (read_run, find_model):
+            with pytest.raises(InputError, match=expected + advice):
+                read(copy)
 
 
 def test_hashes_of_the_files_may_not_be_missing(copy: Path) -> None:

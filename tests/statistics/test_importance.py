@@ -17,7 +17,11 @@ from tamis.statistics.importance import (
     find_correlated_groups,
 )
 from tamis.statistics.influence import compute_influences
-from tamis.statistics.intervals import compute_half_widths, compute_student_factors
+from tamis.statistics.intervals import (
+    compute_degrees_of_freedom,
+    compute_half_widths,
+    compute_student_factors,
+)
 from tamis.statistics.resampling import Resampler, draw_poisson_counts
 from tamis.statistics.units import sum_by_unit
 
@@ -220,7 +224,9 @@ def test_an_error_counts_what_an_event_adds_itself_and_through_those_that_have_i
     own = (after.of_event - before.of_event)[:, [0, 2, 3]]
     with_given = own + [own[donors == event].sum(axis=0) for event in range(200)]
     sums = [np.square(sum_by_unit(each, units)).sum(axis=0) for each in (own, with_given)]
-    errors = np.sqrt(np.maximum(sums[1] - sums[0], sums[0])) * compute_student_factors(with_given, units)
+    errors = np.sqrt(np.maximum(sums[1] - sums[0], sums[0])) * compute_student_factors(
+        compute_degrees_of_freedom(with_given, units)
+    )
     assert found.loss == pytest.approx(after.value[0] - before.value[0])
     assert found.auc == pytest.approx(before.value[2:] - after.value[2:])
     widths = [np.diff(each)[0] / 2 for each in (found.loss_interval, *found.auc_interval)]

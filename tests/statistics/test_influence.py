@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from tamis.statistics.influence import (
     compute_efficiency_influences,
@@ -137,3 +138,18 @@ def test_an_influence_on_a_working_point_is_the_derivative_of_the_curve(target: 
         found, np.where(signal, of_signal, of_background) / 10_000, rtol=2e-3, atol=1e-9
     )
     assert found[~signal].sum() == pytest.approx(0, abs=1e-12)
+
+
+def test_the_slope_at_a_working_point_is_known_with_few_signal_events() -> None:
+    # of 25 signal events, none lies within 1% of the signal efficiency
+    rng = np.random.default_rng(5)
+    signal = np.repeat([True, False], [25, 1000])
+    errors = []
+    for _ in range(20):
+        score = np.r_[rng.normal(1.5, 1, 25), rng.normal(0, 1, 1000)]
+        threshold = np.sort(score[signal])[2]
+        influences = compute_efficiency_influences(score, signal, np.ones(1025), threshold, 0.9)
+        errors.append(float(np.sqrt(np.square(influences[signal]).sum())))
+    # the spread of the background efficiency at the third lowest of 25 signal scores
+    spread = np.std(norm.sf(np.sort(rng.normal(1.5, 1, (2000, 25)), axis=1)[:, 2]))
+    assert np.median(errors) == pytest.approx(spread, rel=0.3)

@@ -10,10 +10,12 @@ import pytest
 from scipy import special, stats
 
 from tamis.statistics.importance import compute_permutation_importance
-from tamis.statistics.influence import compute_influences
+from tamis.statistics.influence import compute_influences, compute_standard_errors
 from tamis.statistics.intervals import (
+    combine_degrees_of_freedom,
     compute_bootstrap_interval,
     compute_central_interval,
+    compute_degrees_of_freedom,
     compute_half_widths,
     compute_interval,
     compute_student_factors,
@@ -67,10 +69,6 @@ def truths(case: str) -> dict[str, float]:
 def covered(found: Intervals, truth: dict[str, float]) -> dict[str, bool]:
     """Say which intervals that are quoted hold the truth."""
     intervals = {"loss": found.loss, "accuracy": found.accuracy, "area": found.auc[1]}
-    if any(found.background_efficiency):
-        intervals |= {
-            f"{point}": between for point, between in zip(POINTS, found.background_efficiency[1], strict=True)
-        }
     return {name: each[0] <= truth[name] <= each[1] for name, each in intervals.items() if each is not None}
 
 
@@ -150,16 +148,22 @@ def test_undefined_replicas_have_no_interval(replicas: list[float]) -> None:
 def test_few_large_influences_widen_an_interval() -> None:
     rng = np.random.default_rng(3)
     spread = rng.lognormal(0, 2, (200, 1))
-    assert (
-        compute_student_factors(spread)[0]
-        > 1.05
-        > 1.01
-        > compute_student_factors(rng.normal(size=(200, 1)))[0]
-    )
+    few, many = (compute_degrees_of_freedom(influences) for influences in (spread, rng.normal(size=(200, 1))))
+    assert compute_student_factors(few) > 1.05 > 1.01 > compute_student_factors(many)
     # two events of one unit are one
-    once = compute_student_factors(spread)
     units = np.repeat(np.arange(200), 2)
-    np.testing.assert_allclose(compute_student_factors(np.repeat(spread / 2, 2, axis=0), units), once)
+    np.testing.assert_allclose(compute_degrees_of_freedom(np.repeat(spread / 2, 2, axis=0), units), few)
+
+
+def test_a_difference_has_the_freedom_of_the_influences_of_both() -> None:
+    rng = np.random.default_rng(3)
+    parts = [rng.lognormal(0, sigma, (number, 2)) for sigma, number in ((1, 30), (0.3, 200))]
+    errors, freedoms = (
+        [measure(one) for one in parts] for measure in (compute_standard_errors, compute_degrees_of_freedom)
+    )
+    joined = compute_degrees_of_freedom(np.concatenate(parts))
+    np.testing.assert_allclose(combine_degrees_of_freedom(errors, freedoms), joined)
+    assert combine_degrees_of_freedom([0.0, 0.0], [5.0, 5.0]) == 1
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.3])
@@ -229,7 +233,7 @@ def test_errors_to_first_order_are_those_of_the_influences_in_each_mixture() -> 
         expected = compute_influences(events.scores, events.class_index, weight)
         np.testing.assert_allclose(first_order.value, expected.value)
         np.testing.assert_allclose(first_order.error, compute_half_widths(expected.of_event))
-        np.testing.assert_allclose(first_order.factor, compute_student_factors(expected.of_event))
+        np.testing.assert_allclose(first_order.freedom, compute_degrees_of_freedom(expected.of_event))
 
 
 def test_each_mixture_and_class_has_events_enough_of_its_own() -> None:
@@ -260,7 +264,8 @@ def test_loss_and_accuracy_have_intervals_from_fifty_effective_events(events: in
 @pytest.mark.parametrize("freedom", [4, 25])
 def test_the_factor_is_the_quantile_of_the_distribution_of_student(freedom: int) -> None:
     expected = stats.t.ppf((1 + 0.683) / 2, freedom)
-    assert compute_student_factors(np.ones((freedom, 1)))[0] == pytest.approx(expected, rel=1e-6)
+    assert compute_degrees_of_freedom(np.ones((freedom, 1)))[0] == freedom
+    assert compute_student_factors(freedom) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_loss_has_an_interval_that_is_symmetric_in_its_logarithm() -> None:
@@ -274,14 +279,15 @@ def test_the_factor_of_student_widens_bootstrap_intervals() -> None:
     (known,) = compute_first_order(events, [events.weight])
     widths = [
         np.log(found.loss[1] / found.loss[0])
-        for factor in (known.factor, 2 * known.factor)
+        for freedom in (np.full_like(known.freedom, 1e9), np.ones_like(known.freedom))
         for found in [
             compute_bootstrap_intervals(
-                events, events.weight, np.random.default_rng(1), known=replace(known, factor=factor)
+                events, events.weight, np.random.default_rng(1), known=replace(known, freedom=freedom)
             )
         ]
     ]
-    assert widths[1] == pytest.approx(2 * widths[0])
+    ratio = compute_student_factors(1.0) / compute_student_factors(1e9)
+    assert widths[1] == pytest.approx(ratio * widths[0])
 
 
 @pytest.mark.parametrize(

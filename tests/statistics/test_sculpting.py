@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from tamis.errors import TamisError
 from tamis.statistics.sculpting import (
@@ -269,3 +270,40 @@ def test_a_cut_that_nothing_passes_has_no_distance_by_chance() -> None:
     # one of a thousand events has a distribution of its own, and no distance is above one
     assert compute_chance_distance(np.arange(1000.0), np.arange(1000) < 1, np.ones(1000)) == 1.0
     assert compute_chance_distance([1.0, 2.0], [1, 1], [1.0, -1.0]) is None
+
+
+def test_the_mean_of_few_events_needs_the_distribution_of_student() -> None:
+    """Of two means with 26 effective events each, three standard deviations are less rare than of known errors."""
+    slices = [Slice(0, 1, 0.0, 1.0, 26.0), Slice(1, 2, 3 * np.sqrt(2), 1.0, 26.0)]
+    found = compute_shift(np.arange(9.0), np.ones(9), slices)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(3, 50), rel=1e-9)
+    assert found.p_value > 1.5 * 2 * stats.norm.sf(3)
+    # the pair that is least likely by chance is quoted: here not the one with the most standard deviations
+    wide = [Slice(0, 1, 0.0, 1.0, 1e6), Slice(1, 2, 6.1, 1.0, 1e6), Slice(2, 3, 30.0, 6.8, 26.0)]
+    assert compute_shift(np.arange(9.0), np.ones(9), wide).significance == pytest.approx(6.1 / np.sqrt(2))
+
+
+@pytest.mark.parametrize("spectator", ["normal", "exponential"])
+@pytest.mark.parametrize("weights", ["equal", "log-normal", "negative"])
+def test_few_events_rarely_shift_by_chance(weights: str, spectator: str, rates: Any) -> None:
+    """Five slices of about 27 effective events each: with normal quantiles p <= 0.01 in up to 2% of the toys."""
+    p_values, toys = [], rates.toys(400)
+    number = {"equal": 135, "log-normal": 240, "negative": 440}[weights]
+    for seed in range(toys):
+        rng = generator(seed)
+        weight = {
+            "equal": np.ones(number),
+            "log-normal": rng.lognormal(0, 0.7, number),
+            "negative": np.where(rng.random(number) < 0.2, -1.0, 1.0),
+        }[weights]
+        values = rng.normal(size=number) if spectator == "normal" else rng.exponential(size=number)
+        found = compute_shift(values, weight, *compute_slices(values, rng.random(number), weight))
+        p_values.append(1.0 if found is None or found.p_value is None else found.p_value)
+    for level, highest in ((0.05, 0.05), (0.01, 0.012)):
+        count = int(np.sum(np.array(p_values) <= level))
+        rates.check(
+            count, toys, (0.0, highest), finds=FOUND[level], what=f"p up to {level:g}, {spectator} spectator"
+        )
+
+
+FOUND = {0.05: (None, 0.16), 0.01: (None, 0.08)}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ from matplotlib.figure import Figure
 
 import tamis
 import tamis.studies
-from tamis.blocks import Caption, Finding, Text
+from tamis.blocks import Caption, Finding, Table, Text
+from tamis.cli.summary import print_run
 from tamis.config import parse_config
 from tamis.errors import InputError
+from tamis.figure_data import hepdata_table
 from tamis.pipeline.metrics_schema import metrics_schema
 from tamis.plots.book import Drawing, draw_chapter
 from tamis.plots.labels import FigureLabels, class_styles
 from tamis.records import from_json, to_json
-from tamis.runs.figures import chapters_of
+from tamis.runs.figures import chapters_of, tables_of
 from tamis.studies import (
     STUDIES,
     defined_results,
@@ -34,6 +37,7 @@ from tamis.studies import (
     result_file,
     write_results,
 )
+from tamis.studies.performance import PERFORMANCE
 from tamis.studies.study import Study, Undefined, import_keys
 
 NAMES = [study.name for study in STUDIES]
@@ -254,7 +258,7 @@ def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_
     name: str, full: WrittenRun
 ) -> None:
     study, result = result_of(name, full.run)
-    tables = list(study.data(result))
+    tables = list(study.data(result, {}))
     drawings = [
         drawing.name
         for drawing in study.figures(result, FigureLabels(class_styles(full.run.config.class_names)))
@@ -300,3 +304,68 @@ def test_figures_of_a_finished_run_are_drawn_again(
     assert inside("figures", str(tmp_path))[0] == 2
     assert inside("figures", str(folder), "--output", str(tmp_path / "x"), "--label", "$")[0] == 2
     assert not (tmp_path / "x").exists()
+
+
+INTERVAL = re.compile(r"\[[^\[\],]*\d, [^\[\],]+[\])]")
+LEVEL = "68.3%"
+
+
+def test_whatever_shows_an_interval_says_its_level(runs: tuple[WrittenRun, WrittenRun]) -> None:
+    found = 0
+    for study, result in (pair for each in runs for pair in defined_results(each.run.results)):
+        for block in study.section(result):
+            if isinstance(block, Table):
+                notes = [cell.note for row in block.rows for cell in row if INTERVAL.fullmatch(cell.note)]
+                assert not notes or LEVEL in block.caption, (study.name, block.columns, notes)
+                found += len(notes)
+        sentences = [
+            *(block.text for block in study.section(result) if isinstance(block, Text)),
+            *(finding.sentence for finding in study.findings(result)),
+            *study.summary(result),
+            *(tile.interval for tile in study.tiles(result)),
+        ]
+        with_intervals = [sentence for sentence in sentences if INTERVAL.search(sentence)]
+        assert all(LEVEL in sentence for sentence in with_intervals), (study.name, with_intervals)
+        found += len(with_intervals)
+    assert found > 40
+
+
+def test_a_number_is_written_alike_wherever_it_stands(
+    runs: tuple[WrittenRun, WrittenRun], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for run in (each.run for each in runs):
+        performance = run.results["performance"]
+        splits, points = (block for block in PERFORMANCE.section(performance))
+        cells = {(row[0].text, row[1].text): [cell.text for cell in row[3:]] for row in splits.rows}
+        of_test = cells["test", "physics"]
+        tiles = {tile.title: tile.value for tile in PERFORMANCE.tiles(performance)}
+        assert [tiles["Loss"], tiles["Accuracy"]] == of_test[:2]
+        index = run.class_names.index("sig")
+        assert tiles["AUC of sig"] == of_test[2 + index]
+        rejections = [row[-1].text for row in points.rows if row[0].text == "sig"]
+        assert [cell.text for cell in PERFORMANCE.comparison(performance).values()] == rejections
+        # the terminal shows the same
+        print_run(run, Path("run"), 1.0)
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert [line for line in lines if line[:1] == ["test"]][-1][1:] == of_test[:2] + cells[
+            "test", "balanced"
+        ][:2]
+        assert [line for line in lines if line[:1] == ["sig"]][-1][1:] == [
+            text for cell in (of_test[2 + index], *rejections) for text in cell.split()
+        ]
+
+
+def test_figure_data_have_the_labels_of_the_configuration(
+    runs: tuple[WrittenRun, WrittenRun],
+) -> None:
+    run = runs[1].run
+    (x, *others), (event,) = run.config.features, run.config.spectators
+    features = (x.model_copy(update={"unit": "GeV", "label": "$x_1$"}), *others)
+    spectators = (event.model_copy(update={"unit": "s"}),)
+    config = run.config.model_copy(update={"features": features, "spectators": spectators})
+    tables = list(tables_of(replace(run, config=config)))
+    units = {column.unit for table in tables for column in (*table.independent, *table.dependent)}
+    assert units == {"", "GeV", "1 / GeV", "s", "1 / s"}
+    (table,) = (table for table in tables if table.name.startswith("inputs") and table.name.endswith("_x"))
+    assert hepdata_table(table)["independent_variables"][0]["header"] == {"name": "$x_1$", "units": "GeV"}

@@ -25,3 +25,7 @@ def test_devices_share_a_batch_where_each_has_enough_to_do(
 def test_too_many_devices_are_refused() -> None:
     with pytest.raises(RequestError):
         choose_placement(99, 990, [2, 2])
+
+
+def test_devices_are_described_for_people() -> None:
+    assert choose_placement(1, 32, [3, 6, 6, 3]).description == "1 CPU core"

@@ -129,7 +129,7 @@ def test_early_stopping_returns_the_best_epoch() -> None:
     trained = run(settings, sample(60, 1, noise=0.3), validation)  # few and noisy: it overtrains
     history = trained.history
     assert len(history.epochs) == history.best + 4 < 200
-    assert history.reason == "no improvement of validation_loss for 4 epochs"
+    assert history.reason == "validation_loss did not improve for 4 epochs"
     best = min(epoch.validation_loss for epoch in history.epochs)
     assert history.epochs[history.best - 1].validation_loss == best
     scores = predict_scores(trained.network, validation.inputs)
@@ -153,7 +153,7 @@ def test_the_metric_of_the_caller_decides(monitor: str, batch: int, monkeypatch:
     trained = run(settings, sample(1000, 1), validation, metric=measure)
     assert trained.history.best == 3
     assert [getattr(each, monitor) for each in trained.history.epochs] == [-2, -1, 0, -1, -2]
-    assert trained.history.reason == f"no improvement of {monitor} for 2 epochs"
+    assert trained.history.reason == f"{monitor} did not improve for 2 epochs"
     assert [monitor in each for each in trained.history.to_dict()["epochs"]] == [True] * 5
     # the scores are those of the network, event by event
     np.testing.assert_allclose(seen[2], predict_scores(trained.network, validation.inputs), atol=1e-6)
@@ -282,7 +282,7 @@ assert len(jax.devices()) == 2
 found = []
 for devices in (1, 2):
     trained = run(replace_fields(PLAIN, devices=devices, batch_size=256), sample(1000, 1), sample(301, 2))
-    assert trained.device == f"{devices} x cpu"
+    assert trained.device == ("1 CPU core", "2 CPU cores")[devices - 1]
     found.append(trained)
 for first, second in zip(*(each.history.epochs for each in found), strict=True):
     assert abs(first.training_loss - second.training_loss) < 1e-5, (first, second)
@@ -306,7 +306,7 @@ mean = normalised[0].network.layers[0].normalisation.mean.value
 assert abs(np.asarray(mean)).max() > 0.01
 # a loss that is no sum over events stays on one device
 whole = replace_fields(PLAIN, loss=Significance(signal=10.0, background=100.0), batch_size=65536, epochs=1)
-assert run(whole, sample(1000, 1), sample(301, 2), signal=(1,)).device == "1 x cpu"
+assert run(whole, sample(1000, 1), sample(301, 2), signal=(1,)).device == "1 CPU core"
 print("equal")
 """
 

@@ -31,6 +31,19 @@ def test_an_improvement_must_exceed_min_delta(losses: list[float], min_delta: fl
     assert is_improvement(epochs, 1, EarlyStopping(min_delta=min_delta)) is expected
 
 
+@pytest.mark.parametrize(
+    ("epochs", "patience", "number", "expected"),
+    [
+        (1, 5, 1, "the only epoch was trained"),
+        (4, 5, 4, "all 4 epochs were trained"),
+        (4, 1, 3, "validation_loss did not improve for 1 epoch"),
+    ],
+)
+def test_the_reason_of_the_end_is_a_clause(epochs: int, patience: int, number: int, expected: str) -> None:
+    section = Training(epochs=epochs, early_stopping=EarlyStopping(patience=patience, warm_up=0))
+    assert find_stopping_reason(number, number - 1, epochs, resolve_recipe(section, 1000)) == expected
+
+
 def test_accuracy_improves_upwards() -> None:
     epochs = [epoch(1, 1.0, 0.5), epoch(2, 2.0, 0.6)]
     assert is_improvement(epochs, 1, EarlyStopping(monitor="validation_accuracy"))

@@ -35,14 +35,13 @@ from tamis.apply.model import Model, read_model
 from tamis.apply.outputs import build_output_endings, check_column_names, open_score_file
 from tamis.apply.scoring import ScoredTally, build_score_columns, score_chunks
 from tamis.apply.summary import Outcome, Status, Summary, collect_notes
+from tamis.arguments import check_callable, check_kind
 from tamis.data.chunks import read_ahead, read_chunks
 from tamis.data.schema import SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, write_json
 from tamis.machine import cores, explain_memory_error
-from tamis.paths import explain_os_error, explain_unwritable, to_path, to_patterns
-from tamis.pipeline.callbacks import check_callable, check_kind
-from tamis.runs.layout import PROVENANCE
+from tamis.paths import check_writable, explain_os_error, to_path, to_patterns
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -209,15 +208,7 @@ def _plan_tasks(
 
 
 def _create_folder(folder: Path) -> None:
-    for parent in (folder, *folder.absolute().parents):
-        if (parent / PROVENANCE).is_file():
-            raise RequestError(
-                f"{folder} is inside the run directory {parent}, where only files of the run may be; choose another "
-                "--output"
-            )
-    reason = explain_unwritable(folder / "summary.json")
-    if reason:
-        raise RequestError(f"cannot write to {folder}: {reason}; choose another --output")
+    check_writable(folder / "summary.json", "choose another --output", name=folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from tamis.apply.outputs import FORMAT_NAME, read_score_file
 from tamis.data.parquet_files import is_parquet
-from tamis.data.scanning import scan_files
+from tamis.data.root_files import MissingTree
+from tamis.data.scanning import scan_files, scan_usable_files
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.data.signature import resolve_local_path
 from tamis.data.sources import WILDCARD, find_matching_files
@@ -200,12 +201,12 @@ def scan_input(source: SourceFile, tree: str | Sequence[str] | None, *, only: bo
         return scan_files([source], tree if only else None)[0]
     if only or tree is None:
         return _one_tree(scan_files([source], tree, naming=_NAMING))
-    try:
-        return _one_tree(scan_files([source], tree))
-    except InputError as error:
-        if "is missing; the file holds" not in str(error) and "no tree matches" not in str(error):
-            raise
+    schemas, problems = scan_usable_files([source], tree)
+    if not problems:
+        return _one_tree(schemas)
+    if isinstance(problems[0], MissingTree):
         return scan_files([source], naming=_NAMING)[0]
+    raise InputError("input files", problems)
 
 
 def _one_tree(schemas: Sequence[FileSchema]) -> FileSchema:

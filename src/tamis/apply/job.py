@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +17,8 @@ from tamis.apply.scoring import MEANINGS, Extent, Scoring, build_score_columns
 from tamis.data.chunks import Chunk, read_range
 from tamis.data.schema import FileSchema, find_schema_problems
 from tamis.errors import InputError, Problem, RequestError
+from tamis.expressions import collect_branches
+from tamis.files import hash_json
 from tamis.machine import tamis_version
 from tamis.wording import format_range, format_value, shorten
 
@@ -76,7 +76,7 @@ class BoundaryHashes:
     def _hash(self, chunk: Chunk, row: int) -> str:
         """Hash one event by the values of its numbers, whatever their type."""
         values = [[name, _as_floats(chunk.columns[name][row])] for name in sorted(self.branches)]
-        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+        return hash_json(values)
 
 
 def _as_floats(value: Any) -> Any:
@@ -199,8 +199,7 @@ def build_job(model: Model, schema: FileSchema, options: ApplyOptions) -> Job:
 
 def _rounded_folds(scoring: Scoring, schema: FileSchema) -> Iterator[Problem]:
     """Yield a problem for each integer of the training that determines folds and is a 32-bit float in this file."""
-    expressions = list_fold_expressions(scoring.folds)
-    for name in sorted({name for expression in expressions for name in expression.branches}):
+    for name in sorted(collect_branches(list_fold_expressions(scoring.folds))):
         known, branch = scoring.model.types.get(name, ()), schema.branches.get(name)
         integers = bool(known) and all("int" in kind for kind in known)
         if integers and branch is not None and branch.number in ("float16", "float32"):

@@ -19,6 +19,7 @@ from tamis.data.parquet_files import is_parquet
 from tamis.data.scanning import scan_files
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError
+from tamis.files import hash_json
 
 ScoreFileFormat = Literal["ttree", "rntuple", "parquet"]
 """Format of score files."""
@@ -101,8 +102,7 @@ def add_checksum(metadata: Mapping[str, Any]) -> dict[str, Any]:
     >>> is_intact(add_checksum({"rows": 3})), is_intact({**add_checksum({"rows": 3}), "rows": 4})
     (True, False)
     """
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
-    return {**metadata, METADATA_CHECKSUM: digest}
+    return {**metadata, METADATA_CHECKSUM: hash_json(metadata)}
 
 
 def is_intact(metadata: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from tamis.apply.model import Model
 from tamis.arrays import Features
 from tamis.data.chunks import Chunk
 from tamis.data.plan import convert_to_32_bits, evaluate_chunk, evaluate_quantity
-from tamis.expressions import Expression, convert_to_boolean
+from tamis.expressions import Expression, collect_branches, convert_to_boolean
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
 Columns = Mapping[str, NDArray[Any]]
@@ -112,7 +112,7 @@ class Scoring:
     @property
     def trained(self) -> frozenset[str]:
         """Branches that the classifier needs, without those of the selection."""
-        return frozenset().union(*(expression.branches for expression in self._of_classifier))
+        return collect_branches(self._of_classifier)
 
     @property
     def _of_classifier(self) -> tuple[Expression, ...]:
@@ -121,7 +121,7 @@ class Scoring:
     @property
     def branches(self) -> frozenset[str]:
         """All branches that are read."""
-        return frozenset().union(*(expression.branches for expression in self.expressions))
+        return collect_branches(self.expressions)
 
     @property
     def types(self) -> dict[str, np.dtype[Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tamis.blocks import Cell
-from tamis.wording import format_p_value
+from tamis.wording import format_p_value, format_with_error, format_with_interval
 
 Interval = Sequence[float] | None
 NOTHING = "\N{EN DASH}"
@@ -17,20 +17,8 @@ _SMALLEST_FIXED = 1e-6
 """Smallest number without an exponent, so that a column has one notation."""
 _ROUNDING = 1e-12
 """Fraction that is zero except for rounding."""
-CHANCE = "By chance alone, a 68.3% interval excludes zero in a third of all cases."
+CHANCE = "Below each difference: its 68.3% interval, which excludes zero by chance in a third of all cases."
 """A remark for tables that show intervals of differences without a test."""
-
-
-def count_decimals(interval: Interval, fallback: int = 4) -> int:
-    """Return the number of decimals at which half of an interval has two significant digits.
-
-    >>> count_decimals([0.9758, 0.9768]), count_decimals(None)
-    (5, 4)
-    """
-    if interval is None or not interval[1] > interval[0]:
-        return fallback
-    half = (interval[1] - interval[0]) / 2
-    return max(0, min(8, 1 - math.floor(math.log10(half))))
 
 
 def with_interval(value: float | None, interval: Interval, *, signed: bool = False) -> tuple[str, str]:
@@ -41,12 +29,8 @@ def with_interval(value: float | None, interval: Interval, *, signed: bool = Fal
     """
     if value is None:
         return NOTHING, ""
-    sign, digits = "+" if signed else "", count_decimals(interval)
-    text = minus(f"{value:{sign}z.{digits}f}")
-    if interval is None:
-        return text, ""
-    low, high = (minus(f"{edge:{sign}z.{digits}f}") for edge in interval)
-    return text, f"[{low}, {high}]"
+    text, written = format_with_interval(value, interval, signed=signed)
+    return minus(text), minus(written)
 
 
 def with_error(value: float, error: float | None, *, signed: bool = False) -> str:
@@ -55,9 +39,7 @@ def with_error(value: float, error: float | None, *, signed: bool = False) -> st
     >>> with_error(1.02345, 0.0123).split()[::2], with_error(0.5, None)
     (['1.023', '0.012'], '0.5000')
     """
-    interval = None if error is None else (value - error, value + error)
-    text, _ = with_interval(value, interval, signed=signed)
-    return text if error is None else f"{text} \N{PLUS-MINUS SIGN} {error:.{count_decimals(interval)}f}"
+    return typeset(format_with_error(value, error, signed=signed))
 
 
 def cell(value: float | None, interval: Interval = None, *, signed: bool = False) -> Cell:
@@ -129,7 +111,7 @@ def p_value(value: float | None, *, smallest: float | None = None) -> Cell:
     """
     if value is None:
         return Cell(NOTHING)
-    text = format_p_value(value, smallest=smallest, digits=3).removeprefix("p ").removeprefix("= ")
+    text = format_p_value(value, smallest=smallest).removeprefix("p ").removeprefix("= ")
     return Cell(typeset(text), value)
 
 
@@ -161,14 +143,14 @@ def rejection(value: float | None, interval: tuple[float, float | None] | None, 
         interval: its upper end is None if no background event may pass.
         limit: the lower limit; None if background events pass.
 
-    >>> rejection(50.0, (25.0, None), None).note == f"[25.0, {chr(0x221E)})", rejection(None, None, 100.0).text
+    >>> rejection(50.04, (25.0, None), None).note == f"[25, {chr(0x221E)})", rejection(None, None, 100.0).text
     (True, '> 100')
     """
     if limit is not None:
         return Cell(bound(limit, upper=False), limit)
-    note = ""
-    if interval is not None:
-        low, high = interval
-        upper = "\N{INFINITY})" if high is None else f"{significant(high, 3)}]"
-        note = f"[{significant(low, 3)}, {upper}"
-    return replace(short(value), note=note)
+    if value is None or interval is None:
+        return short(value)
+    low, high = interval
+    number = cell(value, (low, 2 * value - low if high is None else high))
+    note = number.note if high is not None else f"{number.note.partition(', ')[0]}, \N{INFINITY})"
+    return replace(number, note=note)

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from tamis.arguments import check_kind
 from tamis.baselines.events import check_packages
 from tamis.check.columns import build_feature_rows, collect_duplicate_notes, collect_feature_notes
 from tamis.check.result import CheckResult, Note, SampleRow
@@ -19,7 +20,7 @@ from tamis.data.duplicates import find_equal_events
 from tamis.data.ensemble import EnsemblePlan
 from tamis.data.events import Events, SampleReading
 from tamis.errors import Problem, ProblemsError, RequestError
-from tamis.pipeline.callbacks import Callbacks, check_kind
+from tamis.pipeline.callbacks import Callbacks
 from tamis.pipeline.inputs import Input, InspectedFiles, inspect_files
 from tamis.pipeline.preparation import (
     build_cutflow,

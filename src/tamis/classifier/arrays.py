@@ -213,6 +213,9 @@ def _preprocessing_shapes(entry: PreprocessingEntry, features: int, knots: int) 
 
 def assemble_members(document: ClassifierDocument, arrays: Mapping[str, NDArray[Any]]) -> tuple[Member, ...]:
     """Build the networks of a document from its arrays."""
+    from tamis.training.devices import start_devices
+
+    start_devices()  # a later training in this process has the devices of one in a new process
     return tuple(
         Member(
             _build_preprocessing(document, entry, arrays, prefix),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,8 @@ from tamis.classifier.document import (
     PreprocessingEntry,
     read_document,
 )
-from tamis.classifier.manifest import MANIFEST, check_manifest, write_manifest
+from tamis.classifier.exported_names import DERIVED
+from tamis.classifier.manifest import MANIFEST, check_manifest, files_of, write_manifest
 from tamis.classifier.member import Member
 from tamis.classifier.missing import mark_missing
 from tamis.classifier.reference import check_rules, check_scores, choose_reference
@@ -34,11 +36,11 @@ from tamis.data.plan import get_unsigned_column
 from tamis.data.split import NO_FOLD, assign_folds_by_number
 from tamis.errors import RequestError
 from tamis.expressions import evaluate, parse
-from tamis.files import write_arrays, write_json
+from tamis.files import complete_file, write_arrays, write_json
 from tamis.network.preprocessing import Preprocessing
 from tamis.notebook import heading, table
-from tamis.paths import explain_unwritable, to_path
-from tamis.wording import counted
+from tamis.paths import check_writable, to_path
+from tamis.wording import counted, join_first
 
 if TYPE_CHECKING:
     from tamis.network.network import Network
@@ -283,26 +285,45 @@ class Classifier:
             reference_fold=reference_fold,
         )
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `classifier.json`, `weights.safetensors` and `manifest.json` into a folder, which may be new.
 
+        Args:
+            folder: not inside the directory of a finished run.
+            overwrite: whether a classifier in the folder, with its exports, may be replaced.
+
         Raises:
-            RequestError: it is a file, or cannot be created.
+            RequestError: the folder holds a classifier or other files, is inside a run, or cannot be created.
         """
         folder = to_path(folder, "Classifier.save")
-        reason = explain_unwritable(folder / DOCUMENT)
-        if reason:
-            raise RequestError(f"{folder} cannot be created or written to: {reason}; choose another folder")
+        check_writable(folder / DOCUMENT, "choose another folder", name=folder)
+        names = set(files_of(folder))
+        if foreign := sorted(names - {DOCUMENT, WEIGHTS, *DERIVED}):
+            raise RequestError(
+                f"{folder} holds files that do not belong to a classifier ({join_first(foreign, 5)}); move them, or "
+                "choose another folder"
+            )
+        if names and not overwrite:
+            raise RequestError(
+                f"{folder} holds a classifier already; choose another folder, or replace it (overwrite=True)"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"reference.features": self.reference_features, "reference.scores": self.reference_scores}
         if len(self.reference_as_passed):
             arrays["reference.given"] = self.reference_as_passed
         if (self.reference_fold != NO_FOLD).any():
             arrays["reference.fold"] = self.reference_fold.astype(np.float32)
-        weights_hash = write_arrays(folder / WEIGHTS, arrays | member_arrays(self.members))
-        write_json(folder / DOCUMENT, self._build_document(weights_hash).to_dict())
-        # other files in the folder belong to an earlier classifier, until this one is exported
-        write_manifest(folder / MANIFEST, {name: folder / name for name in (DOCUMENT, WEIGHTS)})
+        with ExitStack() as stack:
+            # they get their names in the reverse order: a folder without a manifest is not a classifier
+            paths = {
+                name: stack.enter_context(complete_file(folder / name))
+                for name in (MANIFEST, DOCUMENT, WEIGHTS)
+            }
+            weights_hash = write_arrays(paths[WEIGHTS], arrays | member_arrays(self.members))
+            write_json(paths[DOCUMENT], self._build_document(weights_hash).to_dict())
+            write_manifest(paths[MANIFEST], {name: paths[name] for name in (DOCUMENT, WEIGHTS)})
+            for name in (MANIFEST, *DERIVED):
+                (folder / name).unlink(missing_ok=True)
 
     def _build_document(self, weights_hash: str) -> ClassifierDocument:
         network, preprocessing = self.network, self.preprocessing

@@ -11,7 +11,7 @@ from tamis.arrays import Features
 from tamis.config import Feature
 from tamis.data.parquet_files import convert_arrow
 from tamis.errors import ExpressionError, RequestError
-from tamis.expressions import evaluate, parse
+from tamis.expressions import collect_branches, evaluate, parse
 from tamis.wording import counted, join_first, suggest
 
 
@@ -28,7 +28,7 @@ def feature_values(features: Sequence[Feature], events: Any, unresolved: Collect
             `missing` rule has no value in an event.
     """
     expressions = [parse(feature.expression) for feature in features]
-    branches = sorted({name for expression in expressions for name in expression.branches})
+    branches = sorted(collect_branches(expressions))
     used = take_columns(events, branches)
     lengths = {name: len(values) for name, values in used.items()}
     if len(set(lengths.values())) > 1:

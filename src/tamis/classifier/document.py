@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from tamis.config.layers import MOST_LAYERS
 from tamis.config.size import MOST_PASSES
 from tamis.data.ensemble import EnsemblePlan, PlannedMember
 from tamis.errors import InputError, Problem
+from tamis.files import hash_json
 from tamis.network.preprocessing import Scaling
 
 DOCUMENT = "classifier.json"
@@ -151,7 +151,7 @@ def list_prefixes(members: int) -> list[str]:
 def compute_document_hash(document: Mapping[str, Any]) -> str:
     """Return the hash of a document without its own hash, so that every changed name or order is found."""
     content = {key: value for key, value in document.items() if key != "document_sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hash_json(content)
 
 
 def read_document(path: Path) -> ClassifierDocument:
@@ -194,6 +194,6 @@ def _check_version(path: Path, content: Any) -> None:
     if version != VERSION:
         raise build_error(
             path,
-            f"has version {str(version)[:20]} of the format, but this tamis reads version {VERSION}; train again with "
+            f"has version {repr(version)[:20]} of the format, but this tamis reads version {VERSION}; train again with "
             "this tamis, or use the tamis that wrote the file",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tamis.classifier.opening import DAMAGED, MOST_BYTES, build_error, read_small
 from tamis.errors import InputError, Problem
-from tamis.files import sha256, write_text
+from tamis.files import hash_json, sha256, write_text
 
 MANIFEST = "manifest.json"
 _LARGEST = 1 << 20
@@ -37,7 +36,7 @@ class _Manifest(BaseModel):
         content = self.model_dump(exclude={"manifest_sha256"})
         if not self.changing:
             del content["changing"]
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        digest = hash_json(content)
         return json.dumps({**content, "manifest_sha256": digest}, indent=2, sort_keys=True) + "\n"
 
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from tamis.wording import suggest
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+class Command(TyperCommand):
+    """A command that refuses two values of an option that takes one, instead of ignoring the first."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; raise `typer.BadParameter` for a repeated option."""
+        _, _, parameters = self.make_parser(ctx).parse_args(args=list(args))
+        for option, number in Counter(parameters).items():
+            if isinstance(option, TyperOption) and number > 1 and not (option.multiple or option.is_flag):
+                raise typer.BadParameter(f"it is given {number} times; give it once", ctx, option)
+        return super().parse_args(ctx, args)
 
 
 def build_integer_parser(least: int | None = None) -> Callable[[str | int], int]:
@@ -55,8 +70,12 @@ def parse_decimal(text: str | float) -> float:
         raise typer.BadParameter(f"{text!r} is not a number, such as -1 or 1e-6") from None
 
 
-def build_choice_parser(choices: Sequence[str]) -> Callable[[str], str]:
+def build_choice_parser(
+    choices: Sequence[str], synonyms: Mapping[str, str] | None = None
+) -> Callable[[str], str]:
     """Build a parser of names; it raises `typer.BadParameter`, which names the option.
+
+    Other names of the choices are answered with a suggestion: `{"c++": "cpp"}`.
 
     >>> build_choice_parser(["onnx", "json"])("json")
     'json'
@@ -64,7 +83,8 @@ def build_choice_parser(choices: Sequence[str]) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in choices:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(choices)}{suggest(text, choices)}")
+            name = (synonyms or {}).get(text.lower(), text)
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(choices)}{suggest(name, choices)}")
         return text
 
     return read

@@ -128,7 +128,8 @@ def print_verification(verification: Verification) -> None:
         table.add_row(escape(comparison.what), f"{comparison.number:,}", _ANSWERS[comparison.matches])
     console.print(table)
     findings = (text for comparison in comparisons for text in comparison.findings)
-    print_lines(errors_console(), findings, "does not match: ")
+    # a missing figure is a missing file, too
+    print_lines(errors_console(), dict.fromkeys(findings), "does not match: ")
     notes = [*verification.notes, *(note for comparison in comparisons for note in comparison.notes)]
     print_lines(console, dict.fromkeys(notes), "note: ")
     answers = [comparison.matches for comparison in comparisons]

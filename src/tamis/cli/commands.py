@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tamis.cli.arguments import build_choice_parser, build_integer_parser, parse_decimal, read_tolerance
+from tamis.cli.arguments import (
+    Command,
+    build_choice_parser,
+    build_integer_parser,
+    parse_decimal,
+    read_tolerance,
+)
 from tamis.cli.compilation_cache import check_cache, compilation_cache
 from tamis.cli.streams import ClosedPipeError, print_message, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
@@ -46,6 +52,10 @@ _CLOSED_PIPE = 128 + signal.SIGPIPE
 
 # written here again because `tamis.export` and `tamis.config` take long to import
 _EXPORT_FORMATS = ("onnx", "json", "lwtnn", "cpp", "all", "fpga")
+_EXPORT_SYNONYMS = {
+    **dict.fromkeys(("c++", "cxx", "hpp", "h", "header", "classifier.hpp"), "cpp"),
+    **dict.fromkeys(("hls4ml", "hls", "qonnx", "vhdl", "verilog"), "fpga"),
+}
 _FIGURE_FORMATS = ("svg", "pdf", "png")
 
 
@@ -451,39 +461,39 @@ def verify(
 @app.command()
 def export(
     run: RunOrModel,
-    form: Annotated[
-        str,
+    forms: Annotated[
+        list[str] | None,
         typer.Option(
             "--format",
-            parser=build_choice_parser(_EXPORT_FORMATS),
+            parser=build_choice_parser(_EXPORT_FORMATS, _EXPORT_SYNONYMS),
             metavar="FORMAT",
-            help="onnx (the default), json, lwtnn, cpp, fpga, or all: every possible format except fpga.",
+            help="onnx (the default), json, lwtnn, cpp, fpga, or all: every possible format except fpga. Repeatable.",
         ),
-    ] = "onnx",
+    ] = None,
     output: Annotated[
         Path | None, _output("DIR", "The output folder; that of the classifier by default.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace exports of another classifier.")
+    ] = False,
 ) -> None:
     """Export the classifier of a run to ONNX or other formats, and check each file against the classifier."""
     from tamis.export import FORMATS, export_classifier
     from tamis.runs.read import find_model
 
-    folder = find_model(run)
-    if form == "fpga":
-        from tamis.export.fpga_files import describe_estimate, export_fpga
-
-        with compilation_cache(print_message):
-            translated = export_fpga(folder, output)
-        typer.echo(f"wrote {translated.folder}")
-        typer.echo(
-            f"The simulated logits of {translated.events:,} events are bit-identical to those of tamis."
-        )
-        typer.echo(describe_estimate(translated.network))
+    folder, requested = find_model(run), {*(forms or ["onnx"])}
+    everything = "all" in requested
+    names = [name for name in FORMATS if everything or name in requested]
+    if "fpga" in requested:
+        if names and output is not None:
+            raise RequestError("--format fpga fills a folder of its own; with --output, export it alone")
+        _export_fpga(folder, output, overwrite=overwrite)
+    if not names:
         return
-    everything = form == "all"
-    forms = [name for name in FORMATS if everything or name == form]
     with compilation_cache(print_message):
-        exported = export_classifier(folder, forms, output, skip_untranslatable=everything)
+        exported = export_classifier(
+            folder, names, output, skip_untranslatable=everything, overwrite=overwrite
+        )
     for path in exported.files:
         typer.echo(f"wrote {path}")
     for name, agreement in exported.agreements.items():
@@ -495,7 +505,18 @@ def export(
         typer.echo(f"note: {note}")
 
 
+def _export_fpga(folder: Path, output: Path | None, *, overwrite: bool) -> None:
+    from tamis.export.fpga_files import describe_estimate, export_fpga
+
+    with compilation_cache(print_message):
+        translated = export_fpga(folder, output, overwrite=overwrite)
+    typer.echo(f"wrote {translated.folder}")
+    typer.echo(f"The simulated logits of {translated.events:,} events are bit-identical to those of tamis.")
+    typer.echo(describe_estimate(translated.network))
+
+
 for _command in app.registered_commands:
+    _command.cls = Command
     # the list shows complete sentences, which click would truncate
     _command.short_help = ((_command.callback and _command.callback.__doc__) or "").partition("\n")[0]
 

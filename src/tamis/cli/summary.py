@@ -9,13 +9,14 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from tamis.blocks.numbers import bound, significant
+from tamis.blocks.numbers import cell
 from tamis.cli.tables import build_cutflow_table, plain_table, print_lines, results_console
 from tamis.pipeline.run import Run
 from tamis.report.epochs import format_epochs
 from tamis.statistics.roc import WorkingPoint
 from tamis.studies import defined_results
 from tamis.studies.bayes_optimum.result import BayesOptimumResult
+from tamis.studies.performance import format_rejection
 from tamis.studies.performance.result import PerformanceResult
 
 
@@ -68,12 +69,16 @@ def metrics_table(results: Mapping[str, Any]) -> Table:
     """Build the table of loss and accuracy of each split."""
     table = plain_table("Results", ["split", "loss", "accuracy", "balanced loss", "balanced accuracy"])
     for name, metrics in results["performance"].splits.items():
-        values = [(part.loss, part.accuracy) for part in (metrics.physics, metrics.balanced)]
-        table.add_row(name, *(f"{value:.4f}" for pair in values for value in pair))
+        cells = []
+        for weights, numbers in (("physics", metrics.physics), ("balanced", metrics.balanced)):
+            intervals = results["performance"].intervals[name][weights]
+            cells += [cell(numbers.loss, intervals.loss), cell(numbers.accuracy, intervals.accuracy)]
+        table.add_row(name, *(number.text for number in cells))
     result = results["bayes_optimum"]
     if isinstance(result, BayesOptimumResult) and result.optimum is not None:
-        optimum = result.optimum.optimum
-        table.add_row("Bayes optimum", "", "", f"{optimum.loss:.4f}", f"{optimum.accuracy:.4f}")
+        optimum, intervals = result.optimum.optimum, result.optimum.intervals
+        best = (cell(optimum.loss, intervals.loss), cell(optimum.accuracy, intervals.accuracy))
+        table.add_row("Bayes optimum", "", "", *(number.text for number in best))
     return table
 
 
@@ -81,21 +86,24 @@ def class_table(performance: PerformanceResult, working_points: Sequence[float])
     """Build the table of the area under the ROC curve and the background rejections of each class."""
     headings = [f"1/background at {point:g}" for point in working_points]
     table = plain_table("Each class against the others, on test events", ["class", "AUC", *headings])
-    for name, curve, points in zip(
-        performance.class_names, performance.curves, performance.working_points, strict=True
+    areas, intervals = (
+        performance.splits["test"].physics.auc,
+        performance.intervals["test"]["physics"].auc,
+    )
+    for name, area, interval, points in zip(
+        performance.class_names, areas, intervals, performance.working_points, strict=True
     ):
-        if curve is None or points is None:
+        if points is None:
             table.add_row(
                 escape(name), "undefined: the sum of weights of the class or of all others is not positive"
             )
             continue
-        table.add_row(escape(name), f"{curve.auc:.4f}", *(_rejection(point) for point in points))
+        table.add_row(escape(name), cell(area, interval).text, *(_rejection(point) for point in points))
     return table
 
 
 def _rejection(point: WorkingPoint) -> str:
     """Format a rejection, or its lower limit with 95% confidence if no background event passes."""
-    if point.background_rejection is not None:
-        return significant(point.background_rejection)
-    limit = point.background_rejection_limit
-    return "no background" if limit is None else bound(limit, upper=False)
+    if point.background_rejection is None and point.background_rejection_limit is None:
+        return "no background"
+    return format_rejection(point).text

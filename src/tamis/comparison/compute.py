@@ -68,7 +68,7 @@ def compare_runs(
     sums = resamplers[0][0].sums_per_resample
     replicas = resample(measure, len(first.events), bootstraps, generator, first.events.units, sums=sums)
     pairs = _compare_pairs(aligned_runs, first_orders, replicas)
-    return RunComparison(first.class_names, len(first.events), tuple(numbers), pairs, notes)
+    return RunComparison(first.class_names, len(first.events), tuple(numbers), pairs, notes, aligned_runs)
 
 
 def _collect_numbers(

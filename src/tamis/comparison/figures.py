@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,17 +14,17 @@ from matplotlib.ticker import MaxNLocator
 
 from tamis.arrays import Float64
 from tamis.plots.labels import ClassStyle, compute_font_size, literal
-from tamis.plots.legend import Entry, add_legend, compute_axis_top
+from tamis.plots.legend import Entry, add_legend, compute_axis_top, compute_entry_width
 from tamis.plots.style import LINE_STYLES, MARKERS, MUTED_COLOUR, colours, figure_style
 from tamis.statistics.roc import RocCurve
 from tamis.statistics.roc_outline import FEWEST_EVENTS, compute_least_efficiency, outline_roc
 
 FEWEST_OF_RATIO = 25
 """Background events of typical weight that must pass in both runs for their ratio to be drawn."""
-_LEGEND_WIDTH = 3.0  # inches
+_LEGEND_WIDTH = 4.2  # inches
 _LEGEND_SIZE = 9.0  # points
-_LEGEND_FROM = 0.4  # signal efficiency
 _FEW_EPOCHS = 25
+_RANDOM: dict[str, Any] = {"color": MUTED_COLOUR, "linewidth": 1.0, "linestyle": ":"}
 
 
 @dataclass(frozen=True)
@@ -67,21 +68,24 @@ def plot_rocs_of_runs(curves: Sequence[RocCurve], *, runs: Sequence[ClassStyle],
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
     least = min(compute_least_efficiency(curve) for curve in curves)
     diagonal = np.geomspace(0.01, 1.0, 100)
-    upper.plot(diagonal, 1 / diagonal, color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
+    upper.plot(diagonal, 1 / diagonal, **_RANDOM)
+    entries, size = _legend_entries(runs, [f"(AUC {curve.auc:.4f})" for curve in curves])
+    entries.append((Line2D([], [], **_RANDOM), "random choice"))
+    # the curves fall to the right, so only the part below the legend, of axes of 5.6 inches, needs room
+    legend_from = 1 - max(compute_entry_width(text, size) for _, text in entries) / 5.6
     highest, below = 5.0, 2.0
     for style, curve in zip(runs, curves, strict=True):
         points = outline_roc(curve, least=least).points
         signal, rejection = points.signal_efficiency, points.background_rejection
         upper.plot(signal, rejection, color=style.colour, linestyle=style.line)
         highest = max(highest, rejection.max(initial=1.0))
-        below = max(below, rejection[signal > _LEGEND_FROM].max(initial=1.0))
+        below = max(below, rejection[signal > legend_from].max(initial=1.0))
     upper.set_yscale("log")
     upper.set_xlim(0.0, 1.0)
-    # the curves fall to the right, so only the part below the legend needs room
-    upper.set_ylim(1.0, max(1.5 * highest, compute_axis_top(1.0, below, len(curves), height=3.9)))
+    upper.set_ylim(1.0, max(1.5 * highest, compute_axis_top(1.0, below, len(entries), height=3.9)))
     upper.set_ylabel("Background rejection (1 / efficiency)")
     upper.set_title(title, loc="left", fontsize=compute_font_size(title, 5.4, 10.0))
-    _add_legend(upper, runs, [f"(AUC {curve.auc:.4f})" for curve in curves])
+    _add_legend(upper, entries, size)
     _draw_ratios(lower, curves, runs, least * FEWEST_OF_RATIO / FEWEST_EVENTS)
     lower.set_xlabel("Signal efficiency")
     figure.align_ylabels()
@@ -152,7 +156,7 @@ def plot_losses_of_runs(curves: Sequence[Sequence[LossCurve]], *, runs: Sequence
         f"(best epoch {of_run[0].best})" if len(of_run) == 1 else f"({len(of_run)} networks)"
         for of_run in curves
     )
-    _add_legend(axes, runs, notes)
+    _add_legend(axes, *_legend_entries(runs, notes))
     return figure
 
 
@@ -199,10 +203,14 @@ def _set_loss_range(axes: Axes, curves: Sequence[LossCurve], legend_rows: int) -
         )
 
 
-def _add_legend(axes: Axes, runs: Sequence[ClassStyle], notes: Iterable[str]) -> None:
+def _legend_entries(runs: Sequence[ClassStyle], notes: Iterable[str]) -> tuple[list[Entry], float]:
+    """Return the entries of the runs, and their font size."""
     entries: list[Entry] = [
         (Line2D([], [], color=style.colour, linestyle=style.line), f"{style.text}  {note}")
         for style, note in zip(runs, notes, strict=True)
     ]
-    size = min(compute_font_size(text, _LEGEND_WIDTH, _LEGEND_SIZE) for _, text in entries)
+    return entries, min(compute_font_size(text, _LEGEND_WIDTH, _LEGEND_SIZE) for _, text in entries)
+
+
+def _add_legend(axes: Axes, entries: Sequence[Entry], size: float) -> None:
     add_legend(axes, entries, loc="upper right", fontsize=size, handlelength=2.6)

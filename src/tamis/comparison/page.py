@@ -12,7 +12,7 @@ from tamis.blocks import Block, Finding, Findings, Light, Page, PageSection, Pic
 from tamis.blocks.numbers import typeset, with_interval
 from tamis.comparison import tables
 from tamis.comparison.compute import compare_runs
-from tamis.comparison.events import align_class_weights, align_events, collect_scored_runs
+from tamis.comparison.events import ScoredRun, collect_scored_runs
 from tamis.comparison.figures import (
     FEWEST_OF_RATIO,
     LossCurve,
@@ -21,20 +21,22 @@ from tamis.comparison.figures import (
     plot_rocs_of_runs,
 )
 from tamis.comparison.result import PairComparison, RunComparison
+from tamis.config import Config
 from tamis.config.difference import DifferentValue, configuration_differences
 from tamis.errors import RequestError
-from tamis.files import LONGER_WHILE_WRITTEN, write_text
-from tamis.paths import explain_unwritable, to_path, to_patterns
+from tamis.files import write_text
+from tamis.paths import check_writable, to_path, to_patterns
 from tamis.pipeline.run import Run
 from tamis.plots.book import svg_text
 from tamis.plots.labels import class_styles
 from tamis.random_streams import random_stream
+from tamis.report.page import explain_labels
 from tamis.report.rendering import render
 from tamis.report.vector import inline_text
-from tamis.runs.layout import PROVENANCE, REPORT
+from tamis.runs.layout import REPORT
 from tamis.runs.read import read_run
 from tamis.statistics.roc import RocCurve, compute_roc_curves
-from tamis.wording import counted, join_first
+from tamis.wording import counted, join_first, name_interval
 
 _CHANGE_THE_LOSS = ("training.loss", "weights.", "split.", "samples")
 """Beginnings of the configuration keys that change the definition of the validation loss."""
@@ -49,6 +51,7 @@ def build_comparison_page(runs: Sequence[Run], comparison: RunComparison, folder
         f"{', '.join(names[:-1])} and {names[-1]} on the same {comparison.events:,} test events. Differences are "
         "paired: statistical fluctuations that are common to all runs cancel. The intervals do not include how much "
         "another seed would change the networks."
+        f"{explain_labels(runs[0].config)}"
     )
     footer = (
         "All numbers on this page are computed from the files of the runs. Each run has its own report and figures in "
@@ -69,7 +72,7 @@ def _sections(
     )
     yield PageSection("summary", "Summary", summary)
     yield PageSection("differences", "Differences", (tables.build_differences_table(comparison),))
-    roc_pictures = _roc_pictures(runs, names, classes)
+    roc_pictures = _roc_pictures(runs[0].config, comparison, classes)
     yield PageSection("performance", "Performance", (tables.build_numbers_table(comparison), *roc_pictures))
     studies_table = tables.build_studies_table(runs, names)
     if studies_table.rows:
@@ -87,14 +90,16 @@ def _sections(
 def _tiles(comparison: RunComparison, classes: Sequence[str]) -> Iterator[Tile]:
     for run in comparison.runs:
         metrics, (interval, *_) = run.metrics["balanced"], run.intervals["balanced"]
-        areas = dict(zip(comparison.class_names, run.metrics["physics"].auc, strict=True))
+        areas = zip(run.metrics["physics"].auc, run.intervals["physics"][2:], strict=True)
+        areas_of_classes = dict(zip(comparison.class_names, areas, strict=True))
         notes = [
-            f"AUC of {name}\N{NO-BREAK SPACE}{area:.4f}"
+            f"AUC of {name}\N{NO-BREAK SPACE}{with_interval(*areas_of_classes[name])[0]}"
             for name in classes
-            if (area := areas[name]) is not None
+            if areas_of_classes[name][0] is not None
         ]
         note = "; ".join(["loss with balanced weights", *notes])
-        yield Tile(run.name, *with_interval(metrics.loss, interval), note)
+        value, written = with_interval(metrics.loss, interval)
+        yield Tile(run.name, value, name_interval(written), note)
 
 
 def _findings(comparison: RunComparison, differences: Sequence[DifferentValue]) -> Iterator[Finding]:
@@ -115,10 +120,10 @@ def _choose_light(pair: PairComparison) -> Light:
     return "look" if pair.significant else "info"
 
 
-def _roc_pictures(runs: Sequence[Run], names: Sequence[str], classes: Sequence[str]) -> Iterator[Picture]:
-    labels = [section.label for section in runs[0].config.classes.values()]
-    styles = dict(zip(runs[0].class_names, class_styles(runs[0].class_names, labels), strict=True))
-    for number, (name, curves) in enumerate(_roc_curves(runs, classes).items(), start=1):
+def _roc_pictures(config: Config, comparison: RunComparison, classes: Sequence[str]) -> Iterator[Picture]:
+    styles = dict(zip(config.class_names, class_styles(config.class_names, config.class_labels), strict=True))
+    names = [run.name for run in comparison.runs]
+    for number, (name, curves) in enumerate(_roc_curves(comparison.aligned_runs, classes).items(), start=1):
         title = f"{styles[name].text} against all other classes"
         figure = plot_rocs_of_runs(curves, runs=choose_run_styles(names), title=title)
         sentence = (
@@ -130,9 +135,8 @@ def _roc_pictures(runs: Sequence[Run], names: Sequence[str], classes: Sequence[s
         yield _picture(f"roc_{number}", f"ROC curves of {name}", sentence, figure)
 
 
-def _roc_curves(runs: Sequence[Run], classes: Sequence[str]) -> dict[str, list[RocCurve]]:
-    """Compute the ROC curves of each class for all runs, from the scores that the statistics compare."""
-    aligned_runs, _ = align_class_weights(align_events(collect_scored_runs(runs)))
+def _roc_curves(aligned_runs: Sequence[ScoredRun], classes: Sequence[str]) -> dict[str, list[RocCurve]]:
+    """Compute the ROC curves of each class for all runs."""
     curves_by_class: dict[str, list[RocCurve]] = {name: [] for name in classes}
     for run in aligned_runs:
         curves = compute_roc_curves(run.events.scores, run.events.class_index, run.events.weight)
@@ -200,7 +204,6 @@ def write_comparison(
     _check_folders(paths)
     _check_output(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in paths]
-    _check_not_of_a_run(path, runs)
     comparison = compare_runs(collect_scored_runs(runs), random_stream(runs[0].config.seed, "comparison"))
     page = render(build_comparison_page(runs, comparison, path.absolute().parent))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,19 +223,10 @@ def _check_folders(folders: Sequence[Path]) -> None:
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:
-    reason = explain_unwritable(path, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"{path} cannot be created: {reason}; choose another file with --output")
+    check_writable(path, "choose another file with --output")
     if path.is_dir():
         raise RequestError(f"{path} is a folder; give the name of a file with --output")
     if path.suffix.lower() not in (".html", ".htm"):
         raise RequestError(f"{path} does not end in .html; give the name of a page with --output")
     if path.exists() and not overwrite:
         raise RequestError(f"{path} exists already; choose another name with --output, or use --overwrite")
-
-
-def _check_not_of_a_run(path: Path, runs: Sequence[Run]) -> None:
-    for run in runs:
-        names = (*run.provenance["outputs"], PROVENANCE, REPORT)
-        if path.resolve() in {run.folder.resolve() / name for name in names}:
-            raise RequestError(f"{path} is a file of the run {run.folder}; choose another name with --output")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tamis.blocks.numbers import count_decimals
+from tamis.comparison.events import ScoredRun
 from tamis.statistics.metrics import Metrics
-from tamis.wording import format_p_value
+from tamis.wording import format_p_value, format_with_interval, name_interval
 
 Range = tuple[float, float] | None
 
@@ -62,13 +62,11 @@ class Difference:
         name = f"{self.quantity_name} with {self.weighting} weights"
         if self.difference == 0:
             return f"the {name} is the same"
-        digits = count_decimals(self.interval)
         direction = "lower" if self.difference < 0 else "higher"
-        interval = ""
-        if self.interval is not None:
-            low, high = self.interval
-            interval = f" [{low:+z.{digits}f}, {high:+z.{digits}f}]"
-        return f"the {name} is {abs(self.difference):.{digits}f} {direction} for {second}{interval}"
+        size, _ = format_with_interval(abs(self.difference), self.interval)
+        _, interval = format_with_interval(self.difference, self.interval, signed=True)
+        named = f" ({name_interval(interval)})" if interval else ""
+        return f"the {name} is {size} {direction} for {second}{named}"
 
 
 @dataclass(frozen=True)
@@ -172,6 +170,7 @@ class RunComparison:
         runs: the numbers of each run.
         pairs: the first run against each of the others.
         notes: a sentence for each run whose scores were converted to the class weights of the first run.
+        aligned_runs: their events in the same order, with these scores.
     """
 
     class_names: tuple[str, ...]
@@ -179,3 +178,4 @@ class RunComparison:
     runs: tuple[RunNumbers, ...]
     pairs: tuple[PairComparison, ...]
     notes: tuple[str, ...]
+    aligned_runs: tuple[ScoredRun, ...] = field(compare=False, repr=False)

@@ -54,7 +54,7 @@ def build_differences_table(comparison: RunComparison) -> Table:
     second = "this run" if several else comparison.runs[1].name
     headings = ("quantity", "weights", first, second, "difference", "p", "p, corrected")
     caption = (
-        f"Differences to {first} with their 68.3% intervals from {comparison.pairs[0].bootstraps:,} bootstrap samples, "
+        f"Differences to {first} with intervals from {comparison.pairs[0].bootstraps:,} bootstrap samples, "
         "the same for all runs. The corrected p-value is the probability that any of the "
         f"{comparison.pairs[0].compared:,} differences deviates as much by chance. Differences with a corrected "
         f"p-value of at most {LEVEL:g} are marked: a tick if the run is better than the first, a cross if it is "

@@ -89,9 +89,9 @@ class Config(Section):
         return tuple(self.classes)
 
     @property
-    def class_labels(self) -> Mapping[str, str]:
-        """The label of each class in plots."""
-        return {name: section.display_label(name) for name, section in self.classes.items()}
+    def class_labels(self) -> tuple[str | None, ...]:
+        """The label of each class in plots; None is the name."""
+        return tuple(section.label for section in self.classes.values())
 
     @property
     def signal_names(self) -> tuple[str, ...]:

@@ -52,10 +52,6 @@ class ClassSection(Section):
     label: Label | None = Field(None, description="label in figures; null is the name")
     signal: bool = Field(False, description="whether the class is signal")
 
-    def display_label(self, name: str) -> str:
-        """Return the label for plots, by default the name of the class."""
-        return self.label or name
-
 
 class Variable(Section):
     """A number per event, computed from branches."""
@@ -71,11 +67,6 @@ class Variable(Section):
         None,
         description="values that mark a missing value, such as -999; nan allows NaN",
     )
-
-    @property
-    def display_label(self) -> str:
-        """The label for plots, without the unit."""
-        return self.label or self.name
 
     @model_validator(mode="before")
     @classmethod

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from tamis.config.configuration import Config
 from tamis.config.consistency import INCONSISTENCY, MOST
 from tamis.config.key_path import Diagnostic, KeyPath, existing_key_path, format_key_path
-from tamis.wording import describe, expected_one_of, suggest
+from tamis.wording import describe, expected_one_of, find_close_names, suggest
 
 # the errors of pydantic for a section that is not a mapping
 _SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
@@ -84,7 +84,7 @@ def explain_errors(
             relative to it.
 
     Returns:
-        One diagnostic for each error, without inconsistencies across sections.
+        One diagnostic for each error that does not follow from another one, without inconsistencies across sections.
 
     Example:
         >>> values = {"features": ["pt"], "samples": [], "classes": {"a": None, "b": None}}
@@ -94,12 +94,21 @@ def explain_errors(
         ...     explain_errors(error, values)
         [Diagnostic(path=('samples',), message='expected at least 1 entry, found 0', line=None)]
     """
+    errors = error.errors(include_url=False)
+    misspelt = {
+        (*detail["loc"][:-1], key)
+        for detail in errors
+        if detail["type"] == "extra_forbidden"
+        for key in find_close_names(str(detail["loc"][-1]), _keys_at((*section, *detail["loc"][:-1])), 1)
+    }
     details = (
         detail
-        for detail in error.errors(include_url=False)
+        for detail in errors
         if detail["type"] != INCONSISTENCY
         # a list that is too short only because some of its entries are wrong
         and not (detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"])
+        # a key that is missing only because it is misspelt
+        and not (detail["type"] == "missing" and detail["loc"] in misspelt)
     )
     return [_diagnostic(detail, values, section) for detail in islice(details, MOST)]
 

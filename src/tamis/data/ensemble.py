@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tamis.arrays import Int32, Mask
-from tamis.data.split import TEST, choose_training_folds
+from tamis.data.split import TEST, choose_training_folds, is_in_second_half
 from tamis.random_streams import random_stream
 
 if TYPE_CHECKING:
@@ -95,10 +95,12 @@ class EnsemblePlan:
         """Return a mask of the events of a split that are compared with other splits as independent samples, [n].
 
         With cross-training an event is a training event of one member and a test event of another. So training and
-        validation events come from the even folds, and test events from the odd ones.
+        validation events come from a random half of the events, and test events from the other one.
         """
         selected = self.select(split, events)
-        return selected & (events.fold % 2 == (split == TEST)) if self.is_cross_training else selected
+        if not self.is_cross_training:
+            return selected
+        return np.asarray(selected & (is_in_second_half(events.event_id) == (split == TEST)))
 
     def choose_seen_fold(self, events: Events) -> Int32:
         """Return for each event a fold whose members did not hold it out, [n]; see `choose_training_folds`."""

@@ -32,7 +32,7 @@ from tamis.data.split import (
     hash_entries,
 )
 from tamis.errors import InputError, Problem
-from tamis.expressions import convert_to_boolean
+from tamis.expressions import collect_branches, convert_to_boolean
 from tamis.wording import counted
 
 Progress = Callable[[int], None]
@@ -305,7 +305,7 @@ def _read_in_64_bits(
     begin = 0
     for number, reading in enumerate(readings):
         quantities = {index: reading.plan.features[index] for index in unresolved}
-        branches = frozenset().union(*(quantity.expression.branches for quantity in quantities.values()))
+        branches = collect_branches(quantity.expression for quantity in quantities.values())
         for schema in _in_order(reading.schemas):
             of_file = (selected["sample_index"][begin:] == number) & (
                 selected["file_index"][begin:] == numbers[_file_and_tree(schema)]

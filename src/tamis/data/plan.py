@@ -13,7 +13,7 @@ from tamis.arrays import Float32
 from tamis.config import Feature, Sample, Spectator
 from tamis.data.chunks import Chunk
 from tamis.errors import ExpressionError, InputError, Problem
-from tamis.expressions import Expression, Values, evaluate, parse
+from tamis.expressions import Expression, Values, collect_branches, evaluate, parse
 from tamis.expressions.tree import Branch
 
 
@@ -70,7 +70,7 @@ class SamplePlan:
     @property
     def branches(self) -> frozenset[str]:
         """All branches that are read."""
-        return frozenset().union(*(expression.branches for expression in self.expressions))
+        return collect_branches(self.expressions)
 
 
 def parse_quantity(section: Feature | Spectator) -> Quantity:

@@ -16,6 +16,10 @@ _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple", "ROOT::Experimental::
 _WILD = frozenset("*?[")
 
 
+class MissingTree(Problem):
+    """A file does not hold the tree that was asked for."""
+
+
 def scan(source: SourceFile, trees: str | Sequence[str] | None, naming: str) -> list[FileSchema]:
     """Find the trees of a file, their entries and the types of their branches.
 
@@ -60,7 +64,7 @@ def _tree_names(
         matching = [name for name in trees if (_matches(name, pattern) if is_glob else name == pattern)]
         if not matching:
             reason = f"no tree matches {pattern!r}" if is_glob else f"tree {pattern!r} is missing"
-            raise InputError("input files", [Problem(source.path, f"{reason}; the file holds {listing}")])
+            raise InputError("input files", [MissingTree(source.path, f"{reason}; the file holds {listing}")])
         chosen += matching
     return sorted(set(chosen)) if is_several(patterns) else chosen
 

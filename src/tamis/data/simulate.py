@@ -25,8 +25,8 @@ from numpy.typing import ArrayLike
 
 from tamis.arrays import Float64
 from tamis.errors import RequestError, TamisError
-from tamis.files import LONGER_WHILE_WRITTEN, complete_file
-from tamis.paths import compute_free_space, explain_os_error, explain_unwritable
+from tamis.files import complete_file
+from tamis.paths import check_writable, compute_free_space, explain_os_error
 from tamis.wording import format_size
 
 TREE = "tree"
@@ -231,9 +231,7 @@ def _check_output(folder: Path, paths: list[Path], events: int, *, overwrite: bo
             f"disk of {folder} has only {format_size(available)} left; simulate fewer with --events, or choose another "
             "folder"
         )
-    reason = explain_unwritable(paths[0], longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"cannot write to the folder {folder}: {reason}; choose another folder")
+    check_writable(paths[0], "choose another folder", name=folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

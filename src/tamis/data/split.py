@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.arrays import Int32, Int64
+from tamis.arrays import Int32, Int64, Mask
 from tamis.errors import RequestError
 
 SPLITS = ("training", "validation", "test")
@@ -176,16 +176,22 @@ def find_duplicates(event_id: UInt64) -> Int64:
 
 
 def choose_training_folds(event_id: UInt64, fold: Int32, number: int) -> Int32:
-    """Choose for each event one of `number` folds whose network learned from it.
+    """Choose at random for each event one of the `number` folds whose networks did not hold it out.
 
-    For an event of an even fold this is a random odd fold, and vice versa. Training scores of events in even folds and
-    test scores of events in odd folds then come from the same networks in the same proportions, and from different
-    events: they differ only in whether the networks learned from the events.
+    The fold that holds an event out is random too, so that these two can be exchanged: scores of events by networks
+    that learned from them and by networks that did not come from the same networks in the same proportions.
 
     >>> choose_training_folds(np.array([3, 4], np.uint64), np.array([0, 1], np.int32), 2)
     array([1, 0], dtype=int32)
     """
-    draw = scramble(event_id ^ hash_text("seen"))
-    even, odd = (np.arange(first, number, 2, dtype=np.int32) for first in (0, 1))
-    chosen = np.where(fold % 2 == 0, odd[draw % np.uint64(len(odd))], even[draw % np.uint64(len(even))])
-    return np.asarray(chosen, np.int32)
+    distance = 1 + scramble(event_id ^ hash_text("seen")) % np.uint64(number - 1)
+    return np.asarray((fold + distance.astype(np.int32)) % number, np.int32)
+
+
+def is_in_second_half(event_id: UInt64) -> Mask:
+    """Divide events at random into two halves, [n]; events with the same ID are in the same one.
+
+    >>> round(is_in_second_half(hash_entries("sig", "sig.root", 0, 10_000)).mean(), 2)
+    np.float64(0.5)
+    """
+    return np.asarray(scramble(event_id ^ hash_text("half")) % np.uint64(2), np.bool_)

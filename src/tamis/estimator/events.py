@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tamis.arrays import Features, Float64, Int32
 from tamis.data.split import scramble
+from tamis.estimator.parameters import convert_to_python
 from tamis.wording import describe
 
 
@@ -125,12 +126,13 @@ def _compute_class_weights(class_weight: object, labels: list[Any], sums: Float6
         case "balanced":
             return np.asarray(sums.sum() / len(labels) / sums)
         case Mapping():
-            for label in class_weight:
+            factors = convert_to_python(class_weight)
+            for label in factors:
                 if label not in labels:
                     raise ValueError(f"class_weight: there is no class {label!r}; the classes are {labels}")
-            weights = np.array([class_weight.get(label, 1.0) for label in labels], np.float64)
+            weights = np.array([factors.get(label, 1.0) for label in labels], np.float64)
             if not (np.isfinite(weights) & (weights > 0)).all():
-                raise ValueError(f"class_weight: expected factors above 0, found {dict(class_weight)}")
+                raise ValueError(f"class_weight: expected factors above 0, found {factors}")
             return weights
         case _:
             expected = "expected balanced, a mapping of labels to factors, or None"

@@ -301,7 +301,7 @@ def _has_one_output(settings: Settings) -> bool:
 
 def _check_classes(classes: NDArray[Any], settings: Settings) -> None:
     if len(classes) < 2:
-        raise ValueError(f"expected at least 2 classes in y, found 1 class: {classes[0]!r}")
+        raise ValueError(f"expected at least 2 classes in y, found 1 class: {classes.tolist()[0]!r}")
     if _has_one_output(settings) and len(classes) > 2:
         raise ValueError(
             f"the loss binary_cross_entropy is for 2 classes, and y has {len(classes)}; use cross_entropy"

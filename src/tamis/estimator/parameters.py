@@ -57,7 +57,7 @@ def read_settings(parameters: Mapping[str, Any]) -> Settings:
 
     # `auto` may be compared with an array, which has no truth value
     values = {
-        name: _plain(value)
+        name: convert_to_python(value)
         for name, value in parameters.items()
         if not (isinstance(value, str) and value == "auto")
     }
@@ -120,15 +120,15 @@ def _parameter(path: KeyPath, parameters: Mapping[str, Any]) -> KeyPath:
             return path
 
 
-def _plain(value: object) -> Any:
+def convert_to_python(value: object) -> Any:
     """Convert numbers and arrays of NumPy, for example from a hyperparameter search, to Python's."""
     match value:
         case np.generic() | np.ndarray():
             return value.tolist()
         case Mapping():
-            return {name: _plain(item) for name, item in value.items()}
+            return {convert_to_python(key): convert_to_python(item) for key, item in value.items()}
         case list():
-            return [_plain(item) for item in value]
+            return [convert_to_python(item) for item in value]
         case _:
             return value
 
@@ -167,7 +167,7 @@ def _layers(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
             case nodes:
                 return {**default, "nodes": nodes}
 
-    return {"layers": tuple(convert(_plain(layer)) for layer in layers)}
+    return {"layers": tuple(convert(convert_to_python(layer)) for layer in layers)}
 
 
 def _early_stopping(parameters: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 import shutil
@@ -29,6 +27,7 @@ from tamis.export.cpp_text import (
 )
 from tamis.export.lower import ClassifierGraph
 from tamis.export.plain import Document
+from tamis.files import hash_json
 from tamis.network.primitives import Graph, Kind, Node
 
 COMPILER = "g++"
@@ -94,8 +93,7 @@ def build_cpp_header(classifier: ClassifierGraph) -> str:
 
 
 def _hash(document: Document) -> str:
-    text = json.dumps(document, sort_keys=True, default=lambda values: values.tolist())
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hash_json(document)[:16]
 
 
 def _scope(fold: int | None) -> str:

@@ -45,8 +45,8 @@ from tamis.export.cpp_writer import (
 from tamis.export.evaluate import compute_scores
 from tamis.export.lower import ClassifierGraph, lower, lower_document
 from tamis.export.onnx_files import write_onnx
-from tamis.files import LONGER_WHILE_WRITTEN, complete_file, folders_for, locked, write_json, write_text
-from tamis.paths import explain_unwritable, to_path
+from tamis.files import complete_file, folders_for, locked, write_json, write_text
+from tamis.paths import check_writable, to_path
 
 ExportFormat = Literal["onnx", "json", "lwtnn", "cpp"]
 FORMATS: tuple[ExportFormat, ...] = ("onnx", "json", "lwtnn", "cpp")
@@ -89,6 +89,7 @@ class _Source:
     """A folder `model` of a run, the classifier in it, and events for the comparison of scores."""
 
     folder: Path
+    document_sha256: str
     classifier: Classifier
     sample: ComparedEvents
 
@@ -101,9 +102,10 @@ class _Source:
         Raises:
             InputError: there is no classifier in the folder, or it is damaged.
         """
+        document_sha256 = read_document(folder / DOCUMENT).document_sha256
         classifier = Classifier.load(folder, ignoring=DERIVED)
         sample = build_reference_events(classifier) if features is None else choose_events(features, fold)
-        return cls(folder, classifier, sample)
+        return cls(folder, document_sha256, classifier, sample)
 
     @cached_property
     def graph(self) -> ClassifierGraph:
@@ -137,25 +139,27 @@ def export_classifier(
     output: Path | str | None = None,
     *,
     skip_untranslatable: bool = False,
+    overwrite: bool = False,
 ) -> Exported:
     """Export a saved classifier in several formats, and check each file against the classifier.
+
+    Files of the same classifier are written again.
 
     Args:
         folder: the folder `model` of a run, as `Classifier.save` writes it.
         formats: the formats.
         output: the output folder; by default `folder`, whose manifest then lists the files.
         skip_untranslatable: whether a format that cannot express this classifier is skipped with a note.
+        overwrite: whether exports of another classifier in `output` are replaced; those in other formats are removed.
 
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
-        RequestError: the output cannot be written.
+        RequestError: the output cannot be written, is inside a run, or holds another classifier or its exports.
         ExportError: a file does not reproduce the classifier, or a format cannot express it.
     """
     folder = to_path(folder, "export_classifier")
     target = folder if output is None else to_path(output, "export_classifier")
-    read_document(folder / DOCUMENT)  # checked before any file is written
-    if reason := explain_unwritable(target / FILES[0], longer=LONGER_WHILE_WRITTEN):
-        raise RequestError(f"cannot write to {target}: {reason}; choose another folder (`output`)")
+    foreign = _check_target(folder, target, formats, overwrite=overwrite)
     files: list[Path] = []
     agreements: dict[ExportFormat, Agreement] = {}
     notes, failures = [], []
@@ -177,20 +181,49 @@ def export_classifier(
                 agreements[name] = max(of_files, key=_DIFFERENCE)
             else:
                 notes.append(f"the scores of {name} were not compared, because g++ is not installed")
+        for path in set(foreign) - set(files):
+            path.unlink(missing_ok=True)
     if failures:
         written = ", ".join(map(str, files)) or "nothing"
         raise ExportError("\n".join([*failures, f"written files: {written}"]))
     return Exported(tuple(files), agreements, tuple(notes))
 
 
+def _check_target(
+    folder: Path, target: Path, formats: Sequence[ExportFormat], *, overwrite: bool
+) -> tuple[Path, ...]:
+    """Check before any work that a folder can hold the exports; return those of other classifiers to be replaced."""
+    document_sha256 = read_document(folder / DOCUMENT).document_sha256
+    is_own = target.resolve() == folder.resolve()
+    check_writable(target / FILES[0], "choose another folder (`output`)", name=target, of_run=is_own)
+    if is_own:
+        return ()
+    if (target / DOCUMENT).exists():
+        raise RequestError(
+            f"{target} holds another classifier, whose manifest would not list these files; choose another folder "
+            "(`output`)"
+        )
+    foreign: list[Path] = []
+    for name, files in _FILES.items():
+        paths = [target / file for file in files if (target / file).is_file()]
+        # `preprocess.json` alone may belong to another program
+        concerns = name in formats or target / files[0] in paths
+        if concerns and not any(document_sha256.encode() in path.read_bytes() for path in paths):
+            foreign += paths
+    if foreign and not overwrite:
+        raise RequestError(
+            f"{target} holds exports of another classifier ({', '.join(path.name for path in foreign)}); choose "
+            "another folder (`output`), or replace them (--overwrite; in Python overwrite=True)"
+        )
+    return tuple(foreign)
+
+
 def export_onnx(
     folder: Path | str,
     features: NDArray[np.float32] | None = None,
     fold: ArrayLike = NO_FOLD,
-    *,
-    output: Path | str | None = None,
 ) -> Agreement:
-    """Export a saved classifier to ONNX, and check the files against the classifier.
+    """Export a saved classifier to ONNX in its folder, and check the files against the classifier.
 
     Three files are written, all or none: `classifier.onnx` with one input for each feature, `classifier_packed.onnx`
     with one input for all of them, and `preprocess.json` for CMSSW's producers.
@@ -200,7 +233,6 @@ def export_onnx(
         features: events for the comparison of scores, NaN if missing, [n, n_features]; by default the reference events
             of the classifier, and mixtures of them.
         fold: their folds, [n], or that of all.
-        output: the output folder; by default `folder`.
 
     Returns:
         The number of compared events, and the largest deviation of a score from float64.
@@ -211,8 +243,7 @@ def export_onnx(
         ExportError: the files do not reproduce the classifier.
     """
     folder = to_path(folder, "export_onnx")
-    target = folder if output is None else to_path(output, "export_onnx")
-    return max(_write_format("onnx", _Source.load(folder, features, fold), target), key=_DIFFERENCE)
+    return max(_write_format("onnx", _Source.load(folder, features, fold), folder), key=_DIFFERENCE)
 
 
 def _write_format(name: ExportFormat, source: _Source, target: Path) -> list[Agreement]:
@@ -242,12 +273,14 @@ def _write_file(
     graph = source.graph
     match name:
         case "json":
-            write_json(path, graph.document)
+            write_json(path, {**graph.document, "document_sha256": source.document_sha256})
             read = lower_document(json.loads(path.read_text(encoding="utf-8")))
             check_constants(graph.constants, read.constants, file)
             return [lambda features, fold: compute_scores(read, features, fold).astype(np.float32)]
         case "lwtnn":
-            write_json(path, lwtnn.build_lwtnn_document(graph.document))
+            exported = lwtnn.build_lwtnn_document(graph.document)
+            exported["miscellaneous"]["document_sha256"] = source.document_sha256
+            write_json(path, exported)
             document = json.loads(path.read_text(encoding="utf-8"))
             lwtnn.check_lwtnn_constants(graph.document, document, file)
 
@@ -257,7 +290,7 @@ def _write_file(
 
             return [score_with_lwtnn]
         case "cpp":
-            write_text(path, build_cpp_header(graph))
+            write_text(path, f"// document_sha256 {source.document_sha256}\n{build_cpp_header(graph)}")
             expected = {convert_name(name): values.ravel() for name, values in graph.constants.items()}
             check_constants(expected, read_constants(path.read_text(encoding="utf-8")), file)
             if not has_compiler():

@@ -18,7 +18,8 @@ import numpy as np
 from onnx import save_model
 
 from tamis.arrays import Float32
-from tamis.classifier import Classifier
+from tamis.classifier import DOCUMENT, Classifier
+from tamis.classifier.document import read_document
 from tamis.config import FixedPoint
 from tamis.errors import ExportError, RequestError
 from tamis.export.agreement import build_reference_events
@@ -26,10 +27,11 @@ from tamis.export.formats import require_float32
 from tamis.export.fpga_network import FixedPointNetwork, build_fixed_point_network, compute_grid_inputs
 from tamis.export.fpga_qonnx import build_qonnx
 from tamis.export.fpga_translation import EVENTS, EXPECTED, INTERPRETED, PROJECT, SIMULATED
-from tamis.files import LONGER_WHILE_WRITTEN, write_json
+from tamis.files import write_json
 from tamis.network.embeddings import Gains
 from tamis.network.network import Network, map_events
-from tamis.paths import explain_unwritable, to_path
+from tamis.paths import check_writable, to_path
+from tamis.runs.layout import FPGA
 
 QONNX, BOUNDARY = "classifier.qonnx.onnx", "boundary.json"
 COMPARED = 10_000
@@ -51,7 +53,9 @@ class FpgaExport:
     network: FixedPointNetwork
 
 
-def export_fpga(folder: Path | str, output: Path | str | None = None) -> FpgaExport:
+def export_fpga(
+    folder: Path | str, output: Path | str | None = None, *, overwrite: bool = False
+) -> FpgaExport:
     """Translate a saved classifier for an FPGA, and simulate the translation.
 
     The output folder is written completely or not at all: `classifier.qonnx.onnx`, `classifier.keras` of HGQ2, the C++
@@ -61,26 +65,31 @@ def export_fpga(folder: Path | str, output: Path | str | None = None) -> FpgaExp
 
     Args:
         folder: the folder `model` of a run.
-        output: the output folder; by default `fpga` beside it. An earlier translation is replaced.
+        output: the output folder; by default `fpga` beside it. An earlier translation of the classifier is replaced.
+        overwrite: whether the translation of another classifier is replaced, too.
 
     Raises:
         InputError: there is no classifier in the folder, or it is damaged.
-        RequestError: the extra `fpga` or g++ is not installed, or the output is another folder.
+        RequestError: the extra `fpga` or g++ is not installed, or the output must not be replaced.
         ExportError: a part of the classifier cannot be translated, or a logit differs.
     """
     folder = to_path(folder, "export_fpga")
     classifier = Classifier.load(folder)
     require_float32(classifier, "the boundary of an FPGA")
     network = build_fixed_point_network(classifier)
-    output = folder.parent / "fpga" if output is None else to_path(output, "export_fpga")
-    check_output(output)
+    default = folder.parent / FPGA
+    output = default if output is None else to_path(output, "export_fpga")
+    document_sha256 = read_document(folder / DOCUMENT).document_sha256
+    is_own = output.resolve() == default.resolve()
+    check_output(output, document_sha256, of_run=is_own, overwrite=overwrite)
     _require_tools()
     inputs, expected = simulate_events(classifier, network)
     with _whole_folder(output) as temporary:
         np.save(temporary / EVENTS, inputs)
         np.save(temporary / EXPECTED, expected)
         save_model(build_qonnx(network), str(temporary / QONNX))
-        write_json(temporary / BOUNDARY, describe_boundary(classifier, network))
+        boundary = {**describe_boundary(classifier, network), "document_sha256": document_sha256}
+        write_json(temporary / BOUNDARY, boundary)
         _run_translation(folder, temporary)
         for name, program in ((SIMULATED, "the C++ of hls4ml"), (INTERPRETED, "the interpreter of QONNX")):
             _check_logits(np.load(temporary / name), expected, program)
@@ -144,19 +153,29 @@ def _run_translation(model: Path, folder: Path) -> None:
         raise ExportError(f"hls4ml could not translate the network, and nothing was written: {reason}")
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, document_sha256: str, *, of_run: bool, overwrite: bool) -> None:
     """Check that the output can be written, and that only an earlier translation is replaced.
 
+    Args:
+        output: the output folder.
+        document_sha256: the hash of the classifier.
+        of_run: whether it is the folder of the run itself for this export.
+        overwrite: whether the translation of another classifier is replaced.
+
     Raises:
-        RequestError: the output exists and is not a translation, or cannot be written.
+        RequestError: the output exists and is not a translation of the classifier, or cannot be written.
     """
-    reason = explain_unwritable(output, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"cannot create {output}: {reason}; choose another folder (`output`)")
+    check_writable(output, "choose another folder (`output`)", of_run=of_run)
     is_replaceable = (output / BOUNDARY).is_file() or (output.is_dir() and not any(output.iterdir()))
     if output.exists() and not is_replaceable:
         raise RequestError(
             f"{output} exists and is not an export for an FPGA; choose another folder (`output`)"
+        )
+    boundary = output / BOUNDARY
+    if boundary.is_file() and not overwrite and document_sha256.encode() not in boundary.read_bytes():
+        raise RequestError(
+            f"{output} holds the export of another classifier; choose another folder (`output`), or replace it "
+            "(--overwrite; in Python overwrite=True)"
         )
 
 

@@ -33,8 +33,9 @@ def build_lwtnn_document(document: Mapping[str, Any]) -> Document:
     """
     reasons = list(_list_reasons(document))
     if reasons:
+        listed = "\n".join(f"  {reason}" for reason in reasons)
         raise UntranslatableError(
-            "lwtnn cannot express this classifier: " + "; ".join(reasons) + "; use ONNX, C++ or JSON instead"
+            f"lwtnn cannot express this classifier; use ONNX, C++ or JSON instead:\n{listed}"
         )
     features, network = document["features"], document["networks"][0]
     output, factor = network["outputs"][0], _read_temperature_scale(document)

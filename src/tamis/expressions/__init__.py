@@ -14,7 +14,7 @@ from tamis.expressions.columns import Values, check_branches
 from tamis.expressions.evaluator import convert_to_boolean, evaluate
 from tamis.expressions.functions import FUNCTIONS, Function
 from tamis.expressions.parser import format_branch, parse
-from tamis.expressions.tree import MAXIMUM_DEPTH, MAXIMUM_LENGTH, Expression, Node
+from tamis.expressions.tree import MAXIMUM_DEPTH, MAXIMUM_LENGTH, Expression, Node, collect_branches
 
 __all__ = [
     "FUNCTIONS",
@@ -25,6 +25,7 @@ __all__ = [
     "Node",
     "Values",
     "check_branches",
+    "collect_branches",
     "convert_to_boolean",
     "evaluate",
     "format_branch",

@@ -6,7 +6,7 @@ So the tree can be walked recursively.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias, assert_never, final
@@ -202,3 +202,8 @@ class Expression:
     def indexed(self) -> frozenset[str]:
         """The branches used with an index: several numbers per event."""
         return frozenset(leaf.name for leaf in self.leaves if isinstance(leaf, Index))
+
+
+def collect_branches(expressions: Iterable[Expression]) -> frozenset[str]:
+    """Return the names of all branches that any of the expressions needs."""
+    return frozenset().union(*(expression.branches for expression in expressions))

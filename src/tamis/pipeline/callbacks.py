@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from tamis.errors import RequestError
+from tamis.arguments import check_callable
 from tamis.training.events import EpochFinished, Event
 from tamis.training.history import Epoch
 
@@ -21,32 +21,6 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 10.0
 _STEPS = {"evaluation": "computations", "figures and files": "groups of figures"}
 """The unit of the steps of each stage."""
-
-
-def check_callable(value: object, name: str) -> None:
-    """Refuse an argument that is not a function; the message has its name.
-
-    Raises:
-        RequestError: it cannot be called.
-
-    >>> check_callable(print, "epoch of Callbacks")
-    """
-    if not callable(value):
-        raise RequestError(f"{name} takes a function, not {type(value).__name__}")
-
-
-def check_kind(value: object, kind: type, function: str) -> None:
-    """Refuse an optional argument of another type; the message names the argument and its function.
-
-    Raises:
-        RequestError: it has another type.
-
-    >>> check_kind(Callbacks(), Callbacks, "callbacks of train")
-    """
-    if value is not None and not isinstance(value, kind):
-        is_public = kind.__name__ in sys.modules["tamis"].__all__
-        name = f"tamis.{kind.__name__}" if is_public else f"{kind.__module__}.{kind.__name__}"
-        raise RequestError(f"{function} takes an object of {name}, not {type(value).__name__}")
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,7 @@ def _scored_events(prepared: Prepared, name: str, split: ScoredSplit) -> ScoredE
         spectators={key: values[rows] for key, values in events.spectators.items()},
         event_id=events.event_id[rows],
         compared=None if compared.all() else compared,
+        split=events.split[rows] if prepared.plan.is_cross_training and name == SPLITS[TEST] else None,
     )
 
 

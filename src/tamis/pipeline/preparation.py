@@ -66,7 +66,7 @@ def check_labels(config: Config) -> None:
     """
     from tamis.plots.labels import axis_label, class_styles
 
-    class_styles(config.class_names, [section.label for section in config.classes.values()])
+    class_styles(config.class_names, config.class_labels)
     for column in (*config.features, *config.spectators):
         axis_label(column.name, column.label, column.unit)
 

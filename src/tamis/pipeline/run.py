@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tamis.arguments import check_kind
 from tamis.classifier import Classifier
 from tamis.config import Config
 from tamis.data.split import SPLITS, TEST
@@ -17,7 +18,7 @@ from tamis.errors import RequestError
 from tamis.files import as_json
 from tamis.notebook import run_summary
 from tamis.pipeline.baselines import TrainedBaseline, score_baselines, train_baselines
-from tamis.pipeline.callbacks import Callbacks, check_kind, log_to_standard_error
+from tamis.pipeline.callbacks import Callbacks, log_to_standard_error
 from tamis.pipeline.checkpoints import Checkpoints
 from tamis.pipeline.evaluation import ScoredSplit, build_context, evaluate, score
 from tamis.pipeline.feature_ablation import train_without
@@ -234,7 +235,9 @@ def train(
         **metrics_of_classifier(config, classifier, prepared, results),
         **metrics_of_training(history, members, seconds),
     }
-    scores = replace(context.splits[SPLITS[TEST]], reference={}, compared=None)  # these are not stored
+    scores = replace(
+        context.splits[SPLITS[TEST]], reference={}, compared=None, split=None
+    )  # these are not stored
     return Run(
         config,
         as_json(metrics),

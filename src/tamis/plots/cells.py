@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
@@ -19,6 +19,14 @@ from numpy.typing import NDArray
 
 from tamis.plots.style import DARK_ON_FILL, FONT, LIGHT_ON_FILL
 
+SHADES = LinearSegmentedColormap.from_list(
+    "shades", [LIGHT_ON_FILL, "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"]
+)
+"""From zero or the smallest value to one: numbers are dark on the lower half and light on the upper half."""
+SIGNED_SHADES = LinearSegmentedColormap.from_list(
+    "signed shades", ["#0b2a6f", "#3f74d1", "#a9c6f5", LIGHT_ON_FILL, "#f7b9ae", "#d9453c", "#7a0c18"]
+)
+"""From minus one to one."""
 MOST_SHAPES = 2500
 """Largest number of cells that are drawn as shapes."""
 

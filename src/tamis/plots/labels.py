@@ -141,6 +141,8 @@ def checked_label(label: str, subject: str) -> str:
     except (ValueError, RecursionError) as error:
         # the last line of the parser's message quotes the text, points at the position and names what it expected
         reason = re.sub(r"^Parse\w*Exception: ", "", str(error).strip().splitlines()[-1])
+        if isinstance(error, RecursionError):
+            reason = "it is nested too deeply"
         raise RequestError(
             f"{subject}: '{label}' is not mathtext that matplotlib can draw ({reason}); "
             "see https://matplotlib.org/stable/users/explain/text/mathtext.html"

@@ -12,6 +12,10 @@ from matplotlib.ticker import ScalarFormatter
 FONT = "DejaVu Sans"
 TEXT_COLOUR = "#1a1a1a"
 MUTED_COLOUR = "#71757d"
+WARNING_COLOUR = "#b3001b"
+# areas in the background, and the lines between rows
+SHADE_COLOUR = "#e4e5e8"
+REGION_COLOUR = "#f6d5d9"
 # for text on filled areas, because a dark page inverts exact black and white (`report/vector.py`)
 DARK_ON_FILL = "#1b1b1b"
 LIGHT_ON_FILL = "#fefefe"

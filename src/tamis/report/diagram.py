@@ -44,7 +44,11 @@ def draw_network(columns: Sequence[NodeColumn], label: str) -> str:
     >>> "&lt;b&gt;" in draw_network([NodeColumn(1, ("inputs",), ("<b>",)), NodeColumn(1, ("outputs",))], "network")
     True
     """
-    size = {"viewBox": f"0 0 {_WIDTH:g} {_HEIGHT + 60:g}", "class": "network"}
+    size = {
+        "viewBox": f"0 0 {_WIDTH:g} {_HEIGHT + 60:g}",
+        "class": "network",
+        "style": f"--width:{_WIDTH:g}px",
+    }
     root = Element("svg", {**size, "role": "img", "aria-label": label})
     gap = (_WIDTH - _LEFT - _RIGHT) / max(len(columns) - 1, 1)
     columns_drawn = [(_LEFT + gap * number, _heights(column.nodes)) for number, column in enumerate(columns)]

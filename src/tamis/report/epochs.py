@@ -37,13 +37,15 @@ def format_epochs(history: Numbers) -> str:
     members = history["members"]
     reasons = Counter(member["stop_reason"] for member in members)
     if len(members) == 1:
-        why = _because(next(iter(reasons)))
-        return f"The weights are those of epoch {format_best_epochs(history)}; the training ended {why}."
+        (why,) = reasons
+        return (
+            f"The weights are those of epoch {format_best_epochs(history)}; the training ended because {why}."
+        )
     whose = "in the order of the folds" if members[0]["fold"] is not None else "in their order"
     if len(members) > _LISTED:
         whose = "lowest to highest"
     ended = [
-        _because(why) if len(reasons) == 1 else f"{_because(why)} ({counted(number, 'network')})"
+        f"because {why}" if len(reasons) == 1 else f"because {why} ({counted(number, 'network')})"
         for why, number in reasons.items()
     ]
     if len(ended) > 3:
@@ -52,8 +54,3 @@ def format_epochs(history: Numbers) -> str:
         f"The weights of the {len(members)} networks are those of epochs {format_best_epochs(history)} ({whose}); the "
         f"trainings ended {'; '.join(ended)}."
     )
-
-
-def _because(reason: str) -> str:
-    """Join a reason to "ended" by "because" or "after": some reasons are clauses, some are nouns."""
-    return f"{'because' if ' were ' in reason or ' allowed ' in reason else 'after'} {reason}"

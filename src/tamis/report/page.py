@@ -20,8 +20,7 @@ from tamis.blocks import (
     Tile,
     Tiles,
 )
-from tamis.blocks.numbers import minus
-from tamis.config import dump_config
+from tamis.config import Config, dump_config
 from tamis.pipeline.inputs import plan_ensemble
 from tamis.pipeline.run import Run
 from tamis.plots.book import BOOK
@@ -37,11 +36,11 @@ from tamis.wording import counted
 
 _WIDE = 1.5
 """Width over height above which a figure is as wide as the page."""
-_LARGE = 600
+_LARGE = 500
 """Width in points above which a figure is as wide as the page."""
-_KS_BETWEEN_FOLDS = (
-    "The histograms hold all events; the distances and their p-values are those of training events of the even folds "
-    "and test events of the odd folds."
+_KS_PAIRED = (
+    "Test: all events with out-of-fold scores. The distances and their p-values compare the two scores of the training "
+    "events."
 )
 """Addition to the captions of the score distributions of a cross-training."""
 
@@ -106,16 +105,16 @@ def _lead(run: Run) -> str:
         )
     return (
         f"{networks} with {network['parameters']:,} parameters{of_each} {verb} events as {classes}, using "
-        f"{counted(len(run.config.features), 'feature')}. {training}{_labels(run)}"
+        f"{counted(len(run.config.features), 'feature')}. {training}{explain_labels(run.config)}"
     )
 
 
-def _labels(run: Run) -> str:
-    """Return a sentence about the labels of classes in figures, if they are not their names."""
+def explain_labels(config: Config) -> str:
+    """Return a sentence about the labels of classes in figures, if they are not their names; mathtext is unchanged."""
     names = [
         f"{name} is {section.label}"
-        for name, section in run.config.classes.items()
-        if section.label not in (None, name) and "$" not in section.label
+        for name, section in config.classes.items()
+        if section.label not in (None, name)
     ]
     return f" In figures, {', '.join(names)}." if names else ""
 
@@ -147,7 +146,7 @@ def _pictures(run: Run) -> dict[str, list[Block]]:
         figure = inline_svg(run.folder / FIGURES / f"{name}.svg", f"figure{number}-", caption.title)
         sentence = caption.sentence
         if is_cross_training and name.startswith("score_"):
-            sentence = f"{sentence} {_KS_BETWEEN_FOLDS}"
+            sentence = f"{sentence} {_KS_PAIRED}"
         suffix = "pdf" if Path(FIGURES, f"{name}.pdf") in files else "svg"
         is_wide = figure.shape > _WIDE or figure.width > _LARGE
         file = f"{FIGURES}/{name}.{suffix}"
@@ -157,12 +156,7 @@ def _pictures(run: Run) -> dict[str, list[Block]]:
 
 
 def _tiles(run: Run) -> tuple[Tile, ...]:
-    tiles = [tile for study, result in defined_results(run.results) for tile in study.tiles(result)]
-    optimum = (run.metrics["bayes_optimum"] or {}).get("optimum")
-    if optimum is not None:
-        excess = minus(f"{optimum['excess_loss']:+z.4f}")
-        tiles.append(Tile("Excess loss", excess, note="over the Bayes optimum; 0 is the best possible"))
-    return tuple(tiles)
+    return tuple(tile for study, result in defined_results(run.results) for tile in study.tiles(result))
 
 
 def _network(run: Run) -> list[Block]:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, SubElement
 
 from tamis.errors import InputError, Problem
+from tamis.plots.style import MUTED_COLOUR, REGION_COLOUR, SHADE_COLOUR, TEXT_COLOUR, WARNING_COLOUR
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -25,16 +26,16 @@ _ATTRIBUTES = _COORDINATES | {
     "fill",
 }  # fmt: skip
 _FAMILY = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
+# colours that are not of data follow the theme of the page
 _COLOURS = {
-    "#1a1a1a": "currentColor",
+    TEXT_COLOUR: "currentColor",
     "#000000": "currentColor",
     "#ffffff": "var(--paper)",
     "white": "var(--paper)",
-    "#dfe0e4": "var(--line)",
-    "#e4e5e8": "var(--line)",
-    # areas in the background are dark on a dark page
-    "#f6d5d9": "var(--region)",
-    "#ededee": "var(--panel)",
+    MUTED_COLOUR: "var(--muted)",
+    WARNING_COLOUR: "var(--bad)",
+    SHADE_COLOUR: "var(--line)",
+    REGION_COLOUR: "var(--region)",
 }
 _COLOUR = re.compile("|".join(_COLOURS))
 _PROPERTY = re.compile(
@@ -106,7 +107,7 @@ def inline_text(text: str, prefix: str, label: str, source: Path | str = "a figu
     for name in ("width", "height"):
         clean.attrib.pop(name, None)
     clean.attrib.update({
-        "viewBox": f"0 0 {width:g} {height:g}", "style": f"max-width:{width * 4 / 3:.0f}px",
+        "viewBox": f"0 0 {width:g} {height:g}", "style": f"--width:{width * 4 / 3:.0f}px",
         "role": "img", "aria-label": label,
     })  # fmt: skip
     return EmbeddedFigure(ET.tostring(clean, encoding="unicode"), width / height, width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ from tamis.config import Config
 from tamis.config.events import Variable
 from tamis.data.ensemble import name_members
 from tamis.errors import RequestError, TamisError
-from tamis.figure_data import write_figure_data
+from tamis.figure_data import ColumnLabel, FigureData, write_figure_data
+from tamis.paths import check_writable
 from tamis.pipeline.run import Run, check_run
-from tamis.plots.book import Chapter, Drawing, check_names, draw_chapter, write_chapters
+from tamis.plots.book import BOOK, Chapter, Drawing, check_names, draw_chapter, write_chapters
 from tamis.plots.experiment import ExperimentLabel
 from tamis.plots.history import plot_history
 from tamis.plots.labels import FigureLabels, axis_label, class_styles
@@ -81,7 +82,7 @@ def _figure_labels(config: Config) -> FigureLabels:
         return {column.name: axis_label(column.name, column.label, column.unit) for column in columns}
 
     return FigureLabels(
-        class_styles(config.class_names, [section.label for section in config.classes.values()]),
+        class_styles(config.class_names, config.class_labels),
         features={column.name: axis_label(column.name, column.label) for column in config.features},
         feature_axes=axes(config.features),
         spectators=axes(config.spectators),
@@ -144,24 +145,33 @@ def write_figures(
 
     Args:
         run: from `read_run`.
-        folder: for the files; not inside the run directory, whose figures `tamis report` draws.
+        folder: for the files; not inside a run directory, whose figures `tamis report` draws.
         formats: `pdf` and `png` are written in addition to SVG.
         label: of the experiment, above each figure.
         data: whether to write the numbers in the figures, as CSV and as tables for HEPData.
         overwrite: whether files in the folder are replaced; otherwise it must be empty.
+
+    Raises:
+        RequestError: the folder is inside a run directory, is not empty, or cannot be written.
     """
-    if folder.resolve().is_relative_to(run.folder.resolve()):
-        raise RequestError(
-            f"{folder} is inside the run directory {run.folder}, whose files must not change; choose another folder "
-            "(--output)"
-        )
+    check_writable(folder / BOOK, "choose another folder (--output)", name=folder)
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise RequestError(
             f"{folder} is not empty; choose another folder, or replace its files (--overwrite)"
         )
     files = finish_figures(begin_figures(run, formats=formats, label=label), folder, formats=formats)
     if data:
-        tables = [table for study, result in defined_results(run.results) for table in study.data(result)]
+        tables = tables_of(run)
         comment = f"The figures of the classifier {run.config.name}."
         files += write_figure_data(tables, folder, comment=comment)
     return files
+
+
+def tables_of(run: Run) -> Iterator[FigureData]:
+    """Return the numbers that the figures show, with the labels and units of the configuration."""
+    labels = {
+        column.name: ColumnLabel(column.label or "", column.unit or "")
+        for column in (*run.config.features, *run.config.spectators)
+    }
+    for study, result in defined_results(run.results):
+        yield from study.data(result, labels)

@@ -14,8 +14,8 @@ from tamis.config import Config
 from tamis.data.schema import SourceFile
 from tamis.data.sources import find_files
 from tamis.errors import InputError, Problem, RequestError
-from tamis.files import LONGER_WHILE_WRITTEN, sha256, write_text
-from tamis.paths import explain_unwritable
+from tamis.files import sha256, write_text
+from tamis.paths import check_writable
 from tamis.pipeline.preparation import find_input
 from tamis.runs.provenance import add_hash, describe_inputs
 
@@ -34,9 +34,7 @@ def check_new_manifest(path: Path) -> None:
         raise RequestError(f"{path.parent} is not a folder; create it, or write the manifest elsewhere")
     if path.exists():
         _read(path)
-    reason = explain_unwritable(path, longer=LONGER_WHILE_WRITTEN)
-    if reason:
-        raise RequestError(f"{path} cannot be written: {reason}; write the manifest elsewhere")
+    check_writable(path, "write the manifest elsewhere")
 
 
 def write_input_manifest(config: Config, path: Path) -> int:

@@ -10,6 +10,7 @@ RESULTS = "results"  # the folder with the result of each study
 SCORES = "scores.parquet"  # the test events with their weights and scores
 WORKSPACE = "workspace.json"  # the bins of the signal score for pyhf
 MODEL = "model"  # the folder of the classifier
+FPGA = "fpga"  # the folder that `tamis export --format fpga` adds to a finished run
 FIGURES = "figures"  # the folder of the figures
 REPORT = "report.html"  # the page of the run
 # versions, inputs, command, times and the hashes of the other files; written last: a folder with it is a run
@@ -18,7 +19,9 @@ CHECKPOINTS = "checkpoints"  # the folder of the checkpoints, while the run is t
 
 STORED = (CONFIG, CUTFLOW, HISTORY, METRICS)
 """The files that `read_run` reads at once."""
-ENTRIES = frozenset({*STORED, RESULTS, SCORES, WORKSPACE, MODEL, FIGURES, REPORT, PROVENANCE, CHECKPOINTS})
+ENTRIES = frozenset(
+    {*STORED, RESULTS, SCORES, WORKSPACE, MODEL, FPGA, FIGURES, REPORT, PROVENANCE, CHECKPOINTS}
+)
 """Everything at the top of a run directory."""
 
 # beside the run directory, in the same folder

@@ -14,12 +14,13 @@ from tamis.classifier.exported_names import DERIVED
 from tamis.classifier.manifest import MANIFEST
 from tamis.errors import RequestError, TamisError
 from tamis.files import folders_for, locked
-from tamis.paths import explain_unwritable
+from tamis.paths import check_writable
 from tamis.pipeline.checkpoints import check_checkpoints
 from tamis.runs.layout import (
     CHECKPOINTS,
     ENTRIES,
     FIGURES,
+    FPGA,
     LOCK,
     LONGER_WHILE_REPLACED,
     MODEL,
@@ -34,9 +35,7 @@ def check_path(folder: Path) -> None:
     """Check that a run directory can be created at a path; raise a `RequestError` otherwise."""
     if not os.path.realpath(folder).strip(os.sep):
         raise RequestError(f"{folder} cannot be a run directory; choose another folder")
-    reason = explain_unwritable(folder, longer=LONGER_WHILE_REPLACED)
-    if reason:
-        raise RequestError(f"{folder} cannot be created: {reason}; choose another folder")
+    check_writable(folder, "choose another folder", longer=LONGER_WHILE_REPLACED)
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; choose another folder")
 
@@ -66,13 +65,13 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
 
 
 def _foreign_inside(folder: Path) -> list[str]:
-    """Return the files in `model` and `figures` of a finished run that tamis did not write."""
+    """Return the files in folders of a finished run that tamis did not write, and its export for an FPGA."""
     try:
         outputs = {*json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["outputs"]}
     except (OSError, ValueError, KeyError, TypeError):
         return []  # no run yet, not finished, or damaged: replaced as it is
     written = outputs | {f"{MODEL}/{name}" for name in (*DERIVED, MANIFEST)}
-    inside = (path for name in (MODEL, FIGURES) for path in sorted((folder / name).rglob("*")))
+    inside = (path for name in (MODEL, FIGURES, FPGA) for path in sorted((folder / name).rglob("*")))
     names = [path.relative_to(folder).as_posix() for path in inside if path.is_symlink() or not path.is_dir()]
     return [name for name in names if name not in written and not Path(name).name.startswith(".")]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tamis.data.schema import FileSchema
-from tamis.files import sha256
+from tamis.files import hash_json, sha256
 from tamis.machine import describe_machine
 from tamis.pipeline.run import Run
 
@@ -87,5 +85,4 @@ def add_hash(document: Mapping[str, Any]) -> dict[str, Any]:
     True
     """
     content = {key: value for key, value in document.items() if key != HASH}
-    text = json.dumps(content, sort_keys=True, allow_nan=False)
-    return {**content, HASH: hashlib.sha256(text.encode()).hexdigest()}
+    return {**content, HASH: hash_json(content)}

@@ -12,6 +12,7 @@ from tamis.classifier import DOCUMENT, Classifier
 from tamis.config import parse_config
 from tamis.errors import InputError
 from tamis.files import sha256
+from tamis.machine import tamis_version
 from tamis.paths import to_path
 from tamis.pipeline.run import Run
 from tamis.runs import layout
@@ -159,10 +160,12 @@ def check_format(folder: Path, provenance: Mapping[str, Any]) -> None:
     packages = provenance.get("packages")
     version = packages.get("tamis") if isinstance(packages, dict) else None
     writer = "the version of tamis that wrote it" if version is None else f"tamis {version}, which wrote it"
+    # versions under development write several formats
+    advice = "train again" if version == tamis_version() else f"use {writer}, or train again"
     raise build_run_error(
         folder,
         f"the run directory has {'no format number' if number is None else f'the format {number!r}'}, and this version "
-        f"of tamis reads the format {FORMAT}; use {writer}, or train again",
+        f"of tamis reads the format {FORMAT}; {advice}",
     )
 
 

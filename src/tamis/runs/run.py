@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tamis.arguments import check_kind
 from tamis.config import Config
 from tamis.errors import TrainingError
 from tamis.files import remove_empty
 from tamis.paths import to_path
-from tamis.pipeline.callbacks import Callbacks, check_kind, log_to_standard_error
+from tamis.pipeline.callbacks import Callbacks, log_to_standard_error
 from tamis.pipeline.checkpoints import Checkpoints, remove_checkpoints
 from tamis.pipeline.resources import ResourceEstimate, check_resources
 from tamis.pipeline.run import Run, check_config, train

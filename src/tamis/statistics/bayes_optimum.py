@@ -9,8 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from tamis.errors import TamisError
-from tamis.statistics.arrays import check_classes, check_finite_numbers, check_real_numbers
+from tamis.statistics.arrays import (
+    check_classes,
+    check_finite_numbers,
+    check_real_numbers,
+    check_weights,
+)
+from tamis.statistics.influence import compute_influences
+from tamis.statistics.intervals import compute_half_widths, compute_intervals
 from tamis.statistics.metrics import Metrics, compute_metrics
+from tamis.statistics.ranking import RankedScores
+from tamis.statistics.split_metrics import Intervals, find_known_numbers
+from tamis.statistics.units import Units
 
 
 @dataclass(frozen=True)
@@ -20,10 +30,13 @@ class OptimumComparison:
     Args:
         network: the numbers of the network.
         optimum: the numbers of the posterior probabilities.
+        intervals: of the excess loss, of the accuracy of the optimum minus that of the network, and of the deficit of
+            each area, for the finite number of events, which are the same for both.
     """
 
     network: Metrics
     optimum: Metrics
+    intervals: Intervals
 
     @property
     def excess_loss(self) -> float:
@@ -83,8 +96,12 @@ def compare_with_optimum(
     prior: ArrayLike,
     class_index: ArrayLike,
     weight: ArrayLike,
+    *,
+    units: Units | None = None,
 ) -> OptimumComparison:
     """Compare a network with the Bayes optimum of the given densities and priors (`compute_posterior`).
+
+    Events of one unit vary together.
 
     The optimum has the smallest expected loss only if the prior is the share of each class in the sum of weights: a
     network that was trained on balanced classes is compared with equal priors and balanced weights.
@@ -109,6 +126,16 @@ def compare_with_optimum(
             f"events, the first is event {first} (counted from 0) of class {classes[first]}; "
             "these events were not generated from the given density"
         )
-    return OptimumComparison(
-        network=compute_metrics(scores, classes, weight), optimum=compute_metrics(best, classes, weight)
+    network, optimum = (RankedScores(probabilities) for probabilities in (np.asarray(scores), best))
+    weights = check_weights(weight, len(classes))
+    influences = [compute_influences(ranked, classes, weights) for ranked in (network, optimum)]
+    widths = compute_half_widths(influences[1].of_event - influences[0].of_event, units)
+    known = find_known_numbers(classes, weights, best.shape[1], units)
+    deficits = influences[1].value - influences[0].value
+    deficits[0] *= -1  # the optimum has the smaller loss, and the larger accuracy and areas
+    loss, accuracy, *areas = compute_intervals(deficits, widths, known)
+    of_network, of_optimum = (
+        compute_metrics(ranked, classes, weights, values=numbers.value)
+        for ranked, numbers in zip((network, optimum), influences, strict=True)
     )
+    return OptimumComparison(of_network, of_optimum, Intervals(loss, accuracy, tuple(areas)))

@@ -102,10 +102,13 @@ def choose_number_of_bins(
     return int(np.clip(np.rint(2 * np.cbrt(smallest)), FEWEST_BINS, MOST_BINS))
 
 
-def choose_binning(samples: Sequence[NDArray[np.float64]], bins: int) -> Binning:
+def choose_binning(
+    samples: Sequence[NDArray[np.float64]], bins: int, weights: Sequence[NDArray[np.float64]] | None = None
+) -> Binning:
     """Choose edges of about so many bins that show the bulk of every class, with extra bins for outliers.
 
-    The samples are the finite values of each class, with at least one value. The range holds the central 99% of each
+    The samples are the finite values of each class, with at least one value, and the weights those of their quantiles:
+    the absolute values count, and without them all values count alike. The range holds the central 99% of each
     class, or less if a tail is long: it extends to five times the distance between the quartiles beyond a quartile.
     Integers are in the centres of bins.
 
@@ -113,7 +116,8 @@ def choose_binning(samples: Sequence[NDArray[np.float64]], bins: int) -> Binning
     array([-0.5,  0.5,  1.5,  2.5])
     """
     filled = [sample for sample in samples if len(sample)]
-    low, high = _bulk(filled)
+    counted = [np.ones(len(sample)) for sample in samples] if weights is None else weights
+    low, high = _bulk(filled, [np.abs(weight) for weight in counted if len(weight)])
     # all 64-bit numbers are integers from 2^52 on
     small = max(abs(low), abs(high)) < 2.0**50
     is_integer = small and all((sample == np.rint(sample)).all() for sample in filled)
@@ -125,10 +129,12 @@ def choose_binning(samples: Sequence[NDArray[np.float64]], bins: int) -> Binning
     return Binning(np.concatenate((before, edges, after)), below=below, above=above, is_integer=is_integer)
 
 
-def _bulk(samples: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+def _bulk(
+    samples: Sequence[NDArray[np.float64]], weights: Sequence[NDArray[np.float64]]
+) -> tuple[float, float]:
     lowest = min(float(sample.min()) for sample in samples)
     highest = max(float(sample.max()) for sample in samples)
-    quantiles = np.array([np.quantile(sample, [0.005, 0.25, 0.75, 0.995]) for sample in samples])
+    quantiles = np.array([_bulk_quantiles(*pair) for pair in zip(samples, weights, strict=True)])
     reach = 5 * (quantiles[:, 2] - quantiles[:, 1])
     # If most values are equal, the quartiles contain no information about the tails.
     reach = np.where(reach > 0, reach, np.inf)
@@ -139,6 +145,13 @@ def _bulk(samples: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
     # A tail that is short stays in the range.
     margin = 0.25 * (high - low)
     return lowest if lowest >= low - margin else low, highest if highest <= high + margin else high
+
+
+def _bulk_quantiles(sample: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    at = np.array([0.005, 0.25, 0.75, 0.995])
+    if np.ptp(weight) == 0:  # quantiles of equal weights are interpolated
+        return np.asarray(np.quantile(sample, at))
+    return np.asarray(np.quantile(sample, at, weights=weight, method="inverted_cdf"))
 
 
 def _same(low: float, high: float) -> bool:

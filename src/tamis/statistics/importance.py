@@ -13,7 +13,12 @@ from tamis.arrays import Features, Float64
 from tamis.errors import TamisError
 from tamis.statistics.arrays import check_positive_sum, check_weights, compute_mean_ranks
 from tamis.statistics.influence import Influences, compute_influences
-from tamis.statistics.intervals import compute_half_widths, compute_intervals, compute_student_factors
+from tamis.statistics.intervals import (
+    compute_degrees_of_freedom,
+    compute_half_widths,
+    compute_intervals,
+    compute_student_factors,
+)
 from tamis.statistics.split_metrics import find_known_numbers
 from tamis.statistics.units import Units, sum_by_unit
 
@@ -146,7 +151,9 @@ def _drop_with_donors(
     of_donor = np.stack([np.bincount(donors, column, len(donors)) for column in of_event.T], axis=1)
     squares = np.square(sum_by_unit(of_event, units)).sum(axis=0)
     both = np.square(sum_by_unit(of_event + of_donor, units)).sum(axis=0) - squares
-    errors = np.sqrt(np.maximum(both, squares)) * compute_student_factors(of_event + of_donor, units)
+    errors = np.sqrt(np.maximum(both, squares)) * compute_student_factors(
+        compute_degrees_of_freedom(of_event + of_donor, units)
+    )
     return _drop(before, after, known, errors)
 
 

@@ -133,15 +133,19 @@ def compute_efficiency_influences(
     """Compute the influence of each event on the background efficiency at a signal efficiency (`target`), [n_events].
 
     A background event changes the efficiency directly. A signal event changes the cut (`threshold`), and thereby the
-    efficiency by the slope of the ROC curve: that of the chord between signal efficiencies up to 2% lower and higher.
+    efficiency by the slope of the ROC curve: that of the chord between signal efficiencies that are lower and higher by
+    up to 2%, or by the standard deviation of the signal efficiency, if that is larger.
     """
     sums = [float(weight.compress(is_kind).sum()) for is_kind in (signal, ~signal)]
     passes = score >= threshold
     background_efficiency = float(weight.compress(passes & ~signal).sum()) / sums[1]
     signal_efficiency = float(weight.compress(passes & signal).sum()) / sums[0]
-    # a wider chord averages over more events, and a narrower one follows the curve near its ends
-    reach = min(0.02, (1 - target) / 10, target / 2)
     signal_score, weights = score.compress(signal), weight.compress(signal)
+    # a wider chord averages over more events, and a narrower one follows the curve near its ends
+    narrow = min(0.02, (1 - target) / 10, target / 2)
+    # of few signal events a narrow chord may contain none
+    deviation = float(np.sqrt(target * (1 - target) * np.square(weights).sum())) / sums[0]
+    reach = max(narrow, min(deviation, 0.9 * (1 - target), target / 2))
     order = np.argsort(-signal_score)
     rising = np.cumsum(weights.take(order)) / sums[0]
     tight, loose = (signal_score[order[int(np.argmax(rising >= target + way * reach))]] for way in (-1, 1))

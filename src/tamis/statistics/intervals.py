@@ -39,26 +39,51 @@ def has_enough_events(weight: Float64, units: Units | None = None, fewest: float
     return compute_effective_sample_size(weight, units) >= fewest * (1 - 1e-9)
 
 
-def compute_student_factors(of_event: Float64, units: Units | None = None) -> Float64:
-    """Compute the factors between a standard error and the half width of an interval, [numbers].
+def compute_degrees_of_freedom(of_event: Float64, units: Units | None = None) -> Float64:
+    """Compute the degrees of freedom of the sums of squared influences, [n_events, numbers]; at least one, [numbers].
 
-    The sum of squared influences, [n_events, numbers], fluctuates itself, the more the fewer events contribute. Its
-    degrees of freedom are about its square over the sum of the fourth powers (F. Satterthwaite, Biometrics Bull. 2
-    (1946) 110), and the factor is the quantile of Student's distribution.
+    The sum fluctuates itself, the more the fewer events contribute. Its degrees of freedom are about its square over
+    the sum of the fourth powers (F. Satterthwaite, Biometrics Bull. 2 (1946) 110).
 
-    >>> [compute_student_factors(np.ones((events, 1))).round(3).tolist() for events in (4, 1000)]
-    [[1.142], [1.001]]
+    >>> compute_degrees_of_freedom(np.ones((4, 1)))
+    array([4.])
     """
     squares = np.square(sum_by_unit(of_event, units))
     sums, fourths = squares.sum(axis=0), np.square(squares).sum(axis=0)
     freedom = np.divide(sums**2, fourths, out=np.ones_like(sums), where=fourths > 0)
-    factors: Float64 = special.stdtrit(np.maximum(freedom, 1.0), (1 + COVERAGE) / 2)
-    return factors
+    at_least_one: Float64 = np.maximum(freedom, 1.0)
+    return at_least_one
+
+
+def compute_student_factors(freedom: ArrayLike) -> Float64:
+    """Compute the factors between a standard error and the half width of an interval from the degrees of freedom.
+
+    >>> compute_student_factors([4.0, 1000.0]).round(3).tolist()
+    [1.142, 1.001]
+    """
+    return np.asarray(special.stdtrit(np.asarray(freedom, np.float64), (1 + COVERAGE) / 2), np.float64)
+
+
+def combine_degrees_of_freedom(errors: Sequence[ArrayLike], freedoms: Sequence[ArrayLike]) -> Float64:
+    """Compute the degrees of freedom of the error of a sum or a difference of independent numbers.
+
+    Source: B. Welch, Biometrika 34 (1947) 28.
+
+    >>> combine_degrees_of_freedom([1.0, 1.0], [10.0, 10.0]), combine_degrees_of_freedom([1.0, 0.0], [10.0, 10.0])
+    (array(20.), array(10.))
+    """
+    variances = [np.square(np.asarray(error, np.float64)) for error in errors]
+    fourths = np.sum(
+        [np.square(variance) / freedom for variance, freedom in zip(variances, freedoms, strict=True)], axis=0
+    )
+    total = np.square(np.sum(variances, axis=0))
+    return np.asarray(np.divide(total, fourths, out=np.ones_like(total), where=fourths > 0), np.float64)
 
 
 def compute_half_widths(of_event: Float64, units: Units | None = None) -> Float64:
-    """Compute half the width of the interval of each number: standard error times `compute_student_factors`."""
-    errors: Float64 = compute_standard_errors(of_event, units) * compute_student_factors(of_event, units)
+    """Compute half the width of the interval of each number: its standard error times its factor of Student."""
+    factors = compute_student_factors(compute_degrees_of_freedom(of_event, units))
+    errors: Float64 = compute_standard_errors(of_event, units) * factors
     return errors
 
 
@@ -119,7 +144,7 @@ def compute_bootstrap_interval(
 ) -> Interval | None:
     """Compute the interval of a number from its bootstrap replicas, symmetric on a scale (`compute_interval`).
 
-    The width of the central interval of the replicas is multiplied by a factor of `compute_student_factors`.
+    The width of the central interval of the replicas is multiplied by a factor (`compute_student_factors`).
 
     Returns:
         None if a replica is undefined, or if the number is at its bound.

@@ -28,6 +28,8 @@ class ScoredEvents:
         event_id: events with the same class and ID vary together, [n]; None if all events are independent.
         compared: which events the comparison of training and test may use, so that no event is in both, [n]; None for
             all of them.
+        split: of test events with cross-training, which are training or validation events of other members: index into
+            `tamis.data.split.SPLITS`, [n]; None without cross-training.
     """
 
     scores: NDArray[np.float32]
@@ -38,6 +40,7 @@ class ScoredEvents:
     spectators: Mapping[str, Float64] = field(default_factory=dict)
     event_id: NDArray[np.uint64] | None = None
     compared: NDArray[np.bool_] | None = None
+    split: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         """Return the number of events."""

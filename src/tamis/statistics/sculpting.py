@@ -22,6 +22,7 @@ from tamis.statistics.arrays import (
     compute_mean_ranks,
     positive_sum,
 )
+from tamis.statistics.intervals import combine_degrees_of_freedom
 from tamis.statistics.units import Units, compute_squared_sum, compute_unit_sums, select_units
 from tamis.wording import format_p_value
 
@@ -101,8 +102,7 @@ class Shift:
         size: their difference, in standard deviations of the spectator of all events; None if its variance is not
             positive.
         p_value: upper limit on the probability that any two slices differ as much if the spectator were independent of
-            the score; None if a slice has fewer than `FEWEST` effective events: its mean is then not normally
-            distributed.
+            the score, from Student's distribution; None if a slice has fewer than `FEWEST` effective events.
     """
 
     significance: float
@@ -355,30 +355,40 @@ def compute_shift(
 ) -> Shift | None:
     """Compute how much the mean of a spectator shifts with the score, from its slices (`compute_slices`).
 
+    The errors of the means are uncertain themselves: the difference of two means has the degrees of freedom of B. Welch
+    (Biometrika 34 (1947) 28), with one less than the effective sample size for each.
+
     Returns:
         None if fewer than two slices have an error.
 
     >>> values = np.tile([1.0, 3.0], 50)
     >>> compute_shift(values, np.ones(100), [Slice(0, 1, 1.5, 0.3, 50.0), Slice(1, 2, 2.5, 0.4, 50.0)])
-    Shift(significance=2.0, size=1.0, p_value=0.04550026389635839)
+    Shift(significance=2.0, size=1.0, p_value=0.04848578915785426)
     """
-    shifts = [
-        (abs(a.mean - b.mean) / error, abs(a.mean - b.mean))
-        for (first, a), (second, b) in combinations(enumerate(slices), 2)
-        if (error := _error_of_difference(a, b, 0.0 if covariance is None else covariance[first, second])) > 0
-    ]
+    known = all(score_slice.effective_sample_size >= FEWEST for score_slice in slices)
+    shifts = []
+    for (first, a), (second, b) in combinations(enumerate(slices), 2):
+        error = _error_of_difference(a, b, 0.0 if covariance is None else covariance[first, second])
+        if error > 0:
+            difference = abs(a.mean - b.mean)
+            freedom = combine_degrees_of_freedom(
+                (a.error, b.error), [max(entry.effective_sample_size - 1, 1.0) for entry in (a, b)]
+            )
+            shifts.append(
+                (-2 * float(special.stdtr(freedom, -difference / error)), difference / error, difference)
+            )
     if not shifts:
         return None
-    significance, difference = max(shifts)
+    # the smallest p-value; of several that are zero, the largest significance
+    negative_p_value, significance, difference = max(shifts)
     values, _, weights, _ = _present(spectator, np.zeros(np.shape(spectator)), weight)
     mean = float(weights @ values) / float(weights.sum())
     variance = float(weights @ (values - mean) ** 2) / float(weights.sum())
     pairs = len(slices) * (len(slices) - 1) / 2
-    known = all(score_slice.effective_sample_size >= FEWEST for score_slice in slices)
     return Shift(
         significance,
         difference / float(np.sqrt(variance)) if variance > 0 else None,
-        min(1.0, pairs * 2 * float(special.ndtr(-significance))) if known else None,
+        min(1.0, -pairs * negative_p_value) if known else None,
     )
 
 

@@ -14,8 +14,10 @@ from tamis.statistics.influence import compute_standard_errors, iterate_influenc
 from tamis.statistics.intervals import (
     FEWEST,
     Scale,
+    combine_degrees_of_freedom,
     compute_bootstrap_interval,
     compute_central_interval,
+    compute_degrees_of_freedom,
     compute_intervals,
     compute_student_factors,
     has_area_interval,
@@ -74,16 +76,26 @@ class FirstOrder:
 
     Args:
         value: NaN if undefined.
-        error: half the width of a 68.3% interval: the standard deviation times `factor`.
-        factor: of Student's distribution (`compute_student_factors`).
+        standard_error: the standard deviation.
+        freedom: degrees of freedom of the standard deviation (`compute_degrees_of_freedom`).
         known: whether there are enough events for an interval: 50 effective ones for loss and accuracy, for an area 25
             of the class and 25 others.
     """
 
     value: Float64
-    error: Float64
-    factor: Float64
+    standard_error: Float64
+    freedom: Float64
     known: NDArray[np.bool_]
+
+    @property
+    def factor(self) -> Float64:
+        """Factor between the standard deviation and half the width of a 68.3% interval."""
+        return compute_student_factors(self.freedom)
+
+    @property
+    def error(self) -> Float64:
+        """Half the width of a 68.3% interval."""
+        return self.standard_error * self.factor
 
     def intervals(self) -> Intervals:
         """Compute the intervals, on scales on which the numbers are about normally distributed."""
@@ -108,7 +120,7 @@ def compute_first_order(
                 (
                     value,
                     *compute_standard_errors(of_event[:, None], units),
-                    *compute_student_factors(of_event[:, None], units),
+                    *compute_degrees_of_freedom(of_event[:, None], units),
                 )
                 for value, of_event in of_weights
             ]
@@ -116,11 +128,17 @@ def compute_first_order(
         ]
     )
     return tuple(
-        FirstOrder(
-            value, error * factor, factor, find_known_numbers(events.class_index, weight, classes, units)
-        )
-        for (value, error, factor), weight in zip(numbers.transpose(1, 2, 0), weights, strict=True)
+        FirstOrder(value, error, freedom, find_known_numbers(events.class_index, weight, classes, units))
+        for (value, error, freedom), weight in zip(numbers.transpose(1, 2, 0), weights, strict=True)
     )
+
+
+def compute_difference_half_widths(first: FirstOrder, second: FirstOrder) -> Float64:
+    """Compute half the widths of the 68.3% intervals of differences between independent events, [2 + n_classes]."""
+    errors = first.standard_error, second.standard_error
+    freedom = combine_degrees_of_freedom(errors, (first.freedom, second.freedom))
+    half_widths: Float64 = np.hypot(*errors) * compute_student_factors(freedom)
+    return half_widths
 
 
 def find_known_numbers(

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-from tamis.figure_data import Column, FigureData, Value
+from tamis.figure_data import Column, ColumnLabel, FigureData, Value
 from tamis.statistics.distributions import Distribution
 from tamis.statistics.histogram import Histogram
 from tamis.statistics.roc_outline import RocOutline
 
 STATISTICAL = "statistical"
+UNLABELLED = ColumnLabel()
 NEGATIVE_EFFICIENCIES = "With negative weights some efficiencies are below zero or above one."
 """A remark in the description of tables that contain such efficiencies."""
 
 
-def build_bin_column(name: str, bins: Sequence[tuple[float, float]]) -> Column:
+def build_bin_column(
+    name: str, bins: Sequence[tuple[float, float]], label: ColumnLabel = UNLABELLED
+) -> Column:
     """Return a column of bins; its values are the middles."""
-    return Column(name, [(low + high) / 2 for low, high in bins], edges=bins)
+    middles = [(low + high) / 2 for low, high in bins]
+    return Column(name, middles, unit=label.unit, label=label.text, edges=bins)
 
 
 def build_error_column(
@@ -53,25 +58,36 @@ def build_interval_column(
     return Column(name, values, errors={label: sizes}, qualifiers=qualifiers or {})
 
 
-def build_density_column(histogram: Histogram | None, bins: int, qualifiers: dict[str, str]) -> Column:
-    """Return the densities of a histogram with their errors; an empty column without a histogram."""
+def build_density_column(
+    histogram: Histogram | None, bins: int, qualifiers: dict[str, str], label: ColumnLabel = UNLABELLED
+) -> Column:
+    """Return the densities of a histogram with their errors; an empty column without a histogram.
+
+    `label` is that of the axis, on whose unit the density depends.
+    """
+    unit = f"1 / {label.unit}" if label.unit else ""
     if histogram is None:
-        return Column("Density", [None] * bins, qualifiers=qualifiers)
+        return Column("Density", [None] * bins, unit, qualifiers=qualifiers)
     density, errors = histogram.density.tolist(), histogram.uncertainty.tolist()
-    return build_error_column("Density", density, errors, qualifiers=qualifiers)
+    return replace(build_error_column("Density", density, errors, qualifiers=qualifiers), unit=unit)
 
 
 def build_distribution_table(
-    table: str, description: str, axis: str, distribution: Distribution, class_names: Sequence[str]
+    table: str,
+    description: str,
+    axis: str,
+    distribution: Distribution,
+    class_names: Sequence[str],
+    label: ColumnLabel = UNLABELLED,
 ) -> FigureData:
     """Return the densities of training and test events of each class, in the bins of a distribution."""
     bins = [] if distribution.bins is None else list(pairwise(distribution.bins.edges.tolist()))
     columns = tuple(
-        build_density_column(histogram, len(bins), {"Class": name, "Split": split})
+        build_density_column(histogram, len(bins), {"Class": name, "Split": split}, label)
         for split, histograms in (("training", distribution.training), ("test", distribution.test))
         for name, histogram in zip(class_names, histograms, strict=True)
     )
-    return FigureData(table, description, (build_bin_column(axis, bins),), columns)
+    return FigureData(table, description, (build_bin_column(axis, bins, label),), columns)
 
 
 def build_roc_table(

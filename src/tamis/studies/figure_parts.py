@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from tamis.plots.labels import compute_font_size, compute_text_width
 from tamis.plots.legend import Entry, add_legend, count_columns
-from tamis.plots.style import MUTED_COLOUR
+from tamis.plots.style import MUTED_COLOUR, SHADE_COLOUR
 
 
 def add_top_legend(figure: Figure, entries: Sequence[Entry], size: float = 9.0) -> None:
@@ -29,7 +29,7 @@ def mark_empty(axes: Axes) -> None:
 def hatch_cell(axes: Axes, row: int, column: int, hatch: str = "///") -> None:
     """Hatch the cell of a matrix that has no number."""
     corner = (column - 0.5, row - 0.5)
-    axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch=hatch, edgecolor="#c9cbd0", linewidth=0))
+    axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch=hatch, edgecolor=SHADE_COLOUR, linewidth=0))
 
 
 def fit_names(texts: Sequence[str], width: float, largest: float) -> tuple[list[float], float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.split import VALIDATION
 from tamis.statistics.asimov import Requirements
 from tamis.statistics.expected_significance import ExpectedSignificance, compute_expected_significance
 from tamis.statistics.ranking import RankedScores
@@ -30,10 +31,13 @@ def build_requirements(context: Context, signal: Sequence[int]) -> Requirements:
 def scale_to_expected_events(context: Context) -> ExpectedEvents:
     """Scale the validation and the test events to the expected numbers of all used events of their classes.
 
+    With cross-training all events are test events. Those that are validation events of other members choose cuts and
+    bins, so that they are not counted among the test events here: the choice would bias the significance.
+
     Returns:
         By the name of the split; None if a class has no positive sum of weights.
     """
-    splits, classes = context.splits, len(context.class_names)
+    splits, classes = dict(context.splits), len(context.class_names)
 
     def sum_weights(events: ScoredEvents) -> NDArray[np.float64]:
         return np.bincount(events.class_index, events.weight, classes).astype(np.float64)
@@ -43,6 +47,8 @@ def scale_to_expected_events(context: Context) -> ExpectedEvents:
     if not context.plan.is_cross_training:
         dropped = np.zeros(classes) if context.dropped_weight is None else context.dropped_weight
         of_all = dropped + np.sum([sum_weights(events) for events in splits.values()], axis=0)
+    if splits["test"].split is not None:
+        splits["test"] = splits["test"].take(splits["test"].split != VALIDATION)
     expected: dict[str, ScoredEvents | None] = {}
     for name in ("validation", "test"):
         of_split = sum_weights(splits[name])

@@ -11,7 +11,7 @@ from tamis.blocks import Block, Caption, Cell, Finding, Tile
 from tamis.studies.context import Context
 
 if TYPE_CHECKING:
-    from tamis.figure_data import FigureData
+    from tamis.figure_data import FigureData, Labels
     from tamis.plots.book import Drawing
     from tamis.plots.labels import FigureLabels
 
@@ -49,7 +49,7 @@ class Study(Generic[Result]):
         metrics: returns the object that the keys are read from; by default the result.
         figures: returns the figures; nothing by default.
         captions: of the figures.
-        data: returns the numbers that the figures show, as tables.
+        data: returns the numbers that the figures show, as tables, with the labels of features and spectators.
         section: returns the blocks of the section, without its figures.
         tiles: returns the headline numbers at the top of the report.
         findings: returns the sentences at the top of the report, each with its traffic light.
@@ -68,7 +68,7 @@ class Study(Generic[Result]):
     extend: Callable[[Context, Result], Result] = lambda _context, result: result
     figures: Callable[[Result, FigureLabels], Iterable[Drawing]] = lambda _result, _labels: ()
     captions: tuple[Caption, ...] = ()
-    data: Callable[[Result], Iterable[FigureData]] = lambda _result: ()
+    data: Callable[[Result, Labels], Iterable[FigureData]] = lambda _result, _labels: ()
     tiles: Callable[[Result], Iterable[Tile]] = lambda _result: ()
     findings: Callable[[Result], Iterable[Finding]] = lambda _result: ()
     summary: Callable[[Result], Iterable[str]] = lambda _result: ()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tamis.errors import InputError, Problem
-from tamis.files import sha256, write_arrays, write_text
+from tamis.files import hash_json, sha256, write_arrays, write_text
 from tamis.training.history import Epoch, History
 from tamis.wording import join_first
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 N_CHECKPOINTS = 2
 """Number of checkpoints of a network that are not removed: if the newest is damaged, the previous one is used."""
-START_AGAIN = "start again (--overwrite; in Python `anew=True`)"
+START_AGAIN = "start again (--overwrite; in Python overwrite=True)"
 _VERSION: Literal[3] = 3
 """Version of the format: raise it with every change of a key, a type or a meaning, also in `training.json`."""
 _LARGEST = 1 << 26
@@ -44,7 +42,7 @@ class SignedDocument(BaseModel):
     def text(self) -> str:
         """Return the one valid text."""
         content = self.model_dump(exclude={"sha256"})
-        signed = {**content, "sha256": _hash_of(content)}
+        signed = {**content, "sha256": hash_json(content)}
         return json.dumps(signed, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
@@ -157,10 +155,6 @@ def _names(folder: Path) -> list[str]:
     return sorted({match.group(1) for match in matches if match and match.group(2) == "json"}, reverse=True)
 
 
-def _hash_of(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _read_document(document: Path) -> _Document:
     with document.open("rb") as file:
         text = file.read(_LARGEST + 1)
@@ -176,7 +170,7 @@ def _check_version(document: Path, text: bytes) -> None:
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):  # a damaged document
         content = json.loads(text.decode("utf-8"))
         signature, version = content.pop("sha256"), content["version"]
-        if version != _VERSION and signature == _hash_of(content):
+        if version != _VERSION and signature == hash_json(content):
             message = (
                 f"has version {version} of the format, but this version of tamis reads version {_VERSION}; "
                 f"{START_AGAIN}, or resume with the version of tamis that wrote it"

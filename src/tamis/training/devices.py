@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tamis.errors import RequestError
 from tamis.machine import cores
+from tamis.wording import counted
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -25,7 +26,10 @@ MOST_CORES = 16
 
 
 def start_devices(number: int | None = None) -> None:
-    """Start devices of JAX, by default one for each core; it has no effect after the first computation of JAX."""
+    """Start devices of JAX, by default one for each core; it has no effect after the first computation of JAX.
+
+    So it comes before everything in tamis that computes with JAX: each training, and the loading of a classifier.
+    """
     import jax
 
     # if JAX is already running, `choose_placement` checks the number of its devices
@@ -40,7 +44,7 @@ class Placement:
     Args:
         mesh: all devices that share a batch, along one axis named `events`.
         platform: `cpu`, `gpu` or `tpu`.
-        description: for people, for example `2 x cpu`.
+        description: for people, for example `2 CPU cores`.
     """
 
     mesh: Mesh
@@ -117,8 +121,10 @@ def choose_placement(
             f"{number}"
         )
     mesh = jax.make_mesh((number,), ("events",), axis_types=(AxisType.Auto,), devices=available[:number])
-    kind = available[0].device_kind if platform != "cpu" else "cpu"
-    return Placement(mesh, platform, f"{number} x {kind}")
+    description = counted(number, "CPU core")
+    if platform != "cpu":
+        description = f"{counted(number, platform.upper())} ({available[0].device_kind})"
+    return Placement(mesh, platform, description)
 
 
 def replicate(value: Any, placement: Placement) -> Any:

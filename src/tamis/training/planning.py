@@ -8,29 +8,30 @@ from tamis.config import EarlyStopping
 from tamis.errors import TrainingError
 from tamis.training.history import Epoch
 from tamis.training.recipe import Recipe
+from tamis.wording import counted
 
 _FREELY_PLANNED = 3
 """Number of epochs after which the plan for a time budget can only become shorter."""
 
 
 def find_stopping_reason(number: int, best: int, planned: int, recipe: Recipe) -> str:
-    """Return why the training ends after an epoch; an empty text if it continues.
+    """Return why the training ends after an epoch, as a clause; an empty text if it continues.
 
     The best epoch is the last one if nothing is monitored.
 
     >>> from tamis.config import Training as TrainingSection
     >>> from tamis.training.recipe import resolve_recipe
     >>> find_stopping_reason(12, 2, 20, resolve_recipe(TrainingSection(epochs=20), 1000))
-    'no improvement of validation_loss for 10 epochs'
+    'validation_loss did not improve for 10 epochs'
     """
     stopping = recipe.early_stopping
     if stopping is not None and number - max(best, stopping.warm_up) >= stopping.patience:
-        return f"no improvement of {stopping.monitor} for {number - best} epochs"
+        return f"{stopping.monitor} did not improve for {counted(number - best, 'epoch')}"
     if number < planned:
         return ""
     if planned < recipe.epochs:
         return f"the time budget of {recipe.time_budget:g} s allowed {number} of {recipe.epochs} epochs"
-    return f"all {recipe.epochs} epochs were trained"
+    return "the only epoch was trained" if recipe.epochs == 1 else f"all {recipe.epochs} epochs were trained"
 
 
 def plan_epochs(planned: int, recipe: Recipe, seconds: Sequence[float], compile_seconds: float) -> int:

@@ -365,12 +365,28 @@ def test_the_command_has_a_table_and_an_exit_status(copy: Path, tmp_path: Path) 
     run = CliRunner().invoke(app, ["verify", str(copy), "--data", str(tmp_path)])
     assert run.exit_code == 0
     assert "what                               how many       matches" in run.stdout
-    assert "4 could not be compared." in run.stdout
+    assert "5 could not be compared." in run.stdout
     (copy / "metrics.json").write_text("{}")
     run = CliRunner().invoke(app, ["verify", str(copy), "--data", str(tmp_path)])
     assert isinstance(run.exception, TamisError)
     assert run.exception.exit_status == 1
     assert "does not match: metrics.json was changed after the run was written" in run.stderr
+
+
+def test_a_missing_figure_is_reported_once(copy: Path, tmp_path: Path) -> None:
+    (copy / "figures" / "roc.svg").unlink()
+    run = CliRunner().invoke(app, ["verify", str(copy), "--data", str(tmp_path)])
+    assert run.exit_code == 1
+    assert run.stderr.count("roc.svg") == 1
+
+
+def test_the_table_has_the_same_rows_whatever_could_be_compared(
+    finished: Path, copy: Path, tmp_path: Path
+) -> None:
+    rows = list(answers(verify_run(finished)))
+    assert list(answers(verify_run(finished, data=tmp_path))) == rows
+    (copy / "model" / "weights.safetensors").write_bytes(b"")
+    assert list(answers(verify_run(copy))) == rows
 
 
 def test_what_was_not_compared_is_neither_right_nor_wrong() -> None:

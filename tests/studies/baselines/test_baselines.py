@@ -186,22 +186,22 @@ def test_without_an_interval_nothing_is_judged() -> None:
 def test_the_summary_has_a_sentence_for_each() -> None:
     trees, cuts = summary(result_of())
     assert trees == (
-        "Baseline xgboost: AUC 0.9000 for the signal, balanced loss 0.4000; the network differs by +0.0200 [+0.0100, "
-        "+0.0300] in AUC and +0.4000 [+0.3800, +0.4200] in loss."
+        "Baseline xgboost: AUC 0.900 for the signal, balanced loss 0.400; the network differs by +0.020 (68.3% "
+        "interval [+0.010, +0.030]) in AUC and +0.400 (68.3% interval [+0.380, +0.420]) in loss."
     )
     assert cuts == (
-        "Baseline cuts: AUC 0.9000 for the signal; the network differs by +0.0200 [+0.0100, +0.0300] in AUC. Note: "
-        "too few."
+        "Baseline cuts: AUC 0.900 for the signal; the network differs by +0.020 (68.3% interval [+0.010, +0.030]) in "
+        "AUC. Note: too few."
     )
 
 
 def test_the_tables_of_the_figure_hold_the_curves() -> None:
-    tables = list(figure_data(result_of()))
+    tables = list(figure_data(result_of(), {}))
     assert [table.name for table in tables] == [
         "roc_baselines_network",
         "roc_baselines_xgboost",
         "roc_baselines_cuts",
     ]
     assert tables[0].dependent[0].values == [10.0, 1.0]
-    with_optimum = list(figure_data(replace(result_of(), optimum=OUTLINE, optimum_name="Bayes optimum")))
+    with_optimum = list(figure_data(replace(result_of(), optimum=OUTLINE, optimum_name="Bayes optimum"), {}))
     assert with_optimum[-1].name == "roc_baselines_optimum"

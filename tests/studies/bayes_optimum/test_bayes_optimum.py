@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tamis.blocks import Table
+from tamis.blocks.numbers import typeset
 from tamis.statistics.arrays import compute_class_ranks
 from tamis.statistics.bayes_optimum import compare_with_optimum, compute_posterior
 from tamis.statistics.metrics import compute_metrics
@@ -20,6 +21,7 @@ from tamis.studies.bayes_optimum import (
     findings,
     section,
     summary,
+    tiles,
 )
 from tamis.studies.context import Context
 from tamis.studies.study import Undefined
@@ -108,13 +110,49 @@ def test_what_is_left_to_gain_is_in_the_table_the_finding_and_the_summary() -> N
     comparison = result.optimum
     (table,) = section(result)
     assert isinstance(table, Table)
-    assert [row[0].text for row in table.rows] == ["loss", "accuracy", "AUC a", "AUC b", "AUC c"]
+    assert [row[0].text for row in table.rows] == [
+        "balanced loss",
+        "balanced accuracy",
+        "AUC a",
+        "AUC b",
+        "AUC c",
+    ]
     assert table.rows[0][-1].value == comparison.excess_loss
     assert [row[-1].value for row in table.rows[2:]] == list(comparison.auc_deficit)
+    assert [row[-1].note != "" for row in table.rows] == [
+        interval is not None
+        for interval in (comparison.intervals.loss, comparison.intervals.accuracy, *comparison.intervals.auc)
+    ]
     (finding,) = findings(result)
-    assert f"{comparison.excess_loss:+.4f}" in finding.sentence
     (line,) = summary(result)
-    assert f"{comparison.excess_loss:+.4f} in loss, {max(comparison.auc_deficit):+.4f} in AUC" in line
+    (tile,) = tiles(result)
+    excess = table.rows[0][-1]
+    for text in (finding.sentence, typeset(line), f"{tile.value} {tile.interval} {tile.note}"):
+        assert excess.text in text
+        assert f"68.3% interval {excess.note}" in text
+        assert "balanced loss" in text
+
+
+def test_the_excess_is_known_as_well_as_the_two_scores_of_each_event_are_alike() -> None:
+    test = events()
+    weight = test.balanced_weight
+    density = np.stack([test.reference[name] for name in CLASSES], axis=1)
+    arguments = density, np.bincount(test.class_index, weight, 3), test.class_index, weight
+    found = compare_with_optimum(test.scores, *arguments)
+    best = compute_posterior(*arguments[:2])
+    losses = [-np.log(scores[range(len(test)), test.class_index]) for scores in (test.scores, best)]
+    differences = losses[0] - losses[1]
+    error = np.sqrt(np.sum(np.square(weight * (differences - found.excess_loss)))) / weight.sum()
+    low, high = found.intervals.loss
+    assert (low + high) / 2 == pytest.approx(found.excess_loss)
+    assert error < (high - low) / 2 < 1.2 * error
+    # the optimum itself has an excess of exactly zero, and copies of events say nothing new
+    assert compare_with_optimum(best, *arguments).intervals.loss == (0.0, 0.0)
+    twice = np.tile(np.arange(len(test)), 2)
+    doubled = compare_with_optimum(
+        test.scores[twice], density[twice], arguments[1], test.class_index[twice], weight[twice], units=twice
+    )
+    assert doubled.intervals.loss == pytest.approx(found.intervals.loss)
 
 
 def test_a_discriminant_is_in_the_table_and_the_summary() -> None:

@@ -358,7 +358,7 @@ def test_the_tables_of_the_figures_hold_distributions_and_correlations() -> None
     features, class_index, weight, training = events()
     features[:, 2] = np.nan
     result = result_of(features, class_index, weight, training)
-    x, y, matrices, contrast = figure_data(result)
+    x, y, matrices, contrast = figure_data(result, {})
     # a feature without values has no panel to tell of
     names = [table.name for table in (x, y, matrices, contrast)]
     assert names == ["inputs_x", "inputs_y", "correlations", "correlations_difference"]

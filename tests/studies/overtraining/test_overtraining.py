@@ -17,7 +17,7 @@ from tamis.statistics.scored import ScoredEvents
 from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context
 from tamis.studies.overtraining import (
-    BETWEEN_FOLDS,
+    PAIRED,
     OvertrainingResult,
     compute_overtraining,
     findings,
@@ -76,23 +76,41 @@ def test_numbers_that_others_computed_are_used() -> None:
     assert [loss.training, loss.test] == expected
 
 
-def test_only_events_that_are_in_one_split_alone_are_compared(result: OvertrainingResult) -> None:
-    rows = {name: np.arange(len(events)) % 3 > 0 for name, events in SPLITS.items()}
-    compared = {name: replace(events, compared=rows[name]) for name, events in SPLITS.items()}
-    found = compute(compared, plan=EnsemblePlan(folds=Folds(number=2)))
+def crossed() -> dict[str, ScoredEvents]:
+    """Return a cross-training: two of three test events are training events of other members, which score them too."""
+    test = SPLITS["test"]
+    rng = np.random.default_rng(9)
+    is_training = np.arange(len(test)) % 3 > 0
+    logits = np.log(test.scores[is_training]) + rng.normal(0, 0.1, (is_training.sum(), 3))
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    training = replace(test.take(is_training), scores=scores)
+    halves = np.arange(len(test)) % 2 == 0
+    return {
+        "training": replace(training, compared=halves[is_training]),
+        "test": replace(test, compared=~halves, split=np.where(is_training, 0, 1).astype(np.uint8)),
+    }
+
+
+def test_the_two_scores_of_each_training_event_of_a_cross_training_are_compared() -> None:
+    splits = crossed()
+    found = compute(splits, plan=EnsemblePlan(folds=Folds(number=2)))
+    of_pairs = splits["training"], splits["test"].take(splits["test"].split == 0)
     expected = [
-        compute_metrics(events.scores, events.class_index, events.balanced_weight)
-        for events in (SPLITS[name].take(rows[name]) for name in ("training", "test"))
+        compute_metrics(events.scores, events.class_index, events.balanced_weight).loss for events in of_pairs
     ]
     loss = found.permutation_test.comparisons[0]
-    assert [loss.training, loss.test] == pytest.approx([metrics.loss for metrics in expected])
-    of_class = [events.weight[rows[name] & (events.class_index == 0)] for name, events in SPLITS.items()]
-    sizes = [weight.sum() ** 2 / np.square(weight).sum() for weight in of_class]
+    assert [loss.training, loss.test] == pytest.approx(expected)
+    # the events are the same: the difference is known far better than of independent events
+    splits_of_others = (replace(events, event_id=None) for events in of_pairs)
+    independent = compute(dict(zip(splits, splits_of_others, strict=True))).permutation_test.comparisons[0]
+    assert np.ptp(loss.interval) < 0.3 * np.ptp(independent.interval)
+    # the tests that need independent events have no event in both samples
+    halves = [events.take(events.compared) for events in splits.values()]
+    sizes = [weight.sum() ** 2 / np.square(weight).sum() for weight in (
+        half.weight[half.class_index == 0] for half in halves
+    )]  # fmt: skip
     test = found.smirnov_tests[0][0]
     assert [test.training_effective_sample_size, test.test_effective_sample_size] == pytest.approx(sizes)
-    # the distributions hold all events
-    for one, other in zip(found.distributions, result.distributions, strict=True):
-        assert one.training[0].density.tolist() == other.training[0].density.tolist()
 
 
 def test_the_distributions_are_those_of_training_and_test_with_physics_weights(
@@ -178,19 +196,10 @@ def test_the_page_shows_the_corrected_p_values(
     assert list(summary(found)) == [found.permutation_test.sentence]
 
 
-def test_a_test_between_folds_says_whose_events_it_compares(result: OvertrainingResult) -> None:
-    halves = {
-        name: replace(events, compared=np.arange(len(events)) % 2 == (name == "test"))
-        for name, events in SPLITS.items()
-    }
-    found = compute(halves, plan=EnsemblePlan(folds=Folds(number=2)))
-    test = found.permutation_test.comparisons[0].test
-    words = f"in training (events of the even folds) and {test:.4f} in test (events of the odd folds)"
-    assert words in found.permutation_test.sentence
-    assert "folds" not in result.permutation_test.sentence
-    assert [each.permutation_test.between_folds for each in (found, result)] == [
-        True,
-        False,
-    ]
+def test_a_test_of_a_cross_training_says_what_it_compares(result: OvertrainingResult) -> None:
+    found = compute(crossed(), plan=EnsemblePlan(folds=Folds(number=2)))
+    assert "out-of-fold" in found.permutation_test.sentence
+    assert "out-of-fold" not in result.permutation_test.sentence
+    assert [each.permutation_test.paired for each in (found, result)] == [True, False]
     captions = [list(section(each))[1].caption for each in (found, result)]
-    assert [BETWEEN_FOLDS in caption for caption in captions] == [True, False]
+    assert [PAIRED in caption for caption in captions] == [True, False]

@@ -12,15 +12,17 @@ from scipy import special, stats
 from tamis.config import Adam, Dense, Training
 from tamis.network.network import build_network
 from tamis.network.prediction import predict_scores
+from tamis.statistics.influence import compute_influences
+from tamis.statistics.intervals import compute_half_widths
 from tamis.statistics.p_values import compute_corrected_p_values
 from tamis.statistics.scored import ScoredEvents
-from tamis.statistics.split_metrics import compute_first_order
 from tamis.studies.overtraining.permutation import LEVEL, PermutationTest, compute_permutation_test
 from tamis.studies.study import Undefined
 from tamis.training.batches import WeightedInputs
 from tamis.training.events import run_training
 from tamis.training.fit import fit
 from tamis.training.recipe import resolve_recipe
+from tamis.wording import format_with_interval
 
 NAMES = ("bkg", "sig")
 
@@ -100,14 +102,19 @@ def test_a_network_that_memorises_is_found() -> None:
     assert result.sentence.startswith(
         "Overtrained (p <= 0.005, corrected for 8 comparisons): the balanced loss is "
     )
-    assert " deviates most, " in result.sentence
-    assert f"{loss.training:.4f} in training and {loss.test:.4f} in test" in result.sentence
-    halves = replace(result, between_folds=True)
-    assert "in training (events of the even folds) and" in halves.sentence
-    assert "in test (events of the odd folds), training minus test" in halves.sentence
+    assert result.sentence.endswith("; it deviates most.")
+    digits = format_with_interval(loss.difference, loss.interval)[0].partition(".")[2]
+    assert (
+        f"{loss.training:.{len(digits)}f} in training and {loss.test:.{len(digits)}f} in test"
+        in result.sentence
+    )
+    # no number stands twice
+    worst = replace(loss, p_value=0.001, corrected_p_value=0.001)
+    sentence = replace(result, comparisons=(worst, *result.comparisons[1:])).sentence
+    assert sentence.count(f"{loss.difference:.{len(digits)}f}") == 1
     near = replace(loss, difference=1e-06, interval=(-2e-06, 4e-06))
     small = replace(result, comparisons=(near, *result.comparisons[1:]))
-    assert "training minus test +0.000001 [-0.000002, +0.000004]" in small.sentence
+    assert "training minus test +0.0000010 (68.3% interval [-0.0000020, +0.0000040])" in small.sentence
 
 
 def test_a_network_that_is_better_in_test_is_not_overtrained_in_its_loss() -> None:
@@ -324,11 +331,13 @@ def test_a_distance_is_that_of_its_score_for_its_class() -> None:
         assert each.difference == pytest.approx(stats.ks_2samp(*parts).statistic)
 
 
-def test_the_error_of_a_difference_is_that_of_both_parts_in_quadrature() -> None:
+def test_the_error_of_a_difference_is_that_of_the_influences_of_both_parts() -> None:
     rng = np.random.default_rng(15)
     parts = part(rng, 400, "varying"), part(rng, 200, "varying")
-    found = [compute_first_order(each, [each.balanced_weight])[0] for each in parts]
-    errors = np.sqrt(found[0].error ** 2 + found[1].error ** 2)
+    influences = [
+        compute_influences(each.scores, each.class_index, each.balanced_weight).of_event for each in parts
+    ]
+    errors = compute_half_widths(np.concatenate([influences[0], -influences[1]]))
     for each, error in zip(judged(*parts, permutations=19).comparisons, errors, strict=False):
         assert each.interval == pytest.approx((each.difference - error, each.difference + error))
 
@@ -338,3 +347,53 @@ def test_a_difference_from_few_events_has_no_interval() -> None:
     many, few = part(rng, 400, "unit"), part(rng, 40, "unit")
     for parts in ((many, few), (few, many)):
         assert all(each.interval is None for each in judged(*parts, permutations=19).comparisons)
+
+
+def crossed_toy(seed: int, number: int = 400, memory: float = 0.0) -> tuple[ScoredEvents, ScoredEvents]:
+    """Score each event by two of four networks of different quality; the first learned from it, with some memory."""
+    rng = np.random.default_rng((seed, 8))
+    class_index = np.r_[[0, 1] * 5, rng.integers(0, 2, number - 10)].astype(np.int32)
+    sign = 2.0 * class_index - 1
+    x = rng.normal(0.7 * sign)
+    out, seen = rng.permuted(np.tile(np.arange(4), (number, 1)), axis=1)[:, :2].T
+    # the last network is bad: an imbalance of networks would look like overtraining
+    logits = 1.4 * x + np.array([0.1, 0.1, 0.3, 2.0])[:, None] * rng.normal(size=(4, number))
+    weight = rng.lognormal(0, 1, number)
+    events = []
+    for network, gain in ((seen, memory), (out, 0.0)):
+        signal = special.expit(logits[network, np.arange(number)] + gain * sign)
+        scores = np.stack([1 - signal, signal], axis=1)
+        events.append(ScoredEvents(scores, class_index, weight, np.where(class_index == 1, 3.0, 1.0)))
+    return events[0], events[1]
+
+
+def test_pairs_of_scores_fire_at_the_nominal_rate(rates: Any) -> None:
+    toys = rates.toys(300)
+    fired = sum(
+        judged(*crossed_toy(toy), toy, permutations=19, paired=True).overtrained for toy in range(toys)
+    )
+    rates.check(fired, toys, 0.05, finds=(0.0, 0.18), what="overtrained, pairs of scores")
+
+
+def test_pairs_of_scores_find_what_independent_events_do_not() -> None:
+    training, test = crossed_toy(1, 600, memory=0.3)
+    paired = judged(training, test, paired=True)
+    assert paired.overtrained
+    half = np.arange(600) % 2 == 0
+    assert not judged(training.take(half), test.take(~half)).overtrained
+    loss, independent = (found.comparisons[0] for found in (paired, judged(training, test)))
+    assert np.ptp(loss.interval) < np.ptp(independent.interval)
+
+
+def test_copies_of_an_event_exchange_their_scores_together() -> None:
+    training, test = crossed_toy(2, 100)
+    copies = np.repeat(np.arange(100), 4)
+    four, once = (
+        judged(
+            *(replace(events.take(rows), event_id=rows.astype(np.uint64), weight=events.weight[rows] / size)
+              for events in (training, test)),
+            paired=True,
+        )
+        for rows, size in ((copies, 4), (np.arange(100), 1))
+    )  # fmt: skip
+    assert four.comparisons[0].interval == pytest.approx(once.comparisons[0].interval)

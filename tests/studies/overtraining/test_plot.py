@@ -76,7 +76,7 @@ def test_lines_are_training_and_points_are_test(events_of: Callable[..., Any]) -
 @pytest.mark.parametrize(
     ("test", "text"),
     [
-        (KolmogorovSmirnov(0.01234, 0.2345, 10.0, 10.0), "sig  (KS 0.012, p = 0.23)"),
+        (KolmogorovSmirnov(0.01234, 0.2345, 10.0, 10.0), "sig  (KS 0.012, p = 0.234)"),
         (KolmogorovSmirnov(0.5, 1e-9, 10.0, 10.0), "sig  (KS 0.500, p < 0.001)"),
         (None, "sig  (not compared)"),
     ],

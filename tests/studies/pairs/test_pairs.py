@@ -197,7 +197,7 @@ def test_the_section_has_each_pair_in_both_orders() -> None:
 
 def test_the_tables_of_the_figures_hold_areas_and_curves() -> None:
     result = compute(gaussians(1000, 1), signal=(2,))
-    areas, *curves = figure_data(result)
+    areas, *curves = figure_data(result, {})
     (auc,) = areas.dependent
     pairs = list(combinations(range(3), 2))
     assert auc.values == [result.areas.auc[row][column] for row, column in pairs]

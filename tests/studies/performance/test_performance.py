@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from tamis.blocks import Table
 from tamis.config import Folds
@@ -147,3 +148,43 @@ def test_a_class_without_a_positive_sum_of_weights_has_no_curve() -> None:
     assert found.working_points[1] is None
     assert metrics_of_studies({"performance": found}, CLASSES)["working_points"]["b"] is None
     assert {row[0].text for row in list(section(found))[1].rows} == {"a", "c"}
+
+
+POINTS = (0.5, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("signal", "background", "distance", "sigma", "negative"),
+    [
+        (50, 1000, 3.9, 0.0, 0.0), (25, 500, 2.0, 0.0, 0.0), (100, 1000, 2.5, 0.0, 0.0), (250, 1000, 2.0, 1.3, 0.0),
+        (300, 1000, 1.5, 0.0, 0.3), (1000, 1000, 2.0, 0.0, 0.0),
+    ],
+)  # fmt: skip
+def test_quoted_working_points_cover(
+    signal: int, background: int, distance: float, sigma: float, negative: float, rates: Any
+) -> None:
+    """Two Gaussians with the posterior of equal shares as the score."""
+    toys, inside = rates.toys(60), {point: [] for point in POINTS}
+    truth = {point: stats.norm.sf(distance + stats.norm.isf(point)) for point in POINTS}
+    class_index = np.repeat([1, 0], [signal, background]).astype(np.int32)
+    number = len(class_index)
+    for toy in range(toys):
+        rng = np.random.default_rng((toy, 77))
+        score = special.expit(distance * (rng.normal(size=number) + distance * (class_index - 0.5)))
+        weight = rng.lognormal(0, sigma, number) * np.where(rng.random(number) < negative, -1, 1)
+        events = ScoredEvents(np.stack([1 - score, score], axis=1), class_index, weight, np.ones(number))
+        context = Context(("bkg", "sig"), dict.fromkeys(("training", "validation", "test"), events), toy)
+        _, points = compute_performance(replace(context, working_points=POINTS)).working_points
+        for point in points or ():
+            between = point.background_efficiency_interval
+            if between is not None:
+                inside[point.target].append(between[0] <= truth[point.target] <= between[1])
+    for point, of_point in inside.items():
+        if len(of_point) > toys / 4:
+            rates.check(
+                round(np.mean(of_point) * toys),
+                toys,
+                (0.6, 0.85),
+                finds=(0.15, None),
+                what=f"efficiency at {point}",
+            )

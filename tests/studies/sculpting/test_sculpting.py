@@ -10,6 +10,7 @@ import pytest
 from scipy import special
 
 from tamis.blocks import Table
+from tamis.figure_data import ColumnLabel, csv_text
 from tamis.statistics.roc import compute_roc_curve, compute_working_points
 from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.sculpting import (
@@ -21,7 +22,7 @@ from tamis.statistics.sculpting import (
 )
 from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context
-from tamis.studies.sculpting import SculptingResult, compute_sculpting, findings, section
+from tamis.studies.sculpting import SculptingResult, compute_sculpting, figure_data, findings, section
 from tamis.studies.sculpting.result import Sculpting, measure_sculpting
 from tamis.studies.study import Undefined
 
@@ -261,3 +262,45 @@ def test_the_table_has_what_chance_gives_and_a_verdict_for_each_class() -> None:
         ("0.260", "[0.310]"),
     ]
     assert table.rows[0][3].text == "\N{LESS-THAN OR EQUAL TO} 0.002"
+
+
+def test_a_long_tail_of_one_class_leaves_the_range_of_the_others() -> None:
+    rng = generator(4)
+    class_index = np.repeat([0, 1], 1000)
+    values = np.where(class_index == 0, rng.normal(90, 10, 2000), rng.lognormal(6, 2, 2000))
+    # the tail has many events with tiny weights, too
+    tail = np.arange(2000) % 10 == 0
+    values[tail & (class_index == 0)] += 1e4
+    weight = np.where(tail & (class_index == 0), 1e-6, 1.0)
+    first, second = measure_sculpting(
+        {"mass": values}, rng.random(2000), class_index, weight, ["narrow", "wide"], [0.5], generator()
+    )
+    low, high = first.binning.edges[[1, -2]]
+    assert 40 < low < 80 < 100 < high < 140
+    assert second.binning.edges[-1] > 1000
+    # nothing is lost
+    assert np.sum(first.before.density * np.diff(first.before.edges)) == pytest.approx(1)
+    assert first.binning.above
+    result = SculptingResult((0.5,), (0.5,), (first, second))
+    labels = {"mass": ColumnLabel("$m$", "GeV")}
+    shape, *_ = figure_data(result, labels)
+    assert "last bin holds all values outside" in shape.description
+
+
+def test_figure_data_have_the_labels_and_units_of_spectators() -> None:
+    rng = generator(4)
+    spectators = {"mass": rng.normal(90, 10, 500), "phi": rng.normal(size=500)}
+    found = measure_sculpting(
+        spectators, rng.random(500), np.zeros(500, int), np.ones(500), ["bkg"], [0.5], generator()
+    )
+    tables = {
+        table.name: table
+        for table in figure_data(SculptingResult((0.5,), (0.5,), found), {"mass": ColumnLabel("$m$", "GeV")})
+    }
+    shape, means = tables["sculpting_mass_shape_bkg"], tables["sculpting_mass_mean_bkg"]
+    assert (shape.independent[0].label, shape.independent[0].unit) == ("$m$", "GeV")
+    assert {column.unit for column in shape.dependent} == {"1 / GeV"}
+    assert (means.dependent[0].label, means.dependent[0].unit) == ("Mean of $m$", "GeV")
+    assert csv_text(shape).startswith("mass [GeV] low,mass [GeV] high,")
+    unnamed = tables["sculpting_phi_shape_bkg"]
+    assert [column.unit for column in (*unnamed.independent, *unnamed.dependent)] == [""] * 3

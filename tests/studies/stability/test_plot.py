@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tests.shared.figure_colours import colours_of_figure
 
 from tamis.plots.labels import class_styles
 from tamis.statistics.scored import ScoredEvents, join_events
@@ -38,6 +39,10 @@ def compare(folds: list[int | None], seeds: int) -> StabilityResult:
 @pytest.mark.mpl_image_compare(baseline_dir="baseline", savefig_kwargs={"dpi": 55}, tolerance=5)
 def test_stability_image() -> Figure:
     return plot_stability(compare([0, 1, 2], 2), classes=three)
+
+
+def test_colours_that_are_not_of_data_follow_the_page() -> None:
+    assert colours_of_figure(plot_stability(compare([None], 2), classes=three)) == set()
 
 
 @pytest.mark.parametrize(

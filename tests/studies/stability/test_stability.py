@@ -144,7 +144,7 @@ def test_a_small_gain_and_its_error_are_not_rounded_to_zero() -> None:
     result = compare([group(2000, 1, [0, 1])])
     loss, *others = result.spreads
     small = replace(result, spreads=(replace(loss, gain=9.3e-05, gain_error=2.1e-05), *others))
-    assert "improves it by +0.00009 +- 0.00002" in small.sentence
+    assert "improves it by +0.000093 +- 0.000021" in small.sentence
 
 
 def test_a_fold_without_weight_is_the_reason_for_no_result() -> None:

@@ -100,7 +100,7 @@
     return value;
   });
 
-  const W = 420, H = 210, L = 46, R = 12, T = 22, B = 30;
+  const W = 380, H = 222, L = 46, R = 12, T = 22, B = 46;
   const across = (threshold) => L + threshold * (W - L - R);
   function plot(title, curves, highest) {
     const up = (value) => H - B - (value / highest) * (H - T - B);
@@ -108,13 +108,16 @@
     svg.append(shape("text", { x: L, y: 13 }, title));
     svg.append(shape("path", { class: "axis", d: `M${L} ${T}V${H - B}H${W - R}` }));
     for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
-      svg.append(shape("text", { x: across(tick), y: H - 12, "text-anchor": "middle" }, String(tick)));
+      svg.append(shape("path", { class: "axis", d: `M${across(tick)} ${H - B}v4` }));
+      svg.append(shape("text", { x: across(tick), y: H - B + 17, "text-anchor": "middle" }, String(tick)));
     }
+    svg.append(shape("text", { x: W - R, y: H - 8, "text-anchor": "end" }, `threshold of the ${choice.selectedOptions[0].textContent}`));
     const power = 10 ** Math.floor(Math.log10(highest / 2));
     const step = power * [1, 2, 5, 10].find((each) => highest / (each * power) <= 5);
     for (let number = 0; number * step <= highest * 1.0001; number++) {
       const value = number * step;
-      svg.append(shape("text", { x: L - 5, y: up(value) + 4, "text-anchor": "end" }, written(value, 3)));
+      svg.append(shape("path", { class: "axis", d: `M${L} ${up(value)}h-4` }));
+      svg.append(shape("text", { x: L - 7, y: up(value) + 4, "text-anchor": "end" }, written(value, 3)));
     }
     for (const [thresholds, values, colour] of curves) {
       let path = "";

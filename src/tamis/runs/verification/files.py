@@ -17,7 +17,7 @@ from tamis.paths import explain_os_error
 from tamis.plots.book import BOOK
 from tamis.report.page import report_page
 from tamis.report.rendering import render
-from tamis.runs.layout import CONFIG, FIGURES, MODEL, PROVENANCE, REPORT
+from tamis.runs.layout import CONFIG, FIGURES, FPGA, MODEL, PROVENANCE, REPORT
 from tamis.runs.read import file_problem, hash_problem, read_run, read_text
 from tamis.runs.verification.comparison import Comparison, few
 from tamis.runs.verification.record import Provenance, Record, RecordedInput
@@ -53,7 +53,7 @@ def compare_files(record: Record) -> Comparison:
             findings.append(f"{name} {problem}")
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        known = name in outputs or name in (PROVENANCE, REPORT) or name.startswith(f"{MODEL}/")
+        known = name in outputs or name in (PROVENANCE, REPORT) or name.startswith((f"{MODEL}/", f"{FPGA}/"))
         if path.is_file() and not known:
             findings.append(f"{name} does not belong to this run: {PROVENANCE} does not list it")
     note = f"{', '.join(sorted(exported))}: changed after the run was written, as by `tamis export`"

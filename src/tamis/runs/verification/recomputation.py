@@ -43,10 +43,12 @@ def compare_recomputed(
     """
     try:
         prepared = prepare(config, callbacks)
-    except ProblemsError as error:
-        return [Comparison(COUNTS, 0, few([f"the events: {problem}" for problem in error.problems]))]
     except TamisError as error:
-        return [Comparison(COUNTS, 0, (f"the events cannot be prepared again: {error}",))]
+        findings = [f"the events cannot be prepared again: {error}"]
+        if isinstance(error, ProblemsError):
+            findings = [f"the events: {problem}" for problem in error.problems]
+        remaining = nothing_recomputed("the events cannot be prepared again")[1:]
+        return [Comparison(COUNTS, 0, few(findings)), *remaining]
     cutflow = compare_document(
         COUNTS, CUTFLOW, record.files.get(CUTFLOW), prepared.cutflow.to_dict(config.class_names)
     )
@@ -67,14 +69,14 @@ def compare_recomputed(
         reason = "the scores of this machine do not have the same bits, though they are within the tolerance"
         return [cutflow, scores, *nothing_recomputed(reason)[2:]]
     numbers = _compare_numbers(record, metrics_of_classifier(config, classifier, prepared, results))
-    return [cutflow, scores, numbers, *_compare_workspace(record, results[DISCOVERY.name])]
+    return [cutflow, scores, numbers, _compare_workspace(record, results[DISCOVERY.name])]
 
 
 def nothing_recomputed(reason: str) -> list[Comparison]:
-    """Return the comparisons of cutflow, scores and numbers, none of which was possible."""
+    """Return the comparisons of cutflow, scores, numbers and workspace, none of which was possible."""
     return [
         Comparison(name, 0, notes=(f"{name}: not computed again, because {reason}",))
-        for name in (COUNTS, TABLE, NUMBERS)
+        for name in (COUNTS, TABLE, NUMBERS, BINS)
     ]
 
 
@@ -128,14 +130,17 @@ def _without_training(metrics: Mapping[str, Any], has_ablation: bool) -> dict[st
     return remaining
 
 
-def _compare_workspace(record: Record, discovery: Any) -> list[Comparison]:
+def _compare_workspace(record: Record, discovery: Any) -> Comparison:
     path = record.folder / WORKSPACE
     if not isinstance(discovery, DiscoveryResult) or discovery.no_workspace_reason:
-        return [Comparison(BINS, 0, (f"{WORKSPACE} is not expected",))] if path.exists() else []
+        findings = (f"{WORKSPACE} is not expected",) if path.exists() else ()
+        reason = discovery.no_workspace_reason if isinstance(discovery, DiscoveryResult) else ""
+        notes = () if findings else (f"the run has no workspace{': ' if reason else ''}{reason}",)
+        return Comparison(BINS, 0, findings, notes)
     try:
-        return [compare_document(BINS, WORKSPACE, read_mapping(path), discovery.workspace())]
+        return compare_document(BINS, WORKSPACE, read_mapping(path), discovery.workspace())
     except TamisError as error:
-        return [Comparison(BINS, 0, (str(error),))]
+        return Comparison(BINS, 0, (str(error),))
 
 
 def _read_table(path: Path) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tamis.arguments import check_kind
 from tamis.errors import RequestError
 from tamis.paths import to_path
-from tamis.pipeline.callbacks import Callbacks, check_kind
+from tamis.pipeline.callbacks import Callbacks
 from tamis.runs.layout import CONFIG
 from tamis.runs.verification.comparison import Verification
 from tamis.runs.verification.files import (

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Text
-from tamis.blocks.numbers import CHANCE, cell, percent, short, significant, with_interval
-from tamis.figure_data import FigureData
+from tamis.blocks.numbers import CHANCE, cell, percent, short, significant, typeset
+from tamis.figure_data import FigureData, Labels
 from tamis.statistics.baselines import BoxOfCuts, Cut
 from tamis.studies.baselines.result import BaselineComparison, BaselinesResult, compute_baselines
 from tamis.studies.columns import build_roc_table
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import format_change_within
+from tamis.wording import format_change, format_with_interval
 
 FAR_BEHIND = 1.25
 """Ratio of the areas above the curves from which the network is far behind a baseline."""
@@ -34,15 +34,13 @@ CAPTIONS = (
 def section(result: BaselinesResult) -> Iterator[Block]:
     """Return the blocks of the section."""
     notes = [f"{baseline.name}: {note}." for baseline in result.baselines for note in baseline.notes]
-    text = (
-        "Other classifiers, trained on the same events without tuning. Differences are network minus baseline on the "
-        f"same test events, with paired 68.3% intervals. {CHANCE} {' '.join(notes)}"
-    )
+    text = f"Other classifiers, trained on the same events without tuning. {' '.join(notes)}"
     yield Text(text.strip())
     columns = (
         "baseline", "AUC of the signal", "difference", "balanced loss", "difference", "training [s]",
     )  # fmt: skip
-    yield Table(columns, tuple(_row(baseline) for baseline in result.baselines))
+    caption = f"Differences are network minus baseline on the same test events, paired. {CHANCE}"
+    yield Table(columns, tuple(_row(baseline) for baseline in result.baselines), caption)
     boxes = [box for baseline in result.baselines for box in baseline.boxes]
     if boxes:
         yield _boxes(boxes)
@@ -99,10 +97,10 @@ def findings(result: BaselinesResult) -> Iterator[Finding]:
     """Return whether the network is better than each baseline, by the area under the curve of the signal score."""
     for baseline in result.baselines:
         auc = baseline.signal.auc
-        value, interval = with_interval(auc.difference, auc.difference_interval, signed=True)
         # one standard deviation decides nothing: zero must lie outside of twice the interval
         low, high = (2 * edge - auc.difference for edge in auc.difference_interval or (-1.0, 1.0))
-        numbers = f"AUC of the signal, network minus baseline, {value} {interval}"
+        difference = typeset(format_change(auc.difference, auc.difference_interval))
+        numbers = f"AUC of the signal, network minus baseline, {difference}"
         title = f"Baseline {baseline.name}"
         if high < 0 and 1 - (auc.value + auc.difference) > FAR_BEHIND * (1 - auc.value):
             yield Finding(
@@ -123,19 +121,19 @@ def summary(result: BaselinesResult) -> Iterator[str]:
     """Return the performance of each baseline, and the difference of the network, for the terminal."""
     for baseline in result.baselines:
         area = baseline.signal.auc
-        reached = [f"AUC {area.value:.4f} for the signal"]
-        differs = [f"{format_change_within(area.difference, area.difference_interval)} in AUC"]
+        reached = [f"AUC {format_with_interval(area.value, area.interval)[0]} for the signal"]
+        differs = [f"{format_change(area.difference, area.difference_interval)} in AUC"]
         if baseline.balanced is not None:
             loss = baseline.balanced.loss
-            reached.append(f"balanced loss {loss.value:.4f}")
-            differs.append(f"{format_change_within(loss.difference, loss.difference_interval)} in loss")
+            reached.append(f"balanced loss {format_with_interval(loss.value, loss.interval)[0]}")
+            differs.append(f"{format_change(loss.difference, loss.difference_interval)} in loss")
         sentence = (
             f"Baseline {baseline.name}: {', '.join(reached)}; the network differs by {' and '.join(differs)}."
         )
         yield f"{sentence} Note: {'; '.join(baseline.notes)}." if baseline.notes else sentence
 
 
-def figure_data(result: BaselinesResult) -> Iterator[FigureData]:
+def figure_data(result: BaselinesResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of each curve."""
     curves = [("network", "the network", result.network)]
     curves += [

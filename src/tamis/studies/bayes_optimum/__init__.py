@@ -6,10 +6,11 @@ compares the network with it, or with discriminants that the configuration names
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from tamis.blocks import Block, Cell, Finding, Table
-from tamis.blocks.numbers import minus, short
+from tamis.blocks import Block, Cell, Finding, Table, Tile
+from tamis.blocks.numbers import Interval, cell, typeset, with_interval
 from tamis.statistics.bayes_optimum import OptimumComparison
 from tamis.studies.bayes_optimum.result import (
     BayesOptimumResult,
@@ -17,8 +18,9 @@ from tamis.studies.bayes_optimum.result import (
     compute_bayes_optimum,
 )
 from tamis.studies.study import Study, import_keys
+from tamis.wording import format_change, format_with_interval, name_interval
 
-_Row = tuple[str, float | None, float | None, float | None]
+_Row = tuple[str, float | None, float | None, float | None, Interval]
 
 
 def section(result: BayesOptimumResult) -> Iterator[Block]:
@@ -30,61 +32,81 @@ def section(result: BayesOptimumResult) -> Iterator[Block]:
 
 
 def _optimum_table(comparison: OptimumComparison, class_names: Sequence[str]) -> Table:
-    network, optimum = comparison.network, comparison.optimum
-    areas = zip(class_names, network.auc, optimum.auc, comparison.auc_deficit, strict=True)
-    rows = (
-        ("loss", network.loss, optimum.loss, comparison.excess_loss),
-        ("accuracy", network.accuracy, optimum.accuracy, optimum.accuracy - network.accuracy),
-        *((f"AUC {name}", area, best, deficit) for name, area, best, deficit in areas),
+    network, optimum, intervals = comparison.network, comparison.optimum, comparison.intervals
+    areas = zip(class_names, network.auc, optimum.auc, comparison.auc_deficit, intervals.auc, strict=True)
+    rows: tuple[_Row, ...] = (
+        ("balanced loss", network.loss, optimum.loss, comparison.excess_loss, intervals.loss),
+        (
+            "balanced accuracy",
+            network.accuracy,
+            optimum.accuracy,
+            optimum.accuracy - network.accuracy,
+            intervals.accuracy,
+        ),
+        *((f"AUC {name}", area, best, deficit, interval) for name, area, best, deficit, interval in areas),
     )
     caption = (
         "The Bayes optimum is the best possible classifier: the density of each class, divided by their sum. To gain: "
-        "how much lower the loss, and how much higher accuracy and AUC could be. Test events with balanced weights, "
-        "for which the optimum has the smallest loss."
+        "how much lower the loss, and how much higher accuracy and AUC could be, with the 68.3% interval for the "
+        "finite number of events. Test events with balanced weights, for which the optimum has the smallest loss."
     )
-    return _table(("quantity", "network", "Bayes optimum", "to gain"), rows, caption)
+    cells = tuple(
+        (
+            Cell(name),
+            *(replace(cell(number, interval), note="") for number in (value, best)),
+            cell(difference, interval, signed=True),
+        )
+        for name, value, best, difference, interval in rows
+    )
+    return Table(("quantity", "network", "Bayes optimum", "to gain"), cells, caption)
 
 
 def _discriminants_table(comparisons: Sequence[DiscriminantComparison]) -> Table:
-    rows = (
-        (comparison.class_name, comparison.network_auc, comparison.auc, comparison.auc_deficit)
+    rows = tuple(
+        (
+            Cell(comparison.class_name),
+            cell(comparison.network_auc),
+            cell(comparison.auc),
+            cell(comparison.auc_deficit, signed=True),
+        )
         for comparison in comparisons
     )
     caption = "Area of each class against all others, on test events with the physics weights."
-    return _table(("class", "AUC network", "AUC discriminant", "difference"), rows, caption)
+    return Table(("class", "AUC network", "AUC discriminant", "difference"), rows, caption)
 
 
-def _table(columns: tuple[str, ...], rows: Iterable[_Row], caption: str) -> Table:
-    cells = tuple(
-        (Cell(name), short(network, 5), short(reference, 5), _signed(difference))
-        for name, network, reference, difference in rows
-    )
-    return Table(columns, cells, caption)
-
-
-def _signed(value: float | None) -> Cell:
-    return short(None) if value is None else Cell(minus(f"{value:+z.4f}"), value)
+def tiles(result: BayesOptimumResult) -> Iterator[Tile]:
+    """Return the excess of the balanced loss."""
+    if result.optimum is not None:
+        value, interval = with_interval(
+            result.optimum.excess_loss, result.optimum.intervals.loss, signed=True
+        )
+        note = "balanced loss above the Bayes optimum; 0 is the best possible"
+        yield Tile("Excess loss", value, name_interval(interval), note)
 
 
 def findings(result: BayesOptimumResult) -> Iterator[Finding]:
     """Return how far the loss is from the smallest possible one."""
     if result.optimum is not None:
-        yield Finding(
-            "info",
-            "Excess loss",
-            f"The loss differs by {minus(format(result.optimum.excess_loss, '+z.4f'))} from that of the Bayes optimum "
-            f"({result.optimum.optimum.loss:.4f}), the smallest that any classifier can reach.",
-        )
+        yield Finding("info", "Excess loss", typeset(_describe_excess(result.optimum)))
+
+
+def _describe_excess(comparison: OptimumComparison) -> str:
+    interval = comparison.intervals.loss
+    excess, (best, _) = (
+        format_change(comparison.excess_loss, interval),
+        format_with_interval(comparison.optimum.loss, interval),
+    )
+    return (
+        f"The balanced loss differs by {excess} from that of the Bayes optimum ({best}), the smallest that any "
+        "classifier can reach."
+    )
 
 
 def summary(result: BayesOptimumResult) -> Iterator[str]:
     """Return the excess over the optimum and the difference to discriminants, for the terminal."""
     if result.optimum is not None:
-        largest = max((area for area in result.optimum.auc_deficit if area is not None), default=0.0)
-        yield (
-            f"Excess over the Bayes optimum: {result.optimum.excess_loss:+z.4f} in loss, {largest:+z.4f} in AUC "
-            "(largest of the classes)."
-        )
+        yield _describe_excess(result.optimum)
     for comparison in result.discriminants:
         yield (
             f"Discriminant for {comparison.class_name}: AUC {comparison.auc:.4f}, {comparison.auc_deficit:+z.4f} "
@@ -100,6 +122,7 @@ BAYES_OPTIMUM = Study(
     keys=import_keys(f"{__name__}.keys"),
     metrics=BayesOptimumResult.to_metrics,
     section=section,
+    tiles=tiles,
     findings=findings,
     summary=summary,
 )

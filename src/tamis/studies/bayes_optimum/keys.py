@@ -12,7 +12,13 @@ class Optimum(Keys):
     accuracy: float = key("its accuracy", "optimum.accuracy")
     auc: Mapping[ClassName, float | None] = key("its areas under the ROC curves", "optimum.auc")
     excess_loss: float = key("loss of the network minus that of the optimum")
+    excess_loss_interval: tuple[float, float] | None = key(
+        "its 68.3% interval; null with too few events", "intervals.loss"
+    )
     auc_deficit: Mapping[ClassName, float | None] = key("area of the optimum minus that of the network")
+    auc_deficit_interval: Mapping[ClassName, tuple[float, float] | None] = key(
+        "their 68.3% intervals", "intervals.auc"
+    )
 
 
 class KnownDiscriminant(Keys):

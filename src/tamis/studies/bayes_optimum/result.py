@@ -86,7 +86,7 @@ def _densities(test: ScoredEvents, names: tuple[str, ...]) -> BayesOptimumResult
     log_density = np.stack([test.reference[name] for name in names], axis=1)
     balanced = test.balanced_weight
     comparison = compare_with_optimum(
-        test.scores, log_density, _sums(balanced, test), test.class_index, balanced
+        test.scores, log_density, _sums(balanced, test), test.class_index, balanced, units=test.units
     )
     # the optimum of the physics weights: the classes have other shares there
     scores = compute_posterior(log_density, _sums(test.weight, test))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from tamis.blocks import Block, Caption, Cell, Finding, Light, Table, Text
 from tamis.blocks.numbers import p_value, short, significant, typeset, with_error
-from tamis.figure_data import Column, FigureData
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.reliability import SIMULATIONS, Reliability
 from tamis.studies.calibration.result import CalibrationResult, compute_calibration, find_most_deviating
 from tamis.studies.columns import build_error_column
@@ -40,9 +40,9 @@ def section(result: CalibrationResult) -> Iterator[Block]:
     temperature, vector = (with_error(*change, signed=True) for change in result.changes.values())
     yield Text(
         f"{_describe_applied(result)}The temperature fitted on validation events is "
-        f"{with_error(1 / result.temperature.scale[0], error)}; above one the scores are overconfident, below one "
-        f"underconfident. Temperature scaling changes the balanced loss of the test events, {result.loss:.5f}, by "
-        f"{temperature}, vector scaling by {vector}. {_advice(result)}"
+        f"{with_error(1 / result.temperature.scale[0], error)} (with its standard deviation, also below); above one "
+        "the scores are overconfident, below one underconfident. Temperature scaling changes the balanced loss of the "
+        f"test events, {result.loss:.5f}, by {temperature}, vector scaling by {vector}. {_advice(result)}"
     )
     yield _table(result)
 
@@ -96,9 +96,9 @@ def _table(result: CalibrationResult) -> Table:
     caption = (
         "Calibration error: expected calibration error (ECE), the weighted mean distance between score and fraction, "
         "in bins of equal numbers of events. By chance: its mean for a perfectly calibrated classifier on the same "
-        "events. p: probability that such a classifier has at least this sum of squared pulls. Physics: the scores "
-        "are first converted to physics weights, p(c) / w(c) divided by its sum over the classes, with the class "
-        "weights w of the training."
+        "events. p: probability that such a classifier has at least this sum of squared pulls, not corrected for the "
+        "number of classes. Physics: the scores are first converted to physics weights, p(c) / w(c) divided by its sum "
+        "over the classes, with the class weights w of the training."
     )
     return Table(columns, rows, caption, numeric=2)
 
@@ -144,7 +144,7 @@ def _deviation(class_names: Sequence[str], reliabilities: Sequence[Reliability],
     )
 
 
-def figure_data(result: CalibrationResult) -> Iterator[FigureData]:
+def figure_data(result: CalibrationResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the reliability of each class, as it is and after temperature scaling."""
     weightings = (
         ("", "", result.balanced),

@@ -16,12 +16,11 @@ from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size, with_sign
 from tamis.plots.layout import choose_grid
 from tamis.plots.legend import Entry
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, SHADE_COLOUR, TEXT_COLOUR, figure_style
 from tamis.statistics.reliability import Reliability, ReliabilityBin
 from tamis.studies.calibration.result import CalibrationResult
 from tamis.studies.figure_parts import add_top_legend
 
-_BAND_COLOUR = "#e4e5e8"
 _MOST_PULL = 5.0
 
 
@@ -80,7 +79,7 @@ def _draw_curve(axes: Axes, reliability: Reliability, style: ClassStyle, *, fill
     score, fraction, error = _columns(reliability.bins)
     if filled:
         axes.plot([0, 1], [0, 1], color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
-        axes.fill_between(score, score - error, score + error, color=_BAND_COLOUR, linewidth=0)
+        axes.fill_between(score, score - error, score + error, color=SHADE_COLOUR, linewidth=0)
     axes.errorbar(score, fraction, error if filled else None, **_points(style, filled=filled))
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
@@ -92,7 +91,7 @@ def _draw_pulls(axes: Axes, reliability: Reliability, style: ClassStyle, *, fill
     known = error > 0
     pull = (fraction[known] - score[known]) / error[known]
     if filled:
-        axes.axhspan(-1, 1, color=_BAND_COLOUR, linewidth=0)
+        axes.axhspan(-1, 1, color=SHADE_COLOUR, linewidth=0)
         axes.axhline(0, color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
     looks = _points(style, filled=filled)
     inside = np.abs(pull) <= _MOST_PULL
@@ -138,6 +137,6 @@ def _entries() -> list[Entry]:
     return [
         (Line2D([], [], marker="o", **filled), "test events"),
         (Line2D([], [], marker="s", **hollow), "after temperature scaling"),
-        (Patch(color=_BAND_COLOUR), "one standard deviation"),
+        (Patch(color=SHADE_COLOUR), "one standard deviation"),
         (Line2D([], [], color=MUTED_COLOUR, linewidth=1.0, linestyle=":"), "perfect calibration"),
     ]

@@ -11,13 +11,16 @@ from itertools import pairwise
 
 from tamis.blocks import Block, Caption, Cell, Table, Text, Tile
 from tamis.blocks.numbers import Interval, short, significant, with_interval
-from tamis.figure_data import Column, FigureData
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.arrays import replace_undefined
 from tamis.statistics.bins import ScoreBinning
 from tamis.studies.columns import build_bin_column, build_error_column
 from tamis.studies.discovery.result import DiscoveryResult, compute_discovery
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import counted
+from tamis.wording import counted, name_interval
+
+_COUNTED = "the other events, with out-of-fold scores"
+"""The events that are counted with cross-training."""
 
 CAPTIONS = (
     Caption(
@@ -51,7 +54,7 @@ def tiles(result: DiscoveryResult) -> Iterator[Tile]:
         return
     note = f"Asimov, {counted(len(expected.binning.bins), 'bin')}; {describe_uncertainty(result)}"
     value, interval = with_interval(expected.binning.significance, expected.intervals["bins"])
-    yield Tile("Significance", value, interval, note)
+    yield Tile("Significance", value, name_interval(interval), note)
 
 
 def _sentences(result: DiscoveryResult) -> Iterator[str]:
@@ -74,25 +77,20 @@ def _sentences(result: DiscoveryResult) -> Iterator[str]:
         significance = _write(expected.binning.significance, intervals["bins"])
         yield f"{counted(number, 'bin')} of the score {reach} {significance}."
     yield f"Categories by the highest score reach {_write(expected.by_categories, intervals['categories'])}."
-    if result.cross_trained:
-        yield (
-            "Cut and bins are optimised on the validation events, with networks whose best epoch was selected on these "
-            "events; all numbers are those of all events with out-of-fold scores. As these include the validation "
-            "events, the significance may be slightly too high."
-        )
-    else:
-        yield "Cut and bins are optimised on validation events; all numbers are those of test events."
+    events = _COUNTED if result.cross_trained else "test events"
+    yield f"Cut and bins are optimised on validation events; all numbers are those of {events}."
     uncertainty = describe_uncertainty(result)
     yield (
-        f"Intervals show the statistical uncertainty of the simulation. Assumed: {uncertainty}. Test events are scaled "
-        "to the sum of weights of all used events of their class."
+        f"The 68.3% intervals show the statistical uncertainty of the simulation. Assumed: {uncertainty}. Test "
+        "events are scaled to the sum of weights of all used events of their class."
     )
     if expected.events_per_weight is not None:
         yield f"A sum of weights of one stands for {significant(expected.events_per_weight)} expected events."
 
 
 def _write(significance: float | None, interval: Interval) -> str:
-    return " ".join(with_interval(significance, interval)).strip()
+    text, written = with_interval(significance, interval)
+    return f"{text} ({name_interval(written)})" if written else text
 
 
 def describe_uncertainty(result: DiscoveryResult) -> str:
@@ -122,7 +120,7 @@ def _bins_table(binning: ScoreBinning, *, cross_trained: bool) -> Table:
         for (low, high), counts in zip(pairwise(binning.edges), binning.bins, strict=True)
     )
     columns = ("signal score", "signal", "background", "background error", "effective events", "significance")
-    events = "all events, including the validation events" if cross_trained else "test events"
+    events = _COUNTED if cross_trained else "test events"
     caption = (
         f"Bins chosen on validation events, filled with {events}. The error is that of the finite simulation."
     )
@@ -150,7 +148,7 @@ def _categories_table(result: DiscoveryResult) -> Table:
 _SIMULATION = "statistical uncertainty of the simulation"
 
 
-def figure_data(result: DiscoveryResult) -> Iterator[FigureData]:
+def figure_data(result: DiscoveryResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the scan of cuts, and one of the bins if there are any."""
     expected, scan = result.expected, result.expected.scan
     yields_are = expected.yields_are.capitalize()

@@ -16,44 +16,49 @@ from tamis.errors import TamisError
 from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size
 from tamis.plots.legend import Entry, add_legend, compute_axis_top, count_columns
-from tamis.plots.style import MUTED_COLOUR, SIX_COLOURS, TEXT_COLOUR, LineStyle, figure_style
+from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, LineStyle, figure_style
 from tamis.statistics.bins import ScoreBinning
 from tamis.statistics.cuts import Scan
 from tamis.statistics.expected_significance import ExpectedSignificance
 from tamis.studies.discovery.result import DiscoveryResult
 
-SIGNAL_COLOUR, BACKGROUND_COLOUR = SIX_COLOURS[2], SIX_COLOURS[0]
 _HATCH = "////"
 _MOST_ABOVE_BULK = 4.0
 """Largest significance on the axis, in units of the value that nine in ten cuts do not exceed."""
-_BAND: dict[str, Any] = {"color": SIGNAL_COLOUR, "alpha": 0.25, "linewidth": 0}
+_BAND: dict[str, Any] = {"alpha": 0.25, "linewidth": 0}
+_LEGEND_SHARE = 0.36
+"""Part of the axis of the significance that the legend has."""
+_CUT_LINE: dict[str, Any] = {"color": TEXT_COLOUR, "linestyle": ":", "linewidth": 1.0}
 _SIGNAL_LINE: dict[str, Any] = {"color": TEXT_COLOUR, "linestyle": "--", "linewidth": 1.4}
 
 
 def figures(result: DiscoveryResult, labels: FigureLabels) -> Iterator[Drawing]:
     """Return the figures of the study."""
-    yield Drawing("significance", plot_significance, {"expected": result.expected})
+    yield Drawing("significance", plot_significance, {"expected": result.expected, "classes": labels.classes})
     if result.expected.binning is not None:
         yield Drawing("binning", plot_binning, {"expected": result.expected, "classes": labels.classes})
 
 
 @figure_style()
-def plot_significance(expected: ExpectedSignificance) -> Figure:
+def plot_significance(expected: ExpectedSignificance, *, classes: Sequence[ClassStyle]) -> Figure:
     """Draw the Asimov significance against the cut on the signal score, and the yields after the cut.
 
     Bands are one standard deviation of the finite simulation. The curve ends if too little background passes, and
-    values far above the bulk, from the last background events, are not shown.
+    values far above the bulk, from the last background events, are not shown. The signal has the colour of its class
+    (black if it is several classes), the sum of the backgrounds is grey.
 
     Args:
         expected: yields and significances of the signal score.
+        classes: how each class is shown.
     """
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1.0))
-    _draw_significance(upper, expected)
-    _draw_yields(lower, expected.scan)
-    for axes in (upper, lower):
+    colour = _signal_colour(expected, classes)
+    tops = _draw_significance(upper, expected, colour), _draw_yields(lower, expected.scan, colour)
+    for axes, top in zip((upper, lower), tops, strict=True):
         if expected.cut is not None:
-            axes.axvline(expected.cut, color=TEXT_COLOUR, linewidth=1.0, linestyle=":")
+            # up to the legend
+            axes.plot([expected.cut, expected.cut], [axes.get_ylim()[0], top], **_CUT_LINE)
     lower.set_xlim(0, 1)
     lower.set_xlabel("Cut on the signal score")
     upper.set_ylabel("Asimov significance")
@@ -62,7 +67,12 @@ def plot_significance(expected: ExpectedSignificance) -> Figure:
     return figure
 
 
-def _draw_significance(axes: Axes, expected: ExpectedSignificance) -> None:
+def _signal_colour(expected: ExpectedSignificance, classes: Sequence[ClassStyle]) -> str:
+    return classes[expected.signal[0]].colour if len(expected.signal) == 1 else TEXT_COLOUR
+
+
+def _draw_significance(axes: Axes, expected: ExpectedSignificance, colour: str) -> float:
+    """Draw the curves and the legend; return the upper end of the part of the axis below the legend."""
     scan = expected.scan
     known = np.isfinite(scan.significance)
     x, y, error = scan.thresholds[known], scan.significance[known], scan.significance_error[known]
@@ -71,8 +81,8 @@ def _draw_significance(axes: Axes, expected: ExpectedSignificance) -> None:
     bulk = float(np.quantile(y, 0.9)) if len(y) else 0.0
     top = min(highest, _MOST_ABOVE_BULK * bulk) if bulk > 0 else highest
     low, high = np.clip(y - error, 0, top), np.minimum(y + error, top)
-    axes.fill_between(x, low, high, **_BAND)
-    axes.plot(x, np.where(y <= top, y, np.nan), color=SIGNAL_COLOUR)
+    axes.fill_between(x, low, high, color=colour, **_BAND)
+    axes.plot(x, np.where(y <= top, y, np.nan), color=colour)
     shown = np.where(without_uncertainty <= top, without_uncertainty, np.nan)
     axes.plot(x, shown, color=MUTED_COLOUR, linestyle="--", linewidth=1.2)
     if highest > top:
@@ -83,18 +93,19 @@ def _draw_significance(axes: Axes, expected: ExpectedSignificance) -> None:
     percentages = " to ".join(f"{100 * number:.3g}%" for number in dict.fromkeys((ranges[0], ranges[-1])))
     systematic = f", and {percentages} of each background" if ranges[-1] else ""
     entries: list[Entry] = [
-        (Line2D([], [], color=SIGNAL_COLOUR), f"uncertainty of the background: statistical{systematic}"),
-        (Patch(**_BAND), "from the finite simulation (one standard deviation)"),
+        (Line2D([], [], color=colour), f"uncertainty of the background: statistical{systematic}"),
+        (Patch(color=colour, **_BAND), "from the finite simulation (one standard deviation)"),
         (Line2D([], [], color=MUTED_COLOUR, linestyle="--", linewidth=1.2), "background known exactly"),
     ]
     if expected.cut is not None:
-        entries.append((Line2D([], [], color=TEXT_COLOUR, linewidth=1.0, linestyle=":"), _cut_text(expected)))
+        entries.append((Line2D([], [], **_CUT_LINE), _cut_text(expected)))
     if not known.any():
         note = "no cut leaves enough background"
         axes.text(0.5, 0.3, note, transform=axes.transAxes, ha="center", color=MUTED_COLOUR)
-    # four rows of the legend above the curves
-    axes.set_ylim(0, (top or 1.0) * 1.55)
+    below = top or 1.0
+    axes.set_ylim(0, below / (1 - _LEGEND_SHARE))
     add_legend(axes, entries, loc="upper left")
+    return below
 
 
 def _cut_text(expected: ExpectedSignificance) -> str:
@@ -104,11 +115,12 @@ def _cut_text(expected: ExpectedSignificance) -> str:
     return f"significance {after.significance:.3g} after a cut of {expected.cut:.3g}, chosen on validation events"
 
 
-def _draw_yields(axes: Axes, scan: Scan) -> None:
+def _draw_yields(axes: Axes, scan: Scan, signal_colour: str) -> float:
+    """Draw the yields and the legend; return the upper end of the part of the axis below the legend."""
     axes.set_yscale("log")
     drawn: list[tuple[str, Float64, Float64, str, LineStyle]] = [
-        ("signal", scan.signal, scan.signal_error, SIGNAL_COLOUR, "-"),
-        ("background", scan.background, scan.background_error, BACKGROUND_COLOUR, "-."),
+        ("signal", scan.signal, scan.signal_error, signal_colour, "-"),
+        ("background", scan.background, scan.background_error, MUTED_COLOUR, "-."),
     ]
     positive = np.concatenate([values[values > 0] for _, values, *_ in drawn])
     lowest = max(float(positive.min(initial=1.0)), float(positive.max(initial=1.0)) * 1e-7) / 2
@@ -121,8 +133,10 @@ def _draw_yields(axes: Axes, scan: Scan) -> None:
         )
         axes.plot(x, y, color=colour, linestyle=line)
         entries.append((Line2D([], [], color=colour, linestyle=line), text))
-    axes.set_ylim(lowest, compute_axis_top(lowest, 1.5 * float(positive.max(initial=1.0)), 1, height=2.0))
+    below = 1.5 * float(positive.max(initial=1.0))
+    axes.set_ylim(lowest, compute_axis_top(lowest, below, 1, height=2.0))
     add_legend(axes, entries, loc="upper right", ncols=2)
+    return below
 
 
 @figure_style()
@@ -168,7 +182,7 @@ def plot_binning(expected: ExpectedSignificance, *, classes: Sequence[ClassStyle
     entries.append((Line2D([], [], **_SIGNAL_LINE), texts[-2]))
     entries.append((Line2D([], [], color=TEXT_COLOUR, marker="|", linestyle="", markersize=8), texts[-1]))
     add_legend(upper, entries, loc="upper left", ncols=columns, fontsize=size)
-    _draw_bins(lower, binning)
+    _draw_bins(lower, binning, _signal_colour(expected, classes))
     return figure
 
 
@@ -205,11 +219,11 @@ def _stack(
     return lowest, float((total + error).max())
 
 
-def _draw_bins(axes: Axes, binning: ScoreBinning) -> None:
+def _draw_bins(axes: Axes, binning: ScoreBinning, colour: str) -> None:
     edges = np.arange(len(binning.bins) + 1, dtype=np.float64)
     values = np.array([bin_counts.significance or 0.0 for bin_counts in binning.bins])
-    axes.stairs(values, edges, fill=True, **_BAND)
-    axes.stairs(values, edges, color=SIGNAL_COLOUR, linewidth=1.6)
+    axes.stairs(values, edges, fill=True, color=colour, **_BAND)
+    axes.stairs(values, edges, color=colour, linewidth=1.6)
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(0, 1.45 * (values.max(initial=0) or 1.0))
     axes.set_xticks(edges, [f"{edge:.3g}" for edge in binning.edges])

@@ -20,8 +20,7 @@ class DiscoveryResult:
     Args:
         class_names: in the order of the scores.
         expected: yields and significances.
-        cross_trained: whether every event is a test event, so that the validation events are among those that are
-            counted.
+        cross_trained: whether the counted events are all but the validation events, with out-of-fold scores.
     """
 
     class_names: tuple[str, ...]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tamis.blocks import Block, Caption, Cell, Table, Text
-from tamis.blocks.numbers import cell, with_interval
-from tamis.figure_data import Column, FigureData
+from tamis.blocks.numbers import cell, typeset
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.arrays import replace_undefined
 from tamis.studies.columns import build_interval_column
 from tamis.studies.importance.result import (
@@ -20,6 +20,7 @@ from tamis.studies.importance.result import (
     compute_importance,
 )
 from tamis.studies.study import Study, import_figures, import_keys
+from tamis.wording import format_change
 
 CAPTIONS = (
     Caption(
@@ -38,10 +39,10 @@ def section(result: ImportanceResult) -> Iterator[Block]:
     has_ablation = any(group.ablated is not None for group in result.groups)
     yield _table(result, has_ablation=has_ablation)
     if has_ablation and result.retrained is not None:
-        change, interval = with_interval(result.retrained.loss, result.retrained.loss_interval, signed=True)
+        change = typeset(format_change(result.retrained.loss, result.retrained.loss_interval))
         yield Text(
             "Ablation: increase of the loss when the network is retrained without the features. Retraining with all "
-            f"features and another seed changes the loss by {change} {interval}: smaller effects are not significant."
+            f"features and another seed changes the loss by {change}: smaller effects are not significant."
         )
 
 
@@ -55,9 +56,9 @@ def _table(result: ImportanceResult, *, has_ablation: bool) -> Table:
     )
     rows = tuple(_row(group, has_ablation=has_ablation) for group in result.groups)
     caption = (
-        "On test events with balanced weights, with 68.3% intervals. Loss and AUC: changes when the values of the "
-        "features are permuted between events. Gradient sensitivity: change of log(score of the true class) when the "
-        "features move by one standard deviation."
+        "On test events with balanced weights. Below each number: its 68.3% interval. Loss and AUC: changes when the "
+        "values of the features are permuted between events. Gradient sensitivity: change of log(score of "
+        "the true class) when the features move by one standard deviation."
     )
     return Table(columns, rows, caption)
 
@@ -80,7 +81,7 @@ def _row(group: FeatureImportance, *, has_ablation: bool) -> tuple[Cell, ...]:
 Interval = tuple[float, float] | None
 
 
-def figure_data(result: ImportanceResult) -> Iterator[FigureData]:
+def figure_data(result: ImportanceResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the importance of each group of features."""
     groups = result.groups
     permuted, ablated = {"Method": "permutation of the features"}, {"Method": "training without the features"}

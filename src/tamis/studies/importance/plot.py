@@ -16,7 +16,7 @@ from tamis.errors import TamisError
 from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size, literal
 from tamis.plots.legend import Entry
-from tamis.plots.style import MUTED_COLOUR, SIX_COLOURS, TEXT_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, SHADE_COLOUR, TEXT_COLOUR, figure_style
 from tamis.studies.figure_parts import add_top_legend, fit_names, name_rows
 from tamis.studies.importance.result import FeatureImportance, ImportanceResult
 
@@ -25,6 +25,8 @@ _MOST_CLASSES = 6
 _LARGEST_GROUP = 4
 _LONGEST_LABEL = 2.6
 _ROW = 0.36
+# grey, because the bars are not of one class
+_BARS: dict[str, Any] = {"color": MUTED_COLOUR, "alpha": 0.6, "linewidth": 0}
 _ABLATED: dict[str, Any] = {
     "color": TEXT_COLOUR,
     "marker": "D",
@@ -103,7 +105,7 @@ def _draw_loss(
     heights: np.ndarray[tuple[int], np.dtype[np.float64]],
 ) -> None:
     values = np.array([group.permuted.loss for group in shown])
-    axes.barh(middle, values, 0.6 * heights, color=SIX_COLOURS[0], linewidth=0)
+    axes.barh(middle, values, 0.6 * heights, **_BARS)
     _draw_intervals(axes, [group.permuted.loss_interval for group in shown], middle, TEXT_COLOUR)
     below = middle + 0.2 * heights
     ablated = [None if group.ablated is None else group.ablated.loss_interval for group in shown]
@@ -136,7 +138,7 @@ def _draw_areas(
 ) -> None:
     axes.axvline(0.0, color=MUTED_COLOUR, linewidth=0.8)
     for edge in np.cumsum(heights)[:-1]:
-        axes.axhline(edge, color="#e4e5e8", linewidth=0.8, zorder=0.5)
+        axes.axhline(edge, color=SHADE_COLOUR, linewidth=0.8, zorder=0.5)
     for number, style in enumerate(classes):
         offset = (number - (len(classes) - 1) / 2) * 0.7 * heights / max(len(classes), 2)
         intervals = [group.permuted.auc_interval[number] for group in shown]
@@ -153,7 +155,7 @@ def _draw_areas(
 def _entries(shown: Sequence[FeatureImportance], classes: Sequence[ClassStyle]) -> list[Entry]:
     entries: list[Entry] = []
     if any(group.ablated is not None for group in shown):
-        entries.append((Patch(color=SIX_COLOURS[0]), "features permuted"))
+        entries.append((Patch(**_BARS), "features permuted"))
         entries.append((Line2D([], [], **_ABLATED), "trained without (ablation)"))
     for style in classes:
         line = Line2D([], [], color=style.colour, marker=style.marker, linewidth=1.3)

@@ -12,10 +12,10 @@ from itertools import combinations
 import numpy as np
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table
-from tamis.blocks.numbers import cell, count, minus, p_value, percent, short, typeset
-from tamis.figure_data import Column, FigureData
+from tamis.blocks.numbers import cell, count, p_value, percent, short, typeset, with_error
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.correlations import CorrelationDifference, Correlations
-from tamis.studies.columns import build_distribution_table, build_error_column
+from tamis.studies.columns import UNLABELLED, build_distribution_table, build_error_column
 from tamis.studies.inputs.result import FeatureSurvey, InputsResult, compute_inputs
 from tamis.studies.study import Study, import_figures, import_keys
 
@@ -86,15 +86,13 @@ def _differences(differences: Sequence[CorrelationDifference]) -> Table:
         (
             Cell(" and ".join(pair.features)),
             Cell(" minus ".join(pair.classes)),
-            Cell(
-                minus(f"{pair.difference:+z.3f} \N{PLUS-MINUS SIGN} {pair.error:.3f}"),
-                pair.difference,
-            ),
+            Cell(with_error(pair.difference, pair.error, signed=True), pair.difference),
         )
         for pair in differences
     )
     caption = (
-        "Pairs of features whose linear correlation differs most between two classes, in the training events."
+        "Pairs of features whose linear correlation differs most between two classes, in the training events, with "
+        "the standard deviation of the difference."
     )
     return Table(("features", "classes", "difference"), rows, caption, numeric=2)
 
@@ -136,7 +134,7 @@ def _named(name: str, pages: list[slice]) -> list[tuple[str, slice]]:
     return [(f"{name}_{number}", page) for number, page in enumerate(pages, start=1)]
 
 
-def figure_data(result: InputsResult) -> Iterator[FigureData]:
+def figure_data(result: InputsResult, labels: Labels) -> Iterator[FigureData]:
     """Return a table of the distribution of each feature, and one for each figure of the correlations."""
     survey = result.survey
     names = [feature.name for feature in survey.features]
@@ -148,7 +146,12 @@ def figure_data(result: InputsResult) -> Iterator[FigureData]:
                     "lies outside of the range."
                 )
                 yield build_distribution_table(
-                    f"{figure}_{name}", description, name, distribution, result.class_names
+                    f"{figure}_{name}",
+                    description,
+                    name,
+                    distribution,
+                    result.class_names,
+                    labels.get(name, UNLABELLED),
                 )
     if len(names) < 2:
         return

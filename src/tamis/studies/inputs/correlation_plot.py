@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from tamis.errors import TamisError
-from tamis.plots.cells import CellNumber, CellNumbers, choose_number_colour, draw_cells
+from tamis.plots.cells import SIGNED_SHADES, CellNumber, CellNumbers, choose_number_colour, draw_cells
 from tamis.plots.labels import compute_font_size
 from tamis.plots.layout import choose_grid
-from tamis.plots.style import LIGHT_ON_FILL, MUTED_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, SHADE_COLOUR, figure_style
 from tamis.statistics.correlations import Correlations
 from tamis.studies.figure_parts import fit_names, hatch_cell
 
 CERTAIN = 2.0
 """Errors from which the number of a difference is written."""
-_SHADES = LinearSegmentedColormap.from_list(
-    "correlation", ["#0b2a6f", "#3f74d1", "#a9c6f5", LIGHT_ON_FILL, "#f7b9ae", "#d9453c", "#7a0c18"]
-)
 _LONGEST_LABEL = 1.5
 _SMALLEST_NUMBER = 4.5
-_DIAGONAL_COLOUR = "#dfe0e4"
 
 
 @figure_style()
 def plot_correlation_difference(difference: Correlations, *, features: Sequence[str], title: str) -> Figure:
     """Draw by how much correlations differ between two groups of classes.
 
-    Differences of less than two standard deviations stay white; if all do, the figure says "none significant".
+    Differences of less than two standard deviations stay white; if all do, the title says "none significant".
 
     Args:
         difference: of the two groups.
@@ -52,10 +47,8 @@ def plot_correlation_difference(difference: Correlations, *, features: Sequence[
     certain = np.abs(difference.matrix) > CERTAIN * difference.error
     # insignificant differences stay white
     known = np.where(certain | np.isnan(difference.matrix), difference.matrix, 0.0)
+    title = title if certain.any() else f"{title}: none significant"
     _draw(axes, known, features, cell, limit, certain, title=title)
-    if not certain.any():
-        note: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-        axes.text(0.5, 0.5, "none significant", color=MUTED_COLOUR, **note)
     _label(axes, features, cell, name_rows=True, name_columns=True)
     _add_scale(figure, [axes], limit, "difference of the linear correlation coefficients")
     return figure
@@ -128,7 +121,7 @@ def _draw(
     *,
     title: str,
 ) -> None:
-    draw_cells(axes, matrix, _SHADES, -limit, limit)
+    draw_cells(axes, matrix, SIGNED_SHADES, -limit, limit)
     axes.set_title(title, fontsize=compute_font_size(title, cell * len(features) + 0.2, 11.0), pad=5)
     fontsize = min(23 * cell, 10.0)
     numbers: list[CellNumber] = []
@@ -138,7 +131,7 @@ def _draw(
         elif row == column:
             # the diagonal is one by definition, and should not draw the eye
             corner = (column - 0.5, row - 0.5)
-            axes.add_patch(Rectangle(corner, 1, 1, color=_DIAGONAL_COLOUR, linewidth=0))
+            axes.add_patch(Rectangle(corner, 1, 1, color=SHADE_COLOUR, linewidth=0))
         elif fontsize >= _SMALLEST_NUMBER and written[row, column]:
             # white on the dark ends of the shades
             colour = choose_number_colour(dark=bool(abs(value) > 0.55 * limit))
@@ -171,10 +164,11 @@ def _label(axes: Axes, features: Sequence[str], cell: float, *, name_rows: bool,
 
 
 def _add_scale(figure: Figure, panels: Sequence[Axes], limit: float, text: str) -> None:
-    shades = ScalarMappable(Normalize(-limit, limit), _SHADES)
+    shades = ScalarMappable(Normalize(-limit, limit), SIGNED_SHADES)
     bar = figure.colorbar(shades, ax=list(panels), fraction=0.05, pad=0.02, aspect=30, shrink=0.9)
     if bar.solids is not None:
         bar.solids.set_rasterized(False)  # vector graphics, like the rest of the figure
+        bar.solids.set(edgecolor="face", linewidth=0.8)  # no stripes of the background between the shades
     bar.set_label(text, fontsize=9.0, color=MUTED_COLOUR, loc="center")
     bar.ax.tick_params(labelsize=8.0, length=2.5)
     bar.ax.minorticks_off()

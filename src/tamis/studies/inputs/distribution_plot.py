@@ -14,13 +14,12 @@ from tamis.errors import TamisError
 from tamis.plots.labels import ClassStyle, compute_font_size
 from tamis.plots.layout import choose_grid
 from tamis.plots.legend import Entry
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_style
+from tamis.plots.style import MUTED_COLOUR, SHADE_COLOUR, TEXT_COLOUR, PlainTicks, figure_style
 from tamis.statistics.distributions import Distribution
 from tamis.statistics.histogram import Binning
 from tamis.studies.figure_parts import add_top_legend, mark_empty
 
 _LEGEND_SIZE = 10.0
-_OUTSIDE_COLOUR = "#ededee"
 _POINT_SIZE = 3.2
 
 
@@ -109,7 +108,7 @@ def _finish_axes(axes: Axes, bins: Binning) -> None:
     axes.set_xlim(bins.edges[0], bins.edges[-1])
     for outside, first, last in ((bins.below, 0, 1), (bins.above, -2, -1)):
         if outside:
-            axes.axvspan(bins.edges[first], bins.edges[last], color=_OUTSIDE_COLOUR, linewidth=0, zorder=0)
+            axes.axvspan(bins.edges[first], bins.edges[last], color=SHADE_COLOUR, linewidth=0, zorder=0)
     for axis, integer in ((axes.xaxis, bins.is_integer), (axes.yaxis, False)):
         axis.set_major_locator(MaxNLocator(5, integer=integer))
         axis.set_minor_locator(NullLocator() if integer else AutoMinorLocator())
@@ -126,5 +125,5 @@ def _add_legend(figure: Figure, classes: Sequence[ClassStyle], *, outside: bool)
         (Line2D([], [], color=TEXT_COLOUR, marker="o", markersize=_POINT_SIZE, linestyle=""), "test"),
     ]
     if outside:
-        entries.append((Patch(color=_OUTSIDE_COLOUR), "all values outside the range"))
+        entries.append((Patch(color=SHADE_COLOUR), "all values outside the range"))
     add_top_legend(figure, entries, _LEGEND_SIZE)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tamis.blocks.numbers import count_decimals, significant
+from tamis.blocks.numbers import significant
 from tamis.statistics.expected_significance import ExpectedSignificance, count_expected_significance
 from tamis.statistics.influence import (
     compute_efficiency_influences,
@@ -29,6 +28,7 @@ from tamis.studies.shared import (
     rank_test_scores,
     scale_to_expected_events,
 )
+from tamis.wording import format_with_error
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class NegativeWeightsResult:
         sentence = (
             f"{events:,} test {verb}. The largest fraction is that of {name}: {100 * largest.fraction:.1f}% of its "
             f"events with {100 * largest.share:.1f}% of its absolute weight. Its effective sample size is "
-            f"{_round(largest.effective_sample_size)}, that of its events with positive weights alone is "
-            f"{_round(largest.effective_sample_size_without)}."
+            f"{significant(largest.effective_sample_size)}, that of its events with positive weights alone is "
+            f"{significant(largest.effective_sample_size_without)}."
         )
         if not self.changes:
             return sentence
@@ -103,30 +103,8 @@ class NegativeWeightsResult:
             changes = [number for number in self.changes if number.quantity == quantity]
             largest = max(changes, key=lambda number: number.in_errors, default=None)
             if largest is not None:
-                yield f"{words.format(largest.name)} by {_format_change(largest.change, largest.error)}"
-
-
-def _round(number: float) -> str:
-    """Format a number with three significant digits.
-
-    >>> _round(22409.3), _round(246.81), _round(1.8)
-    ('22,400', '247', '1.80')
-    """
-    return significant(float(f"{number:.3g}"), 3)
-
-
-def _format_change(change: float, error: float | None) -> str:
-    """Format a change with two significant digits of its error, and at most three of its own.
-
-    >>> _format_change(0.05264, 0.01449), _format_change(12.345, 0.234), _format_change(12.345, 0.012)
-    ('+0.053 +- 0.014', '+12.3 +- 0.2', '+12.3')
-    """
-    if not error or abs(change) > 100 * error:
-        return f"{change:+z.3g}"
-    digits = count_decimals((change - error, change + error))
-    if change:
-        digits = min(digits, max(0, 2 - math.floor(math.log10(abs(change)))))
-    return f"{change:+z.{digits}f} +- {error:.{digits}f}"
+                change = format_with_error(largest.change, largest.error or None, signed=True)
+                yield f"{words.format(largest.name)} by {change}"
 
 
 CountedSignificance = tuple[ExpectedSignificance, ScoredEvents]

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Text
 from tamis.blocks.numbers import CHANCE, cell, p_value, typeset
-from tamis.figure_data import Column, FigureData
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.studies.columns import build_distribution_table, build_interval_column
 from tamis.studies.overtraining.permutation import LEVEL, ComparedQuantity, PermutationTest
 from tamis.studies.overtraining.result import OvertrainingResult, compute_overtraining
 from tamis.studies.study import Study, Undefined, import_figures, import_keys
 
-BETWEEN_FOLDS = (
-    "Training events are the events of the even folds, scored by networks of odd folds, which were trained on them. "
-    "Test events are the events of the odd folds, with out-of-fold scores. No event is in both samples."
+PAIRED = (
+    "Training and test are the same events, the training events, with two scores each: that of a member that learned "
+    "from the event, and its out-of-fold score."
 )
 """The training and test events of the test in a cross-training."""
 CAPTIONS = (
@@ -65,9 +65,10 @@ def _table(test: PermutationTest) -> Table:
         for comparison in test.comparisons
     )
     columns = ("quantity", "training", "test", "difference", "p", "p, corrected")
-    events = f"{BETWEEN_FOLDS} " if test.between_folds else ""
+    events = f"{PAIRED} " if test.paired else ""
+    permuted = "the two scores of events" if test.paired else "training and test events"
     caption = (
-        f"{events}{test.permutations} permutations of training and test events, with balanced weights. The corrected "
+        f"{events}{test.permutations} permutations of {permuted}, with balanced weights. The corrected "
         "p-value is the probability that any of the comparisons deviates as much by chance. Differences are training "
         "minus test; for the distribution of a score, the largest distance. "
         f"{CHANCE} The overtraining test uses the corrected p-value."
@@ -113,7 +114,7 @@ def summary(result: OvertrainingResult) -> Iterator[str]:
         yield result.permutation_test.sentence
 
 
-def figure_data(result: OvertrainingResult) -> Iterator[FigureData]:
+def figure_data(result: OvertrainingResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the distributions of each score, and one of the comparisons."""
     for name, distribution in zip(result.class_names, result.distributions, strict=True):
         description = (

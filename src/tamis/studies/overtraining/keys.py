@@ -15,8 +15,9 @@ class PermutationTest(Keys):
     p_value: float = key("the smallest corrected p-value")
     level: float = key("0.05")
     permutations: int = key("how many; the smallest p-value that they can give is one in one more")
-    between_folds: bool = key(
-        "with cross-training: training events are those of even folds, test events those of odd folds"
+    paired: bool = key(
+        "with cross-training: whether both are the training events, `training` with the scores of members that "
+        "learned from them, `test` with out-of-fold scores"
     )
     comparisons: tuple[ComparedQuantity, ...] = key("of each quantity, the loss first")
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from tamis.arrays import Float64
+from tamis.arrays import Float64, Mask
 from tamis.errors import TamisError
 from tamis.statistics.arrays import ROUNDING, check_classes, check_probabilities, positive_sum
-from tamis.statistics.intervals import compute_interval
+from tamis.statistics.influence import compute_influences
+from tamis.statistics.intervals import compute_half_widths, compute_intervals
 from tamis.statistics.metrics import compute_loss_and_accuracy_terms
 from tamis.statistics.p_values import compute_corrected_p_values
 from tamis.statistics.resampling import (
@@ -24,9 +25,14 @@ from tamis.statistics.resampling import (
     permute_labels,
 )
 from tamis.statistics.scored import ScoredEvents, join_events
-from tamis.statistics.split_metrics import FirstOrder, compute_first_order
+from tamis.statistics.split_metrics import (
+    FirstOrder,
+    compute_difference_half_widths,
+    compute_first_order,
+)
+from tamis.statistics.units import Units
 from tamis.studies.study import Undefined
-from tamis.wording import format_change_within, format_p_value
+from tamis.wording import format_change, format_p_value, format_with_interval
 
 LEVEL = 0.05
 """Corrected p-value up to which a classifier is called overtrained."""
@@ -83,13 +89,13 @@ class PermutationTest:
     Args:
         comparisons: every quantity that was compared; the loss is the first.
         permutations: number of permutations.
-        between_folds: whether the training events are those of the even folds, and the test events those of the odd
-            ones: with cross-training the losses are then those of other events than `training` and `test` have.
+        paired: whether both are the same events, scored by members that learned from them and by members that did not
+            (cross-training).
     """
 
     comparisons: tuple[ComparedQuantity, ...]
     permutations: int
-    between_folds: bool = False
+    paired: bool = False
 
     @property
     def smallest_p_value(self) -> float:
@@ -117,30 +123,35 @@ class PermutationTest:
     def sentence(self) -> str:
         """The result in one sentence that can be quoted."""
         loss = next(comparison for comparison in self.comparisons if comparison.quantity == "loss")
-        even, odd = (
-            f" (events of the {folds} folds)" if self.between_folds else "" for folds in ("even", "odd")
+        training, test = (
+            format_with_interval(number, loss.interval)[0]
+            for number in (loss.training or 0.0, loss.test or 0.0)
         )
-        values = (
-            f"the balanced loss is {loss.training:.4f} in training{even} and {loss.test:.4f} in test{odd}"
+        ends = (
+            "of the training events is {} with members that learned from them and {} with out-of-fold scores"
+            if self.paired
+            else "is {} in training and {} in test"
         )
-        difference = f"training minus test {format_change_within(loss.difference, loss.interval)}"
-        if self.overtrained:
-            return f"{self.headline}: {values}, {difference}; {self._describe_most_deviating()}."
-        return f"{self.headline}: {values}, {difference}."
+        difference = f"training minus test {format_change(loss.difference, loss.interval)}"
+        sentence = f"{self.headline}: the balanced loss {ends.format(training, test)}, {difference}"
+        return f"{sentence}; {self._describe_most_deviating()}." if self.overtrained else f"{sentence}."
 
     def _describe_most_deviating(self) -> str:
         comparison = self.most_deviating
+        if comparison.quantity == "loss":
+            return "it deviates most"
         if comparison.quantity == "score":
             return (
                 f"{comparison.description} deviates most, with a distance of {comparison.difference:.4f} between the "
                 "distributions"
             )
-        return f"{comparison.description} deviates most, by {comparison.difference:+.4f}"
+        difference = format_change(comparison.difference, comparison.interval)
+        return f"{comparison.description} deviates most, by {difference}"
 
     @property
     def headline(self) -> str:
         """The result and its p-value, without the numbers that were compared."""
-        p_value = format_p_value(self.p_value, smallest=self.smallest_p_value, digits=3)
+        p_value = format_p_value(self.p_value, smallest=self.smallest_p_value)
         outcome = "Overtrained" if self.overtrained else "No sign of overtraining"
         return f"{outcome} ({p_value}, corrected for {len(self.comparisons)} comparisons)"
 
@@ -158,7 +169,7 @@ def compute_permutation_test(
     generator: Generator,
     permutations: int = PERMUTATIONS,
     numbers: Callable[[], tuple[FirstOrder, FirstOrder]] | None = None,
-    between_folds: bool = False,
+    paired: bool = False,
 ) -> PermutationTest | Undefined:
     r"""Compare all quoted quantities of training and test events by a permutation test.
 
@@ -172,14 +183,18 @@ def compute_permutation_test(
     are drawn alike, whatever their weights and the correlations of the comparisons. A permutation that gives a class
     of one split no positive sum of weights is drawn again: the observed events are exchangeable with the others.
 
+    With cross-training (`paired`) training and test are the same events with two scores each: that of a member that
+    learned from the event and that of one that did not. Members and folds are drawn at random, so that these two can be
+    exchanged in each event without overtraining, and the fluctuations of the events themselves cancel.
+
     Args:
         training: events that the network was trained on.
-        test: events that it was not trained on.
+        test: events that it was not trained on; with `paired` the same ones in the same order.
         class_names: in the order of the scores.
         generator: source of the random numbers.
         permutations: number of permutations.
         numbers: returns the numbers of training and test events with balanced weights, if they are known.
-        between_folds: whether the two are the events of the even and of the odd folds of a cross-training.
+        paired: whether the two are the same events.
 
     Returns:
         Undefined if a class has no positive sum of weights in training or test, or has one in fewer than one of ten
@@ -201,10 +216,12 @@ def compute_permutation_test(
     observed = deviations.of(is_training[:, None])
     if not np.isfinite(observed[0, 2 + len(classes) :]).all():
         return Undefined("the weights of one split are lost by rounding beside those of the other")
-    units = pool.units
+    units = training.units if paired else pool.units
     groups = [np.flatnonzero(pool.class_index == index) for index in classes]
 
     def permute(number: int, stream: Generator) -> Float64:
+        if paired:
+            return deviations.of(_swap_pairs(len(training), number, stream, units)[by_class])
         return deviations.of(permute_labels(is_training, groups, number, stream, units))
 
     drawn = np.empty((0, observed.shape[1]))
@@ -219,13 +236,37 @@ def compute_permutation_test(
         )
     drawn = drawn[:permutations]
     single, corrected = compute_corrected_p_values(observed[0], drawn)
-    split_numbers = (
+    of_training, of_test = (
         numbers()
         if numbers
-        else [compute_first_order(split, [split.balanced_weight])[0] for split in (training, test)]
+        else (compute_first_order(split, [split.balanced_weight])[0] for split in (training, test))
     )
-    comparisons = tuple(_comparisons(class_names, observed[0], single, corrected, split_numbers))
-    return PermutationTest(comparisons, permutations, between_folds)
+    widths = (
+        _paired_half_widths(training, test)
+        if paired
+        else compute_difference_half_widths(of_training, of_test)
+    )
+    comparisons = tuple(
+        _comparisons(class_names, observed[0], single, corrected, (of_training, of_test), widths)
+    )
+    return PermutationTest(comparisons, permutations, paired)
+
+
+def _swap_pairs(events: int, resamples: int, generator: Generator, units: Units | None) -> Mask:
+    """Exchange the two scores of about half of the units, [2 n_events, resamples]: whether each is a training score."""
+    drawn = events if units is None else int(units.max()) + 1
+    swapped = generator.integers(0, 2, (drawn, resamples), dtype=np.bool_)
+    swapped = swapped if units is None else swapped[units]
+    return np.concatenate([~swapped, swapped])
+
+
+def _paired_half_widths(training: ScoredEvents, test: ScoredEvents) -> Float64:
+    """Compute half the widths of the intervals of differences between two scores of the same events."""
+    of_event = [
+        compute_influences(split.scores, split.class_index, split.balanced_weight).of_event
+        for split in (training, test)
+    ]
+    return compute_half_widths(of_event[0] - of_event[1], training.units)
 
 
 class _Deviations:
@@ -304,12 +345,13 @@ def _comparisons(
     observed: Float64,
     single: Float64,
     corrected: Float64,
-    split_numbers: Sequence[FirstOrder],
+    split_numbers: tuple[FirstOrder, FirstOrder],
+    half_widths: Float64,
 ) -> list[ComparedQuantity]:
     training, test = split_numbers
     quantities = [("loss", None), ("accuracy", None), *(("auc", name) for name in class_names)]
-    differences, errors = training.value - test.value, np.hypot(training.error, test.error)
-    known = training.known & test.known
+    differences = training.value - test.value
+    intervals = compute_intervals(differences, half_widths, training.known & test.known)
     comparisons = [
         ComparedQuantity(
             quantity,
@@ -318,7 +360,7 @@ def _comparisons(
             float(training.value[number]),
             float(test.value[number]),
             float(differences[number]),
-            compute_interval(float(differences[number]), float(errors[number])) if known[number] else None,
+            intervals[number],
             float(single[number]),
             float(corrected[number]),
         )

@@ -15,7 +15,7 @@ from tamis.errors import TamisError
 from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size, with_sign
 from tamis.plots.legend import Entry, add_legend, compute_axis_top
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, REGION_COLOUR, TEXT_COLOUR, WARNING_COLOUR, figure_style
 from tamis.statistics.distributions import Distribution
 from tamis.statistics.histogram import Histogram
 from tamis.statistics.overtraining import KolmogorovSmirnov
@@ -98,8 +98,13 @@ def plot_scores(
 
 def _leave_room(axes: Axes, histograms: Sequence[Histogram | None], rows: int) -> None:
     """Set the logarithmic axis so that the data stay below the legend, and rare bins stay visible."""
-    densities = [histogram.density for histogram in histograms if histogram is not None]
-    positive = np.concatenate([[1.0], *(density[density > 0] for density in densities)])
+    # not a bin in which weights of both signs cancel
+    known = [
+        histogram.density[histogram.density > 0.5 * histogram.uncertainty]
+        for histogram in histograms
+        if histogram is not None
+    ]
+    positive = np.concatenate([[1.0], *known])
     highest = float(positive.max())
     lowest = max(float(positive.min()) / 2, highest * 10.0**-_DECADES)
     axes.set_ylim(lowest, compute_axis_top(lowest, highest, rows, height=4.7))
@@ -133,7 +138,6 @@ def _describe(test: KolmogorovSmirnov | None, smallest: float | None) -> str:
     return f"KS {test.distance:.3f}, {with_sign(format_p_value(test.p_value, smallest=smallest))}"
 
 
-_REGION_COLOUR = "#f6d5d9"
 _LONGEST_LABEL = 2.4
 _ROW = 0.32
 
@@ -181,7 +185,7 @@ def plot_permutation_test(
     figure.suptitle(
         headline,
         fontsize=compute_font_size(headline, figure.get_figwidth() - 0.4, 11.0),
-        color="#b3001b" if test.overtrained else TEXT_COLOUR,
+        color=WARNING_COLOUR if test.overtrained else TEXT_COLOUR,
     )
     return figure
 
@@ -211,7 +215,7 @@ def _draw_chances(
 ) -> None:
     smallest = test.smallest_p_value
     axes.set_xscale("log")
-    axes.axvspan(smallest / 2, LEVEL, color=_REGION_COLOUR, linewidth=0, zorder=0)
+    axes.axvspan(smallest / 2, LEVEL, color=REGION_COLOUR, linewidth=0, zorder=0)
     for row, gap in enumerate(gaps):
         axes.plot(gap.corrected_p_value, row, color=TEXT_COLOUR, marker="o", markersize=5.0)
     spread = np.linspace(-0.28, 0.28, len(classes)) if len(classes) > 1 else np.zeros(1)
@@ -235,7 +239,7 @@ def _add_legend(axes: Axes, classes: Sequence[ClassStyle], *, middle: float) -> 
         (Line2D([], [], color=style.colour, marker=style.marker, linestyle=""), text)
         for style, text in zip(classes, texts, strict=True)
     ]
-    entries.append((Patch(color=_REGION_COLOUR), with_sign(f"overtrained: p <= {LEVEL:g}")))
+    entries.append((Patch(color=REGION_COLOUR), with_sign(f"overtrained: p <= {LEVEL:g}")))
     transform = axes.get_yaxis_transform()
     add_legend(
         axes, entries, loc="center", fontsize=size, bbox_to_anchor=(0.5, middle), bbox_transform=transform,

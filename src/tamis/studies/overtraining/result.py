@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tamis.data.split import TRAINING
 from tamis.statistics.distributions import Distribution, compute_score_distribution
 from tamis.statistics.overtraining import KolmogorovSmirnov, compute_kolmogorov_smirnov_tests
-from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.split_metrics import FirstOrder
 from tamis.studies.context import Context
 from tamis.studies.overtraining.permutation import PermutationTest, compute_permutation_test
@@ -79,11 +79,12 @@ class OvertrainingResult:
 def compute_overtraining(context: Context) -> OvertrainingResult:
     """Compare training and test events.
 
-    The tests use the events that may be compared (`ScoredEvents.to_compare`), so that no event is in both samples. The
-    distributions hold all training and test events.
+    With cross-training, the permutation test compares two scores of each training event. The Kolmogorov-Smirnov tests
+    need independent samples: they use the events that may be compared (`ScoredEvents.to_compare`), so that no event is
+    in both. The distributions hold all training and test events.
     """
+    permutation_test = _test_by_permutations(context)
     training, test = (context.splits[name].to_compare() for name in ("training", "test"))
-    permutation_test = _test_by_permutations(context, training, test)
     smirnov_tests = compute_kolmogorov_smirnov_tests(
         *(
             array
@@ -108,9 +109,7 @@ def compute_overtraining(context: Context) -> OvertrainingResult:
     return OvertrainingResult(context.class_names, permutation_test, smirnov_tests, distributions)
 
 
-def _test_by_permutations(
-    context: Context, training: ScoredEvents, test: ScoredEvents
-) -> PermutationTest | Undefined:
+def _test_by_permutations(context: Context) -> PermutationTest | Undefined:
     if context.dropped_weight is not None:
         return Undefined(
             "events with negative weights were dropped from the training, so that training and test events are of "
@@ -120,13 +119,14 @@ def _test_by_permutations(
     def measure_splits() -> tuple[FirstOrder, FirstOrder]:
         return context.once(compute_training_metrics).balanced, context.once(compute_test_metrics).balanced
 
-    cross_trained = context.plan.is_cross_training
+    training, test = context.splits["training"], context.splits["test"]
+    paired = test.split is not None
     return compute_permutation_test(
         training,
-        test,
+        # the other test events are validation events, of which no network learned
+        test if test.split is None else test.take(test.split == TRAINING),
         context.class_names,
         generator=context.random_stream("overtraining"),
-        # with cross-training only some events are compared, so the numbers of all events of a split do not apply
-        numbers=None if cross_trained else measure_splits,
-        between_folds=cross_trained,
+        numbers=None if paired else measure_splits,
+        paired=paired,
     )

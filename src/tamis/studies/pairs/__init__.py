@@ -11,7 +11,7 @@ from itertools import combinations
 
 from tamis.blocks import Block, Caption, Cell, Table
 from tamis.blocks.numbers import cell
-from tamis.figure_data import Column, FigureData
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.studies.columns import build_interval_column, build_roc_table
 from tamis.studies.pairs.result import PairsResult, compute_pairs
 from tamis.studies.study import Study, import_figures, import_keys
@@ -46,13 +46,13 @@ def section(result: PairsResult) -> Iterator[Block]:
         for row, name in enumerate(names)
     )
     caption = (
-        "Area under the curve of the ratio of the two scores, on test events of these two classes, with 68.3% "
-        "intervals."
+        "Area under the curve of the ratio of the two scores, on test events of these two classes. Below each: its "
+        "68.3% interval."
     )
     yield Table(("class against", *names), rows, caption)
 
 
-def figure_data(result: PairsResult) -> Iterator[FigureData]:
+def figure_data(result: PairsResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the areas, and one for each curve."""
     names, areas = result.class_names, result.areas
     pairs = list(combinations(range(len(names)), 2))

@@ -6,23 +6,19 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from tamis.errors import TamisError
 from tamis.plots.book import Drawing
-from tamis.plots.cells import choose_number_colour, draw_cells
+from tamis.plots.cells import SHADES, choose_number_colour, draw_cells
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size
 from tamis.plots.roc import RocLine, plot_roc
-from tamis.plots.style import LIGHT_ON_FILL, LINE_STYLES, MUTED_COLOUR, figure_style
+from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, figure_style
 from tamis.statistics.pairs import PairAreas
 from tamis.studies.figure_parts import fit_names, hatch_cell, name_columns, name_rows
 from tamis.studies.pairs.result import PairCurve, PairsResult
-from tamis.wording import choose_decimals
+from tamis.wording import count_decimals
 
-_SHADES = LinearSegmentedColormap.from_list(
-    "area", [LIGHT_ON_FILL, "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"]
-)
 _LONGEST_LABEL = 2.4
 
 
@@ -72,14 +68,14 @@ def plot_pair_areas(areas: PairAreas, *, classes: Sequence[ClassStyle]) -> Figur
             continue
         interval = areas.intervals[row][column]
         error = None if interval is None else max(area - interval[0], interval[1] - area)
-        digits = choose_decimals(error)
+        digits = count_decimals(interval)
         spread = "" if error is None else f"\n\N{PLUS-MINUS SIGN} {error:.{digits}f}"
         # White on the dark half of the shades, dark on the light half.
         colour = choose_number_colour(dark=area > (1 + least) / 2)
         fontsize = float(np.clip(10 * cell, 7.0, 11.0))
         text = f"{area:.{digits}f}{spread}"
         axes.text(column, row - 1, text, ha="center", va="center", color=colour, fontsize=fontsize)
-    draw_cells(axes, shown, _SHADES, least, 1.0)
+    draw_cells(axes, shown, SHADES, least, 1.0)
     name_columns(axes, texts[:-1], sizes[:-1])
     name_rows(axes, range(count - 1), texts[1:], sizes[1:])
     axes.spines[:].set_visible(False)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Tile
-from tamis.blocks.numbers import bound, cell, count, percent, rejection, short, with_interval
-from tamis.figure_data import Column, FigureData
+from tamis.blocks.numbers import Interval, bound, cell, count, percent, rejection, short, with_interval
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.intervals import FEWEST
 from tamis.statistics.metrics import describe_loss_above_prior
 from tamis.statistics.roc import WorkingPoint
 from tamis.studies.columns import NEGATIVE_EFFICIENCIES, build_roc_table, has_unusual_efficiencies
 from tamis.studies.performance.result import PerformanceResult, compute_performance
 from tamis.studies.study import Study, import_figures, import_keys
+from tamis.wording import name_interval
 
 CAPTIONS = (
     Caption(
@@ -83,7 +84,7 @@ def _working_points_table(result: PerformanceResult) -> Table:
             percent(point.signal_efficiency),
             short(point.threshold, 5),
             _background_efficiency(point),
-            _rejection(point),
+            format_rejection(point),
         )
         for name, points in zip(result.class_names, result.working_points, strict=True)
         for point in points or ()
@@ -106,7 +107,8 @@ def _background_efficiency(point: WorkingPoint) -> Cell:
     return percent(point.background_efficiency, 3)
 
 
-def _rejection(point: WorkingPoint) -> Cell:
+def format_rejection(point: WorkingPoint) -> Cell:
+    """Return a cell with the background rejection of a working point, or with its limit."""
     return rejection(
         point.background_rejection, point.background_rejection_interval, point.background_rejection_limit
     )
@@ -120,7 +122,7 @@ def comparison(result: PerformanceResult) -> dict[str, Cell]:
             quantity = (
                 f"background rejection at {100 * point.target:g}% efficiency of {result.class_names[index]}"
             )
-            cells[quantity] = _rejection(point)
+            cells[quantity] = format_rejection(point)
     return cells
 
 
@@ -128,11 +130,22 @@ def tiles(result: PerformanceResult) -> Iterator[Tile]:
     """Return loss and accuracy of the test events, and the area of each signal class, or of each class."""
     metrics, intervals = result.splits["test"].physics, result.intervals["test"]["physics"]
     note = "test events, physics weights"
-    yield Tile("Loss", *with_interval(metrics.loss, intervals.loss), note)
-    yield Tile("Accuracy", *with_interval(metrics.accuracy, intervals.accuracy), note)
-    for index in result.signal or range(len(result.class_names)):
-        value, interval = with_interval(metrics.auc[index], intervals.auc[index])
-        yield Tile(f"AUC of {result.class_names[index]}", value, interval, "against all other classes")
+    numbers: list[tuple[str, float | None, Interval, str]] = [
+        ("Loss", metrics.loss, intervals.loss, note),
+        ("Accuracy", metrics.accuracy, intervals.accuracy, note),
+    ]
+    numbers += [
+        (
+            f"AUC of {result.class_names[index]}",
+            metrics.auc[index],
+            intervals.auc[index],
+            "against all other classes",
+        )
+        for index in result.signal or range(len(result.class_names))
+    ]
+    for title, value, interval, below in numbers:
+        text, written = with_interval(value, interval)
+        yield Tile(title, text, name_interval(written), below)
 
 
 def findings(result: PerformanceResult) -> Iterator[Finding]:
@@ -157,7 +170,7 @@ def summary(result: PerformanceResult) -> Iterator[str]:
         yield sentence
 
 
-def figure_data(result: PerformanceResult) -> Iterator[FigureData]:
+def figure_data(result: PerformanceResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the confusion matrix, and one of each ROC curve."""
     names = result.class_names
     confusion = result.splits["test"].physics.confusion

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from tamis.errors import TamisError
 from tamis.plots.book import Drawing
-from tamis.plots.cells import choose_number_colour, draw_cells
+from tamis.plots.cells import SHADES, choose_number_colour, draw_cells
 from tamis.plots.labels import ClassStyle, FigureLabels
 from tamis.plots.roc import RocLine, plot_roc
-from tamis.plots.style import LIGHT_ON_FILL, MUTED_COLOUR, figure_style
+from tamis.plots.style import MUTED_COLOUR, figure_style
 from tamis.statistics.roc_outline import mark_working_points
 from tamis.studies.figure_parts import fit_names, hatch_cell, name_columns, name_rows
 from tamis.studies.performance.result import PerformanceResult
@@ -32,9 +31,6 @@ def figures(result: PerformanceResult, labels: FigureLabels) -> Iterator[Drawing
     yield Drawing("roc", plot_roc, {"lines": lines, "optimum_name": result.best_curves_are})
 
 
-_SHADES = LinearSegmentedColormap.from_list(
-    "share", [LIGHT_ON_FILL, "#c5d7fb", "#5790fc", "#1d3f8f", "#0b1f52"]
-)
 _LONGEST_LABEL = 2.4
 
 
@@ -61,7 +57,7 @@ def plot_confusion(confusion: Sequence[Sequence[float] | None], *, classes: Sequ
         figsize=(1.0 + margin + cell * count, 1.0 + 0.57 * margin + cell * count), layout="constrained"
     )
     axes = figure.add_subplot()
-    draw_cells(axes, shares, _SHADES, 0.0, 1.0)
+    draw_cells(axes, shares, SHADES, 0.0, 1.0)
     fontsize = float(np.clip(15 * cell, 6.0, 14.0))
     for (row, column), share in np.ndenumerate(shares):
         if np.isnan(share):

@@ -12,9 +12,10 @@ from itertools import pairwise
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table
 from tamis.blocks.numbers import p_value, short, significant
-from tamis.figure_data import FigureData
+from tamis.figure_data import FigureData, Labels
+from tamis.statistics.histogram import Binning
 from tamis.statistics.sculpting import EVENTS, LARGE, LARGE_SHIFT, LEVEL, SIGNS, Shift
-from tamis.studies.columns import build_bin_column, build_density_column, build_error_column
+from tamis.studies.columns import UNLABELLED, build_bin_column, build_density_column, build_error_column
 from tamis.studies.sculpting.result import Sculpting, SculptingResult, compute_sculpting
 from tamis.studies.study import Study, import_figures, import_keys
 
@@ -24,7 +25,8 @@ CAPTIONS = (
         "Spectators after cuts",
         "Filled: all events of a class. Lines: events after cuts on the signal score. The score sculpts a distribution "
         "if the lines have another shape: background may then look like a signal. Below: the mean of the spectator in "
-        "slices of the score, which is constant without sculpting.",
+        "slices of the score, which is constant without sculpting. A panel shows the central 99% of its class, or less "
+        "if a tail is long; the first and the last bin hold everything outside.",
     ),
 )
 
@@ -131,21 +133,23 @@ def _small_shift(result: SculptingResult) -> str:
     )
 
 
-def figure_data(result: SculptingResult) -> Iterator[FigureData]:
+def figure_data(result: SculptingResult, labels: Labels) -> Iterator[FigureData]:
     """Return for each spectator and class a table of the distributions, and one of the means in slices of the score."""
     cuts = ("no cut", *(f"{100 * point:g}% signal efficiency" for point in result.working_points))
     for sculpting in result.spectators:
         spectator, class_name = sculpting.spectator, sculpting.class_name
+        label = labels.get(spectator, UNLABELLED)
         if sculpting.binning is not None:
             bins = list(pairwise(sculpting.binning.edges.tolist()))
             densities = tuple(
-                build_density_column(histogram, len(bins), {"Cut": cut})
+                build_density_column(histogram, len(bins), {"Cut": cut}, label)
                 for histogram, cut in zip((sculpting.before, *sculpting.after), cuts, strict=True)
             )
             yield FigureData(
                 f"sculpting_{spectator}_shape_{class_name}",
-                f"Distribution of {spectator} of {class_name} before and after cuts on the signal score, of unit area.",
-                (build_bin_column(spectator, bins),),
+                f"Distribution of {spectator} of {class_name} before and after cuts on the signal score, of unit area."
+                f"{_describe_overflow(sculpting.binning)}",
+                (build_bin_column(spectator, bins, label),),
                 densities,
             )
         if sculpting.slices:
@@ -159,8 +163,16 @@ def figure_data(result: SculptingResult) -> Iterator[FigureData]:
                 f"sculpting_{spectator}_mean_{class_name}",
                 f"Mean of {spectator} of {class_name} in slices of the signal score.",
                 (build_bin_column("Signal score", edges),),
-                (mean,),
+                (replace(mean, unit=label.unit, label=f"Mean of {label.text or spectator}"),),
             )
+
+
+def _describe_overflow(binning: Binning) -> str:
+    """Return a sentence about the bins that hold all values outside the range; an empty text for none."""
+    ends = [name for name, outside in (("first", binning.below), ("last", binning.above)) if outside]
+    if not ends:
+        return ""
+    return f" The {' and the '.join(ends)} bin {'holds' if len(ends) == 1 else 'hold'} all values outside the range."
 
 
 SCULPTING = Study(

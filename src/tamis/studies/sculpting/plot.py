@@ -18,16 +18,24 @@ from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size, literal, with_sign
 from tamis.plots.layout import choose_grid
 from tamis.plots.legend import Entry
-from tamis.plots.style import LINE_STYLES, MUTED_COLOUR, TEXT_COLOUR, LineStyle, PlainTicks, figure_style
+from tamis.plots.style import (
+    LINE_STYLES,
+    MUTED_COLOUR,
+    SHADE_COLOUR,
+    SIX_COLOURS,
+    TEXT_COLOUR,
+    WARNING_COLOUR,
+    LineStyle,
+    PlainTicks,
+    figure_style,
+)
 from tamis.statistics.histogram import Histogram
 from tamis.studies.figure_parts import add_top_legend, mark_empty
 from tamis.studies.sculpting.result import Sculpting, SculptingResult
 
-_BEFORE_COLOUR = "#d9dade"
-_SHADES = LinearSegmentedColormap.from_list("cuts", ["#5790fc", "#7a21dd", "#1a1a1a"])
+CUT_SHADES = LinearSegmentedColormap.from_list("cuts", [SIX_COLOURS[0], SIX_COLOURS[5]])
 FEWEST_EVENTS = 20.0
 """Effective events of which a shape is drawn."""
-WARNING_COLOUR = "#b3001b"
 _WARNING = "\N{WARNING SIGN}"
 
 
@@ -85,17 +93,16 @@ def plot_sculpting(
 
 def _list_looks(count: int) -> list[tuple[str, LineStyle]]:
     """Return the colour and the line style of each cut."""
-    colours = [to_hex(_SHADES(position)) for position in np.linspace(0, 1, count)]
-    return list(zip(colours, cycle(LINE_STYLES), strict=False))
+    # the last has the colour of the text, on light and on dark pages
+    shades = [to_hex(CUT_SHADES(position)) for position in np.linspace(0, 1, max(count - 1, 0))]
+    return list(zip([*shades, TEXT_COLOUR][:count], cycle(LINE_STYLES), strict=False))
 
 
 def _draw_shapes(axes: Axes, sculpting: Sculpting, cuts: Sequence[str]) -> None:
     if sculpting.binning is None or sculpting.before is None:
         mark_empty(axes)
         return
-    axes.stairs(
-        sculpting.before.density, sculpting.before.edges, fill=True, color=_BEFORE_COLOUR, linewidth=0
-    )
+    axes.stairs(sculpting.before.density, sculpting.before.edges, fill=True, color=SHADE_COLOUR, linewidth=0)
     drawn, undrawn = [sculpting.before], []
     for histogram, (colour, line), text in zip(sculpting.after, _list_looks(len(cuts)), cuts, strict=True):
         if histogram is None or _effective(histogram) < FEWEST_EVENTS:
@@ -111,7 +118,9 @@ def _draw_shapes(axes: Axes, sculpting: Sculpting, cuts: Sequence[str]) -> None:
             0.97, 0.95, note, transform=axes.transAxes, ha="right", va="top", fontsize=8.0, color=MUTED_COLOUR
         )
     axes.set_xlim(sculpting.binning.edges[0], sculpting.binning.edges[-1])
-    axes.set_ylim(_range(drawn))
+    lowest, highest = _range(drawn)
+    # room for the note above the lines
+    axes.set_ylim(lowest, highest * (1 + 0.09 * (len(undrawn) + 1)) if undrawn else highest)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=sculpting.binning.is_integer))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     for axis in (axes.xaxis, axes.yaxis):
@@ -177,7 +186,7 @@ def _name_block(axes: Axes, sculpting: Sculpting, style: ClassStyle) -> None:
 
 
 def _add_legend(figure: Figure, cuts: Sequence[str]) -> None:
-    entries: list[Entry] = [(Patch(color=_BEFORE_COLOUR), "all events")]
+    entries: list[Entry] = [(Patch(color=SHADE_COLOUR), "all events")]
     for text, (colour, line) in zip(cuts, _list_looks(len(cuts)), strict=True):
         entries.append((Line2D([], [], color=colour, linestyle=line, linewidth=1.3), text))
     add_top_legend(figure, entries)

@@ -55,7 +55,7 @@ class Sculpting:
         dependence: of spectator and score; None if one of them is constant, or there are few events.
         shapes: for each cut the Jensen-Shannon distance of the shape after it; None if nothing passes.
         shapes_by_chance: what these distances would be for cuts that are independent of the spectator.
-        binning: of the histograms, the same for all classes; None if no class has a value.
+        binning: of the histograms; None if no event of the class has a value.
         before: distribution of all events; None if the weights have no positive sum.
         after: distribution after each cut; None if nothing passes.
     """
@@ -189,13 +189,13 @@ def measure_sculpting(
     results = []
     for name, values in spectators.items():
         column = np.asarray(values, np.float64)
-        bins = _binning(column, class_index, weights, len(class_names), units)
         for index, class_name in enumerate(class_names):
             inside = class_index == index
             events = (column[inside], scores[inside], weights[inside])
             members = select_units(units, inside)
             means, covariance = compute_slices(*events, units=members)
             passes = [events[1] >= cut for cut in cuts]
+            bins = _choose_bins(events[0], events[2], members)
             results.append(
                 Sculpting(
                     name,
@@ -219,20 +219,13 @@ def measure_sculpting(
     return tuple(results)
 
 
-def _binning(
-    column: Float64,
-    class_index: NDArray[np.integer[Any]],
-    weights: Float64,
-    classes: int,
-    units: Units | None,
-) -> Binning | None:
-    finite = has_value(column)
-    masks = [finite & (class_index == index) for index in range(classes)]
-    if not finite.any():
+def _choose_bins(values: Float64, weights: Float64, units: Units | None) -> Binning | None:
+    """Choose bins for one class: with a range common to all classes, one with a long tail would squeeze the others."""
+    rows = has_value(values)
+    if not rows.any():
         return None
-    of_class = [weights[mask] for mask in masks], [select_units(units, mask) for mask in masks]
-    bins = min(choose_number_of_bins(*of_class), BINS)
-    return choose_binning([column[mask] for mask in masks], bins)
+    bins = choose_number_of_bins([weights[rows]], [select_units(units, rows)])
+    return choose_binning([values[rows]], min(bins, BINS), [weights[rows]])
 
 
 def _distribution(

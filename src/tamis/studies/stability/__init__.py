@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tamis.blocks import Block, Caption, Cell, Finding, Light, Table, Text
 from tamis.blocks.numbers import cell, p_value, short, typeset, with_error
-from tamis.figure_data import Column, FigureData
+from tamis.figure_data import Column, FigureData, Labels
 from tamis.studies.columns import build_error_column
 from tamis.studies.stability.result import LEVEL, Spread, StabilityResult, compute_stability
 from tamis.studies.study import Study, import_figures, import_keys
@@ -60,7 +60,7 @@ def _table(result: StabilityResult) -> Table:
         same_fold = " of the same fold" if has_folds else ""
         caption += (
             f" Between seeds: standard deviation of the members{same_fold}. Gain: how much better the ensemble is than "
-            "its average member."
+            "its average member, with the standard deviation."
         )
     if has_folds:
         caption += (
@@ -92,7 +92,7 @@ def summary(result: StabilityResult) -> Iterator[str]:
     yield result.sentence
 
 
-def figure_data(result: StabilityResult) -> Iterator[FigureData]:
+def figure_data(result: StabilityResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the loss, the accuracy and the areas of each member and of the ensemble."""
     numbers = (*result.members, result.ensemble)
     columns = [

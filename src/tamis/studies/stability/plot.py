@@ -10,11 +10,10 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from tamis.plots.book import Drawing
 from tamis.plots.labels import ClassStyle, FigureLabels, compute_font_size
-from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, PlainTicks, figure_style
+from tamis.plots.style import MUTED_COLOUR, SHADE_COLOUR, TEXT_COLOUR, PlainTicks, figure_style
 from tamis.studies.stability.result import MemberNumbers, StabilityResult
 
 _COLUMNS = 4
-_BAND_COLOUR = "#e9ebf0"
 
 
 def figures(result: StabilityResult, labels: FigureLabels) -> list[Drawing]:
@@ -73,7 +72,7 @@ def _draw_ensemble(axes: Axes, point: tuple[float | None, float | None], row: in
         return
     axes.axvline(value, color=MUTED_COLOUR, linewidth=0.9, zorder=0.6)
     if error is not None:
-        axes.axvspan(value - error, value + error, color=_BAND_COLOUR, linewidth=0, zorder=0.5)
+        axes.axvspan(value - error, value + error, color=SHADE_COLOUR, linewidth=0, zorder=0.5)
     axes.errorbar(value, row, xerr=error, color=colour, marker="D", markersize=5.5, elinewidth=1.6)
 
 

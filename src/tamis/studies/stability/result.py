@@ -17,7 +17,7 @@ from tamis.statistics.p_values import compute_homogeneity_p_value
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies.context import Context, Rescoring
 from tamis.studies.study import Undefined
-from tamis.wording import format_change, format_p_value
+from tamis.wording import format_p_value, format_with_error
 
 LEVEL = 0.05
 """p-value, corrected for the number of quantities, up to which the difference of the folds is significant."""
@@ -117,7 +117,7 @@ class StabilityResult:
             f"deviation of {loss.standard_deviation:.4f} ({loss.lowest:.4f} to {loss.highest:.4f})"
         )
         if loss.gain is not None:
-            change = format_change(loss.gain, loss.gain_error)
+            change = format_with_error(loss.gain, loss.gain_error, signed=True)
             sentence += f"; averaging their scores improves it by {change}"
         if self.p_value is None:
             return f"{sentence}."
