@@ -196,7 +196,7 @@ def two_classes(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
     return two_class_maker(write_tree)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def module_classes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
     """The same as `two_classes`; each call writes to a folder of its own."""
 

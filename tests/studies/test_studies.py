@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 import tamis
 import tamis.studies
 from tamis.blocks import Caption, Finding, Table, Text
-from tamis.cli.summary import print_run
+from tamis.cli.summary import class_table, metrics_table
+from tamis.cli.tables import results_console
 from tamis.config import parse_config
 from tamis.errors import InputError
 from tamis.figure_data import hepdata_table
@@ -47,46 +48,46 @@ TRAINING = {"epochs": 2, "early_stopping": None}
 LOG_DENSITIES = {name: f"-(x - {mean})**2 / 2" for name, mean in (("bkg", 0.0), ("sig", 1.5), ("top", 0.0))}
 
 
-@dataclass(frozen=True)
-class WrittenRun:
-    run: tamis.Run
-    folder: Path
-
-
-@pytest.fixture(scope="module")
-def runs(
-    module_classes: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[WrittenRun, WrittenRun]:
+@pytest.fixture(scope="session")
+def folders(once: Callable[..., Path], module_classes: Callable[..., dict[str, Any]]) -> tuple[Path, Path]:
     """Train a plain run of two classes, and one of three, with figures, with all that a configuration can ask for."""
-    plain = module_classes(300, training=TRAINING)
-    full = module_classes(200, training=TRAINING, report={})
-    full["samples"].append({"name": "top", "class": "top", "files": "bkg.root", "selection": "y <= 0"})
-    full["samples"][0]["selection"] = "y > 0"
-    for sample in full["samples"]:
-        sample["weight"] = "w - 0.6"
-    full |= {
-        "classes": {**full["classes"], "top": {}},
-        "spectators": ["event"],
-        "split": {"folds": {"number": 2}},
-        "evaluation": {"reference": {"log_density": LOG_DENSITIES}, "baselines": ["logistic", "cuts"]},
-    }
-    written = []
-    for number, config in enumerate((plain, full)):
-        run = tamis.train(parse_config(config), tamis.Callbacks())
-        folder = tmp_path_factory.mktemp("studies") / f"run{number}"
-        tamis.write_run(run, folder)
-        written.append(WrittenRun(run, folder))
-    return tuple(written)
+
+    def write(folder: Path) -> None:
+        plain = module_classes(300, training=TRAINING)
+        full = module_classes(200, training=TRAINING, report={})
+        full["samples"].append({"name": "top", "class": "top", "files": "bkg.root", "selection": "y <= 0"})
+        full["samples"][0]["selection"] = "y > 0"
+        for sample in full["samples"]:
+            sample["weight"] = "w - 0.6"
+        full |= {
+            "classes": {**full["classes"], "top": {}},
+            "spectators": ["event"],
+            "split": {"folds": {"number": 2}},
+            "evaluation": {"reference": {"log_density": LOG_DENSITIES}, "baselines": ["logistic", "cuts"]},
+        }
+        for name, config in (("plain", plain), ("full", full)):
+            run = tamis.train(parse_config(config), tamis.Callbacks())
+            tamis.write_run(run, folder / name)
+            (folder / f"{name}.txt").write_text(describe(run))
+
+    folder = once("studies", write)
+    return folder / "plain", folder / "full"
 
 
-@pytest.fixture
-def run(runs: tuple[WrittenRun, WrittenRun]) -> tamis.Run:
-    return runs[0].run
+@pytest.fixture(scope="session")
+def runs(folders: tuple[Path, Path]) -> tuple[tamis.Run, tamis.Run]:
+    plain, full = map(tamis.read_run, folders)
+    return plain, full
 
 
-@pytest.fixture
-def full(runs: tuple[WrittenRun, WrittenRun]) -> WrittenRun:
+@pytest.fixture(scope="session")
+def full(runs: tuple[tamis.Run, tamis.Run]) -> tamis.Run:
     return runs[1]
+
+
+def describe(run: tamis.Run) -> str:
+    """Return all numbers and texts of the results, one in each line."""
+    return "\n".join(map(str, values(dict(run.results))))
 
 
 def result_of(name: str, run: tamis.Run) -> tuple[Study, Any]:
@@ -143,23 +144,25 @@ def test_any_result_is_read_back_equal(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_results_of_a_run_are_read_back_equal(number: int, runs: tuple[WrittenRun, WrittenRun]) -> None:
-    results = tamis.read_run(runs[number].folder).results
-    assert results.keys() == set(NAMES)
-    assert list(values(dict(results))) == list(values(dict(runs[number].run.results)))
+def test_results_of_a_run_are_read_back_equal(
+    number: int, runs: tuple[tamis.Run, tamis.Run], folders: tuple[Path, Path]
+) -> None:
+    assert runs[number].results.keys() == set(NAMES)
+    assert describe(runs[number]) == folders[number].with_suffix(".txt").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_figures_of_a_result_that_was_read_are_those_of_the_run(name: str, full: WrittenRun) -> None:
+def test_figures_of_a_result_that_was_read_are_those_of_the_run(
+    name: str, full: tamis.Run, folders: tuple[Path, Path]
+) -> None:
     """Drawn again from the run directory alone, each figure has the same bytes."""
-    run = tamis.read_run(full.folder)
-    study, result = result_of(name, run)
+    study, result = result_of(name, full)
     names = {
-        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(run.config.class_names)))
+        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(full.config.class_names)))
     }
-    drawings = [drawing for chapter in chapters_of(run) for drawing in chapter if drawing.name in names]
+    drawings = [drawing for chapter in chapters_of(full) for drawing in chapter if drawing.name in names]
     assert {figure.name: figure.svg for figure in draw_chapter(drawings).figures} == {
-        name: (full.folder / "figures" / f"{name}.svg").read_text() for name in names
+        name: (folders[1] / "figures" / f"{name}.svg").read_text() for name in names
     }
     assert all(caption.title for caption in study.captions)
 
@@ -174,9 +177,9 @@ def test_a_study_without_a_result_is_read_back(result: Undefined | None, tmp_pat
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "3", "null, 3", "extra", "missing", "type"])
-def test_a_file_that_is_no_result_is_refused(run: tamis.Run, tmp_path: Path, damage: str) -> None:
-    write_results(tmp_path / "results", run.results)
-    study, _ = next(defined_results(run.results))
+def test_a_file_that_is_no_result_is_refused(full: tamis.Run, tmp_path: Path, damage: str) -> None:
+    write_results(tmp_path / "results", full.results)
+    study, _ = next(defined_results(full.results))
     path = tmp_path / "results" / result_file(study)
     content = json.loads(path.read_text())
     key = next(iter(content))
@@ -255,13 +258,12 @@ def test_a_study_in_the_list_is_in_report_figures_metrics_and_summary(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_own(
-    name: str, full: WrittenRun
+    name: str, full: tamis.Run
 ) -> None:
-    study, result = result_of(name, full.run)
+    study, result = result_of(name, full)
     tables = list(study.data(result, {}))
     drawings = [
-        drawing.name
-        for drawing in study.figures(result, FigureLabels(class_styles(full.run.config.class_names)))
+        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(full.config.class_names)))
     ]
     assert bool(tables) == bool(drawings)
     assert len({table.name for table in tables}) == len(tables)
@@ -271,12 +273,12 @@ def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_
 
 @pytest.mark.slow  # draws all figures of two runs
 def test_figures_of_a_finished_run_are_drawn_again(
-    full: WrittenRun,
+    folders: tuple[Path, Path],
     tmp_path: Path,
     inside: Callable[..., tuple[int, str, str]],
     hepdata_problems: Callable[[Path], str],
 ) -> None:
-    folder = full.folder
+    folder = folders[1]
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     output = tmp_path / "figures"
     status, said, _ = inside(
@@ -310,9 +312,9 @@ INTERVAL = re.compile(r"\[[^\[\],]*\d, [^\[\],]+[\])]")
 LEVEL = "68.3%"
 
 
-def test_whatever_shows_an_interval_says_its_level(runs: tuple[WrittenRun, WrittenRun]) -> None:
+def test_whatever_shows_an_interval_says_its_level(runs: tuple[tamis.Run, tamis.Run]) -> None:
     found = 0
-    for study, result in (pair for each in runs for pair in defined_results(each.run.results)):
+    for study, result in (pair for each in runs for pair in defined_results(each.results)):
         for block in study.section(result):
             if isinstance(block, Table):
                 notes = [cell.note for row in block.rows for cell in row if INTERVAL.fullmatch(cell.note)]
@@ -331,10 +333,10 @@ def test_whatever_shows_an_interval_says_its_level(runs: tuple[WrittenRun, Writt
 
 
 def test_a_number_is_written_alike_wherever_it_stands(
-    runs: tuple[WrittenRun, WrittenRun], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    runs: tuple[tamis.Run, tamis.Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    for run in (each.run for each in runs):
+    for run in runs:
         performance = run.results["performance"]
         splits, points = (block for block in PERFORMANCE.section(performance))
         cells = {(row[0].text, row[1].text): [cell.text for cell in row[3:]] for row in splits.rows}
@@ -346,7 +348,9 @@ def test_a_number_is_written_alike_wherever_it_stands(
         rejections = [row[-1].text for row in points.rows if row[0].text == "sig"]
         assert [cell.text for cell in PERFORMANCE.comparison(performance).values()] == rejections
         # the terminal shows the same
-        print_run(run, Path("run"), 1.0)
+        console = results_console()
+        console.print(metrics_table(run.results))
+        console.print(class_table(performance, run.config.evaluation.working_points))
         lines = [line.split() for line in capsys.readouterr().out.splitlines()]
         assert [line for line in lines if line[:1] == ["test"]][-1][1:] == of_test[:2] + cells[
             "test", "balanced"
@@ -357,14 +361,13 @@ def test_a_number_is_written_alike_wherever_it_stands(
 
 
 def test_figure_data_have_the_labels_of_the_configuration(
-    runs: tuple[WrittenRun, WrittenRun],
+    full: tamis.Run,
 ) -> None:
-    run = runs[1].run
-    (x, *others), (event,) = run.config.features, run.config.spectators
+    (x, *others), (event,) = full.config.features, full.config.spectators
     features = (x.model_copy(update={"unit": "GeV", "label": "$x_1$"}), *others)
     spectators = (event.model_copy(update={"unit": "s"}),)
-    config = run.config.model_copy(update={"features": features, "spectators": spectators})
-    tables = list(tables_of(replace(run, config=config)))
+    config = full.config.model_copy(update={"features": features, "spectators": spectators})
+    tables = list(tables_of(replace(full, config=config)))
     units = {column.unit for table in tables for column in (*table.independent, *table.dependent)}
     assert units == {"", "GeV", "1 / GeV", "s", "1 / s"}
     (table,) = (table for table in tables if table.name.startswith("inputs") and table.name.endswith("_x"))
