@@ -85,7 +85,8 @@ class Messages:
             raised = record_raised(patch)
             yield
         # hypothesis raises as many messages as it has examples
-        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        is_hypothesis_test = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if is_hypothesis_test or item.get_closest_marker("varying_messages"):
             return
         texts = [remove_varying_parts(text, item) for text in raised]
         item.user_properties.append(("messages", texts))
