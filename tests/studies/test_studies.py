@@ -340,9 +340,9 @@ def test_a_number_is_written_alike_wherever_it_stands(
         performance = run.results["performance"]
         splits, points = (block for block in PERFORMANCE.section(performance))
         cells = {(row[0].text, row[1].text): [cell.text for cell in row[3:]] for row in splits.rows}
-        of_test = cells["test", "physics"]
+        of_test, balanced = cells["test", "physics"], cells["test", "balanced"]
         tiles = {tile.title: tile.value for tile in PERFORMANCE.tiles(performance)}
-        assert [tiles["Loss"], tiles["Accuracy"]] == of_test[:2]
+        assert [tiles["Balanced loss"], tiles["Balanced accuracy"]] == balanced[:2]
         index = run.class_names.index("sig")
         assert tiles["AUC of sig"] == of_test[2 + index]
         rejections = [row[-1].text for row in points.rows if row[0].text == "sig"]
@@ -352,9 +352,7 @@ def test_a_number_is_written_alike_wherever_it_stands(
         console.print(metrics_table(run.results))
         console.print(class_table(performance, run.config.evaluation.working_points))
         lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-        assert [line for line in lines if line[:1] == ["test"]][-1][1:] == of_test[:2] + cells[
-            "test", "balanced"
-        ][:2]
+        assert [line for line in lines if line[:1] == ["test"]][-1][1:] == balanced[:2] + of_test[:2]
         assert [line for line in lines if line[:1] == ["sig"]][-1][1:] == [
             text for cell in (of_test[2 + index], *rejections) for text in cell.split()
         ]

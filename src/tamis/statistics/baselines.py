@@ -247,7 +247,7 @@ def _compare_backgrounds(
     if min(sizes) < _FEWEST_PASSING or target >= 1:
         return BackgroundRatio(point.target, target, ratio, None)
     of_network, of_baseline = (
-        compute_efficiency_influences(column, is_signal, test.weight, cut.threshold, target)
+        compute_efficiency_influences(column, is_signal, test.weight, cut.threshold, target, test.units)
         / cut.background_efficiency
         for column, cut in zip(columns, points, strict=True)
     )

@@ -103,11 +103,8 @@ def test_a_network_that_memorises_is_found() -> None:
         "Overtrained (p <= 0.005, corrected for 8 comparisons): the balanced loss is "
     )
     assert result.sentence.endswith("; it deviates most.")
+    assert f"{loss.training:.4f} in training and {loss.test:.4f} in test" in result.sentence
     digits = format_with_interval(loss.difference, loss.interval)[0].partition(".")[2]
-    assert (
-        f"{loss.training:.{len(digits)}f} in training and {loss.test:.{len(digits)}f} in test"
-        in result.sentence
-    )
     # no number stands twice
     worst = replace(loss, p_value=0.001, corrected_p_value=0.001)
     sentence = replace(result, comparisons=(worst, *result.comparisons[1:])).sentence
