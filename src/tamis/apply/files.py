@@ -14,7 +14,7 @@ from threading import Event
 from typing import Any
 
 from tamis.apply.copying import select_copied_columns, select_copied_types
-from tamis.apply.existing_output import inspect_existing_output
+from tamis.apply.existing_output import find_other_scores, inspect_existing_output, prepare_replacement
 from tamis.apply.input_files import (
     ChunkSize,
     Shard,
@@ -103,6 +103,7 @@ def apply_files(
     shard: Shard | None = None,
     jobs: int | None = None,
     callbacks: ApplyCallbacks | None = None,
+    overwrite: bool = False,
 ) -> Summary:
     """Write the scores of each file, one row per entry, and a summary.
 
@@ -120,6 +121,7 @@ def apply_files(
         shard: the share of the files that is scored.
         jobs: number of threads; one per core by default.
         callbacks: called as the work proceeds.
+        overwrite: whether scores of other settings are replaced, and those of another classifier in the folder removed.
 
     Returns:
         The outcome of each file, which is also written to `summary.json`.
@@ -137,10 +139,12 @@ def apply_files(
         raise RequestError(
             "--unseen is for classifiers with folds, and this classifier has none; leave it out"
         )
-    tasks, input_notes = _plan_tasks(model, files, folder, options, shard)
+    tasks, outputs, input_notes = _plan_tasks(model, files, folder, options, shard)
     suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
     summary_path = folder / f"summary{suffix}.json"
     _check_summary(summary_path)
+    other_scores = find_other_scores(model, options, folder, outputs)
+    replaced_notes = prepare_replacement(other_scores, outputs, folder, overwrite=overwrite)
     threads = jobs or cores()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         work = _Work(model, options, chunk or ChunkSize(), pool, threads, callbacks or ApplyCallbacks())
@@ -152,7 +156,9 @@ def apply_files(
             finally:
                 # after an interruption or a defect, no other file is started and incomplete outputs are removed
                 work.stop.set()
-    summary = Summary(model.digest, outcomes, (*model.notes, *input_notes, *collect_notes(model, outcomes)))
+    summary = Summary(
+        model.digest, outcomes, (*model.notes, *input_notes, *replaced_notes, *collect_notes(model, outcomes))
+    )
     summary.check()
     write_json(summary_path, summary.to_dict())
     return summary
@@ -174,8 +180,8 @@ def _check_summary(path: Path) -> None:
 
 def _plan_tasks(
     model: Model, files: Sequence[str], output: Path, options: ApplyOptions, shard: Shard | None
-) -> tuple[tuple[_Task, ...], tuple[str, ...]]:
-    """Return the files of the share with their outputs, and notes for the user."""
+) -> tuple[tuple[_Task, ...], tuple[Path, ...], tuple[str, ...]]:
+    """Return the files of the share with their outputs, the outputs of all shares, and notes for the user."""
     form = options.form or "ttree"
     if not options.copy:  # the format of a copy is only known after opening its input
         check_column_names(build_score_columns(model.classifier.class_names), form)
@@ -204,7 +210,7 @@ def _plan_tasks(
     tasks = (
         _Task(source, path, size / total) for (source, path), size in zip(files_of_share, sizes, strict=True)
     )
-    return tuple(tasks), notes
+    return tuple(tasks), tuple(outputs), notes
 
 
 def _create_folder(folder: Path) -> None:

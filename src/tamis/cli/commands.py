@@ -352,6 +352,10 @@ def apply(
         float | None,
         _number(parse_decimal, "The score of entries that cannot be scored; -1 by default."),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace scores of another classifier or of other settings."),
+    ] = False,
     unseen: Annotated[
         bool, typer.Option("--unseen", help="No event was in the training: use the average of all folds.")
     ] = False,
@@ -393,6 +397,7 @@ def apply(
             "--selection": selection,
             "--sample": sample,
             "--sentinel": sentinel,
+            "--overwrite": overwrite or None,
             "--unseen": unseen or None,
             "--chunk": chunk,
         }
@@ -427,6 +432,7 @@ def apply(
             shard=share,
             jobs=jobs,
             callbacks=callbacks,
+            overwrite=overwrite,
         )
     print_summary(summary, output)
     if summary.failed:
