@@ -93,7 +93,9 @@ FinishedRun = Annotated[Path, typer.Argument(metavar="RUN", help="The directory 
 RunOrModel = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")]
 Events = Annotated[int, _number(build_integer_parser(), "Simulated events of each class.")]
 Seed = Annotated[int, _number(build_integer_parser(), "Seed of the simulation.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a finished run, or checkpoints of another training.")
+]
 NoFigures = Annotated[
     bool, typer.Option("--no-figures", help="Draw nothing: the same as --set report.figures=false.")
 ]
