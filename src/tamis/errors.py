@@ -62,9 +62,11 @@ class ProblemGroup:
         return join_first([problem.where for problem in self.problems], _LISTED, separator="; ")
 
     def lines(self) -> list[str]:
-        """Return one line per problem, or a single line if there are many."""
+        """Return a single line, or one per problem of a few lines of a file, which all name their line."""
         if len(self.problems) <= _LISTED:
-            return [str(problem) for problem in self.problems]
+            if any(problem.line is not None or not problem.where for problem in self.problems):
+                return [str(problem) for problem in self.problems]
+            return [f"{self.locations}: {self.message}"]
         return [f"{len(self.problems):,} times: {self.message} ({self.locations})"]
 
 
