@@ -95,11 +95,11 @@ class ProblemsError(RequestError):
     """Several problems that are reported together, in the order of the input, below a title."""
 
     def __init__(self, title: str, problems: Sequence[Problem]) -> None:
-        """Join the problems into one message."""
+        """Join the problems into one message, below a heading if there are several."""
         self.title = title
         self.problems = tuple(problems)
-        count = counted(len(problems), "problem")
-        super().__init__("\n".join([f"{title}: {count}", *(f"  {line}" for line in problem_lines(problems))]))
+        lines = [f"{title}: {counted(len(problems), 'problem')}", *(f"  {line}" for line in problem_lines(problems))]
+        super().__init__(f"{title}: {problems[0]}" if len(problems) == 1 else "\n".join(lines))
 
 
 class ConfigurationError(ProblemsError):

@@ -46,7 +46,7 @@ class ExperimentLabel:
             checked_label(text, subject)
         if not _has_balanced_braces(self.luminosity):
             raise RequestError(
-                f"{luminosity}: '{self.luminosity}' has a brace without its counterpart; "
+                f"the luminosity label (--luminosity-label): '{self.luminosity}' has a brace without its counterpart; "
                 "write it as in 138 fb^{-1} (13 TeV)"
             )
 
