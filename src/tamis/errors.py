@@ -98,7 +98,10 @@ class ProblemsError(RequestError):
         """Join the problems into one message, below a heading if there are several."""
         self.title = title
         self.problems = tuple(problems)
-        lines = [f"{title}: {counted(len(problems), 'problem')}", *(f"  {line}" for line in problem_lines(problems))]
+        lines = [
+            f"{title}: {counted(len(problems), 'problem')}",
+            *(f"  {line}" for line in problem_lines(problems)),
+        ]
         super().__init__(f"{title}: {problems[0]}" if len(problems) == 1 else "\n".join(lines))
 
 
