@@ -17,13 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import hypothesis
-import jax
 import numpy as np
 import pytest
-import uproot
 from numpy.typing import NDArray
-from scipy import stats
 
 # Commands that tests start get the environment of a user. Variables of a developer's shell change what Python and
 # terminals do: with PYTHONUNBUFFERED=1, for example, output is never lost in a buffer.
@@ -32,9 +28,20 @@ for name in [name for name in os.environ if name.startswith("PYTHON") and name !
 for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TAMIS_CACHE", "XDG_CACHE_HOME"):
     os.environ.pop(name, None)
 
-jax.config.update("jax_numpy_rank_promotion", "raise")
-hypothesis.settings.register_profile("tamis", deadline=None, derandomize=True)
-hypothesis.settings.load_profile("tamis")
+
+@pytest.hookimpl(trylast=True)  # Hypothesis allows strategies after its own
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Set up JAX and Hypothesis, except in the process that only distributes tests among workers."""
+    if session.config.pluginmanager.hasplugin("dsession"):
+        return
+    import hypothesis
+    import jax
+
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    hypothesis.settings.register_profile("tamis", deadline=None, derandomize=True)
+    hypothesis.settings.load_profile("tamis")
+    hypothesis.strategies.text().validate()  # lists all characters, once: 200 MiB, which are free again for the tests
+
 
 WriteTree = Callable[..., Path]
 Once = Callable[[str, Callable[[Path], None]], Path]
@@ -100,6 +107,8 @@ def tree_writer(folder: Path) -> WriteTree:
     """Give a function that writes ROOT files with one TTree; columns may be NumPy or awkward arrays."""
 
     def write(name: str, columns: Mapping[str, Any], tree: str = "tree") -> Path:
+        import uproot
+
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         types = {
@@ -187,7 +196,7 @@ def two_classes(write_tree: WriteTree) -> Callable[..., dict[str, Any]]:
     return two_class_maker(write_tree)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def module_classes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
     """The same as `two_classes`; each call writes to a folder of its own."""
 
@@ -253,6 +262,8 @@ POWER = 0.99
 @cache
 def accepted_counts(trials: int, low: float, high: float) -> tuple[int, int]:
     """Give the fewest and the most successes that a rate between `low` and `high` has but for `CHANCE`."""
+    from scipy import stats
+
     fewest = int(stats.binom.ppf(CHANCE / 2, trials, low))
     return fewest, int(stats.binom.isf(CHANCE / 2, trials, high))
 
@@ -260,6 +271,8 @@ def accepted_counts(trials: int, low: float, high: float) -> tuple[int, int]:
 @cache
 def rates_found(trials: int, low: float, high: float) -> tuple[float | None, float | None]:
     """Give the rates below and above the accepted ones that fail with probability `POWER`, to the next per cent."""
+    from scipy import stats
+
     fewest, most = accepted_counts(trials, low, high)
     rates = np.arange(101) / 100
     below = rates[(stats.binom.cdf(fewest - 1, trials, rates) >= POWER) & (rates < low)]
@@ -427,6 +440,8 @@ def hostile_run(once: Callable[..., Path]) -> Path:
 
 
 def write_hostile_run(folder: Path) -> None:
+    import uproot
+
     import tamis
     from tamis.runs.write import write_run
 

@@ -58,6 +58,7 @@ def test_the_manifest_lists_every_other_file(model: Path) -> None:
     tamis.Classifier.load(model)
 
 
+@pytest.mark.varying_messages
 @pytest.mark.parametrize("name", NAMES)
 def test_one_bit_that_is_flipped_anywhere_is_found(name: str, model: Path) -> None:
     content = (model / name).read_bytes()
@@ -67,6 +68,7 @@ def test_one_bit_that_is_flipped_anywhere_is_found(name: str, model: Path) -> No
             tamis.Classifier.load(model)
 
 
+@pytest.mark.varying_messages
 def test_no_bit_of_the_manifest_may_differ(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     write_manifest(tmp_path / MANIFEST, files_of(tmp_path))

@@ -81,7 +81,7 @@ def changed(*values: str) -> list[str]:
         (changed("training.epochs=many"), "expected auto or a whole number"),
         (changed("training.optimizer=3"), "expected the name of an optimizer"),
         (changed("split={folds: x}"), "expected a number of folds or a mapping"),
-        (changed("network={embedding: {speed: 1}}"), "this key is now called learning_rate_factor"),
+        (changed("network={gains: {speed: 1}}"), "this key is now called learning_rate_factor"),
         (
             changed("network=null", "network.layers[0].nodes=3"),
             "the file has no network.layers; set the whole list",

@@ -61,14 +61,20 @@ def entries(cache: Path) -> list[Path]:
     return sorted(cache.glob("*/*.program"))
 
 
-@pytest.fixture(name="folder", scope="module")
-def folder_with_cold_run(module_classes: Make) -> Path:
-    """Give a folder with a configuration, the run of an empty cache, and the cache that it has filled."""
+@pytest.fixture(scope="module")
+def config(module_classes: Make) -> Path:
+    """Return the path of a configuration beside its data."""
     config = module_classes(300, training={"epochs": 3, "batch_size": 64, "ensemble": 2})
-    folder = Path(config["data"])
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    train(folder, "cold")
-    return folder
+    path = Path(config["data"]) / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture(name="folder", scope="module")
+def folder_with_cold_run(config: Path) -> Path:
+    """Give a folder with a configuration, the run of an empty cache, and the cache that it has filled."""
+    train(config.parent, "cold")
+    return config.parent
 
 
 def train(folder: Path, output: str) -> list[str]:
@@ -112,8 +118,12 @@ def test_damaged_programs_are_compiled_again(folder: Path, equal_runs: Callable[
         assert len(path.read_bytes()) > 100
 
 
-def test_nobody_else_may_read_or_write(folder: Path) -> None:
-    cache = folder / "cache"
+def test_nobody_else_may_read_or_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv(VARIABLE, str(cache))
+    with compilation_cache(silent):
+        jax.jit(lambda x: x * 7 + 3)(2.0)
+    assert entries(cache)
     assert {path.stat().st_mode & 0o777 for path in (cache, *cache.iterdir())} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in entries(cache)} == {0o600}
 
@@ -176,24 +186,31 @@ def test_a_folder_below_one_with_the_sticky_bit_is_taken(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("home", ["/proc/nowhere", "file", "open"])
-def test_an_odd_home_stops_nothing_and_is_noted(folder: Path, tmp_path: Path, home: str) -> None:
+def test_an_odd_home_stops_nothing_and_is_noted(
+    inside: Inside, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "open" / ".cache").mkdir(parents=True)
     (tmp_path / "open" / ".cache").chmod(0o777)
-    done = run_program("check", "config.yaml", cwd=folder, HOME=str(tmp_path / home))
-    assert done.returncode == 0
-    notes = [line for line in done.stderr.splitlines() if "compiled programs are not cached" in line]
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    status, _, error = inside("check", str(config))
+    assert status == 0
+    notes = [line for line in error.splitlines() if "compiled programs are not cached" in line]
     assert len(notes) == 1
     assert str(tmp_path / home) in notes[0]
     assert VARIABLE in notes[0]
 
 
-def test_the_cache_of_the_user_is_the_default(folder: Path, tmp_path: Path) -> None:
-    arguments = ("check", "config.yaml")
-    assert run_program(*arguments, cwd=folder, HOME=str(tmp_path)).returncode == 0
+def test_the_cache_of_the_user_is_the_default(
+    inside: Inside, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert inside("check", str(config))[0] == 0
     assert (tmp_path / ".cache" / "tamis" / build_machine_key()).is_dir()
-    done = run_program(*arguments, cwd=folder, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "xdg"))
-    assert done.returncode == 0
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert inside("check", str(config))[0] == 0
     assert (tmp_path / "xdg" / "tamis" / build_machine_key()).is_dir()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -66,6 +67,8 @@ def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> No
     assert "reading" not in output.splitlines()[0]
     # a line of its own, above the bar
     assert re.search(r"(^|[\r\n]) *tamis: A training needs about [^\r\n]* free\)\. *\r?\n", shown)
+    provenance = json.loads((folder / "runs" / "small" / "provenance.json").read_text())
+    assert provenance["command"] == "tamis train small.yaml"
 
 
 def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
@@ -83,17 +86,19 @@ def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
         ("check", ["opening files", "reading", "checking events"]),
     ],
 )
-def test_a_log_gets_one_plain_line_for_each_stage(name: str, stages: list[str], folder: Path) -> None:
-    environment = {**os.environ, "COLUMNS": "80"}
-    result = subprocess.run(
-        command(name), cwd=folder, capture_output=True, text=True, check=True, env=environment
-    )
-    assert "\x1b" not in result.stdout + result.stderr
+def test_a_log_gets_one_plain_line_for_each_stage(
+    name: str,
+    stages: list[str],
+    folder: Path,
+    inside: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    status, output, error = inside(name, str(folder / "small.yaml"))
+    assert status == 0
+    assert "\x1b" not in output + error
     # how much a training needs ends with numbers
-    lines = [
-        re.sub(r"(needs) about .*|(/3)  loss .* events/s", r"\1\2", line)
-        for line in result.stderr.splitlines()
-    ]
+    lines = [re.sub(r"(needs) about .*|(/3)  loss .* events/s", r"\1\2", line) for line in error.splitlines()]
     assert lines == [f"tamis: {stage}" for stage in stages]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,9 @@ import yaml
 STOPPED = 85
 
 
-@pytest.fixture(name="folder", scope="module")
-def folder_with_run(
-    tmp_path_factory: pytest.TempPathFactory, module_classes: Callable[..., dict[str, Any]]
-) -> Path:
-    """Give a folder with a configuration and the run of a training that was never stopped."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, module_classes: Callable[..., dict[str, Any]]) -> Path:
+    """Give a folder with the configuration of a training that takes long enough to stop it."""
     folder = tmp_path_factory.mktemp("resuming")
     training = {
         "epochs": 150,
@@ -32,11 +31,17 @@ def folder_with_run(
     }
     config = module_classes(300, training=training)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    """Return the run of a training that was never stopped."""
     process = begin(folder, "whole")
     _, said = process.communicate()
     assert process.returncode == 0, said
     assert list((folder / "cache").glob("*/*.program"))
-    return folder
+    return folder / "whole"
 
 
 def begin(folder: Path, output: str, *more: str) -> subprocess.Popen[str]:
@@ -61,15 +66,14 @@ def wait_for_progress(process: subprocess.Popen[str], folder: Path, seen: set[st
     seen |= found
 
 
-@pytest.mark.parametrize(
-    "signals",
-    [
-        (signal.SIGKILL,),
-        pytest.param((signal.SIGTERM, signal.SIGKILL, signal.SIGINT), marks=pytest.mark.slow),
-    ],
-)
+# slow: `tests/pipeline/test_checkpoints.py` resumes from any checkpoint, and below a process is stopped
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [(signal.SIGKILL,), (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)])
 def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(
-    folder: Path, signals: tuple[signal.Signals, ...], equal_runs: Callable[[Path, Path], None]
+    folder: Path,
+    whole: Path,
+    signals: tuple[signal.Signals, ...],
+    equal_runs: Callable[[Path, Path], None],
 ) -> None:
     seen: set[str] = set()
     run, moved = (folder / f"{name}{len(signals)}" for name in ("run", "moved"))
@@ -89,7 +93,7 @@ def test_it_is_stopped_killed_moved_and_goes_on_bit_by_bit(
     _, said = process.communicate()
     assert process.returncode == 0, said
     assert "resuming after " in said
-    equal_runs(moved, folder / "whole")
+    equal_runs(moved, whole)
     assert not (moved / "checkpoints").exists()
     assert not [
         path for path in folder.iterdir() if path.name.startswith(".") and not path.name.endswith(".lock")
@@ -128,16 +132,16 @@ def test_a_second_process_is_refused_and_another_configuration_too(
     assert (folder / "busy" / "checkpoints" / "mine.txt").read_text() == "precious"
 
 
-def test_what_a_killed_process_moved_away_comes_back(folder: Path, refused: Callable[..., str]) -> None:
+def test_what_a_killed_process_moved_away_comes_back(
+    folder: Path, hostile_run: Path, refused: Callable[..., str]
+) -> None:
     # between the two renames of the end, the finished run has only its other name
     hidden = folder / f".back.{'0' * 32}.before"
     left = [folder / f".back.{'1' * 32}.part", folder / f".back.{'2' * 32}.before"]
     left[0].mkdir()
-    (folder / "whole").rename(hidden)
-    try:
-        assert "holds a run already" in refused("back")
-        left[1].mkdir()  # the process was killed after its last rename
-        assert "holds a run already" in refused("back")
-        assert not any(each.exists() for each in left)
-    finally:
-        (folder / "back").rename(folder / "whole")
+    shutil.copytree(hostile_run, hidden)
+    assert "holds a run already" in refused("back")
+    left[1].mkdir()  # the process was killed after its last rename
+    assert "holds a run already" in refused("back")
+    assert not any(each.exists() for each in left)
+    assert (folder / "back" / "metrics.json").is_file()

@@ -184,7 +184,7 @@ SHORT = [
     "split: {event_id: event, folds: null}",
     "split: {event_id: [run, event]}",
     "network: {layers: [{nodes: 3}]}",
-    "network: {embedding: {learning_rate_factor: 3}}",
+    "network: {gains: {learning_rate_factor: 3}}",
     "training: {optimizer: sgd, early_stopping: null, devices: 2}",
     "training: {optimizer: {learning_rate: 1e-3}}",
     "training: {optimizer: schedule_free_adamw, time_budget: 5min}",

@@ -53,8 +53,8 @@ def test_embeddings_are_told_by_their_type(minimal: str) -> None:
     assert network_of(minimal, "embedding: {type: periodic}").embedding == Periodic()
     found = network_of(minimal, "embedding: {type: piecewise_linear, bins: 4}").embedding
     assert found == PiecewiseLinear(bins=4)
-    factor = "learning_rate_factor: 3"
-    assert network_of(minimal, f"embedding: {{{factor}}}").embedding == Gains(learning_rate_factor=3)
+    gains = network_of(minimal, "gains: {learning_rate_factor: 3}").gains
+    assert gains == Gains(learning_rate_factor=3)
 
 
 @pytest.mark.parametrize(

@@ -488,7 +488,7 @@ def test_the_error_names_what_was_read() -> None:
 SECTIONS: Mapping[KeyPath, str] = {
     ("evaluation",): "",
     ("network",): "",
-    ("network", "embedding"): "type: gains, ",
+    ("network", "gains"): "",
     ("network", "layers", 0): "type: sparse, density: 0.5, nodes: 4, ",
     ("network", "quantized_output"): "",
     ("split",): "",

@@ -92,7 +92,7 @@ SECTIONS: list[tuple[str, list[type[BaseModel]], str, list[str]]] = [
         "network.layers[0].input.",
         [f"network.layers=[{QUANTIZED}]"],
     ),
-    ("network.embedding: gains", [Gains], "network.embedding.", ["network.embedding={type: gains}"]),
+    ("network.gains", [Gains], "network.gains.", []),
     (
         "network.embedding: periodic",
         [Periodic],

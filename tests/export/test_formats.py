@@ -65,7 +65,7 @@ OVERFLOWS = ["SAT", "SAT_SYM", "SAT_ZERO", "WRAP"]
 TWO = {"classes": 2, "outputs": 1}
 THREE = (Exchange(objects=(("pt",), ("mass",), ("eta",))),)
 ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "logistic": {"layers": [], "embedding": None},
+    "logistic": {"layers": [], "gains": None},
     **{
         f"activations from {names[0]}": {"layers": [{"nodes": 16, "activation": name} for name in names]}
         for names in (ACTIVATIONS[:4], ACTIVATIONS[4:8], ACTIVATIONS[8:])
@@ -302,12 +302,13 @@ LAYER = st.fixed_dictionaries(
 )
 SPARSE = LAYER.flatmap(lambda layer: st.just({**layer, "type": "sparse", "fan_in": 1}))
 EMBEDDING = st.sampled_from(
-    [None, {"type": "gains"}, {"type": "periodic", "frequencies": 3}, {"type": "piecewise_linear", "bins": 4}]
+    [None, {"type": "periodic", "frequencies": 3}, {"type": "piecewise_linear", "bins": 4}]
 )
 OPTIONS = st.fixed_dictionaries(
     {
         "layers": st.lists(st.one_of(LAYER, SPARSE), max_size=3),
         "embedding": EMBEDDING,
+        "gains": st.sampled_from([None, {}]),
         "scaling": st.sampled_from(["standard", "robust", "quantile"]),
         "folds": st.sampled_from([(None,), (None, None), (0, 1)]),
         "copies": st.sampled_from([0, 4]),

@@ -78,7 +78,7 @@ def test_qonnx_computes_the_same_numbers(
     classifier = make_classifier(
         [{**first, "weight": weights, "bias": biases}],
         quantized_output={"weight": weights, "output": output},
-        embedding=None,
+        gains=None,
         seed=seed,
     )
     network = build_fixed_point_network(classifier)
@@ -108,7 +108,7 @@ def test_the_simulated_events_are_those_of_the_classifier(make_classifier: Make,
 
 
 def test_the_sums_fit_their_bits_and_no_fewer(make_classifier: Make) -> None:
-    network = build_fixed_point_network(make_classifier(LAYERS, quantized_output={}, embedding=None))
+    network = build_fixed_point_network(make_classifier(LAYERS, quantized_output={}, gains=None))
     for layer in network.layers:
         signs = np.sign(layer.weight.steps)
         ends = layer.input
@@ -126,9 +126,7 @@ def test_the_sums_fit_their_bits_and_no_fewer(make_classifier: Make) -> None:
 
 
 def test_the_model_is_one_that_compilers_read(make_classifier: Make) -> None:
-    model = build_qonnx(
-        build_fixed_point_network(make_classifier(LAYERS, quantized_output={}, embedding=None))
-    )
+    model = build_qonnx(build_fixed_point_network(make_classifier(LAYERS, quantized_output={}, gains=None)))
     onnx.checker.check_model(model)
     assert {node.op_type for node in model.graph.node} == {"Quant", "MatMul", "Add", "Relu"}
     (output,) = model.graph.output
@@ -137,7 +135,7 @@ def test_the_model_is_one_that_compilers_read(make_classifier: Make) -> None:
 
 
 def test_the_estimate_is_the_cost_of_the_layers(make_classifier: Make) -> None:
-    classifier = make_classifier(LAYERS, quantized_output={}, embedding=None)
+    classifier = make_classifier(LAYERS, quantized_output={}, gains=None)
     network = build_fixed_point_network(classifier)
     costs = compute_layer_costs(classifier.network.layers)
     assert [layer.ebops for layer in network.layers] == [cost.ebops for cost in costs]
@@ -223,7 +221,7 @@ def test_a_wrap_that_cannot_happen_is_translated(make_classifier: Make) -> None:
             "weight": {"bits": 2, "integer": 2},
             "output": {"bits": 8, "integer": 4},
         },
-        embedding=None,
+        gains=None,
         outputs=1,
         classes=2,
     )

@@ -88,6 +88,7 @@ def network_graph(preprocessing: dict[str, Any], inputs: int, layers: Sequence[A
     document = {
         **preprocessing,
         "embedding": None,
+        "gains": None,
         "shared_members": None,
         "layers": [describe_layer(layer) for layer in layers],
         "outputs": [{"weight": np.eye(nodes), "bias": np.zeros(nodes)}],
@@ -291,7 +292,7 @@ def test_a_quantized_network_gives_the_bits_of_its_integers(
         {"type": "quantized", "nodes": 12, "input": {"bits": 10, "integer": 4}},
         {"type": "quantized", "nodes": 6, "activation": "linear"},
     ]
-    member = make_classifier(layers, embedding=None, scaling="robust").members[0]
+    member = make_classifier(layers, gains=None, scaling="robust").members[0]
     inputs = member.preprocessing.apply(make_events(4, 20_000))
     expected: Any = inputs.T
     for layer in member.network.layers[:-1]:

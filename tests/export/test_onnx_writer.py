@@ -49,7 +49,7 @@ SYMMETRIES = (
 
 THREE = (Exchange(objects=(("pt",), ("mass",), ("eta",))),)
 ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "logistic": {"layers": [], "embedding": None},
+    "logistic": {"layers": [], "gains": None},
     **{
         f"activations from {names[0]}": {"layers": [{"nodes": 16, "activation": name} for name in names]}
         for names in (ACTIVATIONS[:4], ACTIVATIONS[4:8], ACTIVATIONS[8:])
@@ -61,7 +61,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "sparse": {
         "layers": [{"type": "sparse", "nodes": 16, "fan_in": 3}, {"type": "sparse", "nodes": 8, "density": 0.3}]
     },
-    "quantized": {"layers": QUANTIZED, "embedding": None},
+    "quantized": {"layers": QUANTIZED, "gains": None},
     "quantized behind gains": {"layers": QUANTIZED},
     "quantized throughout": {"layers": QUANTIZED, "quantized_output": {}},
     "quantized throughout, one output": {
@@ -167,14 +167,14 @@ QUANTIZED = st.lists(
     max_size=2,
 ).map(lambda layers: [{**layers[0], "input": FORMAT}, *layers[1:]])
 EMBEDDING = st.sampled_from(
-    [None, {"type": "gains"}, {"type": "periodic", "frequencies": 3}, {"type": "piecewise_linear", "bins": 4}]
+    [None, {"type": "periodic", "frequencies": 3}, {"type": "piecewise_linear", "bins": 4}]
 )
 PLAIN = st.one_of(st.lists(st.one_of(LAYER, SPARSE), max_size=3), RESIDUAL)
 COMBINATION = st.fixed_dictionaries(
     {
         "stack": st.one_of(
             st.tuples(PLAIN, EMBEDDING, st.integers(1, 3)),
-            st.tuples(QUANTIZED, st.sampled_from([None, {"type": "gains"}]), st.just(1)),
+            st.tuples(QUANTIZED, st.none(), st.just(1)),
         ),
         "preprocessing": st.sampled_from(["standard", "robust", "quantile", "logarithm"]),
         "networks": st.sampled_from([(None,), (None, None), (0, 1)]),

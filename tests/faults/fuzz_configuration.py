@@ -77,7 +77,7 @@ SEEDS = [
     COMPLETE.encode(),
     b"samples:\n- {name: b, class: b, files: b.root}\n- {name: s, class: s, files: s.root}\n"
     b"classes: {b: , s: {signal: true}}\nfeatures: [pt, mass]\nnetwork: {layers: [{type: quantized, nodes: 8, "
-    b"input: {bits: 10, integer: 4}}], embedding: null, quantized_output: {}}\n",
+    b"input: {bits: 10, integer: 4}}], gains: null, quantized_output: {}}\n",
     *(path.read_bytes() for path in sorted((ROOT / "examples").rglob("*.yaml"))),
     b"a: &a [1]\nb: *a\n",
     b"%YAML 1.2\n---\n? [x]\n: !!python/object/apply:os.system [id]\n",

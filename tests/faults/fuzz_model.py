@@ -81,13 +81,13 @@ def classifiers() -> list[Any]:
         "temperature", Scaling((1.1,) * 3, (0.0,) * 3), {0: Scaling((0.9,) * 3, (0.0,) * 3)}
     )
     return [
-        classifier_of(layers, embedding=None),
+        classifier_of(layers, gains=None),
         classifier_of(
             [{"type": "sparse", "nodes": 4, "fan_in": 2}, {"type": "dense", "nodes": 4, "residual": True}]
         ),
         classifier_of(
             [{"type": "quantized", "nodes": 4, "input": form}],
-            embedding=None,
+            gains=None,
             quantized_output={},
             scaling="quantile",
         ),

@@ -34,7 +34,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "network": {"layers": [{"nodes": 32}, {"nodes": 32, "normalisation": "layer", "residual": True}]}
     },
     "sparse": {"network": {"layers": [{"type": "sparse", "nodes": 32, "density": 0.5}] * 2}},
-    "quantized": {"network": {"layers": QUANTIZED, "embedding": None}},
+    "quantized": {"network": {"layers": QUANTIZED, "gains": None}},
     "periodic": {"network": {"layers": [{"nodes": 32}], "embedding": {"type": "periodic"}}},
     "piecewise linear": {"network": {"layers": [{"nodes": 32}], "embedding": {"type": "piecewise_linear"}}},
     "shared members": {"network": {"layers": [{"nodes": 32}] * 2, "shared_members": 8}},

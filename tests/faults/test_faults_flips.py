@@ -80,6 +80,7 @@ def flip_checkpoint(folder: Path, header: int, others: int) -> dict[str, int]:
     return tried
 
 
+@pytest.mark.varying_messages
 @pytest.mark.slow  # loads a model for each of a hundred bits
 def test_some_bits_of_a_model_and_a_checkpoint(model: Path, tmp_path: Path) -> None:
     names = flip_model(model, header=12, others=12)

@@ -616,6 +616,8 @@ WIDER = {
     "compare_with_optimum",
 }  # fmt: skip
 """A reliability shrinks estimates by their errors, and an interval of few events is wider than its error."""
+WITH_CHORDS = {"compare_without_negative", "compute_negative_weights"}
+"""The slope at a working point is that of a chord, which is wider with fewer units."""
 LAWS: dict[str, Callable[[Events], Numbers]] = {
     "best_significance": of_best_significance,
     "count_yields": of_bin_yields,
@@ -724,14 +726,14 @@ WITHOUT_ERRORS = {
     # numbers whose errors come from the bootstrap or from their influences
     "compute_metrics", "efficiencies", "compute_roc_curve", "compute_roc_curves", "compute_pair_curve", "mean_auc",
     "compute_shape_distance", "choose_binning", "compute_influences", "compute_area_influences",
-    "compute_mean_influences", "iterate_influences", "propagate_class_sums", "compute_efficiency_influences",
-    "compute_shift",
+    "compute_mean_influences", "iterate_influences", "propagate_class_sums", "compute_shift",
     # fits, whose error is `compute_temperature_error`
     "fit_temperature", "fit_vector_scaling",
 }  # fmt: skip
 """Functions that take events or weights, and give neither intervals, nor errors, nor p-values."""
 
 ELSEWHERE = {
+    "compute_efficiency_influences": "a part of `compare_without_negative`",
     "compute_permutation_importance": "its donors are other events; tests/statistics/test_importance.py",
     "find_known_numbers": "`has_area_interval` of each class; tests/statistics/test_intervals.py",
     "draw_poisson_counts": "what `resample` draws; tests/statistics/test_resampling.py",
@@ -798,7 +800,7 @@ def test_copies_without_units_seem_to_know_more(name: str) -> None:
     errors, too_small = expected.flat("errors"), found.flat("errors")
     if errors.size:
         ratios = too_small[errors > 0] * np.sqrt(COPIES) / errors[errors > 0]
-        if name in RESAMPLED:
+        if name in RESAMPLED | WITH_CHORDS:
             # 200 bootstrap samples know a width to 7%
             assert np.median(ratios) == pytest.approx(1, abs=0.2)
         else:

@@ -115,7 +115,7 @@ def test_an_event_has_the_same_score_in_any_company() -> None:
 MEMBERS = NetworkSection(
     layers=(Dense(nodes=5), Dense(nodes=4, dropout=0.2)),
     shared_members=3,
-    embedding=None,
+    gains=None,
     output_initialisation="random",
 )
 
@@ -135,7 +135,7 @@ def test_an_event_has_the_same_score_wherever_it_stands(nodes: tuple[int, ...]) 
 @pytest.mark.parametrize("members", [1, pytest.param(3, marks=pytest.mark.slow), 40])  # each is compiled
 def test_blocks_and_their_parts_change_nothing(members: int) -> None:
     section = NetworkSection(
-        layers=(Dense(nodes=7),), shared_members=members, embedding=None, output_initialisation="random"
+        layers=(Dense(nodes=7),), shared_members=members, gains=None, output_initialisation="random"
     )
     network = build_network(4, 3, section, random=np.random.default_rng(2))
     inputs = np.random.default_rng(0).normal(size=(2**15 + 700, 4)).astype(np.float32)
@@ -182,7 +182,7 @@ def test_one_output_stands_for_two_classes() -> None:
 
 
 def test_an_output_layer_of_zeros_gives_equal_scores() -> None:
-    section = NetworkSection(layers=(Dense(nodes=4),), output_initialisation="zero", embedding=None)
+    section = NetworkSection(layers=(Dense(nodes=4),), output_initialisation="zero", gains=None)
     network = build_network(3, 4, section, random=np.random.default_rng(0))
     np.testing.assert_allclose(predict_scores(network, np.ones((5, 3), np.float32)), 0.25)
 

@@ -51,7 +51,7 @@ def preprocessing(
 
 def network(inputs: int, seed: int = 1, outputs: int | None = None, **section: Any):
     layers = [Dense(nodes=8, activation="tanh")]
-    chosen = Network(**{"layers": layers, "embedding": None, "output_initialisation": "random", **section})
+    chosen = Network(**{"layers": layers, "gains": None, "output_initialisation": "random", **section})
     classes = CLASSES if outputs is None else 2
     return build_network(inputs, classes, chosen, random=np.random.default_rng(seed), outputs=outputs)
 
@@ -107,10 +107,11 @@ def test_nothing_is_scaled() -> None:
     np.testing.assert_array_equal(learned.slopes(events()), np.isfinite(events()).astype(float))
 
 
-@pytest.mark.parametrize("embedding", [Gains(), Periodic(frequencies=3, nodes=2, sigma=0.1)])
-def test_embeddings_are_part_of_it(embedding: Any) -> None:
+@pytest.mark.parametrize("gains", [None, Gains()])
+@pytest.mark.parametrize("embedding", [None, Periodic(frequencies=3, nodes=2, sigma=0.1)])
+def test_embeddings_and_gains_are_part_of_it(embedding: Any, gains: Any) -> None:
     learned = preprocessing()
-    chosen = classifier([Member(learned, network(learned.inputs, embedding=embedding))])
+    chosen = classifier([Member(learned, network(learned.inputs, embedding=embedding, gains=gains))])
     assert_agrees(chosen, events(), fraction=0.98)  # a step may cross the edge of a relu
 
 

@@ -121,7 +121,7 @@ def test_nothing_is_trained_where_nothing_is_asked_for(two_classes: Make) -> Non
 
 
 def test_what_cannot_be_left_out_is_null(two_classes: Make) -> None:
-    network = {"layers": [{"type": "sparse", "nodes": 4, "fan_in": 3}], "embedding": None}
+    network = {"layers": [{"type": "sparse", "nodes": 4, "fan_in": 3}], "gains": None}
     features = ["x", "y", "w"]
     config = two_classes(300, features=features, network=network, evaluation={"ablation": True})
     run = tamis.train(parse_config(config))

@@ -34,14 +34,14 @@ def metrics_of(run: Path) -> dict[str, Any]:
 
 
 def test_the_page_is_written_with_the_run_and_again_by_the_command(
-    demo_run: Path, tmp_path: Path, inside: Command
+    hostile_run: Path, tmp_path: Path, inside: Command
 ) -> None:
-    run = tmp_path / "demo"
-    shutil.copytree(demo_run, run)
+    run = tmp_path / "run"
+    shutil.copytree(hostile_run, run)
     page = run / "report.html"
     page.unlink()
     assert inside("report", str(run)) == (0, f"wrote {page}\n", "")
-    assert page.read_bytes() == (demo_run / "report.html").read_bytes()
+    assert page.read_bytes() == (hostile_run / "report.html").read_bytes()
 
 
 def test_it_is_one_file_that_names_nothing_outside(hostile_run: Path) -> None:

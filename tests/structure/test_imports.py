@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,9 @@ def room_of(module: str) -> str:
     return name if name in ROOMS else name.split(".")[0]
 
 
-def imports() -> list[tuple[str, str]]:
+@cache
+def list_arrows() -> list[tuple[str, str]]:
+    """Return each import of a module of the package by another."""
     found = []
     for path in sorted(SOURCE.rglob("*.py")):
         module = ".".join(("tamis", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(
@@ -78,10 +81,7 @@ def imports() -> list[tuple[str, str]]:
                     else [node.module]
                 )
                 found += [(module, target or "") for target in modules]
-    return found
-
-
-ARROWS = [(source, target) for source, target in imports() if target.split(".")[0] == "tamis"]
+    return [(source, target) for source, target in found if target.split(".")[0] == "tamis"]
 
 
 def test_every_module_is_in_a_known_room() -> None:
@@ -92,7 +92,7 @@ def test_every_module_is_in_a_known_room() -> None:
 def test_imports_point_left() -> None:
     wrong = [
         f"{source} imports {target}"
-        for source, target in ARROWS
+        for source, target in list_arrows()
         if room_of(source) not in ENTRANCES and ROOMS.index(room_of(target)) > ROOMS.index(room_of(source))
     ]
     assert wrong == []
@@ -100,7 +100,7 @@ def test_imports_point_left() -> None:
 
 def test_modules_have_no_cycle() -> None:
     graph: dict[str, set[str]] = {}
-    for source, target in ARROWS:
+    for source, target in list_arrows():
         if room_of(source) not in ENTRANCES and source != target:
             graph.setdefault(source, set()).add(target)
     done: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from matplotlib.figure import Figure
 import tamis
 import tamis.studies
 from tamis.blocks import Caption, Finding, Table, Text
-from tamis.cli.summary import print_run
+from tamis.cli.summary import class_table, metrics_table
+from tamis.cli.tables import results_console
 from tamis.config import parse_config
 from tamis.errors import InputError
 from tamis.figure_data import hepdata_table
@@ -26,7 +28,7 @@ from tamis.pipeline.metrics_schema import metrics_schema
 from tamis.plots.book import Drawing, draw_chapter
 from tamis.plots.labels import FigureLabels, class_styles
 from tamis.records import from_json, to_json
-from tamis.runs.figures import tables_of
+from tamis.runs.figures import chapters_of, tables_of
 from tamis.studies import (
     STUDIES,
     defined_results,
@@ -46,47 +48,51 @@ TRAINING = {"epochs": 2, "early_stopping": None}
 LOG_DENSITIES = {name: f"-(x - {mean})**2 / 2" for name, mean in (("bkg", 0.0), ("sig", 1.5), ("top", 0.0))}
 
 
-@dataclass(frozen=True)
-class WrittenRun:
-    run: tamis.Run
-    folder: Path
+@pytest.fixture(scope="session")
+def folders(once: Callable[..., Path], module_classes: Callable[..., dict[str, Any]]) -> tuple[Path, Path]:
+    """Train a plain run of two classes, and one of three, with figures, with all that a configuration can ask for."""
+
+    def write(folder: Path) -> None:
+        plain = module_classes(300, training=TRAINING)
+        full = module_classes(200, training=TRAINING, report={})
+        full["samples"].append({"name": "top", "class": "top", "files": "bkg.root", "selection": "y <= 0"})
+        full["samples"][0]["selection"] = "y > 0"
+        for sample in full["samples"]:
+            sample["weight"] = "w - 0.6"
+        full |= {
+            "classes": {**full["classes"], "top": {}},
+            "spectators": ["event"],
+            "split": {"folds": {"number": 2}},
+            "evaluation": {"reference": {"log_density": LOG_DENSITIES}, "baselines": ["logistic", "cuts"]},
+        }
+        for name, config in (("plain", plain), ("full", full)):
+            run = tamis.train(parse_config(config), tamis.Callbacks())
+            tamis.write_run(run, folder / name)
+            (folder / f"{name}.txt").write_text(describe(run))
+
+    folder = once("studies", write)
+    return folder / "plain", folder / "full"
 
 
-@pytest.fixture(scope="module")
-def runs(
-    module_classes: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[WrittenRun, WrittenRun]:
-    """Train a plain run of two classes, and one of three with all that a configuration can ask for."""
-    plain, full = (module_classes(events, training=TRAINING, report={}) for events in (300, 200))
-    full["samples"].append({"name": "top", "class": "top", "files": "bkg.root", "selection": "y <= 0"})
-    full["samples"][0]["selection"] = "y > 0"
-    for sample in full["samples"]:
-        sample["weight"] = "w - 0.6"
-    full |= {
-        "classes": {**full["classes"], "top": {}},
-        "spectators": ["event"],
-        "split": {"folds": {"number": 2}},
-        "evaluation": {"reference": {"log_density": LOG_DENSITIES}, "baselines": ["logistic", "cuts"]},
-    }
-    written = []
-    for number, config in enumerate((plain, full)):
-        run = tamis.train(parse_config(config), tamis.Callbacks())
-        folder = tmp_path_factory.mktemp("studies") / f"run{number}"
-        tamis.write_run(run, folder)
-        written.append(WrittenRun(run, folder))
-    return tuple(written)
+@pytest.fixture(scope="session")
+def runs(folders: tuple[Path, Path]) -> tuple[tamis.Run, tamis.Run]:
+    plain, full = map(tamis.read_run, folders)
+    return plain, full
 
 
-@pytest.fixture
-def run(runs: tuple[WrittenRun, WrittenRun]) -> tamis.Run:
-    return runs[0].run
+@pytest.fixture(scope="session")
+def full(runs: tuple[tamis.Run, tamis.Run]) -> tamis.Run:
+    return runs[1]
 
 
-def with_result(name: str, runs: tuple[WrittenRun, WrittenRun]) -> WrittenRun:
-    """Return the first run in which a study has a result; there must be one."""
-    return next(
-        each for each in runs if name in {study.name for study, _ in defined_results(each.run.results)}
-    )
+def describe(run: tamis.Run) -> str:
+    """Return all numbers and texts of the results, one in each line."""
+    return "\n".join(map(str, values(dict(run.results))))
+
+
+def result_of(name: str, run: tamis.Run) -> tuple[Study, Any]:
+    (found,) = (pair for pair in defined_results(run.results) if pair[0].name == name)
+    return found
 
 
 def values(record: Any) -> Iterator[Any]:
@@ -113,8 +119,19 @@ def values(record: Any) -> Iterator[Any]:
             yield record
 
 
-# of all mappings, hypothesis would also draw some that no result holds
-st.register_type_strategy(Mapping, lambda kind: st.dictionaries(*map(st.from_type, kind.__args__)))
+def tuples(kind: Any) -> st.SearchStrategy[tuple[Any, ...]]:
+    match kind.__args__:
+        case (item, types.EllipsisType()):
+            return st.lists(st.from_type(item), max_size=2).map(tuple)
+        case items:
+            return st.tuples(*map(st.from_type, items))
+
+
+# results are nested: two items on each level are many; of all mappings, hypothesis would draw some that none holds
+st.register_type_strategy(tuple, tuples)
+st.register_type_strategy(
+    Mapping, lambda kind: st.dictionaries(*map(st.from_type, kind.__args__), max_size=2)
+)
 
 
 @settings(max_examples=20, deadline=None)
@@ -127,29 +144,27 @@ def test_any_result_is_read_back_equal(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_results_of_a_run_are_read_back_equal(number: int, runs: tuple[WrittenRun, WrittenRun]) -> None:
-    results = tamis.read_run(runs[number].folder).results
-    assert results.keys() == set(NAMES)
-    assert list(values(dict(results))) == list(values(dict(runs[number].run.results)))
+def test_results_of_a_run_are_read_back_equal(
+    number: int, runs: tuple[tamis.Run, tamis.Run], folders: tuple[Path, Path]
+) -> None:
+    assert runs[number].results.keys() == set(NAMES)
+    assert describe(runs[number]) == folders[number].with_suffix(".txt").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_of_a_result_that_was_read_are_those_of_the_run(
-    name: str, runs: tuple[WrittenRun, WrittenRun]
+    name: str, full: tamis.Run, folders: tuple[Path, Path]
 ) -> None:
     """Drawn again from the run directory alone, each figure has the same bytes."""
-    run, folder = (written := with_result(name, runs)).run, written.folder
-    labels = FigureLabels(class_styles(run.config.class_names))
-    drawn = []
-    for results in (run.results, tamis.read_run(folder).results):
-        (of_study,) = (found for found in defined_results(results) if found[0].name == name)
-        study, result = of_study
-        drawings = list(study.figures(result, labels))
-        assert all(caption.title for caption in study.captions)
-        drawn.append([(figure.name, figure.svg) for figure in draw_chapter(drawings, ("svg",)).figures])
-    assert drawn[0] == drawn[1]
-    written = {path.stem for path in (folder / "figures").glob("*.svg")}
-    assert {figure for figure, _ in drawn[0]} <= written
+    study, result = result_of(name, full)
+    names = {
+        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(full.config.class_names)))
+    }
+    drawings = [drawing for chapter in chapters_of(full) for drawing in chapter if drawing.name in names]
+    assert {figure.name: figure.svg for figure in draw_chapter(drawings).figures} == {
+        name: (folders[1] / "figures" / f"{name}.svg").read_text() for name in names
+    }
+    assert all(caption.title for caption in study.captions)
 
 
 @pytest.mark.parametrize("result", [None, Undefined("a reason")])
@@ -162,9 +177,9 @@ def test_a_study_without_a_result_is_read_back(result: Undefined | None, tmp_pat
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "3", "null, 3", "extra", "missing", "type"])
-def test_a_file_that_is_no_result_is_refused(run: tamis.Run, tmp_path: Path, damage: str) -> None:
-    write_results(tmp_path / "results", run.results)
-    study, _ = next(defined_results(run.results))
+def test_a_file_that_is_no_result_is_refused(full: tamis.Run, tmp_path: Path, damage: str) -> None:
+    write_results(tmp_path / "results", full.results)
+    study, _ = next(defined_results(full.results))
     path = tmp_path / "results" / result_file(study)
     content = json.loads(path.read_text())
     key = next(iter(content))
@@ -243,14 +258,12 @@ def test_a_study_in_the_list_is_in_report_figures_metrics_and_summary(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_own(
-    name: str, runs: tuple[WrittenRun, WrittenRun]
+    name: str, full: tamis.Run
 ) -> None:
-    run = with_result(name, runs).run
-    (found,) = (pair for pair in defined_results(run.results) if pair[0].name == name)
-    study, result = found
+    study, result = result_of(name, full)
     tables = list(study.data(result, {}))
     drawings = [
-        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(run.config.class_names)))
+        drawing.name for drawing in study.figures(result, FigureLabels(class_styles(full.config.class_names)))
     ]
     assert bool(tables) == bool(drawings)
     assert len({table.name for table in tables}) == len(tables)
@@ -260,12 +273,12 @@ def test_the_numbers_behind_the_figures_of_a_study_are_tables_of_names_of_their_
 
 @pytest.mark.slow  # draws all figures of two runs
 def test_figures_of_a_finished_run_are_drawn_again(
-    runs: tuple[WrittenRun, WrittenRun],
+    folders: tuple[Path, Path],
     tmp_path: Path,
     inside: Callable[..., tuple[int, str, str]],
     hepdata_problems: Callable[[Path], str],
 ) -> None:
-    folder = runs[1].folder
+    folder = folders[1]
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     output = tmp_path / "figures"
     status, said, _ = inside(
@@ -299,9 +312,9 @@ INTERVAL = re.compile(r"\[[^\[\],]*\d, [^\[\],]+[\])]")
 LEVEL = "68.3%"
 
 
-def test_whatever_shows_an_interval_says_its_level(runs: tuple[WrittenRun, WrittenRun]) -> None:
+def test_whatever_shows_an_interval_says_its_level(runs: tuple[tamis.Run, tamis.Run]) -> None:
     found = 0
-    for study, result in (pair for each in runs for pair in defined_results(each.run.results)):
+    for study, result in (pair for each in runs for pair in defined_results(each.results)):
         for block in study.section(result):
             if isinstance(block, Table):
                 notes = [cell.note for row in block.rows for cell in row if INTERVAL.fullmatch(cell.note)]
@@ -320,10 +333,10 @@ def test_whatever_shows_an_interval_says_its_level(runs: tuple[WrittenRun, Writt
 
 
 def test_a_number_is_written_alike_wherever_it_stands(
-    runs: tuple[WrittenRun, WrittenRun], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    runs: tuple[tamis.Run, tamis.Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    for run in (each.run for each in runs):
+    for run in runs:
         performance = run.results["performance"]
         splits, points = (block for block in PERFORMANCE.section(performance))
         cells = {(row[0].text, row[1].text): [cell.text for cell in row[3:]] for row in splits.rows}
@@ -335,7 +348,9 @@ def test_a_number_is_written_alike_wherever_it_stands(
         rejections = [row[-1].text for row in points.rows if row[0].text == "sig"]
         assert [cell.text for cell in PERFORMANCE.comparison(performance).values()] == rejections
         # the terminal shows the same
-        print_run(run, Path("run"), 1.0)
+        console = results_console()
+        console.print(metrics_table(run.results))
+        console.print(class_table(performance, run.config.evaluation.working_points))
         lines = [line.split() for line in capsys.readouterr().out.splitlines()]
         assert [line for line in lines if line[:1] == ["test"]][-1][1:] == of_test[:2] + cells[
             "test", "balanced"
@@ -346,14 +361,13 @@ def test_a_number_is_written_alike_wherever_it_stands(
 
 
 def test_figure_data_have_the_labels_of_the_configuration(
-    runs: tuple[WrittenRun, WrittenRun],
+    full: tamis.Run,
 ) -> None:
-    run = runs[1].run
-    (x, *others), (event,) = run.config.features, run.config.spectators
+    (x, *others), (event,) = full.config.features, full.config.spectators
     features = (x.model_copy(update={"unit": "GeV", "label": "$x_1$"}), *others)
     spectators = (event.model_copy(update={"unit": "s"}),)
-    config = run.config.model_copy(update={"features": features, "spectators": spectators})
-    tables = list(tables_of(replace(run, config=config)))
+    config = full.config.model_copy(update={"features": features, "spectators": spectators})
+    tables = list(tables_of(replace(full, config=config)))
     units = {column.unit for table in tables for column in (*table.independent, *table.dependent)}
     assert units == {"", "GeV", "1 / GeV", "s", "1 / s"}
     (table,) = (table for table in tables if table.name.startswith("inputs") and table.name.endswith("_x"))

@@ -16,12 +16,12 @@ from tamis.training.parameters import flatten, select_buffers
 
 HIDDEN = (Dense(nodes=5), Dense(nodes=4))
 SECTIONS = {
-    "plain": NetworkSection(layers=HIDDEN, embedding=None),
-    "logistic": NetworkSection(layers=(), embedding=None),
+    "plain": NetworkSection(layers=HIDDEN, gains=None),
+    "logistic": NetworkSection(layers=(), gains=None),
     "batch": NetworkSection(
-        embedding=None, layers=(Dense(nodes=5, normalisation="batch"), Dense(nodes=4, normalisation="layer"))
+        gains=None, layers=(Dense(nodes=5, normalisation="batch"), Dense(nodes=4, normalisation="layer"))
     ),
-    "members": NetworkSection(layers=HIDDEN, shared_members=3, embedding=None),
+    "members": NetworkSection(layers=HIDDEN, shared_members=3, gains=None),
     "embedded": NetworkSection(layers=HIDDEN, embedding=Periodic(frequencies=2, nodes=3)),
 }
 all_networks = pytest.mark.parametrize("name", SECTIONS)

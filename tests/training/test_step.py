@@ -184,7 +184,7 @@ def of_large_batches(layer: Dense, **network: Any) -> list[np.ndarray]:
     settings = Training(
         optimizer=Sgd(learning_rate=RATE), batch_size=4096, epochs=2, early_stopping=None, devices=1
     )
-    section = NetworkSection(layers=(layer,), embedding=None, **network)
+    section = NetworkSection(layers=(layer,), gains=None, **network)
     start = build_network(3, 2, section, random=np.random.default_rng(0))
     recipe = resolve_recipe(settings, len(events))
     trained = run_training(fit(start, events, sample_of_two(), recipe, seed=3))

@@ -173,6 +173,7 @@ def _build_skeleton(document: ClassifierDocument, inputs: int) -> Network:
     section = config.Network(
         layers=tuple(without_masks),
         embedding=document.embedding,
+        gains=document.gains,
         shared_members=document.shared_members,
         quantized_output=config.QuantizedOutput.of_layer(output)
         if isinstance(output, config.Quantized)

@@ -343,6 +343,7 @@ class Classifier:
             ),
             network=tuple(layer.section for layer in network.layers),
             embedding=network.embedding and network.embedding.section,
+            gains=network.gains and network.gains.section,
             shared_members=network.shared_members,
             members=tuple(
                 MemberEntry(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, Valida
 
 from tamis.calibration import Calibration, Method
 from tamis.classifier.opening import DAMAGED, build_error, read_small
-from tamis.config import ClassSection, Embedding, Feature, Folds, Layer, Symmetry
+from tamis.config import ClassSection, Embedding, Feature, Folds, Gains, Layer, Symmetry
 from tamis.config.fields import MOST_CLASSES, MOST_COLUMNS, Name
 from tamis.config.layers import MOST_LAYERS
 from tamis.config.size import MOST_PASSES
@@ -87,6 +87,7 @@ class ClassifierDocument(_Entry):
     preprocessing: PreprocessingEntry
     network: Annotated[tuple[Layer, ...], FailFast()] = Field(max_length=MOST_LAYERS + 1)
     embedding: Embedding | None = None
+    gains: Gains | None = None
     shared_members: Annotated[int, Field(ge=1, le=1024)] = 1
     members: Annotated[tuple[MemberEntry, ...], FailFast()] = Field(min_length=1, max_length=100 * 1024)
     folds: Folds | None = None

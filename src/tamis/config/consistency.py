@@ -197,8 +197,8 @@ def _check_flatten(values: Mapping[str, object]) -> Iterator[Diagnostic]:
 def _check_first_layer(values: Mapping[str, object]) -> Iterator[Diagnostic]:
     """Report a first layer that does not fit the number of features."""
     layers, embedding = _items(_get(values, "network", "layers")), _get(values, "network", "embedding")
-    # the number of inputs of other embeddings is not known here
-    if not layers or _mapping(embedding).get("type", "gains") != "gains":
+    # the number of inputs after an embedding is not known here
+    if not layers or embedding is not None:
         return
     features, indicators = _count_inputs(values)
     message = _layer_problem(_mapping(layers[0]), features, indicators)

@@ -271,9 +271,8 @@ class PiecewiseLinear(Section):
 
 
 class Gains(Section):
-    """A learned factor for each input, so that useless inputs fade (https://arxiv.org/abs/2407.04491)."""
+    """A learned factor for each input of the first layer, so that useless inputs fade (https://arxiv.org/abs/2407.04491)."""
 
-    type: Literal["gains"] = Field("gains", description="type of the embedding")
     learning_rate_factor: Positive | Literal["auto"] = Field(
         "auto",
         description="learning rate of the gains, relative to that of the weights; `auto` is the number of inputs, at "
@@ -281,9 +280,7 @@ class Gains(Section):
     )
 
 
-_Embedding = Periodic | PiecewiseLinear | Gains
-Embedding = Annotated[_Embedding, Field(discriminator="type")]
-EmbeddingChoice = Annotated[Embedding, with_default("type", "gains", _Embedding)]
+Embedding = Annotated[Periodic | PiecewiseLinear, Field(discriminator="type")]
 
 
 _RECIPE = Dense(nodes=128, dropout="auto")
@@ -298,9 +295,12 @@ class Network(Section):
         max_length=MOST_LAYERS,
         description="hidden layers, from the inputs to the outputs; an empty list is a logistic regression",
     )
-    embedding: EmbeddingChoice | None = Field(
+    embedding: Embedding | None = Field(
+        None, description="embedding of each input before the first layer; null uses the inputs themselves"
+    )
+    gains: Gains | None = Field(
         Gains(),
-        description="embedding of each input before the first layer; `gains` if no type is given; null has none",
+        description="learned factors of the inputs of the first layer, after the embedding; null has none",
     )
     shared_members: Annotated[int, Field(ge=1, le=1024)] = Field(
         1,

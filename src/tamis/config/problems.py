@@ -46,7 +46,7 @@ _ACCEPTED: Mapping[KeyPath, str] = {
 """The accepted values of keys that take several kinds of values, by path; 0 is any entry of a list."""
 RENAMED_KEYS: Mapping[KeyPath, str] = {
     ("evaluation", "leave_out"): "ablation",
-    ("network", "embedding", "speed"): "learning_rate_factor",
+    ("network", "gains", "speed"): "learning_rate_factor",
     ("network", "layers", 0, "begin"): "pruning_begin",
     ("network", "layers", 0, "cost"): "ebops_cost",
     ("network", "layers", 0, "end"): "pruning_end",

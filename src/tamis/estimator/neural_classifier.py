@@ -58,6 +58,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
             regression.
         activation: activation function of layers that have none.
         embedding: embedding of the inputs before the first layer.
+        gains: learned factors of the inputs of the first layer; None has none.
         shared_members: number of members that share all weights except the scales of their inputs and their output
             layers (TabM).
         parametrisation: `standard` or `ntk`.
@@ -107,6 +108,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         *,
         activation: str = "auto",
         embedding: Any = "auto",
+        gains: Any = "auto",
         shared_members: int | Literal["auto"] = "auto",
         parametrisation: str = "auto",
         output_initialisation: str = "auto",
@@ -132,6 +134,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         self.layers = layers
         self.activation = activation
         self.embedding = embedding
+        self.gains = gains
         self.shared_members = shared_members
         self.parametrisation = parametrisation
         self.output_initialisation = output_initialisation

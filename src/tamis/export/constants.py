@@ -17,7 +17,7 @@ from tamis.classifier import Classifier, Member
 from tamis.classifier.arrays import member_arrays
 from tamis.classifier.missing import sentinels_of
 from tamis.errors import ExportError
-from tamis.network.embeddings import Gains, Periodic
+from tamis.network.embeddings import Periodic
 from tamis.network.fixed_point import quantize_to_integers
 from tamis.network.layers import VARIANCE_EPSILON, BatchNormalisation, Dense, LayerNormalisation
 from tamis.network.quantized import Quantized
@@ -98,8 +98,8 @@ def _member_constants(member: Member) -> Iterator[tuple[str, Any]]:
     yield from ((name, arrays[stored]) for stored, name in _SAME_ARRAYS.items() if stored in arrays)
     if preprocessing.scaling in ("standard", "robust"):
         yield from ((f"scaling.{name}", arrays[f"preprocessing.{name}"]) for name in ("centre", "scale"))
-    if isinstance(network.embedding, Gains):
-        yield "embedding.gain", np.float32(1) + np.float32(network.embedding.speed) * arrays["embedding.gain"]
+    if network.gains is not None:
+        yield "gains", np.float32(1) + np.float32(network.gains.speed) * arrays["gains.gain"]
     if isinstance(network.embedding, Periodic):
         yield "embedding.frequency", np.float32(2 * np.pi) * arrays["embedding.frequency"]
     *hidden, output = network.layers

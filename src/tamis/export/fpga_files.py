@@ -28,7 +28,6 @@ from tamis.export.fpga_network import FixedPointNetwork, build_fixed_point_netwo
 from tamis.export.fpga_qonnx import build_qonnx
 from tamis.export.fpga_translation import EVENTS, EXPECTED, INTERPRETED, PROJECT, SIMULATED
 from tamis.files import write_json
-from tamis.network.embeddings import Gains
 from tamis.network.network import Network, map_events
 from tamis.paths import check_writable, to_path
 from tamis.runs.layout import FPGA
@@ -204,8 +203,7 @@ def _clean_project(folder: Path, output: Path) -> None:
 
 def describe_boundary(classifier: Classifier, network: FixedPointNetwork) -> dict[str, Any]:
     """Describe the computations before and after the FPGA as strict JSON."""
-    preprocessing, gains = classifier.preprocessing, classifier.network.embedding
-    factor = 1 + gains.speed * np.asarray(gains.gain) if isinstance(gains, Gains) else None
+    preprocessing, gains = classifier.preprocessing, classifier.network.gains
     names = classifier.feature_names
     tails, curves = preprocessing.logarithm, preprocessing.quantiles
     return {
@@ -225,7 +223,7 @@ def describe_boundary(classifier: Classifier, network: FixedPointNetwork) -> dic
             "centre": preprocessing.centre,
             "scale": preprocessing.scale,
             "quantiles": curves and {"knots": curves.knots, "values": curves.values},
-            "gains": factor,
+            "gains": None if gains is None else gains.factors,
             "rule": "in 32 bits: a missing feature gets its fill; with a logarithm, d = (x - lowest) / typical becomes "
             "sign(d) log(1 + |d|); standard and robust compute x = (x - centre) / scale, robust then x / sqrt(1 + (x / "
             "3)^2), quantile interpolates linearly between its knots; indicators follow the features, 1 if missing, "

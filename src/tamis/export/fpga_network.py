@@ -14,7 +14,6 @@ from tamis.config import FixedPoint
 from tamis.errors import UntranslatableError
 from tamis.export.lower import lower
 from tamis.export.plain import Document
-from tamis.network.embeddings import Gains
 from tamis.network.fixed_point import Integers, quantize_to_integers
 
 ROUNDINGS = ("RND", "RND_CONV", "TRN")
@@ -145,11 +144,8 @@ def _find_unsupported_parts(document: Document) -> Iterator[str]:
         yield "symmetries: it averages over copies of each event, but an FPGA computes each event once; remove them"
     if members > 1:
         yield f"network.shared_members: {members} networks share their layers, but an FPGA computes one; set it to 1"
-    if embedding is not None and embedding["kind"] != "gains":
-        yield (
-            f"network.embedding: {embedding['kind']} is computed in floating point; set it to null, or to "
-            "type: gains"
-        )
+    if embedding is not None:
+        yield f"network.embedding: {embedding['kind']} is computed in floating point; set it to null"
 
 
 def _has_quantized_output(network: Document) -> bool:
@@ -248,7 +244,7 @@ def compute_grid_inputs(classifier: Classifier, features: NDArray[np.float32]) -
     The features are NaN if missing, [n, n_features]; the inputs are [n, inputs].
     """
     values: Any = classifier.preprocessing.apply(features)
-    gains, form = classifier.network.embedding, classifier.network.layers[0].formats.input
-    if isinstance(gains, Gains):
-        values = np.asarray(values * (np.float32(1) + np.float32(gains.speed) * np.asarray(gains.gain)))
+    gains, form = classifier.network.gains, classifier.network.layers[0].formats.input
+    if gains is not None:
+        values = np.asarray(values * gains.factors)
     return quantize_to_integers(values, form).values.astype(np.float32)

@@ -192,6 +192,8 @@ class _NetworkBuilder:
         network, shape = self._network, self._arrays["fill"].shape
         features, missing = (self._builder.add_input(name, shape) for name in ("features", "missing"))
         x = self._embed(self._preprocess(features, missing))
+        if network["gains"] is not None:
+            x = x * self._single("gains")
         if network["shared_members"] is not None:
             x = x * self._single("shared_members")
         nodes = p.widen(x)
@@ -265,8 +267,6 @@ class _NetworkBuilder:
         embedding = self._network["embedding"]
         if embedding is None:
             return x
-        if embedding["kind"] == "gains":
-            return x * self._single("embedding.gain")
         if embedding["kind"] == "piecewise_linear":
             edges = self._arrays["embedding.edges"].astype(np.float32)
             width = np.maximum(edges[:, 1:] - edges[:, :-1], np.float32(1e-6))

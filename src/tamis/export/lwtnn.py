@@ -76,7 +76,7 @@ def _list_reasons(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"preprocessing.scaling is {network['scaling']['kind']}; only standard and none are linear"
     if network["logarithm"] is not None:
         yield "features are replaced by their logarithms (preprocessing.logarithm)"
-    if network["embedding"] is not None and network["embedding"]["kind"] != "gains":
+    if network["embedding"] is not None:
         yield f"network.embedding is {network['embedding']['kind']}"
     calibration = document["calibration"]
     if calibration is not None and (
@@ -101,8 +101,9 @@ def _read_temperature_scale(document: Mapping[str, Any]) -> float:
 
 
 def _list_inputs(network: Mapping[str, Any], names: Sequence[str]) -> list[Document]:
-    scaling, embedding = network["scaling"], network["embedding"]
-    gains = np.ones(len(names) + len(network["indicators"])) if embedding is None else embedding["gain"]
+    scaling, gains = network["scaling"], network["gains"]
+    if gains is None:
+        gains = np.ones(len(names) + len(network["indicators"]))
     centre = scaling.get("centre", np.zeros(len(names)))
     scale = scaling.get("scale", np.ones(len(names)))
     scaled = [
@@ -141,7 +142,7 @@ def check_lwtnn_constants(document: Mapping[str, Any], written: Mapping[str, Any
     centre[:features] = arrays.get("scaling.centre", np.zeros(features))
     scale[:features] = arrays.get("scaling.scale", np.ones(features))
     factor = _read_temperature_scale(document)
-    expected = {"offset": -centre, "scale": arrays.get("embedding.gain", np.ones(inputs)) / scale}
+    expected = {"offset": -centre, "scale": arrays.get("gains", np.ones(inputs)) / scale}
     stored = {key: np.array([entry[key] for entry in written["inputs"]]) for key in ("offset", "scale")}
     for number, layer in enumerate(written["layers"]):
         name, size = ("outputs", factor) if number == layers else (f"layers.{number}", 1.0)

@@ -17,7 +17,7 @@ from tamis.classifier.missing import sentinels_of
 from tamis.config import FixedPoint
 from tamis.machine import tamis_version
 from tamis.network.activations import ACTIVATIONS
-from tamis.network.embeddings import Embedding, Gains, Periodic, PiecewiseLinear
+from tamis.network.embeddings import Embedding, Periodic, PiecewiseLinear
 from tamis.network.layers import VARIANCE_EPSILON, BatchNormalisation, Dense, LayerNormalisation
 from tamis.network.network import Network
 from tamis.network.preprocessing import Preprocessing
@@ -130,6 +130,7 @@ def _describe_member(member: Member, fold: int | None) -> Document:
         "fold": fold,
         **describe_preprocessing(member.preprocessing),
         "embedding": None if network.embedding is None else _describe_embedding(network.embedding),
+        "gains": None if network.gains is None else _numbers(network.gains.factors),
         "shared_members": None if network.scales is None else _numbers(network.scales),
         "layers": [describe_layer(layer) for layer in network.layers[: None if has_format else -1]],
         "outputs": _describe_outputs(network),
@@ -159,9 +160,6 @@ def describe_preprocessing(preprocessing: Preprocessing) -> Document:
 
 def _describe_embedding(embedding: Embedding) -> Document:
     match embedding:
-        case Gains():
-            gain = np.float32(1) + np.float32(embedding.speed) * np.asarray(embedding.gain)
-            return {"kind": "gains", "gain": _numbers(gain)}
         case PiecewiseLinear():
             return {"kind": "piecewise_linear", "edges": _numbers(embedding.edges.value)}
         case Periodic():

@@ -19,6 +19,32 @@ _QUANTILE_EVENTS = 100_000
 """Number of events that suffice to determine the edges of bins."""
 
 
+class Gains(eqx.Module):
+    """Each input times a trained number, initially one (Holzmueller et al., arXiv:2407.04491).
+
+    Args:
+        gain: difference of the numbers from one, divided by the speed, [inputs].
+        speed: factor by which the steps of gains are larger than those of weights.
+    """
+
+    gain: jax.Array
+    speed: float = eqx.field(static=True)
+
+    @property
+    def section(self) -> config.Gains:
+        """The section of the configuration."""
+        return config.Gains(learning_rate_factor=self.speed)
+
+    @property
+    def factors(self) -> Float32:
+        """The factors of the inputs, [inputs]."""
+        return np.float32(1) + np.float32(self.speed) * np.asarray(self.gain)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map the inputs of one event, [inputs], to [inputs]."""
+        return x * (1 + self.speed * self.gain)
+
+
 class _Embedding(eqx.Module):
     @property
     def inputs(self) -> int:
@@ -72,27 +98,6 @@ class Periodic(_Embedding):
         return jnp.concatenate([x, nodes.ravel()])
 
 
-class Gains(_Embedding):
-    """Each input times a trained number, initially one (Holzmueller et al., arXiv:2407.04491).
-
-    Args:
-        gain: difference of the numbers from one, divided by the speed, [inputs].
-        speed: factor by which the steps of gains are larger than those of weights.
-    """
-
-    gain: jax.Array
-    speed: float = eqx.field(static=True)
-
-    @property
-    def section(self) -> config.Gains:
-        """The section of the configuration."""
-        return config.Gains(learning_rate_factor=self.speed)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Map the inputs of one event, [inputs], to [inputs]."""
-        return x * (1 + self.speed * self.gain)
-
-
 class PiecewiseLinear(_Embedding):
     """The position of each input in each bin: 0 below it, 1 above it, rising linearly in between.
 
@@ -116,7 +121,7 @@ class PiecewiseLinear(_Embedding):
         return jnp.clip((x[:, None] - low) / width, 0, 1).ravel()
 
 
-Embedding = Periodic | PiecewiseLinear | Gains
+Embedding = Periodic | PiecewiseLinear
 
 
 def build_embedding(
@@ -136,13 +141,16 @@ def build_embedding(
             return Periodic.create(inputs, section, random=random)
         case config.PiecewiseLinear():
             return PiecewiseLinear(Buffer(jnp.asarray(_edges(inputs, section.bins, training_inputs))))
-        case config.Gains():
-            speed = section.learning_rate_factor
-            if speed == "auto":
-                speed = float(min(inputs, _FASTEST_GAIN))
-            return Gains(jnp.asarray(np.zeros(inputs, np.float32)), speed)
         case _:
             assert_never(section)
+
+
+def build_gains(section: config.Gains, inputs: int, embedded_inputs: int) -> Gains:
+    """Build the gains of a number of inputs, which an embedding may have turned into more."""
+    speed = section.learning_rate_factor
+    if speed == "auto":
+        speed = float(min(inputs, _FASTEST_GAIN))
+    return Gains(jnp.asarray(np.zeros(embedded_inputs, np.float32)), speed)
 
 
 def _edges(inputs: int, bins: int, training_inputs: Float32 | None) -> Float32:

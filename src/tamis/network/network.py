@@ -12,7 +12,7 @@ import numpy as np
 
 from tamis import config
 from tamis.arrays import Float32, Float64
-from tamis.network.embeddings import Embedding, build_embedding
+from tamis.network.embeddings import Embedding, Gains, build_embedding, build_gains
 from tamis.network.fixed_point import compute_overflow
 from tamis.network.layers import Dense, Mode, count_parameters
 from tamis.network.quantized import Quantized
@@ -29,12 +29,14 @@ class Network(eqx.Module):
         layers: hidden layers and the output layer; with shared members (TabM, arXiv:2410.24210), their output layers
             are stacked in one layer.
         embedding: embedding of the inputs before the first layer.
+        gains: factors of the inputs of the first layer, after the embedding.
         scales: the factors by which each shared member multiplies the inputs of the first layer, [members, inputs of
             the first layer]; None without shared members.
     """
 
     layers: tuple[Any, ...]
     embedding: Embedding | None = None
+    gains: Gains | None = None
     scales: jax.Array | None = None
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -42,10 +44,15 @@ class Network(eqx.Module):
         logits: jax.Array = map_events(self, x[:, None])[..., 0]
         return logits
 
-    def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Network]:
-        """Map the inputs of one event through embedding and layers; also return the network with its new buffers."""
+    def embed(self, x: jax.Array) -> jax.Array:
+        """Map the inputs of one event, [inputs], to those of the first layer."""
         if self.embedding is not None:
             x = self.embedding(x)
+        return x if self.gains is None else self.gains(x)
+
+    def forward(self, x: jax.Array, mode: Mode | None) -> tuple[jax.Array, Network]:
+        """Map the inputs of one event through embedding and layers; also return the network with its new buffers."""
+        x = self.embed(x)
         layers = []
         for number, layer in enumerate(self.layers):
             layer_mode = mode
@@ -119,20 +126,24 @@ def build_network(
     """
     section = layers
     if not isinstance(section, config.Network):
-        section = config.Network(layers=tuple(layers), embedding=None, output_initialisation="random")
+        section = config.Network(layers=tuple(layers), gains=None, output_initialisation="random")
     # the order of the children is fixed: another order would change all initial weights
     *streams, output_stream, embedding_stream, sign_stream = random.spawn(len(section.layers) + 3)
-    embedding = None
+    embedding, gains, features = None, None, inputs
     if section.embedding is not None:
         embedding = build_embedding(section.embedding, inputs, training_inputs, random=embedding_stream)
         inputs = embedding.outputs
+    if section.gains is not None:
+        gains = build_gains(section.gains, features, inputs)
     first, hidden = inputs, []
     for layer, stream in zip(section.layers, streams, strict=True):
         hidden.append(build_layer(layer, inputs, random=stream))
         inputs = layer.nodes
     nodes = outputs or classes
     if section.shared_members == 1:
-        return Network((*hidden, _build_output(inputs, nodes, section, random=output_stream)), embedding)
+        return Network(
+            (*hidden, _build_output(inputs, nodes, section, random=output_stream)), embedding, gains
+        )
     heads = [
         _build_output(inputs, nodes, section, random=stream)
         for stream in output_stream.spawn(section.shared_members)
@@ -140,7 +151,7 @@ def build_network(
     # not with NumPy, because `jax.eval_shape` calls this function with abstract arrays
     output = jax.tree.map(lambda *arrays: jnp.stack(arrays), *heads)
     signs = 1 - 2 * sign_stream.integers(2, size=(section.shared_members, first))
-    return Network((*hidden, output), embedding, jnp.asarray(signs.astype(np.float32)))
+    return Network((*hidden, output), embedding, gains, jnp.asarray(signs.astype(np.float32)))
 
 
 def build_layer(
@@ -196,8 +207,7 @@ def _map_members(
     scales, members = network.scales, network.shared_members
     if scales is None:
         raise ValueError("a network without shared members has no scales")
-    if network.embedding is not None:
-        inputs = jax.vmap(network.embedding, in_axes=1, out_axes=1)(inputs)
+    inputs = jax.vmap(network.embed, in_axes=1, out_axes=1)(inputs)
     wide = (scales.T[:, :, None] * inputs[:, None, :]).reshape(len(inputs), -1)
     hidden = walk(Network(network.layers[:-1]), wide).reshape(-1, members, inputs.shape[1])
 
@@ -216,8 +226,7 @@ def compute_first_layer_overflow(network: Network, inputs: Float32) -> Float64 |
     form = network.layers[0].formats.input if isinstance(network.layers[0], Quantized) else None
     if form is None:
         return None
-    if network.embedding is not None:
-        inputs = np.asarray(jax.vmap(network.embedding)(jnp.asarray(inputs)))
+    inputs = np.asarray(jax.vmap(network.embed)(jnp.asarray(inputs)))
     return compute_overflow(inputs, form)
 
 

@@ -183,7 +183,7 @@ def _count_inputs(config: Config) -> int:
 
 def _widths(config: Config) -> list[int]:
     embedding = config.network.embedding
-    widening = 1 if embedding is None or embedding.type == "gains" else 16
+    widening = 1 if embedding is None else 16
     nodes = [layer.nodes for layer in config.network.layers]
     return [_count_inputs(config) * widening, *nodes, len(config.classes)]
 

@@ -17,7 +17,7 @@ from tamis.statistics.arrays import (
     positive_sum,
 )
 from tamis.statistics.ranking import RankedScores, Ranking, compute_area_under_curve, rank_scores
-from tamis.statistics.units import sum_by_unit
+from tamis.statistics.units import Units, compute_squared_sum, select_units, sum_by_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def iterate_influences(
         yield [compute_area_influences(ranking, classes == index, weight) for weight in checked]
 
 
-def compute_standard_errors(of_event: Float64, units: NDArray[np.intp] | None = None) -> Float64:
+def compute_standard_errors(of_event: Float64, units: Units | None = None) -> Float64:
     """Compute the standard deviation of each number from the influences of the events, [n_events, numbers].
 
     >>> compute_standard_errors(np.array([[3.0], [-4.0]]))
@@ -128,7 +128,12 @@ def propagate_class_sums(
 
 
 def compute_efficiency_influences(
-    score: Float64, signal: NDArray[np.bool_], weight: Float64, threshold: float, target: float
+    score: Float64,
+    signal: NDArray[np.bool_],
+    weight: Float64,
+    threshold: float,
+    target: float,
+    units: Units | None = None,
 ) -> Float64:
     """Compute the influence of each event on the background efficiency at a signal efficiency (`target`), [n_events].
 
@@ -144,7 +149,8 @@ def compute_efficiency_influences(
     # a wider chord averages over more events, and a narrower one follows the curve near its ends
     narrow = min(0.02, (1 - target) / 10, target / 2)
     # of few signal events a narrow chord may contain none
-    deviation = float(np.sqrt(target * (1 - target) * np.square(weights).sum())) / sums[0]
+    squares = compute_squared_sum(weights, select_units(units, signal))
+    deviation = float(np.sqrt(target * (1 - target) * squares)) / sums[0]
     reach = max(narrow, min(deviation, 0.9 * (1 - target), target / 2))
     order = np.argsort(-signal_score)
     rising = np.cumsum(weights.take(order)) / sums[0]

@@ -223,6 +223,7 @@ def _change_working_points(
                     events.weight,
                     point.threshold,
                     point.target,
+                    test.units,
                 )[:, None]
                 for events, point in ((test, first), (without, second))
             )
