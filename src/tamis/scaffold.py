@@ -368,9 +368,9 @@ def _sample_lines(
             f"    weight: {weight.expression}  # {weight.comment}",
         ]
         namesakes = [
-            _relative(other.source.path, folder)
-            for other in schemas
-            if other is not schema and _file_name(other.source) == _file_name(schema.source)
+            _relative(namesake.source.path, folder)
+            for namesake in schemas
+            if namesake is not schema and _file_name(namesake.source) == _file_name(schema.source)
         ]
         if namesakes:
             lines.append(

@@ -32,7 +32,7 @@ def find_other_scores(
         **({} if options.copy else {"file_format": options.form or "ttree"}),
     }
     names = {"model": "classifier", "file_format": "format"}
-    others, outputs_of_call = {}, set(outputs)
+    foreign_scores, outputs_of_call = {}, set(outputs)
     for parent in sorted({folder.absolute(), *(path.parent for path in outputs)}):
         for path in sorted(parent.glob("[!.]*")):
             is_output, match = path in outputs_of_call, SCORE_FILE_NAME.fullmatch(path.name)
@@ -45,12 +45,12 @@ def find_other_scores(
             metadata = expected if score_file is None else score_file.metadata
             differing = [key for key, value in expected.items() if metadata[key] != value]
             if differing and (is_output or differing[0] == "model"):
-                others[path] = f"another {names.get(differing[0], differing[0])}"
-    return others
+                foreign_scores[path] = f"another {names.get(differing[0], differing[0])}"
+    return foreign_scores
 
 
 def prepare_replacement(
-    others: Mapping[Path, str], outputs: Sequence[Path], folder: Path, *, overwrite: bool
+    foreign_scores: Mapping[Path, str], outputs: Sequence[Path], folder: Path, *, overwrite: bool
 ) -> tuple[str, ...]:
     """Refuse to mix scores of other settings with new ones; or remove those that this call does not replace.
 
@@ -60,18 +60,18 @@ def prepare_replacement(
     Raises:
         RequestError: there are such scores, and they may not be replaced.
     """
-    if not others:
+    if not foreign_scores:
         return ()
-    kinds = " and ".join(dict.fromkeys(others.values()))
+    kinds = " and ".join(dict.fromkeys(foreign_scores.values()))
     if not overwrite:
         raise RequestError(
-            f"{folder} holds scores of {kinds} ({join_first([path.name for path in others], 3)}); choose another "
-            "--output, or replace them (--overwrite; in Python overwrite=True)"
+            f"{folder} holds scores of {kinds} ({join_first([path.name for path in foreign_scores], 3)}); choose "
+            "another --output, or replace them (--overwrite; in Python overwrite=True)"
         )
-    removed = sorted(others.keys() - set(outputs))
+    removed = sorted(foreign_scores.keys() - set(outputs))
     for path in removed:
         path.unlink()
-    replaced = [path.name for path in others if path not in removed]
+    replaced = [path.name for path in foreign_scores if path not in removed]
     return tuple(
         f"{verb} {counted(len(names), 'score file')} of {kinds}: {join_first(names, 3)}"
         for verb, names in (("replaced", replaced), ("removed", [path.name for path in removed]))

@@ -147,16 +147,19 @@ class Checkpoints:
         # each checkpoint has the hash of the description of its training
         digest = hashlib.sha256(training.text().encode()).hexdigest() if before is None else sha256(path)
         documents = (find_other_training(network, digest) for network in self._networks())
-        other = next((document for document in documents if document is not None), None)
+        other_document = next((document for document in documents if document is not None), None)
         if before is None:
             files = f"{path} or {CONFIG} beside it is missing or damaged"
-            if other is not None:
-                return f"{files}, and configuration, events, machine and versions are not exactly those of {other}"
+            if other_document is not None:
+                return (
+                    f"{files}, and configuration, events, machine and versions are not exactly those of "
+                    f"{other_document}"
+                )
             self.notify(f"{files}, and was written again: this is the training of the checkpoints")
             self._write_description(config, training)
             return ""
-        if other is not None:
-            return f"{other} belongs to another training than {path}"
+        if other_document is not None:
+            return f"{other_document} belongs to another training than {path}"
         difference = self._different_configuration(config) or _different_events(before, training)
         for name, version in before.machine.items():
             if not difference and training.machine.get(name) != version:
