@@ -47,11 +47,12 @@ def test_a_run_a_classifier_and_a_history_show_themselves(
     text = shown(run)
     assert "tamis run small" in text
     assert repr(run.classifier) == "Classifier(1 network, 2 features, classes bkg, sig)"
-    numbers = run.results["performance"].splits["test"].physics
+    numbers = run.results["performance"].splits["test"].balanced
     assert repr(run) == (
-        f"Run('small', classes bkg, sig; test events: loss {numbers.loss:.4g}, accuracy {numbers.accuracy:.4g})"
+        f"Run('small', classes bkg, sig; test events: balanced loss {numbers.loss:.4g}, "
+        f"balanced accuracy {numbers.accuracy:.4g})"
     )
-    assert f"{run.results['performance'].splits['test'].physics.loss:.5g}" in text
+    assert f"{run.results['performance'].splits['test'].balanced.loss:.4f}" in text
     assert "vertrain" in text
     assert "bkg" in shown(run.classifier)
     assert "all 3 epochs were trained" in shown(run.members[0].history)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from tamis.wording import format_metric
+
 _WIDTH, _HEIGHT = 420, 110
 
 
@@ -68,11 +70,23 @@ def run_summary(name: str, metrics: Mapping[str, Any]) -> str:
     """Format the most important numbers of `metrics.json` of a run of this name as HTML."""
     names = metrics["classes"]
     rows = [
-        [split, sum(metrics[split]["events"].values()), metrics[split]["loss"], metrics[split]["accuracy"]]
-        + [metrics[split]["auc"][class_name] for class_name in names]
+        [split, sum(metrics[split]["events"].values())]
+        + [
+            None if value is None else format_metric(value)[0]
+            for value in (
+                *(metrics[split]["balanced"][quantity] for quantity in ("loss", "accuracy")),
+                *(metrics[split]["auc"][class_name] for class_name in names),
+            )
+        ]
         for split in ("training", "validation", "test")
     ]
     test = metrics["overtraining"]["permutation_test"]
-    columns = ["split", "events", "loss", "accuracy", *(f"AUC {class_name}" for class_name in names)]
-    sentence = "Signed physics weights." if test is None else test["sentence"]
+    columns = [
+        "split",
+        "events",
+        "balanced loss",
+        "balanced accuracy",
+        *(f"AUC {class_name}" for class_name in names),
+    ]
+    sentence = "Areas have physics weights." if test is None else test["sentence"]
     return heading(f"tamis run {name}") + table(columns, rows) + paragraph(sentence)

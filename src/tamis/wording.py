@@ -15,6 +15,7 @@ LARGEST_P_VALUE = 0.99
 """p-value above which only this limit is written: "p = 1" reads like a certainty."""
 _LONGEST = 60
 _MOST_DECIMALS = 8
+_METRIC_DECIMALS = 4
 _MOST_CHOICES = 1000
 
 
@@ -124,6 +125,24 @@ def format_with_interval(
     (('+0.0005', '[-0.0020, +0.0030]'), ('1,234', '[347, 2,100]'))
     """
     form = f"{'+' if signed else ''}z,.{count_decimals(interval)}f"
+    text = format(value, form)
+    return (text, "") if interval is None else (text, f"[{interval[0]:{form}}, {interval[1]:{form}}]")
+
+
+def format_metric(value: float, interval: Sequence[float] | None = None) -> tuple[str, str]:
+    """Format a loss, an accuracy, an area or a score, and its interval, with the same digits in every place.
+
+    There are four decimals, or more if two digits of the distance to 0 or 1, or one digit of half of the interval, need
+    them.
+
+    >>> format_metric(0.97631, (0.97582, 0.97683)), format_metric(0.999951)
+    (('0.9763', '[0.9758, 0.9768]'), ('0.999951', ''))
+    """
+    distance = min(abs(value), abs(1 - value)) if value <= 1 else 1.0
+    half = (interval[1] - interval[0]) / 2 if interval is not None else 0.0
+    needed = [1 - math.floor(math.log10(distance))] if distance > 0 else []
+    needed += [-math.floor(math.log10(half))] if half > 0 else []
+    form = f"z,.{min(_MOST_DECIMALS, max(_METRIC_DECIMALS, *needed, 0))}f"
     text = format(value, form)
     return (text, "") if interval is None else (text, f"[{interval[0]:{form}}, {interval[1]:{form}}]")
 

@@ -37,6 +37,7 @@ def test_suspicious_inputs_are_said(
 def test_large_numbers_have_thousands_separators() -> None:
     assert _rejection(WorkingPoint(0.5, 0.9, 0.5, 1 / 22409, 22409.4)) == "22,409"
     assert _rejection(WorkingPoint(0.9, 0.1, 0.9, 0.08, 12.848)) == "12.85"
+    assert _rejection(WorkingPoint(0.5, 0.9, 0.5, 0.0, None).below(1e-4)) == "> 10,000 (95% CL)"
     assert format_sum(1234567.8) == "1,234,568"
     assert format_sum(1500.0) == "1,500"
     assert format_sum(-0.012345) == "-0.012345"

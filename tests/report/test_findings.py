@@ -97,7 +97,7 @@ def tied(share: float, efficiency: float) -> Any:
 
 def test_tied_scores_are_named_with_their_share() -> None:
     (finding,) = _ties(tied(0.3, 0.68))
-    assert "30% of the events of sig have the same score for it, 0.75000" in finding.sentence
+    assert "30% of the events of sig have the same score for it, 0.7500" in finding.sentence
     assert list(_ties(tied(0.001, 0.68))) == []
     run = tied(0.3, 0.6)
     run.metrics["working_points"]["sig"] = run.metrics["working_points"]["sig"][1:]

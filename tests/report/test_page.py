@@ -95,7 +95,7 @@ def test_labels_with_mathtext_are_explained_too() -> None:
     }
     samples = [{"name": name, "class": name, "files": "a.root"} for name in classes]
     config = parse_config({"samples": samples, "classes": classes, "features": ["x"]})
-    assert explain_labels(config).strip() == r"In figures, zz is ZZ, tt is $t\bar{t}$."
+    assert explain_labels(config).strip() == "In figures, zz is ZZ, tt is tt̄."
 
 
 def test_every_figure_has_words_of_its_own(demo_run: Path, hostile_run: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tamis.statistics.arrays import compute_signal_score
-from tamis.statistics.baselines import compare_baselines
+from tamis.statistics.baselines import BackgroundRatio, compare_baselines
 from tamis.statistics.metrics import compute_metrics
-from tamis.statistics.roc import compute_roc_curve
+from tamis.statistics.roc import compute_roc_curve, compute_working_points
 from tamis.statistics.scored import ScoredEvents
 
 Float64 = NDArray[np.float64]
@@ -81,6 +81,33 @@ def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
     assert alone.balanced.loss.difference_interval == (0, 0)
 
 
+def test_backgrounds_are_compared_at_the_same_signal_efficiency() -> None:
+    test, other = two_classifiers(3, noise=0.6)
+    steps = np.rint(8 * other[:, 2]) / 8  # the cut of a few steps keeps more signal than was requested
+    scored = {"same": test.scores, "worse": other, "steps": steps}
+    same, worse, few = (
+        numbers.signal.background_ratios for numbers in compare_baselines(test, scored, [2], [0.3, 0.7])
+    )
+    assert [point.ratio for point in same] == [1, 1]
+    # fewer than 10 effective events pass the first cut
+    assert [point.interval for point in same] == [None, (1, 1)]
+    assert worse[1].ratio is not None
+    assert worse[1].interval is not None
+    assert worse[1].interval[0] < worse[1].ratio < worse[1].interval[1] < 1
+    for point in few:
+        assert point.ratio is not None
+        curves = [
+            compute_roc_curve(score, test.class_index == 2, test.weight)
+            for score in (test.scores[:, 2], steps)
+        ]
+        network, baseline = (
+            compute_working_points(curve, [point.signal_efficiency])[0].background_efficiency
+            for curve in curves
+        )
+        assert point.ratio == pytest.approx(network / baseline)
+        assert point.signal_efficiency > point.target + 0.001
+
+
 def width(interval: tuple[float, float] | None) -> float:
     assert interval is not None
     return interval[1] - interval[0]
@@ -104,6 +131,19 @@ def test_intervals_of_differences_cover(rates: Any) -> None:
             holds[number] += low <= 0 <= high
     # unpaired intervals would hold zero nearly always
     rates.check(holds, toys, 0.683, finds=(0.28, 0.98), what="difference of two equal classifiers: loss, AUC")
+
+
+def test_intervals_of_ratios_of_backgrounds_cover(rates: Any) -> None:
+    def measure(seed: int, events: int) -> BackgroundRatio:
+        test, other = two_classifiers(seed, events)
+        return compare_baselines(test, {"xgboost": other}, [2], [0.8])[0].signal.background_ratios[0]
+
+    true, toys = measure(0, 300_000).ratio, rates.toys(200)
+    covered = np.zeros(1)
+    for seed in range(1, toys + 1):
+        low, high = measure(seed, 3000).interval or (np.nan, np.nan)
+        covered += low <= true <= high
+    rates.check(covered, toys, 0.683, finds=(0.43, 0.9), what="ratio of the backgrounds of two classifiers")
 
 
 def test_events_of_one_identity_vary_together() -> None:

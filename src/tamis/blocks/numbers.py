@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tamis.blocks import Cell
-from tamis.wording import format_p_value, format_with_error, format_with_interval
+from tamis.wording import format_metric, format_p_value, format_with_error, format_with_interval
 
 Interval = Sequence[float] | None
 NOTHING = "\N{EN DASH}"
@@ -17,6 +17,8 @@ _SMALLEST_FIXED = 1e-6
 """Smallest number without an exponent, so that a column has one notation."""
 _ROUNDING = 1e-12
 """Fraction that is zero except for rounding."""
+LIMIT_LEVEL = "95% CL"
+"""Confidence level of limits on efficiencies and rejections."""
 CHANCE = "Below each difference: its 68.3% interval, which excludes zero by chance in a third of all cases."
 """A remark for tables that show intervals of differences without a test."""
 
@@ -46,6 +48,14 @@ def cell(value: float | None, interval: Interval = None, *, signed: bool = False
     """Return a cell with a number and its interval."""
     text, note = with_interval(value, interval, signed=signed)
     return Cell(text, _sort_key(value), note=note)
+
+
+def metric(value: float | None, interval: Interval = None) -> Cell:
+    """Return a cell with a loss, an accuracy, an area or a score, and its interval (`format_metric`)."""
+    if value is None:
+        return Cell(NOTHING)
+    text, note = format_metric(value, interval)
+    return Cell(minus(text), _sort_key(value), note=minus(note))
 
 
 def short(value: float | None, digits: int = 4) -> Cell:
@@ -147,7 +157,7 @@ def rejection(value: float | None, interval: tuple[float, float | None] | None, 
     (True, '> 100')
     """
     if limit is not None:
-        return Cell(bound(limit, upper=False), limit)
+        return Cell(bound(limit, upper=False), limit, note=LIMIT_LEVEL)
     if value is None or interval is None:
         return short(value)
     low, high = interval

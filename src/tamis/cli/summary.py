@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from tamis.blocks.numbers import cell
+from tamis.blocks.numbers import metric
 from tamis.cli.tables import build_cutflow_table, plain_table, print_lines, results_console
 from tamis.pipeline.run import Run
 from tamis.report.epochs import format_epochs
@@ -66,19 +66,21 @@ def flattening(run: Run) -> list[str]:
 
 
 def metrics_table(results: Mapping[str, Any]) -> Table:
-    """Build the table of loss and accuracy of each split."""
-    table = plain_table("Results", ["split", "loss", "accuracy", "balanced loss", "balanced accuracy"])
+    """Build the table of loss and accuracy of each split, with balanced weights (as in the training) first."""
+    table = plain_table(
+        "Results", ["split", "balanced loss", "balanced accuracy", "physics loss", "physics accuracy"]
+    )
     for name, metrics in results["performance"].splits.items():
         cells = []
-        for weights, numbers in (("physics", metrics.physics), ("balanced", metrics.balanced)):
+        for weights, numbers in (("balanced", metrics.balanced), ("physics", metrics.physics)):
             intervals = results["performance"].intervals[name][weights]
-            cells += [cell(numbers.loss, intervals.loss), cell(numbers.accuracy, intervals.accuracy)]
+            cells += [metric(numbers.loss, intervals.loss), metric(numbers.accuracy, intervals.accuracy)]
         table.add_row(name, *(number.text for number in cells))
     result = results["bayes_optimum"]
     if isinstance(result, BayesOptimumResult) and result.optimum is not None:
         optimum, intervals = result.optimum.optimum, result.optimum.intervals
-        best = (cell(optimum.loss, intervals.loss), cell(optimum.accuracy, intervals.accuracy))
-        table.add_row("Bayes optimum", "", "", *(number.text for number in best))
+        best = (metric(optimum.loss, intervals.loss), metric(optimum.accuracy, intervals.accuracy))
+        table.add_row("Bayes optimum", *(number.text for number in best))
     return table
 
 
@@ -98,7 +100,7 @@ def class_table(performance: PerformanceResult, working_points: Sequence[float])
                 escape(name), "undefined: the sum of weights of the class or of all others is not positive"
             )
             continue
-        table.add_row(escape(name), cell(area, interval).text, *(_rejection(point) for point in points))
+        table.add_row(escape(name), metric(area, interval).text, *(_rejection(point) for point in points))
     return table
 
 
@@ -106,4 +108,7 @@ def _rejection(point: WorkingPoint) -> str:
     """Format a rejection, or its lower limit with 95% confidence if no background event passes."""
     if point.background_rejection is None and point.background_rejection_limit is None:
         return "no background"
-    return format_rejection(point).text
+    rejection = format_rejection(point)
+    return (
+        rejection.text if point.background_rejection_limit is None else f"{rejection.text} ({rejection.note})"
+    )

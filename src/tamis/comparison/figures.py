@@ -18,6 +18,7 @@ from tamis.plots.legend import Entry, add_legend, compute_axis_top, compute_entr
 from tamis.plots.style import LINE_STYLES, MARKERS, MUTED_COLOUR, colours, figure_style
 from tamis.statistics.roc import RocCurve
 from tamis.statistics.roc_outline import FEWEST_EVENTS, compute_least_efficiency, outline_roc
+from tamis.wording import format_metric
 
 FEWEST_OF_RATIO = 25
 """Background events of typical weight that must pass in both runs for their ratio to be drawn."""
@@ -69,7 +70,7 @@ def plot_rocs_of_runs(curves: Sequence[RocCurve], *, runs: Sequence[ClassStyle],
     least = min(compute_least_efficiency(curve) for curve in curves)
     diagonal = np.geomspace(0.01, 1.0, 100)
     upper.plot(diagonal, 1 / diagonal, **_RANDOM)
-    entries, size = _legend_entries(runs, [f"(AUC {curve.auc:.4f})" for curve in curves])
+    entries, size = _legend_entries(runs, [f"(AUC {format_metric(curve.auc)[0]})" for curve in curves])
     entries.append((Line2D([], [], **_RANDOM), "random choice"))
     # the curves fall to the right, so only the part below the legend, of axes of 5.6 inches, needs room
     legend_from = 1 - max(compute_entry_width(text, size) for _, text in entries) / 5.6

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from tamis.blocks import Block, Finding, Findings, Light, Page, PageSection, Picture, Text, Tile, Tiles
-from tamis.blocks.numbers import typeset, with_interval
+from tamis.blocks.numbers import metric, typeset
 from tamis.comparison import tables
 from tamis.comparison.compute import compare_runs
 from tamis.comparison.events import ScoredRun, collect_scored_runs
@@ -93,13 +93,13 @@ def _tiles(comparison: RunComparison, classes: Sequence[str]) -> Iterator[Tile]:
         areas = zip(run.metrics["physics"].auc, run.intervals["physics"][2:], strict=True)
         areas_of_classes = dict(zip(comparison.class_names, areas, strict=True))
         notes = [
-            f"AUC of {name}\N{NO-BREAK SPACE}{with_interval(*areas_of_classes[name])[0]}"
+            f"AUC of {name}\N{NO-BREAK SPACE}{metric(*areas_of_classes[name]).text}"
             for name in classes
             if areas_of_classes[name][0] is not None
         ]
         note = "; ".join(["loss with balanced weights", *notes])
-        value, written = with_interval(metrics.loss, interval)
-        yield Tile(run.name, value, name_interval(written), note)
+        loss = metric(metrics.loss, interval)
+        yield Tile(run.name, loss.text, name_interval(loss.note), note)
 
 
 def _findings(comparison: RunComparison, differences: Sequence[DifferentValue]) -> Iterator[Finding]:

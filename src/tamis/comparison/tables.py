@@ -7,7 +7,7 @@ from statistics import fmean
 
 from tamis import studies
 from tamis.blocks import Cell, Light, Table
-from tamis.blocks.numbers import CHANCE, NOTHING, cell, count, p_value, short
+from tamis.blocks.numbers import CHANCE, NOTHING, cell, count, metric, p_value, short
 from tamis.comparison.result import LEVEL, WEIGHTINGS, Difference, PairComparison, RunComparison
 from tamis.config.difference import DifferentValue
 from tamis.pipeline.run import Run
@@ -21,7 +21,7 @@ def build_numbers_table(comparison: RunComparison) -> Table:
         for weighting in WEIGHTINGS:
             metrics = run.metrics[weighting]
             values = (metrics.loss, metrics.accuracy, *metrics.auc)
-            cells = map(cell, values, run.intervals[weighting])
+            cells = map(metric, values, run.intervals[weighting])
             rows.append((Cell(run.name, float(number)), Cell(weighting), *cells))
     columns = ("run", "weights", "loss", "accuracy", *(f"AUC {name}" for name in comparison.class_names))
     caption = (
@@ -40,9 +40,8 @@ def build_differences_table(comparison: RunComparison) -> Table:
             *((Cell(pair.second, float(number)),) if several else ()),
             Cell(difference.quantity_name),
             Cell(difference.weighting),
-            # with as many digits as the interval of the difference supports
-            Cell(cell(difference.first, difference.interval).text, difference.first),
-            Cell(cell(difference.second, difference.interval).text, difference.second),
+            metric(difference.first),
+            metric(difference.second),
             cell(difference.difference, difference.interval, signed=True),
             p_value(difference.p_value, smallest=pair.smallest_p_value),
             _corrected_p_value(difference, pair),

@@ -161,11 +161,11 @@ class Run:
         return self.config.class_names
 
     def __repr__(self) -> str:
-        """Return the name, the classes, and the loss and accuracy of the test events."""
-        test = self.metrics["test"]
+        """Return the name, the classes, and the balanced loss and accuracy of the test events."""
+        test = self.metrics["test"]["balanced"]
         return (
-            f"Run({self.name!r}, classes {', '.join(self.class_names)}; test events: loss {test['loss']:.4g}, accuracy "
-            f"{test['accuracy']:.4g})"
+            f"Run({self.name!r}, classes {', '.join(self.class_names)}; test events: balanced loss {test['loss']:.4g}, "
+            f"balanced accuracy {test['accuracy']:.4g})"
         )
 
     def _repr_html_(self) -> str:

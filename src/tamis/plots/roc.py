@@ -15,6 +15,7 @@ from tamis.plots.labels import ClassStyle, compute_font_size
 from tamis.plots.legend import Entry, add_legend, compute_axis_top, compute_entry_width
 from tamis.plots.style import MUTED_COLOUR, TEXT_COLOUR, LineStyle, figure_style
 from tamis.statistics.roc_outline import RocOutline, RocPoints
+from tamis.wording import format_metric
 
 _NO_POINTS = RocPoints(np.empty(0), np.empty(0))
 
@@ -100,9 +101,9 @@ def _highest(line: RocLine, from_efficiency: float = 0.0) -> float:
 def _legend_entries(lines: Sequence[RocLine], optimum_name: str) -> list[Entry]:
     entries: list[Entry] = []
     for line in lines:
-        optimum = "" if line.optimum is None else f", {optimum_name} {line.optimum.auc:.4f}"
+        optimum = "" if line.optimum is None else f", {optimum_name} {format_metric(line.optimum.auc)[0]}"
         handle = Line2D([], [], color=line.style.colour, linestyle=line.line)
-        entries.append((handle, f"{line.style.text}  (AUC {line.curve.auc:.4f}{optimum})"))
+        entries.append((handle, f"{line.style.text}  (AUC {format_metric(line.curve.auc)[0]}{optimum})"))
     if any(line.optimum is not None for line in lines):
         entries.append((Line2D([], [], color=TEXT_COLOUR, linestyle="--", linewidth=1.2), optimum_name))
     if any(line.working_points is not None for line in lines):

@@ -13,7 +13,7 @@ from tamis.pipeline.run import Run
 from tamis.report.epochs import format_epochs
 from tamis.statistics.intervals import FEWEST
 from tamis.studies import defined_results
-from tamis.wording import counted
+from tamis.wording import counted, format_metric
 
 FEW_EVENTS = 1000
 """Effective sample size of a class in the test events below which the finding is a warning."""
@@ -159,8 +159,9 @@ def _ties(run: Run) -> Iterator[Finding]:
         yield Finding(
             "look",
             "Tied scores",
-            f"{100 * share:.0f}% of the events of {name} have the same score for it, {significant(score, 5)}{remark}: "
-            "no cut separates them, so that working points exceed their target efficiencies and several have nearly "
+            f"{100 * share:.0f}% of the events of {name} have the same score for it, "
+            f"{format_metric(score)[0]}{remark}: no cut separates them, so that working points exceed their target "
+            "efficiencies and several have nearly "
             "the same rejection. Possible causes are dead nodes, few bits, or badly scaled inputs.",
         )
 

@@ -28,6 +28,7 @@ from tamis.report import tables
 from tamis.report.diagram import NodeColumn, draw_network
 from tamis.report.epochs import format_epochs
 from tamis.report.findings import findings_of
+from tamis.report.mathtext import write_as_text
 from tamis.report.vector import inline_svg
 from tamis.runs.layout import CONFIG, CUTFLOW, FIGURES, HISTORY, METRICS
 from tamis.studies import defined_results
@@ -110,11 +111,11 @@ def _lead(run: Run) -> str:
 
 
 def explain_labels(config: Config) -> str:
-    """Return a sentence about the labels of classes in figures, if they are not their names; mathtext is unchanged."""
+    """Return a sentence about the labels of classes in figures, if they are not their names."""
     names = [
-        f"{name} is {section.label}"
+        f"{name} is {write_as_text(section.label)}"
         for name, section in config.classes.items()
-        if section.label not in (None, name)
+        if section.label is not None and section.label != name
     ]
     return f" In figures, {', '.join(names)}." if names else ""
 

@@ -213,6 +213,32 @@ def compute_bin_significances(
     return z, by_signal[..., 0], np.moveaxis(by_background[..., 0], -1, 0), by_squares[..., 0]
 
 
+def compute_background_pulls(
+    signal: Float64, backgrounds: Float64, squares: Float64, requirements: Requirements
+) -> Float64:
+    """Compute how far the background-only fit moves the simulated background of each bin, [bins].
+
+    The pull is (gamma - 1) / sigma of `compute_profile_significance`, in the fit of all bins together. The constraint
+    of gamma is Gaussian: for a large pull its tail is not that of the simulated events, whose number is a Poisson
+    number.
+
+    Args:
+        signal: expected signal, [bins].
+        backgrounds: expected events of each background, with positive sums, [backgrounds, bins].
+        squares: sum of the squared weights of all backgrounds, [bins].
+        requirements: uncertainties of the backgrounds.
+
+    >>> compute_background_pulls(np.array([20.0]), np.array([[100.0]]), np.array([1e4]), USUAL).round(3)
+    array([0.2])
+    """
+    z, _, _, by_squares = compute_profile_significance(
+        signal, backgrounds, squares, requirements.of_each(len(backgrounds))
+    )
+    # 2 Z dZ/dsquares is -(pull)^2 / squares
+    pulls: Float64 = np.sqrt(np.maximum(-2 * z * by_squares * np.maximum(squares, 0), 0))
+    return pulls
+
+
 def compute_cut_significances(
     signal: Float64, backgrounds: Float64, squares: Float64, requirements: Requirements = USUAL
 ) -> Float64:

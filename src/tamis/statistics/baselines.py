@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from tamis.arrays import Float64
 from tamis.errors import RequestError
-from tamis.statistics.arrays import check_real_numbers
-from tamis.statistics.influence import compute_influences
-from tamis.statistics.intervals import Interval, compute_half_widths, compute_intervals
+from tamis.statistics.arrays import check_real_numbers, compute_effective_sample_size
+from tamis.statistics.influence import compute_efficiency_influences, compute_influences
+from tamis.statistics.intervals import Interval, compute_half_widths, compute_interval, compute_intervals
 from tamis.statistics.ranking import RankedScores
 from tamis.statistics.roc import RocCurve, WorkingPoint, compute_roc_curves, compute_working_points
 from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.split_metrics import find_known_numbers, list_interval_scales
-from tamis.statistics.units import Units
+from tamis.statistics.units import Units, select_units
 
 Needed = TypeVar("Needed")
 _LOSS, _ACCURACY, _AUC = 0, 1, 2
+_FEWEST_PASSING = 10.0
+"""Effective background events that must pass both cuts for an interval of the ratio of the backgrounds."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,23 @@ class WeightingComparison:
     auc: tuple[ComparedNumber | None, ...]
 
 
+@dataclass(frozen=True)
+class BackgroundRatio:
+    """The backgrounds of the network and of a baseline after cuts with the same signal efficiency.
+
+    Args:
+        target: the requested signal efficiency.
+        signal_efficiency: of both cuts: that of the baseline, whose score may have few different values.
+        ratio: background efficiency of the network divided by that of the baseline; None if one is not positive.
+        interval: 68.3% interval to first order, paired; None with fewer than 10 effective events that pass.
+    """
+
+    target: float
+    signal_efficiency: float
+    ratio: float | None
+    interval: Interval | None
+
+
 @dataclass(frozen=True, eq=False)
 class SignalComparison:
     """How well a baseline separates signal and background, with the physics weights.
@@ -66,12 +85,14 @@ class SignalComparison:
         curve: of the baseline.
         network: curve of the signal score of the network.
         working_points: cuts on the signal score of the baseline.
+        background_ratios: network over baseline, at each of them.
     """
 
     auc: ComparedNumber
     curve: RocCurve
     network: RocCurve
     working_points: tuple[WorkingPoint, ...]
+    background_ratios: tuple[BackgroundRatio, ...]
 
 
 @dataclass(frozen=True)
@@ -177,17 +198,61 @@ def compare_baselines(
         _needed(compute_roc_curves(ranked, of_signal.astype(np.int32), test.weight)[1])
         for ranked in signal_scores
     )
+    points = [compute_working_points(curve, working_points) for curve in curves]
     return tuple(
         BaselineNumbers(
             name,
             physics.get(name),
             balanced.get(name),
             SignalComparison(
-                _needed(compared[_AUC + 1]), curve, network, compute_working_points(curve, working_points)
+                _needed(compared[_AUC + 1]),
+                curve,
+                network,
+                of_baseline,
+                tuple(
+                    _compare_backgrounds(test, of_signal, network, (signal_scores[0], ranked), point)
+                    for point in of_baseline
+                ),
             ),
         )
-        for name, compared, curve in zip(scored, areas, curves, strict=True)
+        for name, compared, curve, of_baseline, ranked in zip(
+            scored, areas, curves, points, signal_scores[1:], strict=True
+        )
     )
+
+
+def _compare_backgrounds(
+    test: ScoredEvents,
+    is_signal: NDArray[np.bool_],
+    network: RocCurve,
+    scores: tuple[RankedScores, RankedScores],
+    point: WorkingPoint,
+) -> BackgroundRatio:
+    """Compare the background of the network with that of a baseline at a working point of the baseline.
+
+    `scores` are those of background and signal, [n, 2], of the network and of the baseline.
+    """
+    target = point.signal_efficiency
+    # a cut of signed weights may exceed an efficiency of one, which the network then cannot reach
+    points = (*compute_working_points(network, [min(target, 1.0)]), point)
+    efficiencies = [cut.background_efficiency for cut in points]
+    if min(efficiencies) <= 0:
+        return BackgroundRatio(point.target, target, None, None)
+    columns = [ranked.probabilities[:, 1].astype(np.float64) for ranked in scores]
+    passing = [(column >= cut.threshold) & ~is_signal for column, cut in zip(columns, points, strict=True)]
+    sizes = [
+        compute_effective_sample_size(test.weight[rows], select_units(test.units, rows)) for rows in passing
+    ]
+    ratio = efficiencies[0] / efficiencies[1]
+    if min(sizes) < _FEWEST_PASSING or target >= 1:
+        return BackgroundRatio(point.target, target, ratio, None)
+    of_network, of_baseline = (
+        compute_efficiency_influences(column, is_signal, test.weight, cut.threshold, target)
+        / cut.background_efficiency
+        for column, cut in zip(columns, points, strict=True)
+    )
+    width = compute_half_widths((of_network - of_baseline)[:, None], test.units)[0]
+    return BackgroundRatio(point.target, target, ratio, compute_interval(ratio, ratio * float(width), "log"))
 
 
 def _signal_and_rest(scores: NDArray[np.floating], signal: Sequence[int]) -> Float64:

@@ -29,6 +29,7 @@ from tamis.statistics.asimov import (
     sum_by_background,
 )
 from tamis.statistics.counts import check_signal
+from tamis.statistics.roc import compute_efficiency_limit
 from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.units import Units, compute_power_increments, select_units
 
@@ -195,6 +196,8 @@ class CutTable:
         passed: expected events of each true class, [n_classes, cuts].
         background_error: of all other classes together, from the finite simulation, [cuts].
         significance: Asimov significance; NaN without enough background, [cuts].
+        background_limit: upper limit with 95% confidence on the expected background if no simulated background event
+            passes; None if it is not known (`compute_efficiency_limit`).
     """
 
     signal: tuple[int, ...]
@@ -202,6 +205,7 @@ class CutTable:
     passed: FloatArray
     background_error: FloatArray
     significance: FloatArray
+    background_limit: float | None
 
     @property
     def efficiency(self) -> Float64:
@@ -235,6 +239,25 @@ class CutTable:
         """Fraction of signal in the passing events; NaN if no event passes, [cuts]."""
         return _ratio(self.signal_events, self.signal_events + self.background_events)
 
+    @property
+    def rejection_limit(self) -> float | None:
+        """The corresponding lower limit of the background rejection."""
+        return (
+            None
+            if self.background_limit is None
+            else float(self.background_events[0] / self.background_limit)
+        )
+
+    @property
+    def purity_limit(self) -> Float64:
+        """Lower limit of the purity; NaN if simulated background or no signal passes, [cuts]."""
+        if self.background_limit is None:
+            return np.full(len(self.thresholds), np.nan)
+        is_limited = (self.background_error == 0) & (self.signal_events > 0)
+        return np.where(
+            is_limited, _ratio(self.signal_events, self.signal_events + self.background_limit), np.nan
+        )
+
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Return a dictionary for `metrics.json`."""
         return {
@@ -249,6 +272,9 @@ class CutTable:
             "rejection": replace_undefined(self.rejection),
             "purity": replace_undefined(self.purity),
             "significance": replace_undefined(self.significance),
+            "background_limit": self.background_limit,
+            "rejection_limit": self.rejection_limit,
+            "purity_limit": replace_undefined(self.purity_limit),
         }
 
 
@@ -290,7 +316,17 @@ def tabulate_cuts(
     signal_events = passed[list(signal)].sum(axis=0)
     backgrounds = np.delete(passed, list(signal), axis=0)
     significance = compute_cut_significances(signal_events, backgrounds, squares, requirements)
-    return CutTable(tuple(signal), thresholds, passed, np.sqrt(np.maximum(squares, 0)), significance)
+    limit = compute_efficiency_limit(
+        classes[~of_signal], weights[~of_signal], units=select_units(events.units, ~of_signal)
+    )
+    return CutTable(
+        tuple(signal),
+        thresholds,
+        passed,
+        np.sqrt(np.maximum(squares, 0)),
+        significance,
+        None if limit is None else limit * float(backgrounds[:, 0].sum()),
+    )
 
 
 def _ratio(numerator: Float64, denominator: Float64) -> Float64:

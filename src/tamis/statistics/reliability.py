@@ -46,6 +46,7 @@ class ReliabilityBin:
         effective_sample_size: of the events.
         expected_sample_size: effective sample size of the class, or of the other classes, that the scores predict,
             whichever is smaller.
+        in_p_value: whether the p-value uses the bin: from an expected sample size of 10 on.
     """
 
     low: float
@@ -56,6 +57,7 @@ class ReliabilityBin:
     share: float
     effective_sample_size: float
     expected_sample_size: float
+    in_p_value: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Reliability:
         error: expected calibration error: mean of |fraction - score| over the bins, by their shares.
         error_by_chance: its average if the scores were exact probabilities.
         p_value: probability of deviations at least as large in that case: the fraction of simulations in which the sum
-            of the squared pulls of the bins is not smaller; one if no bin has enough events.
+            of the squared pulls of the bins is not smaller; one if no bin has enough events. 0.001 (999 simulations)
+            is an upper limit.
     """
 
     bins: tuple[ReliabilityBin, ...]
@@ -122,25 +125,25 @@ def compute_reliability(
         inside = positive_sum(weights[rows])
         if inside is None:
             continue
+        error = float(np.sqrt(exact.variance[number])) / inside
+        expected = float(exact.promised[number])
         filled[number] = ReliabilityBin(
             low=float(values[first]),
             high=float(values[last - 1]),
             score=float(weights[rows] @ values[rows]) / inside,
             fraction=float(weights[rows] @ of_class[rows]) / inside,
-            error=float(np.sqrt(exact.variance[number])) / inside,
+            error=error,
             share=inside / total,
             effective_sample_size=compute_effective_sample_size(
                 weights[rows], None if units is None else units[rows]
             ),
-            expected_sample_size=float(exact.promised[number]),
+            expected_sample_size=expected,
+            in_p_value=error > 0 and expected >= LEAST,
         )
-    gaps, errors, shares, expected = np.array(
-        [
-            (entry.fraction - entry.score, entry.error, entry.share, entry.expected_sample_size)
-            for entry in filled.values()
-        ]
+    gaps, errors, shares = np.array(
+        [(entry.fraction - entry.score, entry.error, entry.share) for entry in filled.values()]
     ).T
-    measured = (errors > 0) & (expected >= LEAST)
+    measured = np.array([entry.in_p_value for entry in filled.values()])
     p_value = 1.0
     if measured.any():
         square = float(((gaps[measured] / errors[measured]) ** 2).sum())

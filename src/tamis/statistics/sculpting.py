@@ -74,7 +74,8 @@ class Dependence:
 
     Args:
         distance_correlation: 0 if they are independent, 1 if one follows from the other.
-        p_value: probability of a value at least as large if they were independent.
+        p_value: probability of a value at least as large if they were independent; 0.002 (499 sets of random signs) is
+            an upper limit.
         events: number of events that it was computed from.
     """
 

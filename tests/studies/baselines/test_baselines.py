@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tamis.blocks import Table, Text
 from tamis.blocks.numbers import minus
 from tamis.statistics.baselines import (
+    BackgroundRatio,
     BoxOfCuts,
     ComparedNumber,
     Cut,
@@ -81,6 +82,7 @@ def test_the_result_is_the_comparison_with_outlines() -> None:
         assert baseline.signal.auc == expected.signal.auc
         assert baseline.signal.network_auc == result.network.auc == expected.signal.network.auc
         assert baseline.signal.working_points == expected.signal.working_points
+        assert baseline.signal.background_ratios == expected.signal.background_ratios
     trees, cuts = result.baselines
     assert (trees.seconds, trees.notes) == (2.5, ("a note",))
     # the curve of a few steps is drawn as far as that of the network
@@ -113,6 +115,7 @@ def test_metrics_are_strict_json_and_a_discriminant_has_no_loss() -> None:
     trees, cuts = metrics.values()
     assert set(trees["difference"]["auc"]) == set(CLASSES)
     assert trees["signal"]["working_points"][0]["target"] == 0.5
+    assert trees["signal"]["background_ratios"][0]["ratio"] < 1
     assert trees["notes"] == ["a note"]
     assert trees["balanced"]["loss"] == result.baselines[0].balanced.loss.value
     assert cuts["loss"] is cuts["accuracy"] is cuts["balanced"] is cuts["boxes"] is None
@@ -120,9 +123,12 @@ def test_metrics_are_strict_json_and_a_discriminant_has_no_loss() -> None:
 
 
 def result_of(
-    interval: tuple[float, float] | None = (0.01, 0.03), difference: float = 0.02, **changes: Any
+    interval: tuple[float, float] | None = (0.01, 0.03),
+    difference: float = 0.02,
+    ratios: tuple[BackgroundRatio, ...] = (),
+    **changes: Any,
 ) -> BaselinesResult:
-    signal = SignalNumbers(ComparedNumber(0.9, (0.89, 0.91), difference, interval), 0.92, OUTLINE, ())
+    signal = SignalNumbers(ComparedNumber(0.9, (0.89, 0.91), difference, interval), 0.92, OUTLINE, (), ratios)
     loss = ComparedNumber(0.4, (0.38, 0.42), 0.4, (0.38, 0.42))
     cuts = (Cut("<pt>", 1.5, None), Cut("eta", -2.0, 2.0), Cut("n", None, 4.0))
     box = replace(BoxOfCuts(0.5, None, cuts, 0.5, 0.52, 0.01, 100.0), **changes)
@@ -147,9 +153,9 @@ def test_tables_hold_differences_and_cuts() -> None:
     assert isinstance(boxes, Table)
     assert [cell.text for cell in results.rows[0]] == [
         "xgboost",
-        "0.900",
+        "0.9000",
         "+0.020",
-        "0.400",
+        "0.4000",
         "+0.400",
         "1.50",
     ]
@@ -178,6 +184,35 @@ def test_a_better_baseline_is_worth_a_look(difference: float, half: float, light
     assert first.light == light
 
 
+@pytest.mark.parametrize(
+    ("difference", "ratio", "light"),
+    [
+        (0.02, (1.46, (1.30, 1.64)), "look"),  # a larger area, but a lower rejection
+        (0.02, (1.46, (1.16, 1.83)), "info"),  # by more than one standard deviation, less than two
+        (0.02, (1.46, (0.90, 2.36)), "good"),
+        (0.02, (0.50, (0.45, 0.56)), "good"),
+        (0.02, (None, None), "good"),
+        (0.0, (1.46, (1.30, 1.64)), "look"),
+        (0.0, (0.50, (0.45, 0.56)), "info"),
+        (-0.03, (1.46, (1.30, 1.64)), "bad"),
+        (-0.03, (0.50, (0.45, 0.56)), "look"),
+    ],
+)
+def test_a_rejection_that_contradicts_the_area_is_worth_a_look(
+    difference: float, ratio: tuple[float | None, tuple[float, float] | None], light: str
+) -> None:
+    points = (BackgroundRatio(0.3, 0.3, *ratio), BackgroundRatio(0.5, 0.5, 1.0, (0.9, 1.1)))
+    result = result_of((difference - 0.005, difference + 0.005), difference, points)
+    first, _ = findings(result)
+    assert first.light == light
+    is_lower = ratio == (1.46, (1.30, 1.64)) and difference >= 0
+    assert ("the lower rejection at 30%" in first.sentence) == is_lower
+    assert ("the lower rejection at 30%" in next(iter(summary(result)))) == is_lower
+    _, _, ratios, _ = section(result)
+    assert isinstance(ratios, Table)
+    assert ratios.columns[1:] == ("at 30%", "at 50%")
+
+
 def test_without_an_interval_nothing_is_judged() -> None:
     first, _ = findings(result_of(None))
     assert first.light == "info"
@@ -186,11 +221,11 @@ def test_without_an_interval_nothing_is_judged() -> None:
 def test_the_summary_has_a_sentence_for_each() -> None:
     trees, cuts = summary(result_of())
     assert trees == (
-        "Baseline xgboost: AUC 0.900 for the signal, balanced loss 0.400; the network differs by +0.020 (68.3% "
+        "Baseline xgboost: AUC 0.9000 for the signal, balanced loss 0.4000; the network differs by +0.020 (68.3% "
         "interval [+0.010, +0.030]) in AUC and +0.400 (68.3% interval [+0.380, +0.420]) in loss."
     )
     assert cuts == (
-        "Baseline cuts: AUC 0.900 for the signal; the network differs by +0.020 (68.3% interval [+0.010, +0.030]) in "
+        "Baseline cuts: AUC 0.9000 for the signal; the network differs by +0.020 (68.3% interval [+0.010, +0.030]) in "
         "AUC. Note: too few."
     )
 

@@ -60,10 +60,12 @@ def test_the_loss_is_compared_with_the_weights_that_the_network_learned() -> Non
     assert comparison.excess_loss > 0.01
 
 
-def test_the_curves_are_those_of_the_physics_weights() -> None:
+def test_the_curves_rank_events_with_the_priors_of_the_network_and_weigh_them_with_the_physics_weights() -> (
+    None
+):
     test = events()
     density = np.stack([test.reference[name] for name in CLASSES], axis=1)
-    scores = compute_posterior(density, np.bincount(test.class_index, test.weight, 3))
+    scores = compute_posterior(density, np.bincount(test.class_index, test.balanced_weight, 3))
     areas = [curve.auc for curve in compute_roc_curves(scores, test.class_index, test.weight)]
     result = compute(test)
     assert [curve.auc for curve in result.curves] == areas

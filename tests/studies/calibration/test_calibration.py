@@ -11,6 +11,7 @@ from scipy import special
 from shared.posteriors import EQUAL, gaussians
 from tamis.blocks import Finding, Table, Text
 from tamis.calibration import Calibration, Scaling
+from tamis.plots.labels import class_styles
 from tamis.random_streams import random_stream
 from tamis.statistics.reliability import Reliability, compute_reliability
 from tamis.statistics.scaling import (
@@ -22,6 +23,7 @@ from tamis.statistics.scaling import (
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies import metrics_of_studies
 from tamis.studies.calibration import CalibrationResult, compute_calibration, findings, section
+from tamis.studies.calibration.plot import plot_calibration
 from tamis.studies.context import Context
 from tamis.studies.study import Undefined
 
@@ -246,5 +248,27 @@ def test_what_no_simulation_reached_is_a_limit() -> None:
 def test_the_physics_weights_count_too() -> None:
     finding = finding_of(reliability(0.01, 0.5), reliability(0.04, 0.001))
     assert finding.light == "look"
-    assert "Converted to physics weights they are not calibrated" in finding.sentence
+    assert "converted to physics weights are not calibrated" in finding.sentence
     assert "the score of bkg deviates most (p \N{LESS-THAN OR EQUAL TO} 0.002" in finding.sentence
+
+
+def test_a_small_deviation_with_physics_weights_is_not_calibrated_either() -> None:
+    finding = finding_of(reliability(0.01, 0.5), reliability(0.011, 0.001))
+    assert finding.light == "info"
+    assert "converted to physics weights deviate" in finding.sentence
+
+
+def test_bins_with_too_few_expected_events_count_neither_in_the_p_value_nor_in_the_pulls() -> None:
+    # one event where 0.2 are expected: a pull of nine
+    score, is_class = np.repeat([1e-4, 0.5], 100), np.r_[np.arange(100) < 1, np.arange(100) < 50]
+    curve = compute_reliability(score, is_class, np.ones(200), bins=2)
+    assert [entry.in_p_value for entry in curve.bins] == [False, True]
+    assert curve.p_value > 0.9
+    style = class_styles(["a"])
+    figure = plot_calibration([curve], [curve], classes=style)
+    assert {len(line.get_xdata()) for line in figure.axes[1].lines if line.get_linestyle() == "None"} == {
+        0,
+        1,
+    }
+    drawn = [y for line in figure.axes[1].lines if line.get_linestyle() == "None" for y in line.get_ydata()]
+    assert np.abs(drawn).max() < 1

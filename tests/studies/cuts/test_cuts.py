@@ -64,7 +64,11 @@ def test_working_points_and_the_best_cut_are_marked() -> None:
     result = compute_cuts(of_run)
     assert isinstance(result, CutsResult)
     first, *others = result.quoted
-    assert [cut.description for cut in first] == ["50% efficiency", "90% efficiency", "best significance"]
+    assert [cut.description for cut in first] == [
+        "50% efficiency",
+        "90% efficiency",
+        "cut of the validation events",
+    ]
     assert first[-1].threshold == of_run.once(compute_significance).cut
     assert [[cut.description for cut in cuts] for cuts in others] == 2 * [
         ["50% efficiency", "90% efficiency"]
@@ -92,6 +96,26 @@ def test_yields_are_those_of_all_used_events() -> None:
         for table in result.tables:
             np.testing.assert_allclose(table.passed[:, 0], factor * everything)
         assert words in next(iter(section(result))).text
+
+
+def test_without_passing_background_there_are_limits() -> None:
+    table = compute(signal=(1,)).tables[0]
+    written = table.to_dict(CLASSES)
+    empty = table.background_error == 0
+    assert empty.any()
+    assert table.background_limit > 0
+    assert written["rejection_limit"] == pytest.approx(table.background_events[0] / table.background_limit)
+    limits = np.array(written["purity_limit"], np.float64)
+    np.testing.assert_array_equal(np.isfinite(limits), empty & (table.signal_events > 0))
+    signal = table.signal_events[np.isfinite(limits)]
+    np.testing.assert_allclose(limits[np.isfinite(limits)], signal / (signal + table.background_limit))
+
+
+@pytest.mark.parametrize("cross_trained", [False, True])
+def test_the_explorer_names_its_events(cross_trained: bool) -> None:
+    text, _ = section(replace(compute(signal=(1,)), cross_trained=cross_trained))
+    assert ("validation events of other networks" in text.text) == cross_trained
+    assert "differ a little from those of the section Performance" in text.text
 
 
 def test_events_without_expected_numbers_are_the_reason_for_no_table() -> None:

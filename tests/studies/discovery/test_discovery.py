@@ -7,19 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from tamis.blocks import Table, Text
 from tamis.config import Folds
 from tamis.data.ensemble import EnsemblePlan
 from tamis.errors import RequestError
+from tamis.statistics.asimov import Requirements
 from tamis.statistics.bins import fill_bins
-from tamis.statistics.counts import count_above
+from tamis.statistics.counts import Counts, count_above
 from tamis.statistics.expected_significance import compute_expected_significance
 from tamis.statistics.negative_weights import drop_negative_weights
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context
-from tamis.studies.discovery import DiscoveryResult, compute_discovery, section, tiles
+from tamis.studies.discovery import DiscoveryResult, compute_discovery, findings, section, tiles
 from tamis.studies.negative_weights import compute_negative_weights
 from tamis.studies.study import Undefined
 
@@ -148,6 +150,45 @@ def test_a_significance_stands_at_the_top_with_a_luminosity_alone_and_says_what_
     assert list(tiles(without)) == []
     text, *_ = section(without)
     assert text.text.startswith("evaluation.luminosity is not set")
+
+
+def after_cut(signal: float, background: float, error: float) -> Counts:
+    effective = (background / error) ** 2
+    return Counts(signal, background, error, 1.0, effective, 1.0, ((background, error**2, 0.0, 0.0),))
+
+
+@pytest.mark.parametrize(
+    ("counts", "warns"),
+    [
+        (after_cut(8217, 256.7, 32.1), True),  # a Gaussian constraint gives 116.7, a Poisson constraint 56.8
+        (after_cut(10, 100, 33.0), True),  # nine effective events
+        (after_cut(10, 100, 10.0), False),
+    ],
+)
+def test_a_significance_that_rests_on_the_gaussian_constraint_is_worth_a_look(
+    result: DiscoveryResult, counts: Counts, warns: bool
+) -> None:
+    changes = {"after_cut": counts, "binning": None, "categories": (), "requirements": Requirements()}
+    only = replace(result, expected=replace(result.expected, **changes))
+    assert bool(only.warnings) == warns
+    assert [finding.light for finding in findings(only)] == ["look"] * warns
+    # without a luminosity no significance is quoted at the top
+    assert list(findings(replace(only, expected=replace(only.expected, events_per_weight=None)))) == []
+    s, b, variance = counts.signal, counts.background, (counts.background_error / counts.background) ** 2
+
+    def likelihood(gamma: float) -> float:
+        return 2 * (gamma * b - s - b + (s + b) * np.log((s + b) / (gamma * b))) + (gamma - 1) ** 2 / variance
+
+    best = optimize.minimize_scalar(
+        likelihood, bounds=(1e-3, 1000), method="bounded", options={"xatol": 1e-9}
+    ).x
+    assert only.background_pulls == {
+        "cut": pytest.approx((best - 1) / np.sqrt(variance), rel=1e-4),
+        "bins": None,
+        "categories": None,
+    }
+    metrics = metrics_of_studies({"discovery": result}, CLASSES)["discovery"]
+    assert metrics["background_pulls"] == result.background_pulls
 
 
 def test_the_tables_show_bins_and_categories(result: DiscoveryResult) -> None:

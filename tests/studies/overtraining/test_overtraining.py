@@ -20,6 +20,7 @@ from tamis.studies.overtraining import (
     PAIRED,
     OvertrainingResult,
     compute_overtraining,
+    figure_data,
     findings,
     section,
     summary,
@@ -189,7 +190,15 @@ def test_the_page_shows_the_corrected_p_values(
     assert isinstance(table, Table)
     cells = [row[-1] for row in table.rows]
     assert [cell.value for cell in cells] == [corrected] + 13 * [1.0]
-    assert [cell.light for cell in cells] == [light] + 13 * ["good"]
+    # p = 1 is no evidence that nothing differs: it has no mark
+    assert [cell.light for cell in cells] == ["bad" if light == "bad" else None] + 13 * [None]
+    for share in ("80%", "20%"):
+        assert share in table.caption
+    *_, data = figure_data(found, {})
+    for column in data.dependent[1:]:
+        assert column.qualifiers == {"Test": "199 permutations, at least 1/200"}
+    test = metrics_of_studies({"overtraining": found}, CLASSES)["overtraining"]["permutation_test"]
+    assert test["smallest_p_value"] == 1 / 200
     (finding,) = findings(found)
     assert finding.light == light
     assert finding.sentence == text.text

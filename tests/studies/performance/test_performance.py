@@ -24,6 +24,7 @@ from tamis.studies.performance import (
     summary,
     tiles,
 )
+from tamis.wording import name_interval
 
 CLASSES = ("a", "b", "c")
 FACTOR = np.array([0.25, 1.0, 12.0])
@@ -106,8 +107,23 @@ def test_the_curves_and_tables_show_the_numbers(result: PerformanceResult) -> No
 
 @pytest.mark.parametrize(("signal", "names"), [((), list(CLASSES)), ((2, 1), ["c", "b"])])
 def test_the_headline_numbers_are_those_of_the_signal(signal: tuple[int, ...], names: list[str]) -> None:
-    loss, accuracy, *areas = tiles(compute(signal=signal))
-    assert [loss.title, accuracy.title] == ["Loss", "Accuracy"]
+    result = compute(signal=signal)
+    loss, accuracy, *areas = tiles(result)
+    # a proper score of the probabilities that the network learned
+    balanced = result.splits["test"].balanced
+    assert balanced.loss != result.splits["test"].physics.loss
+    assert float(loss.value) == pytest.approx(balanced.loss, abs=1e-3)
+    assert float(accuracy.value) == pytest.approx(balanced.accuracy, abs=1e-3)
+    assert "balanced weights" in loss.note
+    # the same digits as in the table
+    (row,) = [
+        row
+        for row in next(iter(section(result))).rows
+        if [cell.text for cell in row[:2]] == ["test", "balanced"]
+    ]
+    assert [(cell.text, name_interval(cell.note)) for cell in row[3:5]] == [
+        (tile.value, tile.interval) for tile in (loss, accuracy)
+    ]
     assert [tile.title for tile in areas] == [f"AUC of {name}" for name in names]
 
 

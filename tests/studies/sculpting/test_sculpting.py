@@ -10,7 +10,9 @@ import pytest
 from scipy import special
 
 from tamis.blocks import Table
+from tamis.blocks.numbers import cell
 from tamis.figure_data import ColumnLabel, csv_text
+from tamis.plots.labels import class_styles
 from tamis.statistics.roc import compute_roc_curve, compute_working_points
 from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.sculpting import (
@@ -23,6 +25,7 @@ from tamis.statistics.sculpting import (
 from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context
 from tamis.studies.sculpting import SculptingResult, compute_sculpting, figure_data, findings, section
+from tamis.studies.sculpting.plot import plot_sculpting
 from tamis.studies.sculpting.result import Sculpting, measure_sculpting
 from tamis.studies.study import Undefined
 
@@ -70,7 +73,7 @@ def test_histograms_show_what_passes() -> None:
     background = found[0]
     assert background.after[1].density[background.binning.edges[1:] <= 139].sum() == pytest.approx(0)
     assert [each.warning != "" for each in found] == [True, False]
-    metrics = metrics_of_studies({"sculpting": SculptingResult((), (), found)}, CLASSES)["sculpting"]
+    metrics = metrics_of_studies({"sculpting": SculptingResult((), (), found, ())}, CLASSES)["sculpting"]
     written = metrics["spectators"]["mass"]["bkg"]
     assert written["histograms"]["after"][1]["density"] == background.after[1].density.tolist()
 
@@ -106,7 +109,7 @@ def test_section_and_finding_name_what_is_sculpted(copy: bool) -> None:
     assert len(table.columns) == len(table.rows[0])
     (finding,) = findings(result)
     assert finding.light == ("look" if copy else "good")
-    assert ("mass in bkg and mass in sig" in finding.sentence) == copy
+    assert ("mass depends on the score in bkg and in sig (signal" in finding.sentence) == copy
 
 
 def test_the_question_does_not_arise_without_spectator_signal_or_background() -> None:
@@ -200,6 +203,7 @@ def sculpting(
         (),
         Shift(significance, size, p_value),
         dependence,
+        (100.0,),
         (0.26,),
         (0.31,),
         None,
@@ -209,7 +213,7 @@ def sculpting(
 
 
 def result_of(*spectators: Sculpting) -> SculptingResult:
-    return SculptingResult((0.5,), (0.751,), spectators)
+    return SculptingResult((0.5,), (0.751,), spectators, ("sig",))
 
 
 def test_a_certain_but_small_shift_is_named() -> None:
@@ -233,8 +237,34 @@ def test_a_shift_that_may_be_chance_is_not_named(size: float | None, p_value: fl
 def test_a_warning_is_a_finding() -> None:
     (finding,) = findings(result_of(sculpting("top", LARGE_SHIFT, 6.0, 1e-9)))
     assert finding.light == "look"
-    assert "depends on mass in top." in finding.sentence
+    assert "mass depends on the score in top." in finding.sentence
     assert "remove the features" in finding.sentence
+
+
+def test_a_change_of_the_signal_alone_is_for_information() -> None:
+    sculpted = 0.4, 6.0, 1e-9
+    (finding,) = findings(result_of(sculpting("top", 0.1, 1.0, 0.9), sculpting("sig", *sculpted)))
+    assert (finding.light, "remove the features" in finding.sentence) == ("info", False)
+    (finding,) = findings(result_of(sculpting("sig", *sculpted), sculpting("top", *sculpted)))
+    assert finding.light == "look"
+    assert "in top and in sig (signal" in finding.sentence
+
+
+def test_a_shape_of_too_few_events_is_neither_compared_nor_drawn() -> None:
+    score = np.linspace(0, 1, 400, endpoint=False)
+    (found,) = measure_sculpting(
+        {"mass": generator().normal(size=400)}, score, np.zeros(400, int), np.ones(400), ["bkg"], [0.5, 0.96],
+        generator(),
+    )  # fmt: skip
+    assert found.passing == (200, 16)
+    assert [shape is None for shape in found.shapes] == [False, True]
+    assert [shape is None for shape in found.shapes_by_chance] == [False, True]
+    (table,) = section(SculptingResult((0.5, 0.04), (0.5, 0.96), (found,), ()))
+    assert table.rows[0][6].text == cell(None).text
+    figure = plot_sculpting([found], classes=class_styles(["bkg"]), label="mass", cuts=["loose", "tight"])
+    (note,) = [text.get_text() for text in figure.axes[0].texts if "too few events" in text.get_text()]
+    assert note.endswith("tight")
+    assert "loose" not in note
 
 
 def test_too_few_events_are_not_a_good_result() -> None:
@@ -255,7 +285,7 @@ def test_the_table_has_what_chance_gives_and_a_verdict_for_each_class() -> None:
         )
     )
     assert isinstance(table, Table)
-    assert table.columns[5] == "shape at 50% (score \N{GREATER-THAN OR EQUAL TO} 0.751)"
+    assert table.columns[5] == "shape at 50% (score \N{GREATER-THAN OR EQUAL TO} 0.7510)"
     assert [row[-1].text for row in table.rows] == ["sculpted", "no sign", "too few events"]
     assert [(cell.text, cell.note) for cell in table.rows[0][4:6]] == [
         ("0.40", "[6.0]"),
@@ -281,7 +311,7 @@ def test_a_long_tail_of_one_class_leaves_the_range_of_the_others() -> None:
     # nothing is lost
     assert np.sum(first.before.density * np.diff(first.before.edges)) == pytest.approx(1)
     assert first.binning.above
-    result = SculptingResult((0.5,), (0.5,), (first, second))
+    result = SculptingResult((0.5,), (0.5,), (first, second), ())
     labels = {"mass": ColumnLabel("$m$", "GeV")}
     shape, *_ = figure_data(result, labels)
     assert "last bin holds all values outside" in shape.description
@@ -295,7 +325,9 @@ def test_figure_data_have_the_labels_and_units_of_spectators() -> None:
     )
     tables = {
         table.name: table
-        for table in figure_data(SculptingResult((0.5,), (0.5,), found), {"mass": ColumnLabel("$m$", "GeV")})
+        for table in figure_data(
+            SculptingResult((0.5,), (0.5,), found, ()), {"mass": ColumnLabel("$m$", "GeV")}
+        )
     }
     shape, means = tables["sculpting_mass_shape_bkg"], tables["sculpting_mass_mean_bkg"]
     assert (shape.independent[0].label, shape.independent[0].unit) == ("$m$", "GeV")

@@ -66,6 +66,11 @@
     if (size >= 1000) return minus(value.toLocaleString("en-US", { maximumFractionDigits: 0 }));
     return minus(size !== 0 && size < 1e-4 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits))));
   }
+  // a score, with as many digits as in the tables
+  function writeScore(value) {
+    const distance = Math.min(Math.abs(value), Math.abs(1 - value));
+    return value.toFixed(distance > 0 ? Math.min(8, Math.max(4, 1 - Math.floor(Math.log10(distance)))) : 4);
+  }
   const percent = (value) => (value === null ? "\u2013" : minus((100 * value).toFixed(2)) + "%");
 
   const choice = element("select", { id: "explorer-score", "aria-label": "score" });
@@ -86,13 +91,26 @@
         element("th", {}, "class"), element("th", { class: "number" }, "efficiency"), element("th", { class: "number" }, data.yields))),
       body)));
 
+  // without simulated background there are limits instead of numbers
+  const empty = (t, i) => t.background_error[i] === 0;
+  // two digits, rounded so that the limit remains true
+  function limit(relation, value, write) {
+    if (value === null) return "\u2013 (no event passes)";
+    const unit = 10 ** (Math.floor(Math.log10(value)) - 1);
+    const round = relation === "<" ? Math.ceil : Math.floor;
+    return `${relation} ${write(round(value / unit) * unit)} (95% CL)`;
+  }
+  const reason = (value, text, why) => value === null ? `\u2013 (${why})` : text;
   const quantities = [
     ["signal efficiency", (t, i) => percent(t.signal_efficiency[i]), "signal_efficiency"],
-    ["background rejection", (t, i) => written(t.rejection[i], 4), "rejection"],
-    ["purity", (t, i) => percent(t.purity[i]), "purity"],
+    ["background rejection", (t, i) => empty(t, i) ? limit(">", t.rejection_limit, (value) => written(value, 2))
+      : reason(t.rejection[i], written(t.rejection[i], 3), "negative background"), "rejection"],
+    ["purity", (t, i) => empty(t, i) ? limit(">", t.purity_limit[i], percent)
+      : reason(t.purity[i], percent(t.purity[i]), "no positive sum of events"), "purity"],
     ["signal events", (t, i) => written(t.signal[i], 4), "signal"],
-    ["background events", (t, i) => written(t.background[i], 4) + " \u00b1 " + written(t.background_error[i], 2), "background"],
-    ["significance", (t, i) => written(t.significance[i], 4), "significance"],
+    ["background events", (t, i) => empty(t, i) ? limit("<", t.background_limit, (value) => written(value, 2))
+      : written(t.background[i], 4) + " \u00b1 " + written(t.background_error[i], 2), "background"],
+    ["significance", (t, i) => reason(t.significance[i], written(t.significance[i], 3), "too little simulated background"), "significance"],
   ];
   const outputs = quantities.map(([title, , name]) => {
     const value = element("b", { id: "explorer-" + name });
@@ -161,7 +179,7 @@
   }
   function show() {
     const i = Number(slider.value);
-    typed.value = String(Number(table.thresholds[i].toPrecision(6)));
+    typed.value = writeScore(table.thresholds[i]);
     quantities.forEach(([, text, name], q) => {
       outputs[q].textContent = text(table, i);
       outputs[q].dataset.value = table[name][i] === null ? "" : String(table[name][i]);

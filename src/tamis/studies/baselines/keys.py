@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tamis.statistics.baselines import BoxOfCuts
+from tamis.statistics.baselines import BackgroundRatio, BoxOfCuts
 from tamis.statistics.roc import WorkingPoint
 from tamis.studies.keys import ClassName, Interval, Intervals, Keys, key
 
@@ -35,6 +35,7 @@ class BaselineSignal(Keys):
     difference: float = key("area of the network minus that of the baseline", "auc.difference")
     difference_interval: Interval = key("68.3% interval of the paired difference", "auc.difference_interval")
     working_points: tuple[WorkingPoint, ...] = key("cuts on the score of the baseline")
+    background_ratios: tuple[BackgroundRatio, ...] = key("network over baseline, at each of these cuts")
 
 
 class Baseline(BaselineWeighting):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tamis.statistics.baselines import (
+    BackgroundRatio,
     BaselineNumbers,
     BoxOfCuts,
     ComparedNumber,
@@ -34,12 +35,14 @@ class SignalNumbers:
         network_auc: area of the network's signal score.
         curve: of the baseline.
         working_points: cuts on the baseline's signal score.
+        background_ratios: background of the network over that of the baseline, at each of them.
     """
 
     auc: ComparedNumber
     network_auc: float
     curve: RocOutline
     working_points: tuple[WorkingPoint, ...]
+    background_ratios: tuple[BackgroundRatio, ...]
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def _comparison(baseline: ScoredBaseline, numbers: BaselineNumbers, least: float
             # drawn as far as the network's: a discriminant of a few steps would end too early
             outline_roc(signal.curve, least=least),
             signal.working_points,
+            signal.background_ratios,
         ),
         baseline.seconds,
         baseline.boxes,

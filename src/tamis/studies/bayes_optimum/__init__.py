@@ -7,10 +7,9 @@ compares the network with it, or with discriminants that the configuration names
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from tamis.blocks import Block, Cell, Finding, Table, Tile
-from tamis.blocks.numbers import Interval, cell, typeset, with_interval
+from tamis.blocks.numbers import Interval, cell, metric, typeset, with_interval
 from tamis.statistics.bayes_optimum import OptimumComparison
 from tamis.studies.bayes_optimum.result import (
     BayesOptimumResult,
@@ -18,7 +17,7 @@ from tamis.studies.bayes_optimum.result import (
     compute_bayes_optimum,
 )
 from tamis.studies.study import Study, import_keys
-from tamis.wording import format_change, format_with_interval, name_interval
+from tamis.wording import format_change, format_metric, name_interval
 
 _Row = tuple[str, float | None, float | None, float | None, Interval]
 
@@ -46,14 +45,15 @@ def _optimum_table(comparison: OptimumComparison, class_names: Sequence[str]) ->
         *((f"AUC {name}", area, best, deficit, interval) for name, area, best, deficit, interval in areas),
     )
     caption = (
-        "The Bayes optimum is the best possible classifier: the density of each class, divided by their sum. To gain: "
-        "how much lower the loss, and how much higher accuracy and AUC could be, with the 68.3% interval for the "
-        "finite number of events. Test events with balanced weights, for which the optimum has the smallest loss."
+        "The Bayes optimum is the classifier with the smallest expected loss: the posterior probability of each class, "
+        "with the share of the class in the balanced weights of the test events as its prior. To gain: how much lower "
+        "the loss, and how much higher accuracy and AUC of the optimum are, with the 68.3% interval for the finite "
+        "number of events. On a finite number of events a classifier can exceed the optimum by chance."
     )
     cells = tuple(
         (
             Cell(name),
-            *(replace(cell(number, interval), note="") for number in (value, best)),
+            *(metric(number) for number in (value, best)),
             cell(difference, interval, signed=True),
         )
         for name, value, best, difference, interval in rows
@@ -65,8 +65,8 @@ def _discriminants_table(comparisons: Sequence[DiscriminantComparison]) -> Table
     rows = tuple(
         (
             Cell(comparison.class_name),
-            cell(comparison.network_auc),
-            cell(comparison.auc),
+            metric(comparison.network_auc),
+            metric(comparison.auc),
             cell(comparison.auc_deficit, signed=True),
         )
         for comparison in comparisons
@@ -81,12 +81,12 @@ def tiles(result: BayesOptimumResult) -> Iterator[Tile]:
         value, interval = with_interval(
             result.optimum.excess_loss, result.optimum.intervals.loss, signed=True
         )
-        note = "balanced loss above the Bayes optimum; 0 is the best possible"
+        note = "balanced loss above the Bayes optimum, which has the smallest expected loss"
         yield Tile("Excess loss", value, name_interval(interval), note)
 
 
 def findings(result: BayesOptimumResult) -> Iterator[Finding]:
-    """Return how far the loss is from the smallest possible one."""
+    """Return how far the loss is from that of the optimum."""
     if result.optimum is not None:
         yield Finding("info", "Excess loss", typeset(_describe_excess(result.optimum)))
 
@@ -95,11 +95,11 @@ def _describe_excess(comparison: OptimumComparison) -> str:
     interval = comparison.intervals.loss
     excess, (best, _) = (
         format_change(comparison.excess_loss, interval),
-        format_with_interval(comparison.optimum.loss, interval),
+        format_metric(comparison.optimum.loss),
     )
     return (
-        f"The balanced loss differs by {excess} from that of the Bayes optimum ({best}), the smallest that any "
-        "classifier can reach."
+        f"The balanced loss differs by {excess} from that of the Bayes optimum ({best}), the classifier with the "
+        "smallest expected loss."
     )
 
 
@@ -109,8 +109,8 @@ def summary(result: BayesOptimumResult) -> Iterator[str]:
         yield _describe_excess(result.optimum)
     for comparison in result.discriminants:
         yield (
-            f"Discriminant for {comparison.class_name}: AUC {comparison.auc:.4f}, {comparison.auc_deficit:+z.4f} "
-            "compared with the network."
+            f"Discriminant for {comparison.class_name}: AUC {format_metric(comparison.auc)[0]}, "
+            f"{comparison.auc_deficit:+z.4f} compared with the network."
         )
 
 

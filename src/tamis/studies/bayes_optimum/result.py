@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tamis.arrays import Float64
 from tamis.statistics.arrays import compute_class_ranks, positive_sum
 from tamis.statistics.bayes_optimum import OptimumComparison, compare_with_optimum, compute_posterior
 from tamis.statistics.roc import compute_roc_curve, compute_roc_curves
@@ -46,7 +45,7 @@ class BayesOptimumResult:
         optimum: comparison with balanced weights, if the densities of all classes are known; None otherwise.
         discriminants: comparison for each class that has a discriminant.
         curves: ROC curves of the optimum or of the discriminants with the physics weights, by class; None if there
-            is none, or where it is not defined.
+            is none, or where it is not defined. The optimum has the priors that the network was trained with.
     """
 
     class_names: tuple[str, ...]
@@ -85,20 +84,16 @@ def compute_bayes_optimum(context: Context) -> BayesOptimumResult | Undefined | 
 def _densities(test: ScoredEvents, names: tuple[str, ...]) -> BayesOptimumResult:
     log_density = np.stack([test.reference[name] for name in names], axis=1)
     balanced = test.balanced_weight
+    prior = np.bincount(test.class_index, balanced, len(names)).astype(np.float64)
     comparison = compare_with_optimum(
-        test.scores, log_density, _sums(balanced, test), test.class_index, balanced, units=test.units
+        test.scores, log_density, prior, test.class_index, balanced, units=test.units
     )
-    # the optimum of the physics weights: the classes have other shares there
-    scores = compute_posterior(log_density, _sums(test.weight, test))
+    # with several backgrounds the priors change the order of the events: the network learned these ones
+    scores = compute_posterior(log_density, prior)
     curves = compute_roc_curves(scores, test.class_index, test.weight)
     return BayesOptimumResult(
         names, comparison, (), tuple(None if curve is None else outline_roc(curve) for curve in curves)
     )
-
-
-def _sums(weight: Float64, events: ScoredEvents) -> Float64:
-    sums = np.bincount(events.class_index, weights=weight, minlength=events.scores.shape[1])
-    return sums.astype(np.float64)
 
 
 def _discriminants(test: ScoredEvents, names: tuple[str, ...]) -> BayesOptimumResult:

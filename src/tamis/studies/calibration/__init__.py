@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from tamis.blocks import Block, Caption, Cell, Finding, Light, Table, Text
 from tamis.blocks.numbers import p_value, short, significant, typeset, with_error
 from tamis.figure_data import Column, FigureData, Labels
-from tamis.statistics.reliability import SIMULATIONS, Reliability
+from tamis.statistics.reliability import LEAST, SIMULATIONS, Reliability
 from tamis.studies.calibration.result import CalibrationResult, compute_calibration, find_most_deviating
 from tamis.studies.columns import build_error_column
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import format_p_value
+from tamis.wording import format_metric, format_p_value
 
 LEVEL = 0.05
 """p-value, corrected for the number of classes, up to which scores are called not calibrated."""
@@ -29,7 +29,8 @@ CAPTIONS = (
         "Reliability",
         "Of the events with a score of 0.7 for a class, 70% should belong to it. Points "
         "below the diagonal: the scores are too high; above: too low. The pull is the distance from the diagonal in "
-        "standard deviations.",
+        "standard deviations, a triangle at the edge a pull beyond five. Only bins in which the scores predict at "
+        f"least {LEAST:g} effective events of the class and of the other classes have a pull and count in p.",
     ),
 )
 
@@ -42,7 +43,7 @@ def section(result: CalibrationResult) -> Iterator[Block]:
         f"{_describe_applied(result)}The temperature fitted on validation events is "
         f"{with_error(1 / result.temperature.scale[0], error)} (with its standard deviation, also below); above one "
         "the scores are overconfident, below one underconfident. Temperature scaling changes the balanced loss of the "
-        f"test events, {result.loss:.5f}, by {temperature}, vector scaling by {vector}. {_advice(result)}"
+        f"test events, {format_metric(result.loss)[0]}, by {temperature}, vector scaling by {vector}. {_advice(result)}"
     )
     yield _table(result)
 
@@ -74,7 +75,9 @@ def _advice(result: CalibrationResult) -> str:
     """Return a recommendation whether to calibrate the scores in the training."""
     gains = {method: change for method, (change, error) in result.changes.items() if change < -_CLEAR * error}
     if not gains:
-        return "No correction is needed: none lowers the loss by more than two standard deviations."
+        return (
+            "Neither of these corrections helps: none lowers the loss by more than two standard deviations."
+        )
     best = min(gains, key=lambda method: gains[method])
     return f"If you use the scores as probabilities, train with training.calibration: {best}."
 
@@ -104,28 +107,32 @@ def _table(result: CalibrationResult) -> Table:
 
 
 def findings(result: CalibrationResult) -> Iterator[Finding]:
-    """Return whether the scores are calibrated."""
-    index, corrected = result.most_deviating
-    off = corrected <= LEVEL
-    large = _is_large(result.balanced[index])
-    if not off:
-        statement = "The scores are well calibrated"
-    elif large:
-        statement = "The scores are not calibrated"
-    else:
-        statement = "The scores deviate from perfect calibration in single bins, but little on average"
-    sentence = f"{statement} (balanced weights): {_deviation(result.class_names, result.balanced, index)}."
-    off_with_physics = False
+    """Return whether the scores are calibrated, with balanced weights and converted to physics weights."""
+    light, sentence = _describe_reliability(
+        result.class_names, result.balanced, "The scores", "balanced weights"
+    )
     if result.physics:
-        physics_index, corrected = find_most_deviating(result.physics)
-        off_with_physics = corrected <= LEVEL and _is_large(result.physics[physics_index])
-        if off_with_physics:
-            sentence += (
-                " Converted to physics weights they are not calibrated: "
-                f"{_deviation(result.class_names, result.physics, physics_index)}."
-            )
-    light: Light = "look" if off_with_physics or (off and large) else "info" if off else "good"
+        physics_light, physics = _describe_reliability(
+            result.class_names, result.physics, "The scores converted to physics weights", "physics weights"
+        )
+        if physics_light != "good":
+            sentence = f"{sentence} {physics}"
+            light = "look" if "look" in (light, physics_light) else "info"
     yield Finding(light, "Calibration", sentence)
+
+
+def _describe_reliability(
+    class_names: Sequence[str], reliabilities: Sequence[Reliability], scores: str, weights: str
+) -> tuple[Light, str]:
+    index, corrected = find_most_deviating(reliabilities)
+    light: Light
+    if corrected > LEVEL:
+        light, statement = "good", "are well calibrated"
+    elif _is_large(reliabilities[index]):
+        light, statement = "look", "are not calibrated"
+    else:
+        light, statement = "info", "deviate from perfect calibration in single bins, but little on average"
+    return light, f"{scores} {statement} ({weights}): {_deviation(class_names, reliabilities, index)}."
 
 
 def _is_large(reliability: Reliability) -> bool:

@@ -39,7 +39,8 @@ def plot_calibration(
 ) -> Figure:
     """Draw for each class the fraction of its events against its score, and the pulls below.
 
-    A pull is the difference of fraction and score in standard deviations; triangles at the edge are pulls beyond five.
+    A pull is the difference of fraction and score in standard deviations, of the bins that the p-value uses; triangles
+    at the edge are pulls beyond five.
     The grey band is one standard deviation around the diagonal.
 
     Args:
@@ -87,18 +88,17 @@ def _draw_curve(axes: Axes, reliability: Reliability, style: ClassStyle, *, fill
 
 
 def _draw_pulls(axes: Axes, reliability: Reliability, style: ClassStyle, *, filled: bool) -> None:
-    score, fraction, error = _columns(reliability.bins)
-    known = error > 0
-    pull = (fraction[known] - score[known]) / error[known]
+    score, fraction, error = _columns([counted for counted in reliability.bins if counted.in_p_value])
+    pull = (fraction - score) / error
     if filled:
         axes.axhspan(-1, 1, color=SHADE_COLOUR, linewidth=0)
         axes.axhline(0, color=MUTED_COLOUR, linewidth=1.0, linestyle=":")
     looks = _points(style, filled=filled)
     inside = np.abs(pull) <= _MOST_PULL
-    axes.plot(score[known][inside], pull[inside], **looks)
+    axes.plot(score[inside], pull[inside], **looks)
     for marker, beyond in (("^", pull > _MOST_PULL), ("v", pull < -_MOST_PULL)):
         edge = np.full(beyond.sum(), _MOST_PULL if marker == "^" else -_MOST_PULL)
-        axes.plot(score[known][beyond], edge, **{**looks, "marker": marker, "markersize": 6.0})
+        axes.plot(score[beyond], edge, **{**looks, "marker": marker, "markersize": 6.0})
     axes.set_ylim(-1.15 * _MOST_PULL, 1.15 * _MOST_PULL)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tamis.blocks import Block, Explorer, Text
-from tamis.studies.cuts.result import CutsResult, compute_cuts
+from tamis.studies.cuts.result import VALIDATION_CUT, CutsResult, compute_cuts
 from tamis.studies.study import Study, import_keys
 
 
@@ -18,11 +18,21 @@ def section(result: CutsResult) -> Iterator[Block]:
 
     if not result.tables:
         return
+    events = (
+        "all events but those that chose the cut and the bins (validation events of other networks)"
+        if result.cross_trained
+        else "the test events"
+    )
     yield Text(
-        "Move the threshold: test events with at least this score pass. The yields of each class "
-        f"({result.yields_are}) are scaled from the test events to all used events. The significance includes the "
-        "statistical uncertainty of the simulated backgrounds and the configured systematic uncertainties. Do not "
-        "quote the significance of a cut that you choose here: it is optimised on the test events."
+        "Move the threshold: events with at least this score pass. As in the section Discovery significance, these are "
+        f"{events}, and each class ({result.yields_are}) is scaled to its sum of weights in all used events. This "
+        "changes the shares of the backgrounds: efficiencies and rejections differ a little from those of the section "
+        "Performance, which has all test events with their own weights. The button "
+        f"\N{LEFT DOUBLE QUOTATION MARK}{VALIDATION_CUT}\N{RIGHT DOUBLE QUOTATION MARK} goes to the cut with the "
+        "largest significance on validation events. Limits have a confidence level of 95%: no simulated background "
+        "passes these cuts. The significance includes the statistical uncertainty of the simulated backgrounds and the "
+        "configured systematic uncertainties. Do not quote the significance of a cut that you choose here: it is "
+        "optimised on the test events."
     )
     marks = [
         [{"threshold": cut.threshold, "text": cut.description} for cut in cuts] for cuts in result.quoted

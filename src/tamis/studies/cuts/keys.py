@@ -19,6 +19,13 @@ class CutTable(Keys):
     rejection: tuple[float | None, ...] = key("1 / background efficiency; null if no background passes")
     purity: tuple[float | None, ...] = key("fraction of the events that is signal; null if no event passes")
     significance: tuple[float | None, ...] = key("Asimov significance; null if too little background passes")
+    background_limit: float | None = key(
+        "upper limit on `background` with 95% confidence if no simulated background passes (its error is then 0)"
+    )
+    rejection_limit: float | None = key("the corresponding lower limit of the rejection")
+    purity_limit: tuple[float | None, ...] = key(
+        "the corresponding lower limit of the purity; null if simulated background or no signal passes"
+    )
 
 
 class Cuts(Keys):

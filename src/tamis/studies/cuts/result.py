@@ -20,6 +20,9 @@ from tamis.studies.shared import (
 )
 from tamis.studies.study import Undefined
 
+VALIDATION_CUT = "cut of the validation events"
+"""Description of the cut that the significance of validation events chooses."""
+
 
 @dataclass(frozen=True)
 class QuotedCut:
@@ -43,12 +46,14 @@ class CutsResult:
         tables: of the signal score first, then of the score of each class.
         quoted: cuts of each table that the report quotes.
         yields_are: `expected events`, or `sum of weights` if expected events are not known.
+        cross_trained: whether the events are all but the validation events, with out-of-fold scores.
     """
 
     class_names: tuple[str, ...]
     tables: tuple[CutTable, ...]
     quoted: tuple[tuple[QuotedCut, ...], ...]
     yields_are: str
+    cross_trained: bool
 
     def to_metrics(self) -> dict[str, Any]:
         """Return the part of `metrics.json`."""
@@ -73,7 +78,9 @@ def compute_cuts(context: Context) -> CutsResult | Undefined:
             tables.append(table)
             quoted.append(cuts)
     yields_are = "sum of weights" if context.events_per_weight is None else "expected events"
-    return CutsResult(context.class_names, tuple(tables), tuple(quoted), yields_are)
+    return CutsResult(
+        context.class_names, tuple(tables), tuple(quoted), yields_are, context.plan.is_cross_training
+    )
 
 
 def _groups(context: Context) -> list[tuple[int, ...]]:
@@ -100,5 +107,5 @@ def _quoted_cuts(context: Context, expected: ScoredEvents, signal: tuple[int, ..
     if signal == context.signal:
         significance = context.once(compute_significance)
         if significance is not None and significance.cut is not None:
-            cuts.append(QuotedCut(significance.cut, "best significance"))
+            cuts.append(QuotedCut(significance.cut, VALIDATION_CUT))
     return tuple(cut for cut in cuts if cut.threshold <= 1)

@@ -7,20 +7,23 @@ uncertainties of the backgrounds. Validation events choose the cut and the bins,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
-from tamis.blocks import Block, Caption, Cell, Table, Text, Tile
-from tamis.blocks.numbers import Interval, short, significant, with_interval
+from tamis.blocks import Block, Caption, Cell, Finding, Table, Text, Tile
+from tamis.blocks.numbers import Interval, cell, short, significant, with_interval
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.arrays import replace_undefined
 from tamis.statistics.bins import ScoreBinning
+from tamis.statistics.counts import Counts
 from tamis.studies.columns import build_bin_column, build_error_column
 from tamis.studies.discovery.result import DiscoveryResult, compute_discovery
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import counted, name_interval
+from tamis.wording import counted, format_metric, name_interval
 
 _COUNTED = "the other events, with out-of-fold scores"
 """The events that are counted with cross-training."""
+_CONSTRAINT = "the statistical uncertainty of their simulation, with a Gaussian constraint in each bin"
 
 CAPTIONS = (
     Caption(
@@ -57,6 +60,15 @@ def tiles(result: DiscoveryResult) -> Iterator[Tile]:
     yield Tile("Significance", value, name_interval(interval), note)
 
 
+def findings(result: DiscoveryResult) -> Iterator[Finding]:
+    """Return warnings of too few simulated background events; nothing if no significance is quoted at the top."""
+    if result.warnings and result.expected.events_per_weight is not None:
+        sentence = (
+            f"{' '.join(result.warnings)} Simulate more background, or choose a looser cut and wider bins."
+        )
+        yield Finding("look", "Discovery significance", sentence)
+
+
 def _sentences(result: DiscoveryResult) -> Iterator[str]:
     expected = result.expected
     after, intervals = expected.after_cut, expected.intervals
@@ -67,7 +79,8 @@ def _sentences(result: DiscoveryResult) -> Iterator[str]:
         )
     if after is not None:
         yield (
-            f"The best cut, a signal score of at least {expected.cut:.4f}, selects {significant(after.signal)} signal "
+            f"The best cut, a signal score of at least {format_metric(expected.cut or 0.0)[0]}, "
+            f"selects {significant(after.signal)} signal "
             f"and {significant(after.background)} background events: significance "
             f"{_write(after.significance, intervals['cut'])}."
         )
@@ -84,6 +97,7 @@ def _sentences(result: DiscoveryResult) -> Iterator[str]:
         f"The 68.3% intervals show the statistical uncertainty of the simulation. Assumed: {uncertainty}. Test "
         "events are scaled to the sum of weights of all used events of their class."
     )
+    yield from result.warnings
     if expected.events_per_weight is not None:
         yield f"A sum of weights of one stands for {significant(expected.events_per_weight)} expected events."
 
@@ -97,25 +111,25 @@ def describe_uncertainty(result: DiscoveryResult) -> str:
     """Return which background uncertainties the significances assume, as the middle of a sentence."""
     numbers = result.background_uncertainty
     if not any(numbers.values()):
-        return "no systematic uncertainty of the backgrounds, only the statistical uncertainty of their simulation"
+        return f"no systematic uncertainty of the backgrounds, only {_CONSTRAINT}"
     if len(set(numbers.values())) == 1:
         percentage = f"{100 * next(iter(numbers.values())):g}%"
         uncertainty = f"an uncorrelated systematic uncertainty of {percentage} for each background"
     else:
         by_background = ", ".join(f"{name} {100 * number:g}%" for name, number in numbers.items())
         uncertainty = f"uncorrelated systematic uncertainties of the backgrounds ({by_background})"
-    return f"{uncertainty}, and the statistical uncertainty of their simulation"
+    return f"{uncertainty}, and {_CONSTRAINT}"
 
 
 def _bins_table(binning: ScoreBinning, *, cross_trained: bool) -> Table:
     rows = tuple(
         (
-            Cell(f"{low:.4f} to {high:.4f}", low),
+            Cell(f"{format_metric(low)[0]} to {format_metric(high)[0]}", low),
             short(counts.signal),
             short(counts.background),
             short(counts.background_error),
             short(counts.effective_sample_size),
-            short(counts.significance),
+            _significance_cell(counts),
         )
         for (low, high), counts in zip(pairwise(binning.edges), binning.bins, strict=True)
     )
@@ -127,6 +141,12 @@ def _bins_table(binning: ScoreBinning, *, cross_trained: bool) -> Table:
     return Table(columns, rows, caption)
 
 
+def _significance_cell(counts: Counts) -> Cell:
+    """Return a cell with as many digits as the error from the simulation supports."""
+    z, error = counts.significance, counts.significance_error
+    return replace(cell(z, None if z is None or error is None else (z - error, z + error)), note="")
+
+
 def _categories_table(result: DiscoveryResult) -> Table:
     rows = tuple(
         (
@@ -134,7 +154,7 @@ def _categories_table(result: DiscoveryResult) -> Table:
             *(short(number) for number in category.yields),
             short(category.counts.signal),
             short(category.counts.background),
-            short(category.counts.significance),
+            _significance_cell(category.counts),
         )
         for name, category in zip(result.class_names, result.expected.categories, strict=True)
     )
@@ -204,4 +224,5 @@ DISCOVERY = Study(
     captions=CAPTIONS,
     data=figure_data,
     tiles=tiles,
+    findings=findings,
 )

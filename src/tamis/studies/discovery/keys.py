@@ -56,6 +56,17 @@ class Bins(Keys):
     significance_interval: Interval = key("68.3% interval from the finite simulation")
 
 
+class BackgroundPulls(Keys):
+    """Largest pull of the simulated background in the background-only fit of each significance.
+
+    In standard deviations of the Gaussian constraint; null without a significance.
+    """
+
+    cut: float | None = key("after the cut")
+    bins: float | None = key("in the bins")
+    categories: float | None = key("in the categories")
+
+
 class Discovery(Keys):
     """Expected discovery significance of the signal score."""
 
@@ -70,6 +81,7 @@ class Discovery(Keys):
     bins: Bins | None = key("null where there is not enough background")
     no_workspace_reason: str | None = key("why there is no workspace for pyhf")
     categories: Mapping[ClassName, BinCounts] = key("test events by the class with the highest score")
+    background_pulls: BackgroundPulls = key("how far the fit moves the simulated background")
     significance_of_categories: float | None = key("of all categories together")
     significance_of_categories_interval: Interval = key("68.3% interval from the finite simulation")
 

@@ -21,6 +21,7 @@ from tamis.statistics.bins import ScoreBinning
 from tamis.statistics.cuts import Scan
 from tamis.statistics.expected_significance import ExpectedSignificance
 from tamis.studies.discovery.result import DiscoveryResult
+from tamis.wording import format_metric, format_with_interval
 
 _HATCH = "////"
 _MOST_ABOVE_BULK = 4.0
@@ -109,10 +110,11 @@ def _draw_significance(axes: Axes, expected: ExpectedSignificance, colour: str) 
 
 
 def _cut_text(expected: ExpectedSignificance) -> str:
-    after = expected.after_cut
+    after, (cut, _) = expected.after_cut, format_metric(expected.cut or 0.0)
     if after is None or after.significance is None:
-        return f"cut of {expected.cut:.3g}, chosen on validation events"
-    return f"significance {after.significance:.3g} after a cut of {expected.cut:.3g}, chosen on validation events"
+        return f"cut of {cut}, chosen on validation events"
+    significance, _ = format_with_interval(after.significance, expected.intervals["cut"])
+    return f"significance {significance} after a cut of {cut}, chosen on validation events"
 
 
 def _draw_yields(axes: Axes, scan: Scan, signal_colour: str) -> float:
@@ -182,7 +184,7 @@ def plot_binning(expected: ExpectedSignificance, *, classes: Sequence[ClassStyle
     entries.append((Line2D([], [], **_SIGNAL_LINE), texts[-2]))
     entries.append((Line2D([], [], color=TEXT_COLOUR, marker="|", linestyle="", markersize=8), texts[-1]))
     add_legend(upper, entries, loc="upper left", ncols=columns, fontsize=size)
-    _draw_bins(lower, binning, _signal_colour(expected, classes))
+    _draw_bins(lower, binning, _signal_colour(expected, classes), expected.intervals["bins"])
     return figure
 
 
@@ -219,7 +221,7 @@ def _stack(
     return lowest, float((total + error).max())
 
 
-def _draw_bins(axes: Axes, binning: ScoreBinning, colour: str) -> None:
+def _draw_bins(axes: Axes, binning: ScoreBinning, colour: str, interval: tuple[float, float] | None) -> None:
     edges = np.arange(len(binning.bins) + 1, dtype=np.float64)
     values = np.array([bin_counts.significance or 0.0 for bin_counts in binning.bins])
     axes.stairs(values, edges, fill=True, color=colour, **_BAND)
@@ -232,5 +234,5 @@ def _draw_bins(axes: Axes, binning: ScoreBinning, colour: str) -> None:
         axes.tick_params(axis="x", labelsize=8.5)
     axes.set_xlabel("Edges of the bins of the signal score")
     axes.set_ylabel("Significance")
-    note = f"all bins together: {binning.significance:.3g}"
+    note = f"all bins together: {format_with_interval(binning.significance, interval)[0]}"
     axes.text(0.02, 0.93, note, transform=axes.transAxes, va="top", fontsize=9.0)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tamis.errors import RequestError
+from tamis.statistics.asimov import LEAST_EFFECTIVE, compute_background_pulls
+from tamis.statistics.counts import Counts
 from tamis.statistics.expected_significance import ExpectedSignificance
 from tamis.studies.context import Context
 from tamis.studies.discovery.workspace import build_pyhf_workspace, explain_no_workspace
 from tamis.studies.shared import compute_significance
 from tamis.studies.study import Undefined
+
+LARGE_PULL = 3.0
+"""Pull of the simulated background from which a Gaussian constraint is not trusted."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,67 @@ class DiscoveryResult:
         """Relative systematic uncertainty of each background."""
         numbers = self.expected.requirements.of_each(len(self.background_names)).tolist()
         return dict(zip(self.background_names, numbers, strict=True))
+
+    @property
+    def counts(self) -> dict[str, tuple[Counts, ...]]:
+        """The events of each quoted significance: after the cut, in the bins and in the categories."""
+        expected = self.expected
+        counts = {
+            "cut": () if expected.after_cut is None else (expected.after_cut,),
+            "bins": () if expected.binning is None else expected.binning.bins,
+            "categories": tuple(category.counts for category in expected.categories),
+        }
+        return {
+            name: tuple(entry for entry in entries if entry.significance is not None)
+            for name, entries in counts.items()
+        }
+
+    @property
+    def background_pulls(self) -> dict[str, float | None]:
+        """The largest pull of the simulated background in the fit of each quoted significance; None without one."""
+        return {name: self._largest_pull(entries) for name, entries in self.counts.items()}
+
+    def _largest_pull(self, entries: Sequence[Counts]) -> float | None:
+        if not entries:
+            return None
+        pulls = compute_background_pulls(
+            np.array([entry.signal for entry in entries]),
+            np.stack([entry.powers[0] for entry in entries], axis=1),
+            np.array([entry.background_error**2 for entry in entries]),
+            self.expected.requirements,
+        )
+        return float(pulls.max())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Reasons why a significance depends on the simulated background more than its constraint can describe."""
+        names = {"cut": "after the cut", "bins": "in the bins", "categories": "in the categories"}
+        pulls = [
+            f"{names[name]} by up to {pull:.1f}"
+            for name, pull in self.background_pulls.items()
+            if pull is not None and pull > LARGE_PULL
+        ]
+        smallest = {
+            names[name]: min(entry.effective_sample_size for entry in entries)
+            for name, entries in self.counts.items()
+            if entries
+        }
+        few = [
+            f"{where} {size:.1f}" for where, size in smallest.items() if size < LEAST_EFFECTIVE * (1 - 1e-9)
+        ]
+        warnings = []
+        if pulls:
+            warnings.append(
+                f"The fit moves the simulated background {', '.join(pulls)} standard deviations of its statistical "
+                "uncertainty. The constraint is Gaussian; with a Poisson constraint the significance can be much "
+                "smaller."
+            )
+        if few:
+            warnings.append(
+                f"The simulated background has fewer than {LEAST_EFFECTIVE:g} effective events in a quoted region "
+                f"({', '.join(few)}), too few for a Gaussian constraint."
+            )
+        return tuple(warnings)
 
     @property
     def no_workspace_reason(self) -> str:
@@ -77,6 +146,7 @@ class DiscoveryResult:
         return {
             **vars(expected),
             "signal": self.signal_names,
+            "background_pulls": self.background_pulls,
             "after_cut": cut and {**vars(cut), "significance_interval": intervals["cut"]},
             "bins": bins,
             "no_workspace_reason": self.no_workspace_reason,

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Text
-from tamis.blocks.numbers import CHANCE, cell, p_value, typeset
+from tamis.blocks.numbers import CHANCE, cell, metric, p_value, typeset
 from tamis.figure_data import Column, FigureData, Labels
+from tamis.statistics.p_values import SHARE_OF_FIRST
 from tamis.studies.columns import build_distribution_table, build_interval_column
 from tamis.studies.overtraining.permutation import LEVEL, ComparedQuantity, PermutationTest
 from tamis.studies.overtraining.result import OvertrainingResult, compute_overtraining
@@ -53,13 +54,14 @@ def _table(test: PermutationTest) -> Table:
     rows = tuple(
         (
             Cell(_name_of(comparison)),
-            _without_interval(comparison.training, comparison),
-            _without_interval(comparison.test, comparison),
+            metric(comparison.training),
+            metric(comparison.test),
             cell(comparison.difference, comparison.interval, signed=comparison.quantity != "score"),
             p_value(comparison.p_value, smallest=test.smallest_p_value),
             replace(
                 p_value(comparison.corrected_p_value, smallest=test.smallest_p_value),
-                light="bad" if comparison.corrected_p_value <= LEVEL else "good",
+                # a large p-value is no evidence: it has no mark
+                light="bad" if comparison.corrected_p_value <= LEVEL else None,
             ),
         )
         for comparison in test.comparisons
@@ -69,9 +71,12 @@ def _table(test: PermutationTest) -> Table:
     permuted = "the two scores of events" if test.paired else "training and test events"
     caption = (
         f"{events}{test.permutations} permutations of {permuted}, with balanced weights. The corrected "
-        "p-value is the probability that any of the comparisons deviates as much by chance. Differences are training "
+        f"p-values share the significance level: {SHARE_OF_FIRST:.0%} of it are for the loss, the other "
+        f"{1 - SHARE_OF_FIRST:.0%} for the largest deviation of all other quantities. Each is the probability that any "
+        "quantity is as significant with its share by chance. One of at most 5% means overtraining; a large one only "
+        "means that these events show none. Differences are training "
         "minus test; for the distribution of a score, the largest distance. "
-        f"{CHANCE} The overtraining test uses the corrected p-value."
+        f"{CHANCE}"
     )
     return Table(columns, rows, caption)
 
@@ -84,11 +89,6 @@ def _name_of(comparison: ComparedQuantity) -> str:
             return f"AUC of {comparison.class_name}"
         case quantity:
             return quantity
-
-
-def _without_interval(value: float | None, comparison: ComparedQuantity) -> Cell:
-    """Format a value with as many digits as the interval of the difference supports."""
-    return replace(cell(value, comparison.interval), note="")
 
 
 def findings(result: OvertrainingResult) -> Iterator[Finding]:
@@ -125,7 +125,9 @@ def figure_data(result: OvertrainingResult, _labels: Labels) -> Iterator[FigureD
             f"score_{name}", description, f"Score for {name}", distribution, result.class_names
         )
     if isinstance(result.permutation_test, PermutationTest):
-        comparisons = result.permutation_test.comparisons
+        test = result.permutation_test
+        comparisons = test.comparisons
+        qualifiers = {"Test": f"{test.permutations} permutations, at least 1/{test.permutations + 1}"}
         differences = build_interval_column(
             "Training minus test",
             [comparison.difference for comparison in comparisons],
@@ -138,8 +140,12 @@ def figure_data(result: OvertrainingResult, _labels: Labels) -> Iterator[FigureD
             (Column("Quantity", [comparison.description for comparison in comparisons]),),
             (
                 differences,
-                Column("p-value", [comparison.p_value for comparison in comparisons]),
-                Column("Corrected p-value", [comparison.corrected_p_value for comparison in comparisons]),
+                Column("p-value", [comparison.p_value for comparison in comparisons], qualifiers=qualifiers),
+                Column(
+                    "Corrected p-value",
+                    [comparison.corrected_p_value for comparison in comparisons],
+                    qualifiers=qualifiers,
+                ),
             ),
         )
 

@@ -14,7 +14,10 @@ class PermutationTest(Keys):
     sentence: str = key("the result in a sentence that can be quoted")
     p_value: float = key("the smallest corrected p-value")
     level: float = key("0.05")
-    permutations: int = key("how many; the smallest p-value that they can give is one in one more")
+    permutations: int = key("how many")
+    smallest_p_value: float = key(
+        "the smallest p-value that they can give, 1 / (permutations + 1): one that equals it is an upper limit"
+    )
     paired: bool = key(
         "with cross-training: whether both are the training events, `training` with the scores of members that "
         "learned from them, `test` with out-of-fold scores"

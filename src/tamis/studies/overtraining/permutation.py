@@ -32,7 +32,7 @@ from tamis.statistics.split_metrics import (
 )
 from tamis.statistics.units import Units
 from tamis.studies.study import Undefined
-from tamis.wording import format_change, format_p_value, format_with_interval
+from tamis.wording import format_change, format_metric, format_p_value
 
 LEVEL = 0.05
 """Corrected p-value up to which a classifier is called overtrained."""
@@ -123,10 +123,7 @@ class PermutationTest:
     def sentence(self) -> str:
         """The result in one sentence that can be quoted."""
         loss = next(comparison for comparison in self.comparisons if comparison.quantity == "loss")
-        training, test = (
-            format_with_interval(number, loss.interval)[0]
-            for number in (loss.training or 0.0, loss.test or 0.0)
-        )
+        training, test = (format_metric(number)[0] for number in (loss.training or 0.0, loss.test or 0.0))
         ends = (
             "of the training events is {} with members that learned from them and {} with out-of-fold scores"
             if self.paired

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from tamis.blocks import Block, Caption, Cell, Table
-from tamis.blocks.numbers import cell
+from tamis.blocks.numbers import metric
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.studies.columns import build_interval_column, build_roc_table
 from tamis.studies.pairs.result import PairsResult, compute_pairs
@@ -39,7 +39,7 @@ def section(result: PairsResult) -> Iterator[Block]:
         (
             Cell(name),
             *(
-                Cell("") if row == column else cell(areas.auc[row][column], areas.intervals[row][column])
+                Cell("") if row == column else metric(areas.auc[row][column], areas.intervals[row][column])
                 for column in range(len(names))
             ),
         )

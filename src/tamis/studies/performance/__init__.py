@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tamis.blocks import Block, Caption, Cell, Finding, Table, Tile
-from tamis.blocks.numbers import Interval, bound, cell, count, percent, rejection, short, with_interval
+from tamis.blocks.numbers import LIMIT_LEVEL, Interval, bound, count, metric, percent, rejection
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.statistics.intervals import FEWEST
 from tamis.statistics.metrics import describe_loss_above_prior
@@ -24,7 +24,8 @@ CAPTIONS = (
         "roc",
         "ROC curves",
         "Each class against all others: the higher the background rejection at a given signal efficiency, the better. "
-        "A dashed line is the Bayes optimum or a reference discriminant. Steps at the left end are single events.",
+        "Efficiencies have the physics weights. A dashed line is the Bayes optimum, with the class priors that the "
+        "network was trained with, or a reference discriminant. Steps at the left end are single events.",
     ),
     Caption(
         "confusion",
@@ -52,13 +53,18 @@ def _splits_table(result: PerformanceResult) -> Table:
                     Cell(split, float(number)),
                     Cell(weights),
                     count(sum(numbers.events)),
-                    cell(numbers.loss, intervals.loss),
-                    cell(numbers.accuracy, intervals.accuracy),
-                    *(cell(auc, interval) for auc, interval in zip(numbers.auc, intervals.auc, strict=True)),
+                    metric(numbers.loss, intervals.loss),
+                    metric(numbers.accuracy, intervals.accuracy),
+                    *(
+                        metric(auc, interval)
+                        for auc, interval in zip(numbers.auc, intervals.auc, strict=True)
+                    ),
                 )
             )
     caption = (
-        "Physics: signed physics weights. Balanced: times the class weights of the training. The 68.3% interval below "
+        "Physics: signed physics weights. Balanced: times the class weights of the training; the scores are "
+        "probabilities for these weights. If the two differ, loss and accuracy with physics weights do not measure the "
+        "quality of the scores, which would first have to be converted. The 68.3% interval below "
         "each number shows how much it varies with other events, not with another training. Intervals of the test "
         "events come from bootstrap samples (with balanced weights only if a class has fewer than 1000 effective "
         "events), all others from error propagation to first order."
@@ -82,7 +88,7 @@ def _working_points_table(result: PerformanceResult) -> Table:
         (
             Cell(name),
             percent(point.signal_efficiency),
-            short(point.threshold, 5),
+            metric(point.threshold),
             _background_efficiency(point),
             format_rejection(point),
         )
@@ -103,7 +109,7 @@ def _working_points_table(result: PerformanceResult) -> Table:
 def _background_efficiency(point: WorkingPoint) -> Cell:
     limit = point.background_efficiency_limit
     if limit is not None:
-        return Cell(f"{bound(100 * limit, upper=True)}%", limit)
+        return Cell(f"{bound(100 * limit, upper=True)}%", limit, note=LIMIT_LEVEL)
     return percent(point.background_efficiency, 3)
 
 
@@ -128,24 +134,26 @@ def comparison(result: PerformanceResult) -> dict[str, Cell]:
 
 def tiles(result: PerformanceResult) -> Iterator[Tile]:
     """Return loss and accuracy of the test events, and the area of each signal class, or of each class."""
+    # loss and accuracy of the weights for which the scores are probabilities
+    balanced, of_balanced = result.splits["test"].balanced, result.intervals["test"]["balanced"]
     metrics, intervals = result.splits["test"].physics, result.intervals["test"]["physics"]
-    note = "test events, physics weights"
+    note = "test events, balanced weights, for which the scores are probabilities"
     numbers: list[tuple[str, float | None, Interval, str]] = [
-        ("Loss", metrics.loss, intervals.loss, note),
-        ("Accuracy", metrics.accuracy, intervals.accuracy, note),
+        ("Balanced loss", balanced.loss, of_balanced.loss, note),
+        ("Balanced accuracy", balanced.accuracy, of_balanced.accuracy, note),
     ]
     numbers += [
         (
             f"AUC of {result.class_names[index]}",
             metrics.auc[index],
             intervals.auc[index],
-            "against all other classes",
+            "against all other classes, physics weights",
         )
         for index in result.signal or range(len(result.class_names))
     ]
     for title, value, interval, below in numbers:
-        text, written = with_interval(value, interval)
-        yield Tile(title, text, name_interval(written), below)
+        number = metric(value, interval)
+        yield Tile(title, number.text, name_interval(number.note), below)
 
 
 def findings(result: PerformanceResult) -> Iterator[Finding]:

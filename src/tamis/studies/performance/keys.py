@@ -9,7 +9,10 @@ from tamis.studies.keys import ClassName, Intervals, Keys, key
 class Unweighted(Keys):
     """Numbers of one split with one weight per event."""
 
-    loss: float = key("weighted mean of -log(score of the true class), in nats")
+    loss: float = key(
+        "weighted mean of -log(score of the true class), in nats; the scores are probabilities for the balanced "
+        "weights, so only the balanced loss measures their quality"
+    )
     accuracy: float = key(
         "weighted fraction of events whose highest score is that of their class; equal highest scores share the event"
     )

@@ -16,8 +16,9 @@ from tamis.figure_data import FigureData, Labels
 from tamis.statistics.histogram import Binning
 from tamis.statistics.sculpting import EVENTS, LARGE, LARGE_SHIFT, LEVEL, SIGNS, Shift
 from tamis.studies.columns import UNLABELLED, build_bin_column, build_density_column, build_error_column
-from tamis.studies.sculpting.result import Sculpting, SculptingResult, compute_sculpting
+from tamis.studies.sculpting.result import FEWEST_EVENTS, Sculpting, SculptingResult, compute_sculpting
 from tamis.studies.study import Study, import_figures, import_keys
+from tamis.wording import format_metric
 
 CAPTIONS = (
     Caption(
@@ -34,7 +35,7 @@ CAPTIONS = (
 def section(result: SculptingResult) -> Iterator[Block]:
     """Return the blocks of the section."""
     cuts = (
-        f"shape at {100 * target:g}% (score \N{GREATER-THAN OR EQUAL TO} {significant(cut, 3)})"
+        f"shape at {100 * target:g}% (score \N{GREATER-THAN OR EQUAL TO} {format_metric(cut)[0]})"
         for target, cut in zip(result.working_points, result.cuts, strict=True)
     )
     columns = ("spectator", "class", "distance correlation", "p", "mean moves by", *cuts, "result")
@@ -44,7 +45,8 @@ def section(result: SculptingResult) -> Iterator[Block]:
         "between five slices of the score, in standard deviations of the spectator, from all events; below it in "
         "standard deviations of the difference. Shape: Jensen-Shannon distance, from 0 to 1, between the distributions "
         "before and after the cut on the signal score with the given signal efficiency; below it the expected "
-        f"distance for a cut independent of the spectator. Sculpted: a distance correlation of at least {LARGE:g}, or "
+        "distance for a cut independent of the spectator; there is none if fewer than "
+        f"{FEWEST_EVENTS:g} effective events pass. Sculpted: a distance correlation of at least {LARGE:g}, or "
         f"a mean that moves by at least {LARGE_SHIFT:g}, with p \N{LESS-THAN OR EQUAL TO} {LEVEL:g}."
     )
     yield Table(columns, tuple(_row(sculpting) for sculpting in result.spectators), caption, numeric=2)
@@ -59,7 +61,9 @@ def _row(sculpting: Sculpting) -> tuple[Cell, ...]:
         p_value(None if dependence is None else dependence.p_value, smallest=1 / (SIGNS + 1)),
         _shift_cell(sculpting.shift),
         *(
-            replace(short(shape, 3), note="" if chance is None else f"[{significant(chance, 3)}]")
+            replace(
+                short(shape, 3), note="too few events" if chance is None else f"[{significant(chance, 3)}]"
+            )
             for shape, chance in zip(sculpting.shapes, sculpting.shapes_by_chance, strict=True)
         ),
         _result_cell(sculpting),
@@ -84,22 +88,28 @@ def findings(result: SculptingResult) -> Iterator[Finding]:
         f"Tested: does {_join(result.names, 'or')} depend on the signal score within a class? If it does, a cut on the "
         "score changes its distribution, and background may look like a signal."
     )
-    sculpted, unknown = (
-        [
-            f"{sculpting.spectator} in {sculpting.class_name}"
-            for sculpting in result.spectators
-            if selected(sculpting)
-        ]
-        for selected in (lambda sculpting: sculpting.warning, lambda sculpting: not sculpting.is_known)
-    )
+    sculpted = [sculpting for sculpting in result.spectators if sculpting.warning]
+    unknown = [
+        f"{sculpting.spectator} in {sculpting.class_name}"
+        for sculpting in result.spectators
+        if not sculpting.is_known
+    ]
     untested = f" Too few events to test {_join(unknown, 'and')}." if unknown else ""
     if sculpted:
+        dependences = " ".join(
+            sentence
+            for name in result.names
+            if (sentence := _describe_dependence(name, sculpted, result.signal))
+        )
+        is_background = any(sculpting.class_name not in result.signal for sculpting in sculpted)
+        advice = (
+            " Look at these distributions after your cut. If a background peaks like the signal, remove the features "
+            "that the spectator depends on, or include the changed shape in the background model."
+        )
         yield Finding(
-            "look",
+            "look" if is_background else "info",
             "Sculpting",
-            f"{tested} Result: the score depends on {_join(sculpted, 'and')}.{untested} Look at these distributions "
-            "after your cut. If a background peaks like the signal, remove the features that the spectator depends on, "
-            "or include the changed shape in the background model.",
+            f"{tested} Result: {dependences}{untested}{advice if is_background else ''}",
         )
     elif len(unknown) == len(result.spectators):
         yield Finding("info", "Sculpting", f"{tested} Result: too few events to test it.")
@@ -111,6 +121,17 @@ def findings(result: SculptingResult) -> Iterator[Finding]:
             f"the mean moves by less than {LARGE_SHIFT:g} standard deviations between slices of the score, or larger "
             f"values can be chance (p > {LEVEL:g}).{_small_shift(result)}{untested} There is nothing to do.",
         )
+
+
+def _describe_dependence(name: str, sculpted: Sequence[Sculpting], signal: Sequence[str]) -> str:
+    """Name the classes in which a spectator depends on the score, backgrounds first; an empty text for none."""
+    classes = [sculpting.class_name for sculpting in sculpted if sculpting.spectator == name]
+    backgrounds = [class_name for class_name in classes if class_name not in signal]
+    signals = [class_name for class_name in classes if class_name in signal]
+    parts = [", ".join(backgrounds)] if backgrounds else []
+    if signals:
+        parts.append(f"{', '.join(signals)} (signal, whose shape may change)")
+    return f"{name} depends on the score in {' and in '.join(parts)}." if classes else ""
 
 
 def _join(names: Sequence[str], word: str) -> str:

@@ -31,8 +31,9 @@ class ClassSculpting(Keys):
         "the two slices that differ most; null for fewer than 25 effective events in a slice"
     )
     dependence: Dependence | None = key("distance correlation; null for fewer than 25 effective events")
+    passing: tuple[float, ...] = key("effective events with a value of the spectator after each cut")
     shapes: tuple[float | None, ...] = key(
-        "Jensen-Shannon distance of the shape after each cut from that before"
+        "Jensen-Shannon distance of the shape after each cut from that before; null if `passing` is below 20"
     )
     shapes_by_chance: tuple[float | None, ...] = key(
         "what these distances would be for cuts that are independent of the spectator"

@@ -34,8 +34,6 @@ from tamis.studies.figure_parts import add_top_legend, mark_empty
 from tamis.studies.sculpting.result import Sculpting, SculptingResult
 
 CUT_SHADES = LinearSegmentedColormap.from_list("cuts", [SIX_COLOURS[0], SIX_COLOURS[5]])
-FEWEST_EVENTS = 20.0
-"""Effective events of which a shape is drawn."""
 _WARNING = "\N{WARNING SIGN}"
 
 
@@ -104,8 +102,9 @@ def _draw_shapes(axes: Axes, sculpting: Sculpting, cuts: Sequence[str]) -> None:
         return
     axes.stairs(sculpting.before.density, sculpting.before.edges, fill=True, color=SHADE_COLOUR, linewidth=0)
     drawn, undrawn = [sculpting.before], []
-    for histogram, (colour, line), text in zip(sculpting.after, _list_looks(len(cuts)), cuts, strict=True):
-        if histogram is None or _effective(histogram) < FEWEST_EVENTS:
+    columns = zip(sculpting.after, sculpting.shapes, _list_looks(len(cuts)), cuts, strict=True)
+    for histogram, shape, (colour, line), text in columns:
+        if histogram is None or shape is None:
             undrawn.append(text)
             continue
         low, high = histogram.density - histogram.uncertainty, histogram.density + histogram.uncertainty
@@ -125,12 +124,6 @@ def _draw_shapes(axes: Axes, sculpting: Sculpting, cuts: Sequence[str]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PlainTicks())
-
-
-def _effective(histogram: Histogram) -> float:
-    """Compute the effective sample size: one over the sum of the squared relative errors of the area."""
-    squares = float(np.square(histogram.uncertainty * np.diff(histogram.edges)).sum())
-    return 1 / squares if squares else 0.0
 
 
 def _range(drawn: Sequence[Histogram]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from tamis.arrays import Float64
 from tamis.statistics.arrays import (
     check_real_numbers,
     check_weights,
+    compute_effective_sample_size,
     compute_signal_score,
     positive_sum,
 )
@@ -42,6 +43,9 @@ from tamis.studies.context import Context
 from tamis.studies.study import Undefined
 from tamis.wording import format_p_value
 
+FEWEST_EVENTS = 20.0
+"""Effective events after a cut from which on their shape is compared and drawn."""
+
 
 @dataclass(frozen=True)
 class Sculpting:
@@ -53,7 +57,9 @@ class Sculpting:
         slices: means in slices of the score.
         shift: largest difference of two means; None if there are not two.
         dependence: of spectator and score; None if one of them is constant, or there are few events.
-        shapes: for each cut the Jensen-Shannon distance of the shape after it; None if nothing passes.
+        passing: effective sample size of the events with a value after each cut.
+        shapes: for each cut the Jensen-Shannon distance of the shape after it; None if fewer than 20 effective events
+            pass.
         shapes_by_chance: what these distances would be for cuts that are independent of the spectator.
         binning: of the histograms; None if no event of the class has a value.
         before: distribution of all events; None if the weights have no positive sum.
@@ -65,6 +71,7 @@ class Sculpting:
     slices: tuple[Slice, ...]
     shift: Shift | None
     dependence: Dependence | None
+    passing: tuple[float, ...]
     shapes: tuple[float | None, ...]
     shapes_by_chance: tuple[float | None, ...]
     binning: Binning | None
@@ -106,11 +113,13 @@ class SculptingResult:
         working_points: signal efficiencies of the cuts.
         cuts: thresholds of the signal score after which shapes are compared, one for each working point.
         spectators: of each spectator and each class, those of one spectator in the order of the classes.
+        signal: names of the signal classes.
     """
 
     working_points: tuple[float, ...]
     cuts: tuple[float, ...]
     spectators: tuple[Sculpting, ...]
+    signal: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -158,7 +167,8 @@ def compute_sculpting(context: Context) -> SculptingResult | Undefined | None:
         context.random_stream("sculpting"),
         units=test.units,
     )
-    return SculptingResult(tuple(context.working_points), cuts, spectators)
+    names = tuple(context.class_names[index] for index in signal)
+    return SculptingResult(tuple(context.working_points), cuts, spectators, names)
 
 
 def measure_sculpting(
@@ -195,6 +205,11 @@ def measure_sculpting(
             members = select_units(units, inside)
             means, covariance = compute_slices(*events, units=members)
             passes = [events[1] >= cut for cut in cuts]
+            passing = tuple(_effective_sample_size(*events[::2], rows, members) for rows in passes)
+            # cuts with an effective sample size below the minimum have no shape
+            compared = [
+                rows if size >= FEWEST_EVENTS else None for rows, size in zip(passes, passing, strict=True)
+            ]
             bins = _choose_bins(events[0], events[2], members)
             results.append(
                 Sculpting(
@@ -203,10 +218,16 @@ def measure_sculpting(
                     means,
                     compute_shift(events[0], events[2], means, covariance),
                     compute_dependence(*events, generator, units=members),
-                    tuple(compute_shape_distance(events[0], passing, events[2]) for passing in passes),
+                    passing,
                     tuple(
-                        compute_chance_distance(events[0], passing, events[2], units=members)
-                        for passing in passes
+                        None if rows is None else compute_shape_distance(events[0], rows, events[2])
+                        for rows in compared
+                    ),
+                    tuple(
+                        None
+                        if rows is None
+                        else compute_chance_distance(events[0], rows, events[2], units=members)
+                        for rows in compared
                     ),
                     bins,
                     _distribution(events[0], events[2], bins, members),
@@ -217,6 +238,13 @@ def measure_sculpting(
                 )
             )
     return tuple(results)
+
+
+def _effective_sample_size(
+    values: Float64, weights: Float64, passes: NDArray[np.bool_], units: Units | None
+) -> float:
+    rows = passes & has_value(values)
+    return compute_effective_sample_size(weights[rows], select_units(units, rows))
 
 
 def _choose_bins(values: Float64, weights: Float64, units: Units | None) -> Binning | None:

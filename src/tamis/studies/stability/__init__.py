@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tamis.blocks import Block, Caption, Cell, Finding, Light, Table, Text
-from tamis.blocks.numbers import cell, p_value, short, typeset, with_error
+from tamis.blocks.numbers import cell, metric, p_value, short, typeset, with_error
 from tamis.figure_data import Column, FigureData, Labels
 from tamis.studies.columns import build_error_column
 from tamis.studies.stability.result import LEVEL, Spread, StabilityResult, compute_stability
@@ -19,8 +19,9 @@ CAPTIONS = (
     Caption(
         "stability",
         "Members of the ensemble",
-        "Each member beside the ensemble, which averages their scores: if the members differ by more than their "
-        "error bars, the result depends on the seed or the fold.",
+        "Each member on test events that it did not learn from, beside all test events together (the band). Scores of "
+        "several members that score the same events are averaged in the band; with folds of one member each, nothing "
+        "is averaged. If the members differ by more than their error bars, the result depends on the seed or the fold.",
     ),
 )
 
@@ -37,9 +38,9 @@ def _table(result: StabilityResult) -> Table:
     rows = tuple(
         (
             Cell(spread.quantity if spread.class_name is None else f"AUC of {spread.class_name}"),
-            short(spread.mean, 5),
-            short(spread.lowest, 5),
-            short(spread.highest, 5),
+            metric(spread.mean),
+            metric(spread.lowest),
+            metric(spread.highest),
             *([short(spread.between_seeds, 2)] if has_seeds else []),
             *(_between_folds(spread) if has_folds else []),
             *([_gain(spread)] if has_seeds else []),

@@ -45,7 +45,9 @@ def plot_stability(result: StabilityResult, *, classes: Sequence[ClassStyle]) ->
     rows = -(-len(panels) // columns)
     height = 1.0 + 0.26 * (len(result.members) + 1)
     figure = Figure(figsize=(1.2 + 2.5 * columns, rows * height), layout="constrained")
-    names = [*result.member_names, "ensemble"]
+    # with one member in each fold, no scores are averaged
+    has_averages = any(spread.gain is not None for spread in result.spreads)
+    names = [*result.member_names, "ensemble" if has_averages else "all test events"]
     for number, (title, colour, quantity, index) in enumerate(panels):
         axes = figure.add_subplot(rows, columns, number + 1)
         points = [_point(member, quantity, index) for member in result.members]

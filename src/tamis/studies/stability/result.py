@@ -113,8 +113,8 @@ class StabilityResult:
         """Result in one or two sentences."""
         loss = next(spread for spread in self.spreads if spread.quantity == "loss")
         sentence = (
-            f"The {len(self.members)} members of the ensemble have a mean loss of {loss.mean:.4f}, with a standard "
-            f"deviation of {loss.standard_deviation:.4f} ({loss.lowest:.4f} to {loss.highest:.4f})"
+            f"The {len(self.members)} members of the ensemble have a mean loss (physics weights) of {loss.mean:.4f}, "
+            f"with a standard deviation of {loss.standard_deviation:.4f} ({loss.lowest:.4f} to {loss.highest:.4f})"
         )
         if loss.gain is not None:
             change = format_with_error(loss.gain, loss.gain_error, signed=True)
