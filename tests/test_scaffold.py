@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import ArrayLike
 
 import tamis
@@ -205,3 +206,18 @@ def test_a_run_is_called_as_its_configuration(write_tree: WriteTree, tmp_path: P
     path = tmp_path / "other.yaml"
     path.write_text(build_configuration(files, folder=tmp_path))
     assert tamis.load_config(path).name == "other"
+
+
+def test_the_order_of_the_files_is_kept_and_namesakes_are_named(
+    write_tree: WriteTree, tmp_path: Path
+) -> None:
+    for name in ("sig.root", "a/bkg.root", "b/bkg.root"):
+        write_tree(name, {"x": np.arange(20.0), "y": np.arange(20.0) % 3})
+    files = [str(tmp_path / name) for name in ("sig.root", "b/bkg.root", "a/bkg.root")]
+    text = build_configuration(files, folder=tmp_path)
+    assert [sample["files"] for sample in yaml.safe_load(text)["samples"]] == [
+        "sig.root",
+        "b/bkg.root",
+        "a/bkg.root",
+    ]
+    assert text.count("has the same file name") == 2

@@ -62,9 +62,11 @@ class ProblemGroup:
         return join_first([problem.where for problem in self.problems], _LISTED, separator="; ")
 
     def lines(self) -> list[str]:
-        """Return one line per problem, or a single line if there are many."""
+        """Return a single line, or one per problem of a few lines of a file, which all name their line."""
         if len(self.problems) <= _LISTED:
-            return [str(problem) for problem in self.problems]
+            if any(problem.line is not None or not problem.where for problem in self.problems):
+                return [str(problem) for problem in self.problems]
+            return [f"{self.locations}: {self.message}"]
         return [f"{len(self.problems):,} times: {self.message} ({self.locations})"]
 
 
@@ -93,11 +95,14 @@ class ProblemsError(RequestError):
     """Several problems that are reported together, in the order of the input, below a title."""
 
     def __init__(self, title: str, problems: Sequence[Problem]) -> None:
-        """Join the problems into one message."""
+        """Join the problems into one message, below a heading if there are several."""
         self.title = title
         self.problems = tuple(problems)
-        count = counted(len(problems), "problem")
-        super().__init__("\n".join([f"{title}: {count}", *(f"  {line}" for line in problem_lines(problems))]))
+        lines = [
+            f"{title}: {counted(len(problems), 'problem')}",
+            *(f"  {line}" for line in problem_lines(problems)),
+        ]
+        super().__init__(f"{title}: {problems[0]}" if len(problems) == 1 else "\n".join(lines))
 
 
 class ConfigurationError(ProblemsError):

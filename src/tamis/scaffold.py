@@ -66,7 +66,9 @@ def build_configuration(
         RequestError: there are fewer than two files of simulated events, or no branch that all of them share.
         InputError: a file cannot be read.
     """
-    sources = expand_files("", files, Path.cwd())
+    # the order of the arguments is that of the classes; the files of one pattern are sorted
+    order = [source.path for pattern in files for source in expand_files("", [pattern], Path.cwd())]
+    sources = sorted(expand_files("", files, Path.cwd()), key=lambda source: order.index(source.path))
     if len(sources) < 2:
         raise RequestError(
             f"a classifier needs at least two classes, one file each; found {counted(len(sources), 'file')}"
@@ -159,12 +161,16 @@ def choose_class_names(sources: Sequence[SourceFile]) -> list[str]:
     """
     names: list[str] = []
     for source in sources:
-        stem = source.path.rsplit("/", 1)[-1].split("?")[0].removesuffix(".root").removesuffix(".parquet")
+        stem = _file_name(source).removesuffix(".root").removesuffix(".parquet")
         name = re.sub(r"[^A-Za-z0-9_]+", "_", _ENDINGS.sub("", stem) or stem).strip("_") or "class"
         while name in names:
             name = f"{name}_{len(names) + 1}"
         names.append(name)
     return names
+
+
+def _file_name(source: SourceFile) -> str:
+    return source.path.split("?")[0].rsplit("/", 1)[-1]
 
 
 def _observed_data(schemas: Sequence[FileSchema], folder: Path) -> dict[str, FileSchema]:
@@ -361,6 +367,16 @@ def _sample_lines(
             *([f"    tree: {_quoted(schema.tree)}"] if tree is not None else []),
             f"    weight: {weight.expression}  # {weight.comment}",
         ]
+        namesakes = [
+            _relative(namesake.source.path, folder)
+            for namesake in schemas
+            if namesake is not schema and _file_name(namesake.source) == _file_name(schema.source)
+        ]
+        if namesakes:
+            lines.append(
+                f"    # {join_first(namesakes, 2)} has the same file name: if it is the same process, list both files "
+                "in one sample."
+            )
         if generated and not _generator_weights(schema):
             lines.append(
                 "    # Other files have a generator weight, but not this one: if it is observed data, remove it."

@@ -170,7 +170,7 @@ def test_different_selections_must_be_chosen_from(
     assert code == 2
     assert "different selections (bkg: w > 0.6; sig: w > 0.7)" in err
     assert apply("0.root", "-o", "scores", "--sample", "sig", model=run)[0] == 0
-    assert apply("0.root", "-o", "scores", "--selection", "true", model=run)[0] == 0
+    assert apply("0.root", "-o", "scores", "--selection", "true", "--overwrite", model=run)[0] == 0
 
 
 def test_a_url_of_this_machine_is_a_path(apply: Run, files: Path) -> None:

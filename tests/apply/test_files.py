@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import tamis
 from shared.score_files import have_same_bits, read_columns
 from tamis.apply import ApplyOptions, ChunkSize, Flag, Outcome, Shard, Summary, apply_files, verify_files
 from tamis.apply.outputs import read_score_file
+from tamis.config import ClassSection
 from tamis.errors import RequestError, TamisError
 
 Columns = dict[str, np.ndarray]
@@ -198,8 +200,8 @@ def test_a_rerun_keeps_what_is_right_and_redoes_what_is_not(
     (out / "1.scores.root").unlink()
     write_events(tmp_path / "2.root", columns_of(50, seed=99))
     assert statuses() == ["written", "written", "written", "kept"]
-    assert statuses(options=ApplyOptions(sentinel=-5)) == ["written"] * 4
-    assert statuses(selection="true") == ["written"] * 4
+    assert statuses(options=ApplyOptions(sentinel=-5), overwrite=True) == ["written"] * 4
+    assert statuses(selection="true", overwrite=True) == ["written"] * 4
     summary = apply_files(small_run, files, out, selection="true")
     assert summary.entries == {"in": 200, "out": 200, "lost": 0}
     assert summary.counts["scored"] == 200
@@ -576,3 +578,70 @@ def test_score_columns_are_names_that_root_can_use(
         assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in scores)
         (score_check,) = verify_files(run, [str(source)], folder)
         assert score_check.findings == ()
+
+
+def test_scores_of_another_classifier_or_selection_are_only_replaced_on_request(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    """A folder never mixes the scores of two classifiers, nor a file those of two selections unasked."""
+    classifier = tamis.Classifier.load(small_run / "model")
+    classes = {**classifier.classes, "bkg": ClassSection(label="background")}
+    other_model = tmp_path / "model"
+    replace(classifier, classes=classes).save(other_model)
+    files = [str(write_events(tmp_path / f"{name}.root", columns_of(20))) for name in "ab"]
+    out = tmp_path / "out"
+    apply_files(small_run, files, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for run, changes in (
+        (other_model, {"selection": "w > 0.6"}),
+        (small_run, {"selection": "true"}),
+        (small_run, {"options": ApplyOptions(sentinel=-5)}),
+    ):
+        with pytest.raises(RequestError):
+            apply_files(run, files[:1], out, **changes)
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    summary = apply_files(other_model, files[:1], out, selection="w > 0.6", overwrite=True)
+    assert {path.name for path in out.iterdir()} == {"a.scores.root", "summary.json"}
+    assert {note.split()[0] for note in summary.notes} >= {"replaced", "removed"}
+
+
+def test_the_summary_describes_the_folder_after_a_call_with_other_files(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    """A partial or a refused call leaves the scores of other files in the summary, once each."""
+    files = [str(write_events(tmp_path / f"{name}.root", columns_of(20))) for name in "ab"]
+    out = tmp_path / "out"
+
+    def read_summary() -> dict[str, Any]:
+        return dict(json.loads((out / "summary.json").read_text()))
+
+    apply_files(small_run, files, out)
+    assert apply_files(small_run, files[:1], out).entries["in"] == 20
+    assert read_summary()["entries"]["out"] == 40
+    assert apply_files(small_run, [str(tmp_path / "absent.root")], out).failed
+    assert [file["status"] for file in read_summary()["files"]] == ["written", "kept", "failed"]
+    (out / "b.scores.root").unlink()
+    apply_files(small_run, files[:1], out)
+    assert [Path(file["file"]).name for file in read_summary()["files"]] == ["a.root"]
+
+
+def test_the_entries_of_a_file_that_lacks_a_branch_are_lost(
+    small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+) -> None:
+    columns = columns_of(20)
+    path = write_events(tmp_path / "a.root", {name: columns[name] for name in ("x", "w")})
+    assert apply_files(small_run, [str(path)], tmp_path / "out").entries == {"in": 20, "out": 0, "lost": 20}
+
+
+def test_a_file_of_the_training_is_recognised_by_its_content_and_another_tree_is_named(
+    session_classes: Callable[..., Any], make_run: Callable[..., Path], columns: Columns, write_events: Write,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    values = session_classes(50)
+    run = make_run(values)
+    shutil.copy(Path(values["data"]) / "sig.root", tmp_path / "renamed.root")
+    write_events(tmp_path / "new.root", columns, "Events")
+    new, renamed = apply_files(run, [str(tmp_path / "*.root")], tmp_path / "out").outcomes
+    assert (new.trained, renamed.trained) == (False, True)
+    assert ["'Events'" in warning for warning in new.warnings] == [True]
+    assert renamed.warnings == ()

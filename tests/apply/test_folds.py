@@ -150,7 +150,7 @@ def test_a_url_is_a_file_of_the_training_only_where_it_is_that_url(
     use = FileUse("sig", None, None)
     trained = TrainingFile("data/sig.root", None, None, (use,), "https://a.org/data/sig.root", 100)
     schema = FileSchema(SourceFile("", path, path), "tree", entries, {})
-    assert (find_in_training(schema, [trained]) == trained) == known
+    assert (find_in_training(schema.source.path, schema.entries, [trained]) == trained) == known
     rule = EntryNumberRule(2, 0)
     if known:
         assert isinstance(find_fold_source(rule, schema, [trained], unseen=False), PositionInTraining)
@@ -221,7 +221,7 @@ def test_a_file_without_that_number_is_refused_unless_it_is_called_unseen(
     del columns["event"]
     write_events(tmp_path / "a.root", columns)
     (outcome,) = apply_files(run, [str(tmp_path / "a.root")], tmp_path).outcomes
-    assert "has no event, which determines the fold of an event" in outcome.problem
+    assert "branch 'event' is missing" in outcome.problem
     apply_files(run, [str(tmp_path / "a.root")], tmp_path, options=UNSEEN)
     assert set(read_columns(tmp_path / "a.scores.root")["network"].tolist()) == {-1, -2}
 

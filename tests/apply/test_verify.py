@@ -179,7 +179,8 @@ def test_a_single_wrong_bit_is_found_and_a_tolerance_forgives_it(
 def test_a_tolerance_knows_sentinels_that_are_no_numbers(
     sentinel: float, small_run: Path, data: Path, applied: Path
 ) -> None:
-    apply_files(small_run, [str(data / "*.root")], applied, options=ApplyOptions(sentinel=sentinel))
+    options = ApplyOptions(sentinel=sentinel)
+    apply_files(small_run, [str(data / "*.root")], applied, options=options, overwrite=True)
     assert verify(small_run, data, tolerance=1e-6)["a"].findings == ()
 
 

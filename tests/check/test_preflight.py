@@ -210,6 +210,33 @@ def test_weights_copies_and_sentinels_are_pointed_at(tmp_path: Path, write_tree:
     assert (result.equal.count, result.equal.between_classes) == (20, 20)
 
 
+def test_one_cause_is_one_problem(
+    tmp_path: Path, write_tree: WriteTree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A selection that nothing passes, negative weights in all splits, and a branch that two files lack."""
+    for name in ("bkg.root", "sig.root"):
+        write_tree(name, columns(w=np.where(name == "bkg.root", -1.0, np.ones(N))))
+
+    def find_problems(sig: dict[str, Any], **changes: Any) -> list[str]:
+        samples = [
+            {"name": "bkg", "class": "bkg", "files": "bkg.root"},
+            {"name": "sig", "class": "sig", "files": "sig.root", **sig},
+        ]
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(configuration(tmp_path, samples=samples, spectators=[], **changes)))
+        code, out, _ = run(capsys, str(path))
+        assert code == 2
+        return [*out.split("Problems")[1].split("Notes")[0].strip().splitlines(), out]
+
+    problem, out = find_problems({"selection": "x > 1e9"})
+    assert "none of 300 entries passes `x > 1e9`" in problem
+    assert "Events" in out
+    (problem, _) = find_problems({"weight": "-1000 * w"})
+    assert problem.count("sum to") == 3
+    (problem, _) = find_problems({}, features=["x", "z"])
+    assert ("bkg.root" in problem, "sig.root" in problem) == (True, True)
+
+
 SPLITS = ("training", "validation", "test")
 
 

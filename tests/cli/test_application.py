@@ -126,7 +126,7 @@ def changed(*values: str) -> list[str]:
         ),
         (
             changed(r"classes.sig.label='$\foo$'"),
-            r"label of class 'sig': '$\foo$' is not mathtext that matplotlib can draw (Unknown symbol",
+            r"label of class 'sig': '$\foo$' is not LaTeX math that matplotlib can draw (Unknown symbol",
         ),
         (
             changed("samples[1].files=kinds.parquet", "features=[decimal]"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import runpy
 import subprocess
@@ -176,6 +177,7 @@ def test_events_are_kept_back_only_where_something_is_decided(
         ({"loss": "binary_cross_entropy"}, "is for 2 classes, and y has 3"),
         ({"early_stopping": {"monitor": "validation_significance"}}, "monitor validation_loss"),
         ({"loss": {"name": "significance", "signal": 1.0, "background": 1.0}, "signal": 9}, "no class 9"),
+        ({"loss": "significance", "signal": 9}, "(?s)^signal: there is no class 9.*needs a section"),
         ({"class_weight": "balance"}, "class_weight: expected balanced.*found the text 'balance'"),
         ({"class_weight": {7: 1.0}}, r"class_weight: there is no class 7; the classes are \[0, 1, 2\]"),
         ({"class_weight": {1: -1.0}}, "class_weight: expected factors above 0"),
@@ -208,6 +210,21 @@ def test_weights_that_no_class_can_be_learned_with_are_refused(
     X, y = sample()
     with pytest.raises(ValueError, match=message):
         NeuralClassifier(**SMALL).fit(X, y, sample_weight=weight)
+
+
+def test_an_unpickled_estimator_leaves_all_devices_to_the_next_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its arrays are those of NumPy: an array of JAX would start JAX, with one device, before any other code."""
+    X, y = sample()
+    classifier = NeuralClassifier(**SMALL).fit(X, y)
+    text = pickle.dumps(classifier)
+    starts: list[bool] = []
+    monkeypatch.setattr("tamis.training.devices.start_devices", lambda: starts.append(True))
+    again = pickle.loads(text)  # noqa: S301
+    assert starts == [True]
+    assert not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(again.networks_))
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
 
 
 def test_values_beyond_32_bits_are_refused() -> None:

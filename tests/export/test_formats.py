@@ -553,7 +553,7 @@ def test_an_output_that_cannot_be_made_is_refused(
         with pytest.raises(SystemExit) as ended:
             main(["export", str(saved[1]), "--format", form, "-o", str(tmp_path / output)])
         assert ended.value.code == 2
-        assert "choose another folder (`output`)" in capsys.readouterr().err
+        assert "choose another folder (--output; in Python `output`)" in capsys.readouterr().err
 
 
 def test_a_translation_replaces_nothing_else(tmp_path: Path) -> None:
@@ -597,7 +597,8 @@ def test_exports_of_another_classifier_are_replaced_only_on_request(
         with pytest.raises(RequestError):
             export_classifier(other, [form], output)  # type: ignore[list-item]
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
-    export_classifier(other, ["json"], output, overwrite=True)
+    notes = export_classifier(other, ["json"], output, overwrite=True).notes
+    assert any(note.startswith("removed ") and "classifier.onnx" in note for note in notes)
     assert [path.name for path in output.iterdir()] == ["classifier_plain.json"]
     assert (output / "classifier_plain.json").read_bytes() != before["classifier_plain.json"]
 

@@ -59,18 +59,31 @@ def test_other_events_are_refused_with_what_has_changed(two_classes: Make, tmp_p
     Checkpoints(folder).open(config, prepare(config))
 
 
-def test_a_damaged_record_is_refused(two_classes: Make, tmp_path: Path) -> None:
+def test_a_damaged_record_is_refused_unless_the_training_is_exactly_that_of_the_checkpoints(
+    two_classes: Make, tmp_path: Path
+) -> None:
     config = parse_config(two_classes(200, training=TRAINING))
+    begun(config, tmp_path / "c")
     prepared = prepare(config)
+    other = parse_config(two_classes(200, training=TRAINING, evaluation={"working_points": [0.3]}))
     for name in ("training.json", "config.yaml"):
-        folder = tmp_path / name / "checkpoints"
-        Checkpoints(folder).open(config, prepared)
-        path = folder / name
+        path = tmp_path / "c" / name
         content = path.read_bytes()
-        for place in np.linspace(0, len(content) - 1, 40).astype(int):
-            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        for position in np.linspace(0, len(content) - 1, 20).astype(int):
+            path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
             with pytest.raises(RequestError):
-                Checkpoints(folder).open(config, prepared)
+                Checkpoints(tmp_path / "c").open(other, prepared)
+            Checkpoints(tmp_path / "c").open(config, prepared)
+            assert path.read_bytes() == content
+
+
+def test_another_configuration_is_refused_before_the_input_is_read(two_classes: Make, tmp_path: Path) -> None:
+    values = two_classes(200, training=TRAINING)
+    begun(parse_config(values), tmp_path / "c")
+    for path in Path(values["data"]).glob("*.root"):
+        path.unlink()
+    with pytest.raises(RequestError, match="seed was 0 and is 7"):
+        tamis.train(parse_config({**values, "seed": 7}), checkpoints=Checkpoints(tmp_path / "c"))
 
 
 def test_a_stop_keeps_the_progress_of_every_network(two_classes: Make, tmp_path: Path) -> None:
@@ -80,9 +93,11 @@ def test_a_stop_keeps_the_progress_of_every_network(two_classes: Make, tmp_path:
     with pytest.raises(StoppedError):
         tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", stop=lambda: next(asked, "SIGTERM")))
     messages: list[str] = []
-    found = tamis.train(config, checkpoints=Checkpoints(tmp_path / "c", notify=messages.append))
+    # a repeated command with --overwrite resumes as well, and names the folder to remove for a new start
+    resuming = Checkpoints(tmp_path / "c", overwrite=True, notify=messages.append)
+    found = tamis.train(config, checkpoints=resuming)
     np.testing.assert_array_equal(found.splits["test"].scores, whole.splits["test"].scores)
-    assert any("resuming after " in message for message in messages)
+    assert any("resuming after " in message and str(tmp_path / "c") in message for message in messages)
 
 
 def begun(config: Any, folder: Path, **more: Any) -> None:
@@ -101,9 +116,8 @@ def test_progress_without_what_says_of_which_training_it_is_is_not_continued(
     for name in ("training.json", "config.yaml") if lost == "both" else (lost,):
         (tmp_path / "c" / name).unlink()
     other = parse_config(two_classes(200, training={**TRAINING, "epochs": 2}, seed=5))
-    for each in (config, other):
-        with pytest.raises(RequestError):
-            tamis.train(each, checkpoints=Checkpoints(tmp_path / "c"))
+    with pytest.raises(RequestError):
+        tamis.train(other, checkpoints=Checkpoints(tmp_path / "c"))
     found = tamis.train(other, checkpoints=Checkpoints(tmp_path / "c", overwrite=True))
     np.testing.assert_array_equal(found.splits["test"].scores, tamis.train(other).splits["test"].scores)
 

@@ -86,7 +86,9 @@ def test_the_experiment_is_bold_and_the_status_italic(text: str, drawn: str) -> 
     assert ExperimentLabel(text).drawn[0] == drawn
 
 
-@pytest.mark.parametrize("label", [("bad $x", ""), ("", "138 $fb^{")])
+@pytest.mark.parametrize(
+    "label", [("bad $x", ""), ("", "138 $fb^{"), ("", "138 fb^{-1 (13 TeV)"), ("", "fb}^{-1}{")]
+)
 def test_a_label_that_cannot_be_drawn_is_refused(label: tuple[str, str]) -> None:
     with pytest.raises(RequestError):
         ExperimentLabel(*label)

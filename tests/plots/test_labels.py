@@ -69,13 +69,13 @@ def test_a_valid_label_stays(label: str) -> None:
 @pytest.mark.parametrize(
     ("label", "reason"),
     [
-        ("$m", "opens mathtext"),
-        ("cost in $", "opens mathtext"),
-        (r"$\notasymbol$", "not mathtext"),
-        (r"$\frac{1$", "not mathtext"),
-        ("$x^$", "not mathtext"),
-        ("$" + "{" * 240 + "x" + "}" * 240 + "$", "not mathtext"),
-        ("$" + "x^{" * 120 + "x" + "}" * 120 + "$", "not mathtext"),
+        ("$m", "opens LaTeX math"),
+        ("cost in $", "opens LaTeX math"),
+        (r"$\notasymbol$", "not LaTeX math"),
+        (r"$\frac{1$", "not LaTeX math"),
+        ("$x^$", "not LaTeX math"),
+        ("$" + "{" * 240 + "x" + "}" * 240 + "$", "not LaTeX math"),
+        ("$" + "x^{" * 120 + "x" + "}" * 120 + "$", "not LaTeX math"),
     ],
 )
 def test_an_invalid_label_is_named(label: str, reason: str) -> None:

@@ -57,8 +57,7 @@ def test_files_that_came_or_went_are_named(config: Config, manifest: Path, tmp_p
     (tmp_path / "sig.root").rename(tmp_path / "other.root")
     given = {**config.model_dump(by_alias=True), "samples": samples}
     said = refusal(parse_config(given), manifest)
-    assert f"{tmp_path / 'more.root'}: is not listed" in said
-    assert f"{tmp_path / 'other.root'}: is not listed" in said
+    assert f"{tmp_path / 'more.root'}; {tmp_path / 'other.root'}: is not listed" in said
     assert "sig.root: is listed in the manifest, but the configuration does not find it" in said
 
 

@@ -1,17 +1,82 @@
-"""Check an output that exists already: its scores are reused, replaced, or protected."""
+"""Check outputs that exist already: their scores are reused, replaced, or protected."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tamis.apply.folds import AverageOfAll, describe_fold_source
-from tamis.apply.job import Job, compare_metadata
-from tamis.apply.outputs import ScoreFile, read_score_file
+from tamis.apply.job import ApplyOptions, Job, compare_metadata
+from tamis.apply.model import Model
+from tamis.apply.outputs import SCORE_FILE_NAME, ScoreFile, read_score_file
 from tamis.data.schema import FileSchema
-from tamis.errors import InputError, Problem
+from tamis.errors import InputError, Problem, RequestError
+from tamis.wording import counted, join_first
+
+
+def find_other_scores(
+    model: Model, options: ApplyOptions, folder: Path, outputs: Sequence[Path]
+) -> dict[Path, str]:
+    """Find the scores in a folder that must not be mixed with new ones, with the setting that differs.
+
+    These are score files of another classifier, and outputs of this call with another selection, sentinel or format.
+    Other files may have other selections, because samples may have their own. Copies with scores may be inputs, so only
+    those among the outputs count.
+    """
+    expected = {
+        "model": model.digest,
+        "selection": None if model.selection is None else model.selection.text,
+        "sentinel": repr(float(options.sentinel)),
+        **({} if options.copy else {"file_format": options.form or "ttree"}),
+    }
+    names = {"model": "classifier", "file_format": "format"}
+    foreign_scores, outputs_of_call = {}, set(outputs)
+    for parent in sorted({folder.absolute(), *(path.parent for path in outputs)}):
+        for path in sorted(parent.glob("[!.]*")):
+            is_output, match = path in outputs_of_call, SCORE_FILE_NAME.fullmatch(path.name)
+            if match is None or not (is_output or match.group(1).lower() == "scores"):
+                continue
+            try:
+                score_file = read_score_file(path)
+            except InputError:
+                continue  # a damaged file belongs to no classifier
+            metadata = expected if score_file is None else score_file.metadata
+            differing = [key for key, value in expected.items() if metadata[key] != value]
+            if differing and (is_output or differing[0] == "model"):
+                foreign_scores[path] = f"another {names.get(differing[0], differing[0])}"
+    return foreign_scores
+
+
+def prepare_replacement(
+    foreign_scores: Mapping[Path, str], outputs: Sequence[Path], folder: Path, *, overwrite: bool
+) -> tuple[str, ...]:
+    """Refuse to mix scores of other settings with new ones; or remove those that this call does not replace.
+
+    Returns:
+        Notes on what is replaced and removed.
+
+    Raises:
+        RequestError: there are such scores, and they may not be replaced.
+    """
+    if not foreign_scores:
+        return ()
+    kinds = " and ".join(dict.fromkeys(foreign_scores.values()))
+    if not overwrite:
+        raise RequestError(
+            f"{folder} holds scores of {kinds} ({join_first([path.name for path in foreign_scores], 3)}); choose "
+            "another --output, or replace them (--overwrite; in Python overwrite=True)"
+        )
+    removed = sorted(foreign_scores.keys() - set(outputs))
+    for path in removed:
+        path.unlink()
+    replaced = [path.name for path in foreign_scores if path not in removed]
+    return tuple(
+        f"{verb} {counted(len(names), 'score file')} of {kinds}: {join_first(names, 3)}"
+        for verb, names in (("replaced", replaced), ("removed", [path.name for path in removed]))
+        if names
+    )
 
 
 def inspect_existing_output(job: Job, output: Path) -> tuple[ScoreFile | None, str]:

@@ -14,7 +14,8 @@ from threading import Event
 from typing import Any
 
 from tamis.apply.copying import select_copied_columns, select_copied_types
-from tamis.apply.existing_output import inspect_existing_output
+from tamis.apply.existing_output import find_other_scores, inspect_existing_output, prepare_replacement
+from tamis.apply.folds import find_in_training
 from tamis.apply.input_files import (
     ChunkSize,
     Shard,
@@ -29,6 +30,7 @@ from tamis.apply.job import (
     Job,
     build_job,
     find_changed_types,
+    find_other_tree,
     find_suspicious_features,
 )
 from tamis.apply.model import Model, read_model
@@ -37,7 +39,7 @@ from tamis.apply.scoring import ScoredTally, build_score_columns, score_chunks
 from tamis.apply.summary import Outcome, Status, Summary, collect_notes
 from tamis.arguments import check_callable, check_kind
 from tamis.data.chunks import read_ahead, read_chunks
-from tamis.data.schema import SourceFile
+from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError, TamisError
 from tamis.files import complete_file, write_json
 from tamis.machine import cores, explain_memory_error
@@ -103,6 +105,7 @@ def apply_files(
     shard: Shard | None = None,
     jobs: int | None = None,
     callbacks: ApplyCallbacks | None = None,
+    overwrite: bool = False,
 ) -> Summary:
     """Write the scores of each file, one row per entry, and a summary.
 
@@ -120,6 +123,7 @@ def apply_files(
         shard: the share of the files that is scored.
         jobs: number of threads; one per core by default.
         callbacks: called as the work proceeds.
+        overwrite: whether scores of other settings are replaced, and those of another classifier in the folder removed.
 
     Returns:
         The outcome of each file, which is also written to `summary.json`.
@@ -137,10 +141,12 @@ def apply_files(
         raise RequestError(
             "--unseen is for classifiers with folds, and this classifier has none; leave it out"
         )
-    tasks, input_notes = _plan_tasks(model, files, folder, options, shard)
+    tasks, outputs, input_notes = _plan_tasks(model, files, folder, options, shard)
     suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
     summary_path = folder / f"summary{suffix}.json"
-    _check_summary(summary_path)
+    previous = _read_summary(summary_path)
+    other_scores = find_other_scores(model, options, folder, outputs)
+    replaced_notes = prepare_replacement(other_scores, outputs, folder, overwrite=overwrite)
     threads = jobs or cores()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         work = _Work(model, options, chunk or ChunkSize(), pool, threads, callbacks or ApplyCallbacks())
@@ -152,30 +158,33 @@ def apply_files(
             finally:
                 # after an interruption or a defect, no other file is started and incomplete outputs are removed
                 work.stop.set()
-    summary = Summary(model.digest, outcomes, (*model.notes, *input_notes, *collect_notes(model, outcomes)))
+    notes = (*model.notes, *input_notes, *replaced_notes)
+    summary = Summary(model.digest, outcomes, (*notes, *collect_notes(model, outcomes)))
     summary.check()
-    write_json(summary_path, summary.to_dict())
+    # the file describes the folder, to which an earlier call may have written the scores of other files
+    all_outcomes = (*(() if previous is None else previous.remaining(summary)), *outcomes)
+    of_folder = Summary(model.digest, all_outcomes, (*notes, *collect_notes(model, all_outcomes)))
+    write_json(summary_path, of_folder.to_dict())
     return summary
 
 
-def _check_summary(path: Path) -> None:
-    """Check that the summary replaces no other file than a summary."""
+def _read_summary(path: Path) -> Summary | None:
+    """Read the summary of an earlier call, if there is one, and check that no other file would be replaced."""
     if not path.exists():
-        return
+        return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        document = None
-    if not (isinstance(document, dict) and {"model", "entries", "files"} <= document.keys()):
+        return Summary.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise RequestError(
-            f"{path} was not written by tamis and would be overwritten; choose another --output"
-        )
+            f"{path} was not written by this version of tamis and would be overwritten; move it, or choose another "
+            "--output"
+        ) from error
 
 
 def _plan_tasks(
     model: Model, files: Sequence[str], output: Path, options: ApplyOptions, shard: Shard | None
-) -> tuple[tuple[_Task, ...], tuple[str, ...]]:
-    """Return the files of the share with their outputs, and notes for the user."""
+) -> tuple[tuple[_Task, ...], tuple[Path, ...], tuple[str, ...]]:
+    """Return the files of the share with their outputs, the outputs of all shares, and notes for the user."""
     form = options.form or "ttree"
     if not options.copy:  # the format of a copy is only known after opening its input
         check_column_names(build_score_columns(model.classifier.class_names), form)
@@ -204,7 +213,7 @@ def _plan_tasks(
     tasks = (
         _Task(source, path, size / total) for (source, path), size in zip(files_of_share, sizes, strict=True)
     )
-    return tuple(tasks), notes
+    return tuple(tasks), tuple(outputs), notes
 
 
 def _create_folder(folder: Path) -> None:
@@ -227,8 +236,8 @@ def _score_unless_stopped(work: _Work, task: _Task) -> Outcome:
     try:
         model = work.model
         schema = scan_input(task.source, model.tree, only=model.tree_is_required)
-        job = build_job(model, schema, work.options)
         entries = schema.entries
+        job = build_job(model, schema, work.options)
         score_file, damage = inspect_existing_output(job, task.output)
         if score_file is not None:
             return task.build_outcome(
@@ -239,6 +248,7 @@ def _score_unless_stopped(work: _Work, task: _Task) -> Outcome:
                 networks=score_file.metadata["networks"],
                 warnings=tuple(score_file.metadata.get("warnings", ())),
                 hashed=score_file.is_hashed,
+                trained=_is_of_training(model, schema),
             )
         outcome = _score(work, task, job)
         if not damage:
@@ -286,7 +296,7 @@ def _score(work: _Work, task: _Task, job: Job) -> Outcome:
             output.extend({**select_copied_columns(chunk.columns, copied, schema.where), **scored.columns})
             tally.add(scored)
             work.callbacks.advance(task.share * chunk.length / schema.entries, chunk.length)
-        warnings = find_changed_types(scoring, schema)
+        warnings = find_other_tree(scoring.model, schema) + find_changed_types(scoring, schema)
         if tally.rows:
             selected = tally.rows - tally.counts["not_selected"]
             warnings += find_suspicious_features(scoring, tally.extent, tally.counts["scored"], selected)
@@ -302,4 +312,9 @@ def _score(work: _Work, task: _Task, job: Job) -> Outcome:
         counts=metadata["counts"],
         networks=metadata["networks"],
         warnings=warnings,
+        trained=_is_of_training(scoring.model, schema),
     )
+
+
+def _is_of_training(model: Model, schema: FileSchema) -> bool:
+    return find_in_training(schema.source.path, schema.entries, model.training) is not None

@@ -137,7 +137,8 @@ def find_fold_source(
         InputError: the folds are not known, so that a network could score an event that it learned from.
     """
     if unseen:
-        if (training_file := find_in_training(schema, training)) and _uses(training_file, schema):
+        training_file = find_in_training(schema.source.path, schema.entries, training)
+        if training_file and _uses(training_file, schema):
             message = f"was used in the training ({training_file.file_key}); leave out --unseen"
             raise InputError("folds", [Problem(schema.source.path, message)])
         if (
@@ -158,7 +159,9 @@ def find_fold_source(
         case NumberRule() | EventIdRule():
             absent = _absent_branches(rule, schema)
             if absent and schema.entries:
-                message = f"has no {', '.join(absent)}, which determines the fold of an event; {_UNSEEN}"
+                names = f"{'branch' if len(absent) == 1 else 'branches'} {', '.join(map(repr, absent))}"
+                verbs = "is missing and determines" if len(absent) == 1 else "are missing and determine"
+                message = f"{names} {verbs} the fold of an event; {_UNSEEN}"
                 raise InputError("folds", [Problem(schema.where, message)])
             return rule
         case EntryNumberRule():
@@ -185,7 +188,7 @@ def _find_position(rule: EntryNumberRule, schema: FileSchema, training: Sequence
             f"directory, or, {_UNSEEN}"
         )
         raise InputError("folds", [Problem(schema.source.path, message)])
-    training_file = find_in_training(schema, training)
+    training_file = find_in_training(schema.source.path, schema.entries, training)
     if training_file is not None and (uses := _uses(training_file, schema)):
         return PositionInTraining(training_file, uses, rule)
     if training_file is not None:
@@ -211,14 +214,13 @@ def _uses(file: TrainingFile, schema: FileSchema) -> tuple[FileUse, ...]:
     return tuple(use for use in file.uses if use.tree in (None, schema.tree))
 
 
-def find_in_training(schema: FileSchema, training: Sequence[TrainingFile]) -> TrainingFile | None:
+def find_in_training(path: str, entries: int, training: Sequence[TrainingFile]) -> TrainingFile | None:
     """Find the file of the training with the same content, whatever its name.
 
     A remote file counts as a file of the training if it has the same URL and number of entries.
     """
-    path = schema.source.path
     if "://" in path:
-        return next((file for file in training if file.path == path and file.entries == schema.entries), None)
+        return next((file for file in training if file.path == path and file.entries == entries), None)
     size = Path(path).stat().st_size
     same_size = [file for file in training if file.bytes == size]
     digest = sha256(Path(path)) if same_size else None  # reading the whole file takes time

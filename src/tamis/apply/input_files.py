@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tamis.apply.outputs import FORMAT_NAME, read_score_file
+from tamis.apply.outputs import FORMAT_NAME, SCORE_FILE_NAME, read_score_file
 from tamis.data.parquet_files import is_parquet
 from tamis.data.root_files import MissingTree
 from tamis.data.scanning import scan_files, scan_usable_files
@@ -27,7 +27,6 @@ _UNITS = {"": None, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _DEFAULT_BYTES = 2**24  # large enough to hide the overhead of reading, small beside the memory of a job
 _NUMBERS_OF_A_LIST = 16
 _NAMING = "--tree NAME"
-_SCORE_FILE = re.compile(r".+\.(scores|scored)\.(root|parquet)", re.IGNORECASE)
 
 
 def find_inputs(patterns: Sequence[str]) -> tuple[SourceFile, ...]:
@@ -141,7 +140,7 @@ def exclude_score_files(
 
 def _is_score_file(source: SourceFile, *, include_copies: bool) -> bool:
     """Return whether tamis wrote a file; only files with the name of an output are opened."""
-    match = _SCORE_FILE.fullmatch(source.path)
+    match = SCORE_FILE_NAME.fullmatch(source.path)
     if match is None or "://" in source.path or (match.group(1).lower() != "scores" and not include_copies):
         return False
     try:

@@ -249,6 +249,14 @@ _INPUT_PHRASES = {
 }
 
 
+def find_other_tree(model: Model, schema: FileSchema) -> tuple[str, ...]:
+    """Return a warning if the only tree of a file is read although those of the training have other names."""
+    if model.tree_is_required or not schema.tree or not model.trees or schema.tree in model.trees:
+        return ()
+    names = " or ".join(map(repr, sorted(model.trees)))
+    return (f"the only tree of the file, {schema.tree!r}, is scored, but that of the training was {names}",)
+
+
 def find_changed_types(scoring: Scoring, schema: FileSchema) -> tuple[str, ...]:
     """Return a warning for each branch whose type differs from that in training."""
     warnings = []

@@ -55,6 +55,7 @@ class Model:
         training: files of the training; empty if not known.
         notes: notes for the user.
         types: the types of each branch in training, if known.
+        trees: the names of the trees of the training, if known; empty if a sample may read several of one file.
     """
 
     classifier: Classifier
@@ -68,6 +69,7 @@ class Model:
     training: tuple[TrainingFile, ...] = ()
     notes: tuple[str, ...] = ()
     types: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    trees: frozenset[str] = frozenset()
 
 
 def read_model(
@@ -132,12 +134,15 @@ def _of_run(run: Run, selection: Expression | None, sample: str | None, tree: st
         digest=_digest(run.folder / MODEL),
         features=tuple(map(parse_quantity, run.classifier.features)),
         selection=selection if selection is not None else _common_selection(samples),
-        tree=tree or (trees.pop() if len(trees) == 1 else None),
+        tree=tree or (next(iter(trees)) if len(trees) == 1 else None),
         tree_is_required=tree is not None,
         folds=_fold_rule(run.classifier.plan, run.config),
         ranges=_ranges(run.metrics),
         training=_training_files(run),
         types=run.provenance.get("branches", {}),
+        trees=frozenset(
+            () if any(map(is_several, trees)) else (entry["tree"] for entry in run.provenance["inputs"])
+        ),
     )
 
 

@@ -38,6 +38,9 @@ METADATA_CHECKSUM = "metadata_sha256"
 ROWS = 2**17
 """Rows that are written at a time, whatever the size of chunks, so that files do not depend on it."""
 
+SCORE_FILE_NAME = re.compile(r".+\.(scores|scored)\.(root|parquet)", re.IGNORECASE)
+"""Names of score files, and of copies with scores."""
+
 Columns = Mapping[str, NDArray[Any]]
 Types = Mapping[str, np.dtype[Any]]
 WriteRows = Callable[[Columns], Any]

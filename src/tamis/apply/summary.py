@@ -31,6 +31,7 @@ class Outcome:
         refused: whether the file or the request is wrong, so that another attempt would fail as well.
         warnings: warnings for the user.
         hashed: whether the output has checksums; outputs of older versions have none.
+        trained: whether it is a file of the training, from whose events the classifier learned.
     """
 
     file: str
@@ -44,6 +45,7 @@ class Outcome:
     refused: bool = False
     warnings: tuple[str, ...] = ()
     hashed: bool = True
+    trained: bool = False
 
     @property
     def done(self) -> bool:
@@ -98,6 +100,19 @@ class Summary:
         if entries["in"] != entries["out"] + entries["lost"]:
             raise TamisError(f"the entries do not add up: {entries}; please report this")
 
+    def remaining(self, later: Summary) -> Iterator[Outcome]:
+        """Yield the outcomes whose scores still exist after a later call with other files."""
+        outputs = {outcome.output for outcome in later.outcomes}
+        for outcome in self.outcomes if self.model == later.model else ():
+            if outcome.done and outcome.output not in outputs and Path(outcome.output).exists():
+                yield outcome
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Summary:
+        """Return the summary from the content of `summary.json`."""
+        outcomes = (Outcome(**{**entry, "warnings": tuple(entry["warnings"])}) for entry in document["files"])
+        return cls(document["model"], tuple(outcomes), tuple(document["notes"]))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `summary.json`."""
         unknown = sum(1 for outcome in self.outcomes if outcome.entries is None)
@@ -114,11 +129,10 @@ def collect_notes(model: Model, outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Yield notes on files of the training, on entries scored by the average, and on scores without checksums."""
     done = [outcome for outcome in outcomes if outcome.done]
     if not model.classifier.plan.is_cross_training:
-        known = {(file.name, file.bytes) for file in model.training}
-        learned = [outcome.file for outcome in done if _name_and_size(outcome.file) in known]
+        learned = [outcome.file for outcome in done if outcome.trained]
         if learned:
             yield (
-                f"{_of_files(learned, len(outcomes))} the name and the size of a file of the training ({learned[0]}): "
+                f"{_of_files(learned, len(outcomes))} the content of a file of the training ({_example(learned)}): "
                 "the network learned from some of these events, whose scores look better than those of new events"
             )
     elif average := sum(outcome.networks.get(str(AVERAGE), 0) for outcome in outcomes):
@@ -129,8 +143,8 @@ def collect_notes(model: Model, outcomes: Sequence[Outcome]) -> Iterator[str]:
     unhashed = [outcome.output for outcome in done if not outcome.hashed]
     if unhashed:
         yield (
-            f"{_of_files(unhashed, len(outcomes))} scores of an older tamis without checksums ({unhashed[0]}): damage "
-            "cannot be detected; remove them to have them written again"
+            f"{_of_files(unhashed, len(outcomes))} scores of an older tamis without checksums ({_example(unhashed)}): "
+            "damage cannot be detected; remove them to have them written again"
         )
 
 
@@ -145,6 +159,10 @@ def _of_files(some: Sequence[str], total: int) -> str:
     return f"{len(some)} of {total} files {'has' if len(some) == 1 else 'have'}"
 
 
-def _name_and_size(file: str) -> tuple[str, int | None]:
-    path = Path(file)
-    return path.name, path.stat().st_size if path.is_file() else None
+def _example(files: Sequence[str]) -> str:
+    """Format the first of some files.
+
+    >>> _example(["a"]), _example(["a", "b"])
+    ('a', 'for example a')
+    """
+    return files[0] if len(files) == 1 else f"for example {files[0]}"

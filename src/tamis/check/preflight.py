@@ -9,6 +9,8 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from tamis.arguments import check_kind
 from tamis.baselines.events import check_packages
 from tamis.check.columns import build_feature_rows, collect_duplicate_notes, collect_feature_notes
@@ -19,6 +21,7 @@ from tamis.data.cutflow import Cutflow
 from tamis.data.duplicates import find_equal_events
 from tamis.data.ensemble import EnsemblePlan
 from tamis.data.events import Events, SampleReading
+from tamis.data.weights import WeighedEvents
 from tamis.errors import Problem, ProblemsError, RequestError
 from tamis.pipeline.callbacks import Callbacks
 from tamis.pipeline.inputs import Input, InspectedFiles, inspect_files
@@ -27,6 +30,7 @@ from tamis.pipeline.preparation import (
     check_labels,
     check_overlap,
     check_reference,
+    check_selected,
     describe_duplicates,
     read,
     weigh,
@@ -87,7 +91,8 @@ def _read(config: Config, inputs: InspectedFiles, report: CheckResult, callbacks
     incomplete = _incomplete_classes(config, inputs, readings, damaged)
     cutflow, refused = _weigh(config, inputs.plan, events, readings, incomplete)
     of_readings = [problem for reading in readings for problem in reading.problems]
-    problems = (*report.problems, *chain.from_iterable(damaged.values()), *of_readings, *refused)
+    unread = (*report.problems, *chain.from_iterable(damaged.values()), *of_readings)
+    problems = (*unread, *refused)
     features = build_feature_rows(config, events, readings)
     classes = build_class_rows(events, config.class_names, inputs.plan)
     columns = [*events.features.T, *events.spectators.values()]
@@ -96,7 +101,7 @@ def _read(config: Config, inputs: InspectedFiles, report: CheckResult, callbacks
     return replace(
         report,
         read=not any(inputs.unusable.values()) and not damaged,
-        cutflow=None if problems else cutflow,
+        cutflow=None if unread else cutflow,
         classes=classes,
         features=features,
         equal=equal,
@@ -145,13 +150,18 @@ def _weigh(
     readings: tuple[SampleReading, ...],
     incomplete: Collection[str],
 ) -> tuple[Cutflow | None, list[Problem]]:
-    problems = [*_refusals(check_reference, config, events), *_refusals(check_overlap, events)]
+    empty = _refusals(check_selected, config, readings)
+    problems = [*empty, *_refusals(check_reference, config, events), *_refusals(check_overlap, events)]
     try:
         weighed = weigh(config, events, plan)
     except ProblemsError as error:
-        unknown = {f"class {name}" for name in incomplete}
-        known = [problem for problem in error.problems if problem.where.partition(",")[0] not in unknown]
-        return None, [*problems, *known]
+        unknown = {*(f"class {name}" for name in incomplete), *(problem.where for problem in empty)}
+        problems += [problem for problem in error.problems if problem.where.partition(",")[0] not in unknown]
+        if not empty:
+            return None, problems
+        # the cutflow shows that the selection rejects all events of a class
+        none = np.empty(0, np.int64)
+        weighed = WeighedEvents(events, events.weight, np.ones(len(config.class_names)), none, none)
     return (None if incomplete else build_cutflow(config, readings, events, weighed)), problems
 
 

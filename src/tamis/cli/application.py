@@ -98,7 +98,7 @@ def _sentence(summary: Summary, output: Path) -> str:
     entries = summary.entries
     done = sum(outcome.done for outcome in summary.outcomes)
     unknown = sum(outcome.entries is None for outcome in summary.outcomes)
-    uncounted = f" (and those of {counted(unknown, 'file')} that could not be scored)" if unknown else ""
+    uncounted = f" (not counted: the entries of {counted(unknown, 'file')})" if unknown else ""
     return (
         f"{done:,} of {len(summary.outcomes):,} files have their scores in {escape(str(output))}: "
         f"{entries['in']:,} entries in = {entries['out']:,} out + {entries['lost']:,} lost{uncounted}."

@@ -93,7 +93,9 @@ FinishedRun = Annotated[Path, typer.Argument(metavar="RUN", help="The directory 
 RunOrModel = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")]
 Events = Annotated[int, _number(build_integer_parser(), "Simulated events of each class.")]
 Seed = Annotated[int, _number(build_integer_parser(), "Seed of the simulation.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a finished run, or checkpoints of another training.")
+]
 NoFigures = Annotated[
     bool, typer.Option("--no-figures", help="Draw nothing: the same as --set report.figures=false.")
 ]
@@ -352,6 +354,10 @@ def apply(
         float | None,
         _number(parse_decimal, "The score of entries that cannot be scored; -1 by default."),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace scores of another classifier or of other settings."),
+    ] = False,
     unseen: Annotated[
         bool, typer.Option("--unseen", help="No event was in the training: use the average of all folds.")
     ] = False,
@@ -393,6 +399,7 @@ def apply(
             "--selection": selection,
             "--sample": sample,
             "--sentinel": sentinel,
+            "--overwrite": overwrite or None,
             "--unseen": unseen or None,
             "--chunk": chunk,
         }
@@ -427,6 +434,7 @@ def apply(
             shard=share,
             jobs=jobs,
             callbacks=callbacks,
+            overwrite=overwrite,
         )
     print_summary(summary, output)
     if summary.failed:

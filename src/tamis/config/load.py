@@ -31,10 +31,9 @@ def load_config(path: str | Path, *, data: str | Path | None = None, overrides: 
         ConfigurationError: the file cannot be read or is not valid; lists all problems.
 
     Example:
-        >>> load_config("absent.yaml")
+        >>> load_config("absent.yaml")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        tamis.errors.ConfigurationError: absent.yaml: 1 problem
-          the file cannot be read (No such file or directory): check the path; `tamis init FILES` writes a new one
+        tamis.errors.ConfigurationError: absent.yaml: the file cannot be read (No such file or directory): check ...
     """
     path = to_path(path, "load_config")
     title = str(path)

@@ -81,16 +81,15 @@ def weigh_events(
     bad = (events.weight < 0) & (events.split == TRAINING)
     if negative == "refuse" and (events.weight < 0).any():
         counts = np.bincount(events.class_index[events.weight < 0], minlength=len(classes))
-        problems = [
-            Problem(
-                f"class {name}",
-                f"{count} events have a negative weight and weights.negative is 'refuse'; "
-                "choose keep, drop or absolute, or fix the weights",
-            )
-            for name, count in zip(classes, counts, strict=True)
+        of_classes = [
+            f"{counted(count, 'event')} of class {name}"
+            for name, count in zip(classes, counts.tolist(), strict=True)
             if count
         ]
-        raise InputError("weights.negative", problems)
+        verb = "has" if counts.sum() == 1 else "have"
+        message = f"is 'refuse', but {' and '.join(of_classes)} {verb} a negative weight"
+        remedy = "choose keep, drop or absolute, or fix the weights"
+        raise InputError("weights", [Problem("weights.negative", f"{message}; {remedy}")])
     dropped = np.flatnonzero(bad) if negative == "drop" else np.empty(0, np.int64)
     used = events.take(~bad) if len(dropped) else events
     weight = np.where(bad, np.abs(events.weight), events.weight) if negative == "absolute" else used.weight
@@ -171,35 +170,42 @@ def check_classes(
     Raises:
         InputError: with counts and sums, for every class, split and fold that fails.
     """
-    problems: dict[tuple[int, str, int | None], Problem] = {}
+    failed: dict[tuple[int, str, int | None], SplitSums] = {}
     for weight in weights:
         for sums in compute_split_sums(events, weight, len(classes), plan):
-            fold = "" if sums.fold is None else f", fold {sums.fold}"
             for index in np.flatnonzero(~(sums.weights > _ROUNDING * sums.sizes)).tolist():
-                if (index, sums.split, None) in problems:
-                    continue  # a problem of all folds together is not repeated for each fold
-                n_dropped = 0 if dropped is None else int(np.count_nonzero(dropped == index))
-                problem = Problem(f"class {classes[index]}{fold}", _explain(events, index, sums, n_dropped))
-                problems.setdefault((index, sums.split, sums.fold), problem)
+                # a problem of all folds together is not repeated for each fold
+                if (index, sums.split, None) not in failed:
+                    failed.setdefault((index, sums.split, sums.fold), sums)
+    # the splits of a class, or of a fold of it, that fail for the same reason are one problem
+    groups: dict[tuple[int, int | None, bool], list[SplitSums]] = {}
+    for (index, _, number), sums in failed.items():
+        groups.setdefault((index, number, sums.events[index] == 0), []).append(sums)
+    problems = []
+    for (index, number, _), of_splits in groups.items():
+        n_dropped = 0 if dropped is None else int(np.count_nonzero(dropped == index))
+        where = f"class {classes[index]}{'' if number is None else f', fold {number}'}"
+        problems.append(Problem(where, _explain(events, index, of_splits, n_dropped)))
     if problems:
-        raise InputError("classes", list(problems.values()))
+        raise InputError("classes", problems)
 
 
 _FEWER_FOLDS = "use fewer folds (`split.folds`), or add files"
 
 
-def _explain(events: Events, index: int, sums: SplitSums, n_dropped: int) -> str:
-    """Explain why a class has no events or no positive sum of weights in a split or fold, and what to do."""
-    n_events = int(sums.events[index])
-    if n_events == 0:
-        return (
-            f"no events in the {sums.split} set; {_explain_empty_split(events, index, sums.fold, n_dropped)}"
-        )
+def _explain(events: Events, index: int, of_splits: Sequence[SplitSums], n_dropped: int) -> str:
+    """Explain why a class has no events or no positive sum of weights in splits of one fold, and what to do."""
+    fold = of_splits[0].fold
+    if of_splits[0].events[index] == 0:
+        *first, last = [sums.split for sums in of_splits]
+        sets = f"{', '.join(first)} and {last} sets" if first else f"{last} set"
+        return f"no events in the {sets}; {_explain_empty_split(events, index, fold, n_dropped)}"
     remedy = "fix the weights, add files, or change the fractions in `split`"
-    return (
-        f"the weights of its {counted(n_events, f'{sums.split} event')} sum to {sums.weights[index]:g}; expected a "
-        f"positive sum: {remedy if sums.fold is None else _FEWER_FOLDS}"
+    sums_of_splits = ", those of its ".join(
+        f"{counted(int(sums.events[index]), f'{sums.split} event')} sum to {sums.weights[index]:,.6g}"
+        for sums in of_splits
     )
+    return f"the weights of its {sums_of_splits}; expected a positive sum: {remedy if fold is None else _FEWER_FOLDS}"
 
 
 def _explain_empty_split(events: Events, index: int, fold: int | None, n_dropped: int) -> str:

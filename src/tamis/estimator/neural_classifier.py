@@ -23,6 +23,7 @@ from tamis.network.preprocessing import fit_preprocessing
 from tamis.random_streams import random_stream
 from tamis.statistics.roc import mean_auc
 from tamis.training.recipe import Custom, compute_size, resolve_network, resolve_recipe
+from tamis.wording import suggest
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -167,7 +168,15 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
             ValueError: a parameter or the events are invalid.
             TrainingError: the loss is not finite, or the time budget is too short.
         """
-        settings = read_settings(self.get_params(deep=False))
+        try:
+            settings = read_settings(self.get_params(deep=False))
+        except ValueError as error:
+            # the label first: a misspelt one is often why someone looks at `signal`
+            try:
+                _signal_indices(self.signal, np.asarray(y))
+            except ValueError as label_error:
+                raise ValueError(f"{label_error}\n{error}") from error
+            raise
         events = self._read(X, y, sample_weight, settings)
         random = check_random_state(self.random_state)
         is_validation = events.draw(settings.validation_fraction, seed=_draw_seed(random))
@@ -281,6 +290,25 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         highest = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[highest])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state with the networks as arrays of NumPy, which are read without starting JAX."""
+        import jax
+
+        state: dict[str, Any] = super().__getstate__()
+        if "networks_" not in state:
+            return state
+        networks = jax.tree.map(
+            lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, state["networks_"]
+        )
+        return {**state, "networks_": networks}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start all devices before the first computation of JAX, so that later trainings can use them."""
+        from tamis.training.devices import start_devices
+
+        start_devices()
+        super().__setstate__(state)
+
     @property
     def network_(self) -> Network:
         """The trained network, that of the first member of an ensemble."""
@@ -318,10 +346,11 @@ def _draw_seed(random: np.random.RandomState) -> int:
 def _signal_indices(signal: Any, classes: NDArray[Any]) -> tuple[int, ...]:
     if signal is None:
         return (len(classes) - 1,)
-    labels = classes.tolist()
+    labels = list(dict.fromkeys(classes.ravel().tolist()))
     label = np.asarray(signal).item()
     if label not in labels:
-        raise ValueError(f"signal: there is no class {label!r}; the classes are {labels}")
+        near = suggest(str(label), map(str, labels))
+        raise ValueError(f"signal: there is no class {label!r}; the classes are {labels}{near}")
     return (labels.index(label),)
 
 

@@ -69,6 +69,12 @@ def read_settings(parameters: Mapping[str, Any]) -> Settings:
     fraction = values.pop("validation_fraction", config.Split().validation)
     values = {**values, **_layers(values), **_optimizer(values), **_early_stopping(values)}
     problems: list[str] = []
+    if isinstance(values.get("loss"), str) and values["loss"] == "significance":
+        del values["loss"]
+        problems.append(
+            "loss: significance needs a section with the expected numbers of signal and background events, for example "
+            "{'name': 'significance', 'signal': 100, 'background': 1000}"
+        )
     network = _read_section(config.Network, values, problems)
     training = _read_section(config.Training, values, problems)
     preprocessing = _read_section(config.Preprocessing, values, problems)

@@ -163,7 +163,9 @@ def export_classifier(
     files: list[Path] = []
     agreements: dict[ExportFormat, Agreement] = {}
     notes, failures = [], []
-    busy = f"{{}} is exporting to {target}; wait for it, or choose another folder (`output`)"
+    busy = (
+        f"{{}} is exporting to {target}; wait for it, or choose another folder (--output; in Python `output`)"
+    )
     with folders_for(target / EXPORT_LOCK), locked(target / EXPORT_LOCK, busy=busy):
         source = _Source.load(folder)
         for name in formats:
@@ -181,8 +183,11 @@ def export_classifier(
                 agreements[name] = max(of_files, key=_DIFFERENCE)
             else:
                 notes.append(f"the scores of {name} were not compared, because g++ is not installed")
-        for path in set(foreign) - set(files):
+        removed = sorted(set(foreign) - set(files))
+        for path in removed:
             path.unlink(missing_ok=True)
+        if removed:
+            notes.append(f"removed exports of another classifier: {', '.join(map(str, removed))}")
     if failures:
         written = ", ".join(map(str, files)) or "nothing"
         raise ExportError("\n".join([*failures, f"written files: {written}"]))
@@ -195,13 +200,14 @@ def _check_target(
     """Check before any work that a folder can hold the exports; return those of other classifiers to be replaced."""
     document_sha256 = read_document(folder / DOCUMENT).document_sha256
     is_own = target.resolve() == folder.resolve()
-    check_writable(target / FILES[0], "choose another folder (`output`)", name=target, of_run=is_own)
+    remedy = "choose another folder (--output; in Python `output`)"
+    check_writable(target / FILES[0], remedy, name=target, of_run=is_own)
     if is_own:
         return ()
     if (target / DOCUMENT).exists():
         raise RequestError(
             f"{target} holds another classifier, whose manifest would not list these files; choose another folder "
-            "(`output`)"
+            "(--output; in Python `output`)"
         )
     foreign: list[Path] = []
     for name, files in _FILES.items():
@@ -213,7 +219,7 @@ def _check_target(
     if foreign and not overwrite:
         raise RequestError(
             f"{target} holds exports of another classifier ({', '.join(path.name for path in foreign)}); choose "
-            "another folder (`output`), or replace them (--overwrite; in Python overwrite=True)"
+            "another folder (--output; in Python `output`), or replace them (--overwrite; in Python overwrite=True)"
         )
     return tuple(foreign)
 

@@ -164,17 +164,18 @@ def check_output(output: Path, document_sha256: str, *, of_run: bool, overwrite:
     Raises:
         RequestError: the output exists and is not a translation of the classifier, or cannot be written.
     """
-    check_writable(output, "choose another folder (`output`)", of_run=of_run)
+    check_writable(output, "choose another folder (--output; in Python `output`)", of_run=of_run)
     is_replaceable = (output / BOUNDARY).is_file() or (output.is_dir() and not any(output.iterdir()))
     if output.exists() and not is_replaceable:
         raise RequestError(
-            f"{output} exists and is not an export for an FPGA; choose another folder (`output`)"
+            f"{output} exists and is not an export for an FPGA; choose another folder (--output; in Python "
+            "`output`)"
         )
     boundary = output / BOUNDARY
     if boundary.is_file() and not overwrite and document_sha256.encode() not in boundary.read_bytes():
         raise RequestError(
-            f"{output} holds the export of another classifier; choose another folder (`output`), or replace it "
-            "(--overwrite; in Python overwrite=True)"
+            f"{output} holds the export of another classifier; choose another folder (--output; in Python `output`), "
+            "or replace it (--overwrite; in Python overwrite=True)"
         )
 
 

@@ -79,6 +79,15 @@ class Checkpoints:
     stop: Callable[[], str] = lambda: ""
     notify: Callable[[str], None] = lambda _: None
 
+    def check_configuration(self, config: Config) -> None:
+        """Check that the checkpoints belong to this configuration, before any input is read.
+
+        Raises:
+            RequestError: they belong to another one; the message has the difference.
+        """
+        if self._read_description() is not None and not self.overwrite:
+            self._refuse(self._different_configuration(config))
+
     def open(self, config: Config, prepared: Prepared) -> None:
         """Check that the checkpoints in the folder belong to this training, or start a new set.
 
@@ -87,7 +96,7 @@ class Checkpoints:
             InputError: they have another version of the format.
         """
         training = _describe(config, prepared)
-        if not (self.folder / TRAINING_FILE).exists() and not self._networks():
+        if self._read_description() is None and not self._networks():
             self._write_description(config, training)
             return
         try:
@@ -96,11 +105,8 @@ class Checkpoints:
             if not self.overwrite:
                 raise
             difference = str(error)
-        if difference and not self.overwrite:
-            raise RequestError(
-                f"{self.folder.parent} holds checkpoints that this training cannot resume from: {difference}; use the "
-                f"configuration and the events of these checkpoints, choose another folder, or {START_AGAIN}"
-            )
+        if not self.overwrite:
+            self._refuse(difference)
         if difference:
             remove_checkpoints(self.folder)
             self._write_description(config, training)
@@ -108,6 +114,13 @@ class Checkpoints:
     def writer(self, member: int) -> CheckpointWriter:
         """Return the observer that writes the checkpoints of one network, counted from 0."""
         return CheckpointWriter(self, self.folder / f"network-{member + 1}")
+
+    def _refuse(self, difference: str) -> None:
+        if difference:
+            raise RequestError(
+                f"{self.folder.parent} holds checkpoints that this training cannot resume from: {difference}; use the "
+                f"configuration and the events of these checkpoints, choose another folder, or {START_AGAIN}"
+            )
 
     def _networks(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("network-*") if path.is_dir() and any(path.iterdir()))
@@ -117,20 +130,37 @@ class Checkpoints:
         write_text(self.folder / CONFIG, dump_config(config))
         write_text(self.folder / TRAINING_FILE, training.text())
 
+    def _read_description(self) -> _Training | None:
+        """Read the description of the training; None if it or its configuration is missing or damaged."""
+        path, config = self.folder / TRAINING_FILE, self.folder / CONFIG
+        if not (path.exists() and config.exists()):
+            return None
+        try:
+            training = _Training.parse(path.read_bytes())
+        except ValueError:
+            return None
+        return training if sha256(config) == training.config_sha256 else None
+
     def _find_difference(self, config: Config, training: _Training) -> str:
         """Return how the training of the checkpoints differs from this one; empty if it is the same."""
-        path = self.folder / TRAINING_FILE
-        if not path.exists():
-            return f"{path}, the description of the training of {self._networks()[0].name}, is missing"
-        try:
-            before = _Training.parse(path.read_bytes())
-        except ValueError:
-            return f"{path} is damaged"
-        for network in self._networks():
-            document = find_other_training(network, sha256(path))
-            if document is not None:
-                return f"{document} belongs to another training than {path}"
-        difference = self._different_configuration(config, before) or _different_events(before, training)
+        path, before = self.folder / TRAINING_FILE, self._read_description()
+        # each checkpoint has the hash of the description of its training
+        digest = hashlib.sha256(training.text().encode()).hexdigest() if before is None else sha256(path)
+        documents = (find_other_training(network, digest) for network in self._networks())
+        other_document = next((document for document in documents if document is not None), None)
+        if before is None:
+            files = f"{path} or {CONFIG} beside it is missing or damaged"
+            if other_document is not None:
+                return (
+                    f"{files}, and configuration, events, machine and versions are not exactly those of "
+                    f"{other_document}"
+                )
+            self.notify(f"{files}, and was written again: this is the training of the checkpoints")
+            self._write_description(config, training)
+            return ""
+        if other_document is not None:
+            return f"{other_document} belongs to another training than {path}"
+        difference = self._different_configuration(config) or _different_events(before, training)
         for name, version in before.machine.items():
             if not difference and training.machine.get(name) != version:
                 self.notify(
@@ -139,10 +169,8 @@ class Checkpoints:
                 )
         return difference
 
-    def _different_configuration(self, config: Config, training: _Training) -> str:
+    def _different_configuration(self, config: Config) -> str:
         path = self.folder / CONFIG
-        if not path.exists() or sha256(path) != training.config_sha256:
-            return f"{path} is missing or damaged"
         try:
             before = load_config(path)
         except TamisError as error:
@@ -186,7 +214,9 @@ class CheckpointWriter:
         for problem in event.damaged:
             self._checkpoints.notify(f"skipped a checkpoint: {problem}")
         if event.resumed and not event.state.ended:
-            self._checkpoints.notify(f"resuming after {event.state.position} ({self.folder.name})")
+            # a batch system repeats a command with --overwrite too, which must go on from its checkpoints
+            advice = f"; to start again, remove {self.folder.parent}" if self._checkpoints.overwrite else ""
+            self._checkpoints.notify(f"resuming after {event.state.position} ({self.folder.name}){advice}")
         description = self._checkpoints.folder / TRAINING_FILE
         self._training_id = sha256(description) if description.exists() else None
         self._last_time = time.monotonic()

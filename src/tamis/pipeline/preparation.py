@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,10 +86,32 @@ def check_overlap(events: Events) -> None:
     users = np.unique(events.sample_index[entry == entry[first]])
     samples = " and ".join(events.samples[index] for index in users)
     message = (
-        f"entry {events.entry[first]} is used by the samples {samples} ({len(again)} such entries): the same event "
+        f"entry {events.entry[first]} is used by the samples {samples} ({len(again):,} such entries): the same event "
         "would be in training and in test, or in two classes; make their selections exclude each other"
     )
     raise InputError("input files", [Problem(events.files[events.file_index[first]], message)])
+
+
+def check_selected(config: Config, readings: Sequence[SampleReading]) -> None:
+    """Refuse a class of which no entry passes the selection.
+
+    Raises:
+        InputError: with the number of entries and the selections of each such class.
+    """
+    problems = []
+    for index, name in enumerate(config.class_names):
+        of_class = [reading for reading in readings if reading.plan.class_index == index]
+        entries = sum(schema.entries for reading in of_class for schema in reading.schemas)
+        rejected = sum(reading.failed_selection.events + reading.unweighted for reading in of_class)
+        if rejected and rejected == entries:
+            selections = {
+                reading.plan.selection.text for reading in of_class if reading.plan.selection is not None
+            }
+            passed = " or ".join(f"`{selection}`" for selection in sorted(selections))
+            message = f"none of {entries:,} entries passes {passed}; change the selection, or add files"
+            problems.append(Problem(f"class {name}", message))
+    if problems:
+        raise InputError("classes", problems)
 
 
 def signal_indices(config: Config) -> tuple[int, ...]:
@@ -113,7 +136,7 @@ def check_reference(config: Config, events: Events) -> None:
             first = int(np.flatnonzero(bad)[0])
             message = (
                 f"is {values[first]} at entry {events.entry[first]} of {events.files[events.file_index[first]]} "
-                f"({np.count_nonzero(bad)} such events); expected a finite number"
+                f"({np.count_nonzero(bad):,} such events); expected a finite number"
             )
             problems.append(Problem(f"evaluation.reference for class {name}", message))
     if problems:
@@ -158,6 +181,7 @@ def prepare(config: Config, callbacks: Callbacks | None = None) -> Prepared:
     problems = [problem for reading in readings for problem in reading.problems]
     if problems:
         raise InputError("input files", problems)
+    check_selected(config, readings)
     check_reference(config, events)
     check_overlap(events)
     weighed = weigh(config, events, inspected.plan)
@@ -231,12 +255,12 @@ def describe_duplicates(config: Config, cutflow: Cutflow) -> tuple[str, ...]:
     named = "" if not config.split.event_id else f" ({', '.join(config.split.event_id)})"
     if cutflow.repeated:
         sentences.append(
-            f"{cutflow.repeated} events have the same event ID{named} as another event of their sample: they may be "
+            f"{cutflow.repeated:,} events have the same event ID{named} as another event of their sample: they may be "
             "in the input twice. They are in the same split, but count twice."
         )
     if cutflow.shared:
         sentences.append(
-            f"{cutflow.shared} event IDs{named} occur in more than one sample. Simulated samples often number their "
+            f"{cutflow.shared:,} event IDs{named} occur in more than one sample. Simulated samples often number their "
             "events in the same way; if they are the same events, one of them is in the wrong class."
         )
     return tuple(sentences)

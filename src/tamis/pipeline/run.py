@@ -209,6 +209,8 @@ def train(
         yield
         seconds[name] = time.perf_counter() - started
 
+    if checkpoints is not None:
+        checkpoints.check_configuration(config)
     with stage("reading"):
         prepared = prepare(config, callbacks)
     trained: tuple[TrainedBaseline, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tamis.errors import RequestError
 from tamis.plots.labels import checked_label, compute_font_size
 from tamis.plots.style import TEXT_COLOUR
 
@@ -39,8 +40,15 @@ class ExperimentLabel:
 
     def __post_init__(self) -> None:
         """Check that both texts can be drawn."""
-        for text, subject in zip(self.drawn, ("the label", "the luminosity label"), strict=True):
+        for text, subject in zip(
+            self.drawn, ("the label (--label)", "the luminosity label (--luminosity-label)"), strict=True
+        ):
             checked_label(text, subject)
+        if not _has_balanced_braces(self.luminosity):
+            raise RequestError(
+                f"the luminosity label (--luminosity-label): '{self.luminosity}' has a brace without its counterpart; "
+                "write it as in 138 fb^{-1} (13 TeV)"
+            )
 
     @property
     def drawn(self) -> tuple[str, str]:
@@ -51,6 +59,13 @@ class ExperimentLabel:
                 f"$\\math{'it' if number else 'bf'}{{{word}}}$" for number, word in enumerate(words)
             )
         return text, " ".join(_raise_exponent(word) for word in self.luminosity.split())
+
+
+def _has_balanced_braces(text: str) -> bool:
+    depths = [0]
+    for letter in text:
+        depths.append(depths[-1] + (letter == "{") - (letter == "}"))
+    return min(depths) == depths[-1] == 0
 
 
 def _raise_exponent(word: str) -> str:

@@ -130,7 +130,7 @@ def checked_label(label: str, subject: str) -> str:
     dollars = label.count("$") - label.count(r"\$")
     if dollars % 2:
         raise RequestError(
-            f"{subject}: '{label}' opens mathtext with '$' and does not close it; "
+            f"{subject}: '{label}' opens LaTeX math with '$' and does not close it; "
             r"write '\$' for a dollar sign, or close it with '$'"
         )
     if not dollars:
@@ -144,7 +144,7 @@ def checked_label(label: str, subject: str) -> str:
         if isinstance(error, RecursionError):
             reason = "it is nested too deeply"
         raise RequestError(
-            f"{subject}: '{label}' is not mathtext that matplotlib can draw ({reason}); "
+            f"{subject}: '{label}' is not LaTeX math that matplotlib can draw ({reason}); "
             "see https://matplotlib.org/stable/users/explain/text/mathtext.html"
         ) from error
     return label

@@ -19,8 +19,12 @@ def format_best_epochs(history: Numbers) -> str:
     >>> one, other = {"best_epoch": 3, "epochs": [{}] * 5}, {"best_epoch": 2, "epochs": [{}] * 4}
     >>> format_best_epochs({"members": [one]}), format_best_epochs({"members": [one, other]})
     ('3 of 5', '3 of 5, 2 of 4')
+    >>> format_best_epochs({"members": [one, one]})
+    '3 of 5'
     """
     pairs = [(member["best_epoch"], len(member["epochs"])) for member in history["members"]]
+    if len(set(pairs)) == 1:
+        del pairs[1:]
     if len(pairs) <= _LISTED:
         return ", ".join(f"{best} of {epochs}" for best, epochs in pairs)
     (fewest, shortest), (most, longest) = (tuple(map(edge, zip(*pairs, strict=True))) for edge in (min, max))
@@ -44,6 +48,8 @@ def format_epochs(history: Numbers) -> str:
     whose = "in the order of the folds" if members[0]["fold"] is not None else "in their order"
     if len(members) > _LISTED:
         whose = "lowest to highest"
+    best = format_best_epochs(history)
+    of_members = f"epochs {best} ({whose})" if "," in best or " to " in best else f"epoch {best}"
     ended = [
         f"because {why}" if len(reasons) == 1 else f"because {why} ({counted(number, 'network')})"
         for why, number in reasons.items()
@@ -51,6 +57,6 @@ def format_epochs(history: Numbers) -> str:
     if len(ended) > 3:
         ended = [*ended[:2], f"others for {len(ended) - 2} more reasons"]
     return (
-        f"The weights of the {len(members)} networks are those of epochs {format_best_epochs(history)} ({whose}); the "
+        f"The weights of the {len(members)} networks are those of {of_members}; the "
         f"trainings ended {'; '.join(ended)}."
     )

@@ -92,10 +92,13 @@ def check_input_manifest(config: Config, path: Path) -> tuple[str, ...]:
 def _difference(path: Path, expected: _Listed) -> str:
     size = path.stat().st_size
     if size != expected.bytes:
-        return f"has {size:,} bytes, and had {expected.bytes:,} when the manifest was written"
+        return f"has {size:,} bytes, and had {expected.bytes:,} when the manifest was written; {_ADVICE}"
     if sha256(path) != expected.sha256:
-        return "has the same size as when the manifest was written, but other content"
+        return f"has the same size as when the manifest was written, but other content; {_ADVICE}"
     return ""
+
+
+_ADVICE = "copy the file again from its origin, or, if the change is intended, write a new manifest (--write-manifest)"
 
 
 def _text(listed: Mapping[str, Any]) -> str:

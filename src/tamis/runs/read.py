@@ -43,8 +43,7 @@ def read_run(folder: Path | str) -> Run:
     Example:
         >>> read_run("runs/nothing")
         Traceback (most recent call last):
-        tamis.errors.InputError: run: 1 problem
-          runs/nothing: there is no such folder; give the directory of a finished run
+        tamis.errors.InputError: run: runs/nothing: there is no such folder; give the directory of a finished run
     """
     folder = to_path(folder, "read_run")
     check_run_folder(folder)

@@ -55,8 +55,7 @@ def verify_run(
     Example:
         >>> verify_run("runs/nothing")
         Traceback (most recent call last):
-        tamis.errors.InputError: run: 1 problem
-          runs/nothing: there is no such folder; give the directory of a finished run
+        tamis.errors.InputError: run: runs/nothing: there is no such folder; give the directory of a finished run
     """
     folder = to_path(run, "verify_run")
     data_folder = None if data is None else to_path(data, "verify_run")
