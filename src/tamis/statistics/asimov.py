@@ -229,7 +229,7 @@ def compute_background_pulls(
         requirements: uncertainties of the backgrounds.
 
     >>> compute_background_pulls(np.array([20.0]), np.array([[100.0]]), np.array([1e4]), USUAL).round(3)
-    array([0.2])
+    array([0.198])
     """
     z, _, _, by_squares = compute_profile_significance(
         signal, backgrounds, squares, requirements.of_each(len(backgrounds))
