@@ -66,9 +66,10 @@ def build_configuration(
         RequestError: there are fewer than two files of simulated events, or no branch that all of them share.
         InputError: a file cannot be read.
     """
+    sources = expand_files("", files, Path.cwd())
     # the order of the arguments is that of the classes; the files of one pattern are sorted
     order = [source.path for pattern in files for source in expand_files("", [pattern], Path.cwd())]
-    sources = sorted(expand_files("", files, Path.cwd()), key=lambda source: order.index(source.path))
+    sources = sorted(sources, key=lambda source: order.index(source.path))
     if len(sources) < 2:
         raise RequestError(
             f"a classifier needs at least two classes, one file each; found {counted(len(sources), 'file')}"

@@ -240,7 +240,7 @@ def test_all_problems_of_all_files_are_reported_together(write_tree: WriteTree) 
     text = "\n".join(lines)
     assert "b.root:tree: branch 'mass' is missing; did you mean 'mas'?" in text
     assert (
-        "a.root:tree: branch 'jet' has several values per event (float[]); expected one: write jet[0]" in text
+        "b.root:tree: branch 'jet' has several values per event (float[]); expected one: write jet[0]" in text
     )
     assert "a.root:tree: branch 'eta' has one value per event (double); remove the index" in text
     assert "b.root:tree: branch 'eta' has type float, but double in" in text

@@ -350,7 +350,10 @@ def test_features_are_weighed_and_spectators_compared(two_classes: Make, split: 
         assert copy["dependence"]["distance_correlation"] > (0.75 if split else 0.9)
         assert copy["warning"].startswith(f"copy of {name} depends on the score: distance correlation 0.")
         assert other["warning"] is None
-        assert copy["shapes"][0] > copy["shapes"][2]
+        # null after a cut that few events pass
+        shapes = [shape for shape in copy["shapes"] if shape is not None]
+        assert len(shapes) > 1
+        assert shapes[0] > shapes[-1]
     discovery = written["discovery"]
     assert discovery["events_per_weight"] == 4.0
     yields = [each["yields"] for each in discovery["categories"].values()]
