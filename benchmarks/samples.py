@@ -117,6 +117,34 @@ def workshop_files(data: Path) -> Sample:
     return _sample("workshop, real", np.concatenate(columns), labels, np.ones(len(labels)), None, test=0.5)
 
 
+def class_files(folder: Path) -> Sample:
+    """Read one file (ROOT or Parquet) for each class, in the order of their names; all classes have equal weight.
+
+    An event that occurs twice, also in two files, is used once.
+    """
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".root", ".parquet")]
+    tables = [_read_columns(path) for path in files]
+    names = tuple(tables[0])
+    features = np.concatenate([np.stack([table[name] for name in names], axis=1) for table in tables])
+    labels = np.repeat(np.arange(len(tables)), [len(table[names[0]]) for table in tables])
+    rows = np.sort(np.unique(features, axis=0, return_index=True)[1])
+    features, labels = features[rows], labels[rows]
+    weight = len(labels) / len(tables) / np.bincount(labels)[labels]
+    return _sample(folder.name, features, labels, weight, None, names=names)
+
+
+def _read_columns(path: Path) -> dict[str, Float64]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.read_table(path)
+        return {name: table[name].to_numpy().astype(np.float64) for name in table.column_names}
+    import uproot
+
+    with uproot.open(path) as file:
+        return {name: values.astype(np.float64) for name, values in file["tree"].arrays(library="np").items()}
+
+
 def higgs_files(data: Path) -> Sample:
     """Read the slice of HIGGS; background is class 0."""
     import uproot
