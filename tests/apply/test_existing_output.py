@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import uproot
 
-from tamis.apply import apply_files
+from tamis.apply import apply_files, existing_output
+from tamis.apply.outputs import read_score_file
 
 
 def start(run: Path, data: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -98,3 +99,20 @@ def test_a_job_of_many_files_is_killed_often(
 ) -> None:
     entries = write_inputs(tmp_path / "data", 200, 20_000, (columns_of, write_events))
     check_kills(small_run, tmp_path / "data", tmp_path, entries, 12, random.Random(2))
+
+
+def test_a_job_of_a_batch_does_not_open_the_scores_of_all_others(
+    small_run: Path, columns_of: Any, write_events: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [str(write_events(tmp_path / f"{number}.root", columns_of(10))) for number in range(5)]
+    out = tmp_path / "out"
+    apply_files(small_run, files, out)
+    opened = []
+
+    def record(path: Path) -> Any:
+        opened.append(path.name)
+        return read_score_file(path)
+
+    monkeypatch.setattr(existing_output, "read_score_file", record)
+    apply_files(small_run, files[4:], out)
+    assert len([name for name in opened if name != "4.scores.root"]) == 1

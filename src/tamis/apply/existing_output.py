@@ -31,22 +31,35 @@ def find_other_scores(
         "sentinel": repr(float(options.sentinel)),
         **({} if options.copy else {"file_format": options.form or "ttree"}),
     }
-    names = {"model": "classifier", "file_format": "format"}
-    foreign_scores, outputs_of_call = {}, set(outputs)
-    for parent in sorted({folder.absolute(), *(path.parent for path in outputs)}):
-        for path in sorted(parent.glob("[!.]*")):
-            is_output, match = path in outputs_of_call, SCORE_FILE_NAME.fullmatch(path.name)
-            if match is None or not (is_output or match.group(1).lower() == "scores"):
-                continue
-            try:
-                score_file = read_score_file(path)
-            except InputError:
-                continue  # a damaged file belongs to no classifier
-            metadata = expected if score_file is None else score_file.metadata
-            differing = [key for key, value in expected.items() if metadata[key] != value]
-            if differing and (is_output or differing[0] == "model"):
-                foreign_scores[path] = f"another {names.get(differing[0], differing[0])}"
+    foreign_scores: dict[Path, str] = {}
+    for path in outputs:
+        foreign_scores |= _find_difference(path, expected) or {}
+    parents = {folder.absolute(), *(path.parent for path in outputs)}
+    others = {path for parent in parents for path in parent.glob("[!.]*")} - set(outputs)
+    for path in sorted(others):
+        match = SCORE_FILE_NAME.fullmatch(path.name)
+        if match is None or match.group(1).lower() != "scores":
+            continue
+        difference = _find_difference(path, {"model": model.digest})
+        if difference == {}:
+            break  # every call keeps a folder to one classifier, so that a job of a batch need not open all files
+        foreign_scores |= difference or {}
     return foreign_scores
+
+
+def _find_difference(path: Path, expected: Mapping[str, object]) -> dict[Path, str] | None:
+    """Return the first setting that differs, by the path; empty if none does, None without readable scores."""
+    if SCORE_FILE_NAME.fullmatch(path.name) is None or not path.exists():
+        return None
+    try:
+        score_file = read_score_file(path)
+    except InputError:
+        return None  # a damaged file belongs to no classifier
+    if score_file is None:
+        return None
+    names = {"model": "classifier", "file_format": "format"}
+    differing = [key for key, value in expected.items() if score_file.metadata[key] != value]
+    return {path: f"another {names.get(differing[0], differing[0])}"} if differing else {}
 
 
 def prepare_replacement(
@@ -70,7 +83,7 @@ def prepare_replacement(
         )
     removed = sorted(foreign_scores.keys() - set(outputs))
     for path in removed:
-        path.unlink()
+        path.unlink(missing_ok=True)  # another share of a batch may have removed it
     replaced = [path.name for path in foreign_scores if path not in removed]
     return tuple(
         f"{verb} {counted(len(names), 'score file')} of {kinds}: {join_first(names, 3)}"

@@ -141,7 +141,8 @@ def apply_files(
         raise RequestError(
             "--unseen is for classifiers with folds, and this classifier has none; leave it out"
         )
-    tasks, outputs, input_notes = _plan_tasks(model, files, folder, options, shard)
+    tasks, input_notes = _plan_tasks(model, files, folder, options, shard)
+    outputs = [task.output for task in tasks]
     suffix = "" if shard is None else f"-{shard.number}-of-{shard.of}"
     summary_path = folder / f"summary{suffix}.json"
     previous = _read_summary(summary_path)
@@ -183,8 +184,8 @@ def _read_summary(path: Path) -> Summary | None:
 
 def _plan_tasks(
     model: Model, files: Sequence[str], output: Path, options: ApplyOptions, shard: Shard | None
-) -> tuple[tuple[_Task, ...], tuple[Path, ...], tuple[str, ...]]:
-    """Return the files of the share with their outputs, the outputs of all shares, and notes for the user."""
+) -> tuple[tuple[_Task, ...], tuple[str, ...]]:
+    """Return the files of the share with their outputs, and notes for the user."""
     form = options.form or "ttree"
     if not options.copy:  # the format of a copy is only known after opening its input
         check_column_names(build_score_columns(model.classifier.class_names), form)
@@ -213,7 +214,7 @@ def _plan_tasks(
     tasks = (
         _Task(source, path, size / total) for (source, path), size in zip(files_of_share, sizes, strict=True)
     )
-    return tuple(tasks), tuple(outputs), notes
+    return tuple(tasks), notes
 
 
 def _create_folder(folder: Path) -> None:
