@@ -35,8 +35,8 @@ def find_other_scores(
     for path in outputs:
         foreign_scores |= _find_difference(path, expected) or {}
     parents = {folder.absolute(), *(path.parent for path in outputs)}
-    others = {path for parent in parents for path in parent.glob("[!.]*")} - set(outputs)
-    for path in sorted(others):
+    other_paths = {path for parent in parents for path in parent.glob("[!.]*")} - set(outputs)
+    for path in sorted(other_paths):
         match = SCORE_FILE_NAME.fullmatch(path.name)
         if match is None or match.group(1).lower() != "scores":
             continue

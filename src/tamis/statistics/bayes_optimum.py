@@ -18,7 +18,7 @@ from tamis.statistics.arrays import (
 from tamis.statistics.influence import compute_influences
 from tamis.statistics.intervals import compute_half_widths, compute_intervals
 from tamis.statistics.metrics import Metrics, compute_metrics
-from tamis.statistics.ranking import RankedScores
+from tamis.statistics.ranking import RankedScores, rank_scores
 from tamis.statistics.split_metrics import Intervals, find_known_numbers
 from tamis.statistics.units import Units
 
@@ -91,17 +91,18 @@ def compute_posterior(log_density: ArrayLike, prior: ArrayLike) -> NDArray[np.fl
 
 
 def compare_with_optimum(
-    scores: ArrayLike,
+    scores: ArrayLike | RankedScores,
     log_density: ArrayLike,
     prior: ArrayLike,
     class_index: ArrayLike,
     weight: ArrayLike,
     *,
     units: Units | None = None,
+    optimum: RankedScores | None = None,
 ) -> OptimumComparison:
     """Compare a network with the Bayes optimum of the given densities and priors (`compute_posterior`).
 
-    Events of one unit vary together.
+    Events of one unit vary together. `optimum` holds the scores of the optimum if they are known already.
 
     The optimum has the smallest expected loss only if the prior is the share of each class in the sum of weights: a
     network that was trained on balanced classes is compared with equal priors and balanced weights.
@@ -113,8 +114,10 @@ def compare_with_optimum(
     >>> round(result.excess_loss, 3), result.auc_deficit
     (0.38, (0.5, 0.5))
     """
-    best = compute_posterior(log_density, prior)
-    classes = check_classes(class_index, *best.shape)
+    network = rank_scores(scores)
+    optimum = optimum or RankedScores(compute_posterior(log_density, prior))
+    n_classes = optimum.probabilities.shape[1]
+    classes = check_classes(class_index, len(optimum.probabilities), n_classes)
     density_of_class = check_real_numbers(log_density, "log density", dimensions=2)[
         range(len(classes)), classes
     ]
@@ -126,11 +129,10 @@ def compare_with_optimum(
             f"events, the first is event {first} (counted from 0) of class {classes[first]}; "
             "these events were not generated from the given density"
         )
-    network, optimum = (RankedScores(probabilities) for probabilities in (np.asarray(scores), best))
     weights = check_weights(weight, len(classes))
     influences = [compute_influences(ranked, classes, weights) for ranked in (network, optimum)]
     widths = compute_half_widths(influences[1].of_event - influences[0].of_event, units)
-    known = find_known_numbers(classes, weights, best.shape[1], units)
+    known = find_known_numbers(classes, weights, n_classes, units)
     deficits = influences[1].value - influences[0].value
     deficits[0] *= -1  # the optimum has the smaller loss, and the larger accuracy and areas
     loss, accuracy, *areas = compute_intervals(deficits, widths, known)

@@ -9,10 +9,12 @@ import numpy as np
 
 from tamis.statistics.arrays import compute_class_ranks, positive_sum
 from tamis.statistics.bayes_optimum import OptimumComparison, compare_with_optimum, compute_posterior
+from tamis.statistics.ranking import RankedScores
 from tamis.statistics.roc import compute_roc_curve, compute_roc_curves
 from tamis.statistics.roc_outline import RocOutline, outline_roc
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies.context import Context
+from tamis.studies.shared import rank_test_scores
 from tamis.studies.study import Undefined
 
 
@@ -78,19 +80,21 @@ def compute_bayes_optimum(context: Context) -> BayesOptimumResult | Undefined | 
         return None
     if any(positive_sum(test.weight[test.class_index == index]) is None for index in range(len(names))):
         return Undefined("the weights of a class of the test events have no positive sum")
-    return _densities(test, names) if context.has_densities else _discriminants(test, names)
+    if not context.has_densities:
+        return _discriminants(test, names)
+    return _densities(context.once(rank_test_scores), test, names)
 
 
-def _densities(test: ScoredEvents, names: tuple[str, ...]) -> BayesOptimumResult:
+def _densities(scores: RankedScores, test: ScoredEvents, names: tuple[str, ...]) -> BayesOptimumResult:
     log_density = np.stack([test.reference[name] for name in names], axis=1)
     balanced = test.balanced_weight
     prior = np.bincount(test.class_index, balanced, len(names)).astype(np.float64)
-    comparison = compare_with_optimum(
-        test.scores, log_density, prior, test.class_index, balanced, units=test.units
-    )
     # with several backgrounds the priors change the order of the events: the network learned these ones
-    scores = compute_posterior(log_density, prior)
-    curves = compute_roc_curves(scores, test.class_index, test.weight)
+    optimum = RankedScores(compute_posterior(log_density, prior))
+    comparison = compare_with_optimum(
+        scores, log_density, prior, test.class_index, balanced, units=test.units, optimum=optimum
+    )
+    curves = compute_roc_curves(optimum, test.class_index, test.weight)
     return BayesOptimumResult(
         names, comparison, (), tuple(None if curve is None else outline_roc(curve) for curve in curves)
     )
