@@ -81,7 +81,7 @@ def test_demo_goes_the_whole_way(inside, tmp_path: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
     assert 0.1 < metrics["bayes_optimum"]["optimum"]["loss"] < 0.3
     assert f"{metrics['test']['balanced']['loss']:.4f}" in output
-    assert "from that of the Bayes optimum" in output
+    assert "minus that of the Bayes optimum" in output
     assert (run / "figures" / "figures.pdf").stat().st_size > 10_000
     assert tamis.Classifier.load(run / "model").class_names == ("bkg1", "bkg2", "sig")
     status, _, error = inside("demo", "--events", "600")

@@ -98,8 +98,8 @@ def _describe_excess(comparison: OptimumComparison) -> str:
         format_metric(comparison.optimum.loss),
     )
     return (
-        f"The balanced loss differs by {excess} from that of the Bayes optimum ({best}), the classifier with the "
-        "smallest expected loss."
+        f"The balanced loss minus that of the Bayes optimum ({best}), the classifier with the smallest expected loss, "
+        f"is {excess}."
     )
 
 

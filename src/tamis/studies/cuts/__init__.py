@@ -29,8 +29,8 @@ def section(result: CutsResult) -> Iterator[Block]:
         "changes the shares of the backgrounds: efficiencies and rejections differ a little from those of the section "
         "Performance, which has all test events with their own weights. The button "
         f"\N{LEFT DOUBLE QUOTATION MARK}{VALIDATION_CUT}\N{RIGHT DOUBLE QUOTATION MARK} goes to the cut with the "
-        "largest significance on validation events. Limits have a confidence level of 95%: no simulated background "
-        "passes these cuts. The significance includes the statistical uncertainty of the simulated backgrounds and the "
+        "largest significance on validation events. If no simulated background passes a cut, limits at 95% CL are "
+        "shown. The significance includes the statistical uncertainty of the simulated backgrounds and the "
         "configured systematic uncertainties. Do not quote the significance of a cut that you choose here: it is "
         "optimised on the test events."
     )
