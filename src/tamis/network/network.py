@@ -129,12 +129,12 @@ def build_network(
         section = config.Network(layers=tuple(layers), gains=None, output_initialisation="random")
     # the order of the children is fixed: another order would change all initial weights
     *streams, output_stream, embedding_stream, sign_stream = random.spawn(len(section.layers) + 3)
-    embedding, gains, features = None, None, inputs
+    embedding = gains = None
     if section.embedding is not None:
         embedding = build_embedding(section.embedding, inputs, training_inputs, random=embedding_stream)
-        inputs = embedding.outputs
     if section.gains is not None:
-        gains = build_gains(section.gains, features, inputs)
+        gains = build_gains(section.gains, inputs, embedding)
+    inputs = inputs if embedding is None else embedding.outputs
     first, hidden = inputs, []
     for layer, stream in zip(section.layers, streams, strict=True):
         hidden.append(build_layer(layer, inputs, random=stream))
