@@ -189,7 +189,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
             training.features, training.weight, settings.scaling, missing_allowed=[True] * self.n_features_in_
         )
         size = compute_size(training.weight, self.n_features_in_)
-        settings = replace(settings, network=resolve_network(settings.network, size))
+        settings = replace(settings, network=resolve_network(settings.network, size, settings.scaling))
         trained = self._train(settings, training, validation, random)
         self.networks_ = tuple(result.network for result in trained)
         self.histories_ = tuple(result.history for result in trained)

@@ -34,11 +34,11 @@ def sine_and_cosine(turns: jax.Array) -> tuple[jax.Array, jax.Array]:
     [-0.70711, 0.70711]
     """
     half_turns = jnp.round(2 * turns)
-    rest = turns - 0.5 * half_turns
+    remainder = turns - 0.5 * half_turns
     sign = 1 - 2 * jnp.abs(half_turns - 2 * jnp.round(0.5 * half_turns))
-    square = rest * rest
+    square = remainder * remainder
     sine, cosine = (_evaluate_polynomial(coefficients, square) for coefficients in (_SINE, _COSINE))
-    return sign * sine * rest, sign * cosine
+    return sign * sine * remainder, sign * cosine
 
 
 def _evaluate_polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
@@ -185,7 +185,7 @@ def build_embedding(
 def build_gains(section: config.Gains, inputs: int, embedding: Embedding | None) -> Gains:
     """Build the gains of a number of inputs and of the nodes of their embedding.
 
-    Those of periodic nodes start at zero: the network begins as if it had only the inputs, and useless nodes never grow.
+    Those of periodic nodes start at zero: the network begins as if it had only the inputs, and useless nodes stay so.
     """
     speed = section.learning_rate_factor
     if speed == "auto":

@@ -75,7 +75,7 @@ def _fits(config: Config, classifier: Classifier, group: Sequence[str]) -> bool:
     if not columns:
         return False
     for inputs in {member.preprocessing.select(columns).inputs for member in classifier.members}:
-        section = resolve_network(config.network, Size(1000, 1000.0, inputs))
+        section = resolve_network(config.network, Size(1000, 1000.0, inputs), config.preprocessing.scaling)
         build = partial(build_network, inputs, len(config.classes), section, random=np.random.default_rng(0))
         try:
             eqx.filter_eval_shape(build)

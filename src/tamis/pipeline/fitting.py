@@ -192,7 +192,9 @@ def start_member(
     network = build_network(
         preprocessing.inputs,
         len(config.classes),
-        resolve_network(config.network, compute_size(training.weight, len(config.features))),
+        resolve_network(
+            config.network, compute_size(training.weight, len(config.features)), config.preprocessing.scaling
+        ),
         random=random_stream(member.seed, "training", "initial weights"),
         outputs=1 if isinstance(config.training.loss, BinaryCrossEntropy) else None,
         training_inputs=training.inputs,

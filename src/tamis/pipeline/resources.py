@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tamis.config import Config
+from tamis.config import Config, Periodic, PiecewiseLinear
 from tamis.data.chunks import compute_rows_per_chunk
 from tamis.data.ensemble import EnsemblePlan
 from tamis.errors import InputError, Problem
@@ -19,6 +19,7 @@ from tamis.machine import MemoryLimit, cores, find_memory_limits
 from tamis.paths import compute_free_space
 from tamis.pipeline.inputs import InspectedFiles
 from tamis.training.devices import MOST_CORES
+from tamis.training.recipe import resolve_embedding
 from tamis.wording import format_size
 
 MARGIN = 1.5
@@ -182,8 +183,13 @@ def _count_inputs(config: Config) -> int:
 
 
 def _widths(config: Config) -> list[int]:
-    embedding = config.network.embedding
-    widening = 1 if embedding is None else 16
+    match resolve_embedding(config.network, config.preprocessing.scaling):
+        case None:
+            widening = 1
+        case Periodic() as periodic:
+            widening = 1 + periodic.nodes
+        case PiecewiseLinear() as binned:
+            widening = binned.bins
     nodes = [layer.nodes for layer in config.network.layers]
     return [_count_inputs(config) * widening, *nodes, len(config.classes)]
 
