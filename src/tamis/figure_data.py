@@ -154,15 +154,7 @@ def _hepdata_value(column: Column, row: int, *, independent: bool) -> dict[str, 
 
 
 def write_figure_data(tables: Iterable[FigureData], folder: Path, *, comment: str) -> tuple[Path, ...]:
-    """Write tables as `csv/NAME.csv`, and as `hepdata/submission.yaml` with a data file for each.
-
-    Args:
-        tables: with different names.
-        folder: created if it does not exist.
-        comment: description of the submission.
-
-    Returns:
-        The files.
+    """Write tables as `csv/NAME.csv`, and as `hepdata/submission.yaml` with a data file for each; return the files.
 
     Raises:
         RequestError: two tables have the same name.

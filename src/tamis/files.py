@@ -154,11 +154,9 @@ def remove_empty(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, *, busy: str) -> Iterator[None]:
-    """Hold a lock file, which the system releases when the process ends for any reason.
+    """Hold a lock file, which the system releases when the process ends for any reason, and remove it at the end.
 
-    Args:
-        path: the lock file, which is removed at the end.
-        busy: the message if another process has locked it; `{}` is replaced by the name of that process.
+    `busy` is the message if another process has locked it; `{}` is replaced by the name of that process.
 
     Raises:
         RequestError: another process has locked it, or the file system does not support locking.

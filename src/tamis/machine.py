@@ -25,12 +25,9 @@ _UNLIMITED = 2**60  # version 1 of control groups writes a number near 2^63 inst
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """A limit on the total memory of this process.
+    """A limit on the total memory of this process in bytes, including the memory in use, and its description.
 
-    Args:
-        size: the limit in bytes, including the memory in use.
-        limit: description of the limit.
-        address_space: whether reserved memory counts, not only memory in use.
+    It may count reserved memory (`address_space`), not only memory in use.
     """
 
     size: int

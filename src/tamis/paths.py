@@ -48,12 +48,8 @@ def to_patterns(values: object, function: str) -> tuple[str, ...]:
 def explain_unwritable(path: Path, *, longer: int = 0, of_run: bool = False) -> str:
     """Return why a file or folder cannot or must not be created; empty if it can.
 
-    The nearest existing folder is tested by creating a temporary folder in it. A finished run does not get more files.
-
-    Args:
-        path: the file or folder to create; its parent folders need not exist.
-        longer: number of bytes by which its temporary name is longer.
-        of_run: whether it belongs to the run directory that it is in.
+    The nearest existing folder is tested by creating a temporary folder in it. The temporary name of the path is
+    `longer` by a number of bytes. A finished run gets no more files, unless they belong to it (`of_run`).
 
     >>> explain_unwritable(Path("/dev/null/run"))
     '/dev/null is a file'
@@ -88,14 +84,9 @@ def check_writable(
     longer: int = LONGER_WHILE_WRITTEN,
     of_run: bool = False,
 ) -> None:
-    """Refuse a file or folder that cannot or must not be created.
+    """Refuse a file or folder that cannot or must not be created (`explain_unwritable`).
 
-    Args:
-        path: the file or folder.
-        remedy: what to do instead, for the message.
-        name: what the user gave, for the message; by default the path.
-        longer: number of bytes by which the temporary name of the path is longer.
-        of_run: whether it belongs to the run directory that it is in.
+    The message has what the user gave (`name`, by default the path) and what to do instead.
 
     Raises:
         RequestError: with the reason.
@@ -105,11 +96,7 @@ def check_writable(
 
 
 def explain_os_error(error: OSError, name: str = "") -> str:
-    """Explain an error of the operating system: the file, the reason, and what to do.
-
-    Args:
-        error: the error.
-        name: the file or folder; by default that of the error.
+    """Explain an error of the operating system: the file or folder (by default its own), the reason, and what to do.
 
     >>> explain_os_error(OSError(errno.ENOSPC, "No space left on device", "a.root"))
     'a.root: No space left on device; free disk space, or choose another folder; nothing half-written was left behind'

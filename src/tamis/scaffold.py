@@ -47,20 +47,11 @@ class _Weight:
 def build_configuration(
     files: Sequence[str], *, tree: str | None = None, folder: Path, name: str | None = None
 ) -> str:
-    """Build a commented configuration with one class per file of simulated events.
+    """Build a commented configuration with one class per ROOT or Parquet file of simulated events.
 
     Files of observed data become comments instead of classes, and weights, corrections and pile-up variables comments
     instead of features. If the names of the files do not indicate the signal, the configuration asks for it: `tamis
-    train` refuses it until the user has marked the signal.
-
-    Args:
-        files: paths, globs or URLs of ROOT or Parquet files; each file becomes a class.
-        tree: name of the tree, if files hold several.
-        folder: the folder of the configuration; files below it get relative paths.
-        name: name of the run; by default that of the file of the configuration.
-
-    Returns:
-        YAML that `tamis train` accepts, possibly after the signal has been marked.
+    train` refuses it until the user has marked the signal. Files below the folder get relative paths.
 
     Raises:
         RequestError: there are fewer than two files of simulated events, or no branch that all of them share.
@@ -175,11 +166,7 @@ def _file_name(source: SourceFile) -> str:
 
 
 def _observed_data(schemas: Sequence[FileSchema], folder: Path) -> dict[str, FileSchema]:
-    """Find the files of observed data, by their names and by missing generator weights.
-
-    Returns:
-        The files, each by a sentence with the reason.
-    """
+    """Find the files of observed data, by their names and by missing generator weights, each by the reason."""
     observed: dict[str, FileSchema] = {}
     paths = [schema.source.path.split("?")[0].split("/") for schema in schemas]
     shared = set.intersection(*(set(path[:-1]) for path in paths))  # does not distinguish the files

@@ -52,9 +52,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class ApplyCallbacks:
     """Functions that are called while files are scored, from several threads.
 
-    Args:
-        advance: called with the additional fraction of all work that is done, and its number of entries.
-        finished: called with the outcome of a file.
+    `advance` takes the additional fraction of all work that is done, and its number of entries; `finished` an outcome.
     """
 
     advance: Callable[[float, int], None] = lambda _part, _entries: None

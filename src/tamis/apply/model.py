@@ -75,13 +75,9 @@ class Model:
 def read_model(
     run: Path | str, *, selection: str | None = None, sample: str | None = None, tree: str | None = None
 ) -> Model:
-    """Read the classifier of a run, and how it is applied.
+    """Read the classifier of a run, or of a folder `model` without its run, and how it is applied.
 
-    Args:
-        run: a run directory, or a folder `model`, which only has the classifier.
-        selection: an expression that replaces the selections of the samples.
-        sample: the sample whose selection and tree are used.
-        tree: the tree to read.
+    A selection replaces those of the samples; `sample` names the one whose selection and tree are used.
 
     Raises:
         InputError: there is no classifier, or it is damaged.

@@ -213,12 +213,7 @@ def check_column_names(names: Sequence[str], form: ScoreFileFormat) -> None:
 
 @dataclass(frozen=True)
 class ScoreFile:
-    """An existing file of scores.
-
-    Args:
-        schema: its tree, number of rows and columns.
-        metadata: its metadata.
-    """
+    """An existing file of scores: its tree with the number of rows and the columns, and its metadata."""
 
     schema: FileSchema
     metadata: Mapping[str, Any]

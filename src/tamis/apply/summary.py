@@ -55,13 +55,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Summary:
-    """The outcome of all files.
-
-    Args:
-        model: hash of the classifier.
-        outcomes: one for each file, in the order of the files.
-        notes: notes for the user.
-    """
+    """The outcome of each file in their order, with the hash of the classifier and notes for the user."""
 
     model: str
     outcomes: tuple[Outcome, ...]

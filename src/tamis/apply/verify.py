@@ -67,22 +67,12 @@ def verify_files(
     tolerance: float = 0.0,
     jobs: int = 2,
 ) -> tuple[ScoreCheck, ...]:
-    """Check that score files hold the scores that the model computes for their inputs.
+    """Check that score files hold the scores that the model computes for their inputs; an input without output fails.
 
     Selection, sentinel and format are those in the metadata of each output. The model, and the name, size, number of
     entries, first and last event of the input must match the metadata; all columns must match their checksums; and the
-    scores of entries at the beginning, at the end and in random ranges are computed again and must be bit-identical.
-
-    Args:
-        run: a run directory, or a folder `model`.
-        files: the inputs: paths, globs or URLs.
-        output: the folder of the scores.
-        shard: the share of the files that is checked.
-        tolerance: maximum difference of scores, for another processor or other versions.
-        jobs: number of files that are checked at a time.
-
-    Returns:
-        One check for each output, and one that fails for each input without output.
+    scores of entries at the beginning, at the end and in random ranges are computed again and must be bit-identical,
+    or, for another processor or other versions, differ by no more than the tolerance.
 
     Raises:
         RequestError: the request is wrong for all files.

@@ -15,17 +15,7 @@ FORMAT, VERSION = "tamis check", 1
 
 @dataclass(frozen=True)
 class SampleRow:
-    """The files of one sample.
-
-    Args:
-        name: of the sample.
-        class_name: its class.
-        files: number of usable files.
-        empty: number of usable files without entries.
-        unusable: number of files that cannot be used, and of patterns without match.
-        entries: number of entries in usable files.
-        branches: branches that are read.
-    """
+    """The files of one sample, and the branches that are read; a pattern without match counts as an unusable file."""
 
     name: str
     class_name: str
@@ -97,13 +87,9 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Note:
-    """A suspicious finding that does not prevent a training.
+    """A suspicious finding on a feature, a class or (empty) all, that does not prevent a training.
 
-    Args:
-        kind: its topic, in one word.
-        where: a feature or a class; empty if it concerns all.
-        message: a sentence.
-        value: the repeated value, for sentinels and spikes.
+    Its kind is one word, its message a sentence; sentinels and spikes have the repeated value.
     """
 
     kind: str

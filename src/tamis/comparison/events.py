@@ -20,13 +20,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class ScoredRun:
-    """A run to compare.
-
-    Args:
-        name: what messages and results call it; different for each run.
-        class_names: in the order of its scores.
-        events: its test events, with their event IDs.
-    """
+    """A run to compare: its test events with their IDs, and a name that differs for each run."""
 
     name: str
     class_names: tuple[str, ...]
@@ -136,15 +130,11 @@ def _count_missing(required_ids: NDArray[np.uint64], ids: NDArray[np.uint64]) ->
 
 
 def align_class_weights(runs: Sequence[ScoredRun]) -> tuple[tuple[ScoredRun, ...], tuple[str, ...]]:
-    """Convert the scores of runs with other class weights to the class weights of the first run.
+    """Convert the scores of runs with other class weights to those of the first run, and tell which.
 
     Scores are probabilities for the class weights of their training. Without this step, a run would be better only
-    because its training had the class weights that the events are weighted with.
-
-    The runs are on the same events in the same order.
-
-    Returns:
-        The runs, and a sentence for each run whose scores were converted.
+    because its training had the class weights that the events are weighted with. The runs are on the same events in the
+    same order.
     """
     first = runs[0]
     first_weights = _class_weights(first)

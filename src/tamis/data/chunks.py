@@ -24,14 +24,9 @@ _VALUES_OF_A_LIST = 16  # assumed mean length of a list
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive entries of one file.
+    """Consecutive entries of one file: an array for each branch, NumPy for scalars, awkward for jagged branches.
 
-    Args:
-        source: the file.
-        first_entry: entry number of the first row.
-        length: number of rows.
-        columns: an array for each branch: NumPy for scalars, awkward for jagged branches.
-        file_key: the file and the tree, as event IDs are computed from them.
+    Event IDs are computed from the `file_key` of file and tree.
     """
 
     source: SourceFile

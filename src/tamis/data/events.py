@@ -232,21 +232,12 @@ def read_events(
     progress: Progress | None = None,
     damaged: Damaged | None = None,
 ) -> tuple[Events, tuple[SampleReading, ...]]:
-    """Read, select and weight the events of all samples.
+    """Read, select and weight the events of all samples, and count those of each.
 
-    Memory is bounded by one chunk plus the selected columns. Features that 32 bits do not resolve are read a second
-    time, in 64 bits.
-
-    Args:
-        inputs: expressions and files of each sample.
-        fractions: how events are split.
-        rows: rows per chunk; by default as many as the memory budget allows.
-        progress: called with the number of entries of each chunk.
-        damaged: called with the sample and the problems of each file that cannot be read to its end; reading continues
-            with the next file, and the events are incomplete. None raises the error.
-
-    Returns:
-        The events, and the counts of each sample; a reading with `problems` must not be used.
+    Memory is bounded by one chunk (by default as many rows as the memory budget allows) plus the selected columns.
+    Features that 32 bits do not resolve are read a second time, in 64 bits. `progress` is called with the number of
+    entries of each chunk, `damaged` with the sample and the problems of each file that cannot be read to its end:
+    reading continues with the next file, and the events are incomplete. A reading with `problems` must not be used.
 
     Raises:
         InputError: a file is damaged.

@@ -128,16 +128,10 @@ def find_schema_problems(
     *,
     trained: Collection[str] | None = None,
 ) -> list[Problem]:
-    """Check that the files of one sample have the branches that its expressions use.
+    """Check that the files of one sample, except those without entries, have the branches that its expressions use.
 
-    Args:
-        schemas: the files of one sample.
-        expressions: all expressions of the sample.
-        trained: when a classifier is applied, the branches of its features, whose expressions are fixed; all other
-            branches belong to the selection.
-
-    Returns:
-        Every missing branch, wrong type and difference between files; a file without entries needs no branches.
+    `trained` are, when a classifier is applied, the branches of its features, whose expressions are fixed; all other
+    branches belong to the selection.
     """
     filled = [schema for schema in schemas if schema.entries]
     scalars: set[str] = set().union(*(expression.scalars for expression in expressions))

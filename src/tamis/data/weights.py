@@ -62,17 +62,9 @@ def weigh_events(
     flatten: Flatten | None = None,
     plan: EnsemblePlan = ONE_NETWORK,
 ) -> WeighedEvents:
-    """Apply the policy for negative weights and balance the classes.
+    """Apply the policy for negative weights and balance the classes, as in the section `weights` of the configuration.
 
-    Args:
-        events: as read.
-        classes: names of the classes.
-        balance: `classes` for the same sum of weights of each class in the training split, `none` for the physics
-            weights, or a class weight for each class (1 if it is not in the mapping).
-        negative: policy for negative weights in the training split: `keep`, `drop` (remove the event), `absolute` (use
-            the absolute value) or `refuse`.
-        flatten: spectators whose distribution in the loss becomes the same for all classes.
-        plan: the members that are trained on the events.
+    `plan` has the members that are trained on the events.
 
     Raises:
         InputError: a class has no events or no positive sum of weights in a split or fold, or there are negative

@@ -46,12 +46,7 @@ def list_constants(classifier: Classifier) -> Constants:
 
 
 def check_constants(expected: Constants, stored: Mapping[str, Any], file: str) -> None:
-    """Compare the numbers of a file with those of the classifier.
-
-    Args:
-        expected: numbers of the classifier, by name.
-        stored: numbers of the file, by the same names, in the precision of the file; additional ones are ignored.
-        file: its name, for the message.
+    """Compare the numbers of a file, in its precision, with those of the classifier of the same names.
 
     Raises:
         ExportError: a number is missing or differs; the message names it.

@@ -53,12 +53,9 @@ class Disturbance:
 def evaluate(
     graph: Graph, inputs: Mapping[str, Array], *, disturbance: Disturbance | None = None
 ) -> tuple[Array, ...]:
-    """Compute the outputs of a graph for many events.
+    """Compute the outputs of a graph for many events, which lie along the axis before the last, [..., n, entries].
 
-    Args:
-        graph: the graph.
-        inputs: by name, with events along the axis before the last, [..., n, entries], as in the outputs.
-        disturbance: perturbs the numbers that float32 would round.
+    A disturbance perturbs the numbers that float32 would round.
 
     >>> from tamis.network.primitives import GraphBuilder
     >>> builder = GraphBuilder()

@@ -93,12 +93,7 @@ class FixedPointLayer:
 
 @dataclass(frozen=True)
 class FixedPointNetwork:
-    """The network that an FPGA computes: from inputs on a grid to logits on a grid.
-
-    Args:
-        input: the format of the inputs.
-        layers: from the inputs to the logits.
-    """
+    """The network that an FPGA computes: from inputs on a grid, through its layers, to logits on a grid."""
 
     input: FixedPoint
     layers: tuple[FixedPointLayer, ...]

@@ -34,13 +34,7 @@ _OPERATORS: Mapping[str, Operator] = {
 
 
 class Names(NamedTuple):
-    """Names of the inputs and of the output of a model.
-
-    Args:
-        packed: the input with all features.
-        fold: the input with the fold of an event; None without folds.
-        scores: the output.
-    """
+    """Names of the inputs and of the output of a model; there is no input `fold` without folds."""
 
     packed: str
     fold: str | None
@@ -64,15 +58,10 @@ def choose_names(features: Sequence[str], *, folds: bool) -> Names:
 
 
 def build_model(classifier: ClassifierGraph, inputs: Inputs) -> ModelProto:
-    """Build the ONNX model of a classifier.
+    """Build the ONNX model of a classifier, whose output is the scores, [n, n_classes].
 
-    Args:
-        classifier: the lowered classifier.
-        inputs: `named` has one input [n, 1] for each feature, by its name; `packed` has one input [n, n_features].
-
-    Returns:
-        The model. With folds it has another input [n, 1], the fold of each event, -1 if unknown. Its output is the
-        scores, [n, n_classes].
+    `named` has one input [n, 1] for each feature, by its name; `packed` has one input [n, n_features]. With folds there
+    is another input [n, 1], the fold of each event, -1 if unknown.
     """
     document = classifier.document
     features = [feature["name"] for feature in document["features"]]

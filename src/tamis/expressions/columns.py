@@ -69,12 +69,9 @@ def load_values(
 
 
 def replace_sentinels(values: Values, sentinels: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """Replace sentinels by NaN.
+    """Replace sentinels by NaN, in a new array.
 
     A sentinel rounded to 32 bits is replaced as well, so that -999.9 is recognised in a branch of either precision.
-
-    Returns:
-        A new array of the same shape.
 
     >>> replace_sentinels(np.array([1.0, np.float32(-999.9)]), (-999.9,))
     array([ 1., nan])

@@ -16,13 +16,9 @@ from tamis.expressions.tree import FunctionName
 
 @dataclass(frozen=True)
 class Function:
-    """One function of the language.
+    """One function of the language, for arrays of 64-bit integers and floats, with a line on its result.
 
-    Args:
-        arguments: names of the arguments.
-        description: its result, in one line.
-        compute: the implementation for arrays of 64-bit integers and floats.
-        more: whether any number of further arguments is allowed.
+    It takes any number of further arguments if `more` is set.
     """
 
     arguments: tuple[str, ...]

@@ -56,11 +56,7 @@ def train_classifier(
     custom: Custom | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Classifier, tuple[Trained, ...]]:
-    """Train the members of the ensemble plan; a stopped training resumes from its checkpoints.
-
-    Returns:
-        The classifier with the weights of the best epochs, and the history and device of each network.
-    """
+    """Train the members of the ensemble plan, or resume from their checkpoints; the best epochs give the classifier."""
     from tamis.training.devices import start_devices
 
     start_devices()
@@ -236,8 +232,7 @@ def _build_redraw(
 def build_metric(config: Config, events: Events, rows: Mask) -> Metric | None:
     """Build the metric that early stopping monitors, as a function of the scores of the selected events.
 
-    Returns:
-        The metric; None for loss and accuracy, which the training computes itself.
+    It is None for loss and accuracy, which the training computes itself.
     """
     stopping = config.training.early_stopping
     if stopping is None or stopping.monitor in ("validation_loss", "validation_accuracy"):

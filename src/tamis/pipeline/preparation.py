@@ -23,15 +23,7 @@ from tamis.pipeline.resources import check_resources, estimate_resources
 
 @dataclass(frozen=True)
 class Prepared:
-    """All events of a run, ready to train on.
-
-    Args:
-        inputs: samples and files.
-        plan: the members that are trained on the events.
-        weighed: the used events with their weights in the loss.
-        cutflow: how many entries are left after each step.
-        duplicates: sentences about duplicate event IDs.
-    """
+    """All events of a run, ready to train on: samples and files, ensemble plan, weights, cutflow and duplicates."""
 
     inputs: tuple[Input, ...]
     plan: EnsemblePlan

@@ -118,11 +118,7 @@ def literal(name: str) -> str:
 
 
 def checked_label(label: str, subject: str) -> str:
-    r"""Return a label, after a check that matplotlib can draw it.
-
-    Args:
-        label: text that may hold mathtext between dollar signs; `\$` is a dollar sign.
-        subject: of the error message, such as "label of class 'signal'".
+    r"""Return a label with mathtext between dollar signs (`\$` is one), after a check that matplotlib can draw it.
 
     Raises:
         RequestError: a dollar sign is not closed, or the text between two is not valid mathtext.

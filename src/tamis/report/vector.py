@@ -69,18 +69,12 @@ def inline_svg(path: Path, prefix: str, label: str) -> EmbeddedFigure:
 
 
 def inline_text(text: str, prefix: str, label: str, source: Path | str = "a figure") -> EmbeddedFigure:
-    """Convert a figure for use inside a page.
+    """Convert the text of an SVG for use inside a page; the label describes the figure for screen readers.
 
-    Only shapes and text remain. IDs get a prefix, so that a page can hold several figures. Black becomes the text
-    colour of the page, white its background colour, and shaded areas follow its theme. The result has a third of the
-    size: coordinates are rounded to hundredths of a point, unused IDs and empty groups are removed, and a repeated
-    style becomes a class.
-
-    Args:
-        text: of the SVG.
-        prefix: of all IDs and classes.
-        label: description of the figure for screen readers.
-        source: of the figure, for the error message.
+    Only shapes and text remain. IDs and classes get a prefix, so that a page can hold several figures. Black becomes
+    the text colour of the page, white its background colour, and shaded areas follow its theme. The result has a third
+    of the size: coordinates are rounded to hundredths of a point, unused IDs and empty groups are removed, and a
+    repeated style becomes a class.
 
     Raises:
         InputError: the text is not an SVG figure.

@@ -200,11 +200,7 @@ def _export_onnx(run: Run, model: Path) -> dict[str, Any]:
 
 
 def _replace(folder: Path, finished: Path) -> tuple[str, ...]:
-    """Replace the previous run directory by the finished one; restore it if that fails.
-
-    Returns:
-        A message if the previous directory cannot be removed.
-    """
+    """Replace the previous run directory by the finished one; restore it if that fails. Tell if it stays."""
     previous = folder.with_name(layout.PREVIOUS.format(name=folder.name, key=uuid.uuid4().hex))
     if folder.exists():
         folder.rename(previous)

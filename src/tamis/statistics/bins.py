@@ -52,13 +52,11 @@ def choose_bins(
     most: int = 10,
     units: Units | None = None,
 ) -> tuple[float, ...]:
-    """Optimise the bins of a score for the largest combined significance, by dynamic programming over their edges.
+    """Optimise the bins of a score for the largest combined significance, by dynamic programming; return the edges.
 
-    Each further bin, `most` at most, must increase the significance by 1%. Optimise the bins on validation events and
-    quote the significance of test events: that of the events that optimised the bins is biased upwards.
-
-    Returns:
-        Rising edges from 0 to 1.
+    The edges rise from 0 to 1. Each further bin, `most` at most, must increase the significance by 1%. Optimise the
+    bins on validation events and quote the significance of test events: that of the events that optimised the bins is
+    biased upwards.
 
     Raises:
         TamisError: all events together do not meet the requirements.
@@ -164,10 +162,7 @@ def compute_significance_interval(
     """Compute the 68.3% interval of the significance of several bins, from the finite simulation, to first order.
 
     All events count as independent. Events of one unit may be in different bins: use `SignificanceInfluence.interval`
-    for them. Bins without background are ignored.
-
-    Returns:
-        None if no bin has background.
+    for them. Bins without background are ignored. The result is None if no bin has background.
 
     >>> counts = Counts(30.0, 100.0, 3.0, 1.0, 1111.0, None, ((100.0, 9.0, 2.7, 0.81),))
     >>> [round(edge, 3) for edge in compute_significance_interval([counts])]

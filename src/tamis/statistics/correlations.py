@@ -185,11 +185,8 @@ def _products(first: Float64, second: Float64) -> Float64:
 class _Pairs:
     """Moments of each pair of features, [n_features, n_features] each; NaN if undefined.
 
-    Args:
-        total: sum of the weights of the events in which both have a value.
-        means: of the first feature and of the second.
-        deviations: standard deviations of the first feature and of the second.
-        matrix: correlation coefficients.
+    Means and standard deviations are of the first feature and of the second, `matrix` are the correlation coefficients,
+    all from the sum of the weights of the events in which both have a value (`total`).
     """
 
     total: Float64

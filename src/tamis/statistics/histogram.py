@@ -63,8 +63,7 @@ def fill_histogram(
 ) -> Histogram | None:
     """Fill a histogram of unit area with finite values; values outside go into the first or the last bin.
 
-    Returns:
-        None if the sum of weights is not positive.
+    The result is None if the sum of weights is not positive.
 
     >>> edges = np.array([0.0, 1.0, 2.0])
     >>> fill_histogram(np.array([0.5, 0.6, 7.0]), np.array([1.0, 1.0, 2.0]), edges).density

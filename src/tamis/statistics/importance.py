@@ -47,12 +47,7 @@ class PerformanceDrop:
 
 @dataclass(frozen=True)
 class PermutationImportance:
-    """The loss of performance if the values of a group of features are permuted between events.
-
-    Args:
-        features: names; several if they are correlated.
-        drop: the loss of performance.
-    """
+    """The loss of performance if the values of a group of correlated features are permuted between events."""
 
     features: tuple[str, ...]
     drop: PerformanceDrop

@@ -141,12 +141,10 @@ def compute_kolmogorov_smirnov_tests(
     *,
     units: tuple[Units | None, Units | None] = (None, None),
 ) -> tuple[tuple[KolmogorovSmirnov | None, ...], ...]:
-    """Compare training and test events for each true class and each score.
+    """Compare training and test events for each true class and each score, `result[true_class][score]`.
 
-    The tests of one network are many and correlated: among nine p-values, one below 0.05 is not unusual.
-
-    Returns:
-        `result[true_class][score]`; None for a class without a positive sum of weights in training or test events.
+    The tests of one network are many and correlated: among nine p-values, one below 0.05 is not unusual. A class
+    without a positive sum of weights in training or test events has none.
     """
     training = check_finite_numbers(scores_training, "training scores", dimensions=2)
     test = check_finite_numbers(scores_test, "test scores", dimensions=2)

@@ -150,10 +150,8 @@ def _cell_edges(column: GroupedScore, order: NDArray[np.intp], most: int) -> tup
 def compute_areas(signal: Float64, background: Float64) -> Float64:
     """Compute areas under the curve from sums of weights by rising score, equal scores counting one half.
 
-    Signal and background are [cells, resamples].
-
-    Returns:
-        NaN if signal or background have no positive sum, [resamples].
+    Signal and background are [cells, resamples]. The result is NaN if signal or background have no positive sum,
+    [resamples].
 
     >>> compute_areas(np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]]))
     array([0.875])
@@ -172,10 +170,8 @@ def compute_efficiencies(
     """Compute background efficiencies at signal efficiencies from sums of weights by rising score.
 
     The cut is the highest that reaches the signal efficiency. It is at the edge of a cell if each cell has a single
-    score (`exact`), and is interpolated inside a cell otherwise. Signal and background are [cells, resamples].
-
-    Returns:
-        NaN if signal or background have no positive sum, [resamples, points].
+    score (`exact`), and is interpolated inside a cell otherwise. Signal and background are [cells, resamples]. The
+    result is NaN if signal or background have no positive sum, [resamples, points].
 
     >>> sums = np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]])
     >>> compute_efficiencies(*sums, [0.5, 1.0], exact=True).tolist()

@@ -34,10 +34,8 @@ def compute_temperature_error(
 
     That of the logarithm of the scale is the root of the sum of (w g)^2 over the sum of w v, with g the derivative of
     the loss of an event and v the variance of its scaled logits under its scores (P. Huber, "The behavior of maximum
-    likelihood estimates under nonstandard conditions", 1967).
-
-    Returns:
-        NaN if the events do not determine a temperature.
+    likelihood estimates under nonstandard conditions", 1967). The result is NaN if the events do not determine a
+    temperature.
     """
     probabilities, classes, weights = _checked(scores, class_index, weight)
     scaled = log_scores(probabilities) * temperature.scale[0]

@@ -37,13 +37,7 @@ BOOTSTRAPS = 200
 
 @dataclass(frozen=True)
 class SplitMetrics:
-    """The metrics of one split, with three kinds of weights.
-
-    Args:
-        physics: with the signed physics weights.
-        balanced: with balanced weights.
-        unweighted: with weight one for every event.
-    """
+    """The metrics of one split with signed physics weights, balanced weights, and weight one for every event."""
 
     physics: Metrics
     balanced: Metrics
@@ -152,13 +146,7 @@ def find_known_numbers(
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSplit:
-    """The metrics of one split, and their errors to first order.
-
-    Args:
-        metrics: with three kinds of weights.
-        physics: errors with the signed physics weights.
-        balanced: errors with balanced weights.
-    """
+    """The metrics of one split, and their errors to first order with physics weights and with balanced weights."""
 
     metrics: SplitMetrics
     physics: FirstOrder

@@ -132,9 +132,6 @@ class Context:
     def once(self, compute: Callable[[Context], Value]) -> Value:
         """Return a value that several studies need; the first call computes it, concurrent calls wait for it.
 
-        Args:
-            compute: a function of the context, such as the `compute` of a study whose result another one needs.
-
         Example:
             >>> context = Context(("bkg", "sig"), {})
             >>> context.once(lambda context: len(context.class_names))

@@ -63,8 +63,7 @@ def scale_to_expected_events(context: Context) -> ExpectedEvents:
 def compute_significance(context: Context) -> ExpectedSignificance | None:
     """Compute the expected significance of the signal score: validation events choose, test events are counted.
 
-    Returns:
-        None without a signal class, without a background, or if the expected events of a class are not known.
+    The result is None without a signal class, without a background, or if the expected events of a class are not known.
     """
     expected = context.once(scale_to_expected_events)
     validation, test = expected["validation"], expected["test"]

@@ -20,11 +20,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Undefined:
-    """The result of a study that cannot be computed for these events.
-
-    Args:
-        reason: why, as a clause that follows "because".
-    """
+    """The result of a study that cannot be computed for these events: the reason follows "because"."""
 
     reason: str
 

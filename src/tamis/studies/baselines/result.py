@@ -118,10 +118,7 @@ def _weighting(comparison: WeightingComparison) -> dict[str, Any]:
 
 
 def compute_baselines(context: Context) -> BaselinesResult | None:
-    """Compare the baselines with the network.
-
-    Returns:
-        None without baselines.
+    """Compare the baselines with the network; None without baselines.
 
     Raises:
         TamisError: the arrays do not fit together, or signal or background have no positive sum of weights.

@@ -100,8 +100,7 @@ class CalibrationResult:
 def compute_calibration(context: Context) -> CalibrationResult | Undefined:
     """Measure the calibration of the test events, and of corrections that are fitted on the validation events.
 
-    Returns:
-        Undefined if the weights of validation or test events have no positive sum.
+    The result is Undefined if the weights of validation or test events have no positive sum.
     """
     validation, test = context.splits["validation"], context.splits["test"]
     balanced, validation_weight = test.balanced_weight, validation.balanced_weight

@@ -161,9 +161,8 @@ class DiscoveryResult:
 def compute_discovery(context: Context) -> DiscoveryResult | Undefined | None:
     """Choose cut and bins of the signal score on validation events, and count test events in them.
 
-    Returns:
-        None without a signal class or without a background; Undefined if the expected events of a class are not
-        known.
+    The result is None without a signal class or without a background; Undefined if the expected events of a class are
+    not known.
     """
     if not 0 < len(context.signal) < len(context.class_names):
         return None

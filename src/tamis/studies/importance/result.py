@@ -67,8 +67,7 @@ class ImportanceResult:
 def compute_importance(context: Context) -> ImportanceResult | Undefined | None:
     """Compute the importance of each feature for the trained network, on test events with balanced weights.
 
-    Returns:
-        None without a classifier. Undefined if the weights of the test events have no positive sum.
+    There is none without a classifier; it is undefined if the weights of the test events have no positive sum.
     """
     rescoring, test = context.rescoring, context.splits["test"]
     if rescoring is None:
@@ -161,11 +160,9 @@ def compute_ablation(
 ) -> tuple[PerformanceDrop | None, ...]:
     """Train the classifier again without each group of features, and compare it with the one that has all.
 
-    An empty group trains with all features, from other random numbers.
-
-    Returns:
-        For each group the loss of performance on test events with balanced weights; None if the network cannot be
-        built without the group. Empty if the weights have no positive sum, or the context cannot train again.
+    An empty group trains with all features, from other random numbers. The loss of performance is that on test events
+    with balanced weights; None if the network cannot be built without the group. There is none if the weights have no
+    positive sum, or the context cannot train again.
     """
     rescoring, test = context.rescoring, context.splits["test"]
     if rescoring is None or context.train_without is None:

@@ -152,13 +152,7 @@ class Survey:
 
 @dataclass(frozen=True, eq=False)
 class InputsResult:
-    """The survey and the distributions of the features.
-
-    Args:
-        class_names: in the order of the classes.
-        survey: of all features.
-        distributions: of each feature, training beside test.
-    """
+    """The survey of the features, and the distributions of each in training and test events."""
 
     class_names: tuple[str, ...]
     survey: Survey
@@ -173,11 +167,7 @@ Rows = NDArray[np.intp]
 
 
 def compute_inputs(context: Context) -> InputsResult | None:
-    """Survey the features of all used events.
-
-    Returns:
-        None without the features of the events.
-    """
+    """Survey the features of all used events; None without the features of the events."""
     used, class_names = context.used, context.class_names
     if used is None:
         return None
@@ -195,11 +185,6 @@ def compute_inputs(context: Context) -> InputsResult | None:
 
 def survey_inputs(used: UsedEvents, class_names: Sequence[str], signal: Sequence[int] = ()) -> Survey:
     """Survey every feature of the events, and every pair of features of the training events.
-
-    Args:
-        used: the events.
-        class_names: in the order of the class indices.
-        signal: indices of the classes that are signal.
 
     Raises:
         TamisError: the arrays do not fit together.

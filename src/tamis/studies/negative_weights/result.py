@@ -114,8 +114,7 @@ CountedSignificance = tuple[ExpectedSignificance, ScoredEvents]
 def compute_negative_weights(context: Context) -> NegativeWeightsResult | None:
     """Count the negative weights of the test events, and compute how the numbers would change without them.
 
-    Returns:
-        None if no weight of a test event is negative.
+    The result is None if no weight of a test event is negative.
     """
     test = context.splits["test"]
     if not (test.weight < 0).any():
@@ -156,19 +155,10 @@ def compare_without_negative(
 ) -> tuple[Mapping[str, NegativeShare], tuple[ChangedNumber, ...]]:
     """Count the negative weights of each class, and compare each number with what it would be without them.
 
-    Each class keeps its sum of weights: dropping events does not change a cross-section, it changes the shapes.
-
-    Args:
-        test: the events of which numbers are quoted.
-        class_names: in the order of the scores.
-        working_points: signal efficiencies at which background efficiencies are quoted.
-        significances: the expected significance with all events, and without those of negative weight; None if one
-            of them is not known.
-        ranked_scores: the scores of the events, if they are sorted.
-        curves: ROC curves of each class against all others, if they are known.
-
-    Returns:
-        The negative weights of each class, and the changes: none if the weights of a class have no positive sum.
+    Each class keeps its sum of weights: dropping events does not change a cross-section, it changes the shapes. If the
+    weights of a class have no positive sum, nothing is compared. `significances` are those of all events, and without
+    those of negative weight; None if one is not known. Sorted scores and the ROC curves of each class are used if they
+    are known.
     """
     of_class = {name: test.class_index == index for index, name in enumerate(class_names)}
     shares = {

@@ -39,11 +39,7 @@ class OvertrainingResult:
         return (min(p_values), len(p_values)) if p_values else None
 
     def tests_of_score(self, column: int) -> tuple[KolmogorovSmirnov | None, ...]:
-        """Return the tests of one score; distances and p-values are those of the permutation test, if there is one.
-
-        Args:
-            column: index of the class whose score it is.
-        """
+        """Return the tests of the score of a class, with the numbers of the permutation test, if there is one."""
         tests = tuple(row[column] for row in self.smirnov_tests)
         if isinstance(self.permutation_test, Undefined):
             return tests

@@ -12,13 +12,7 @@ from tamis.studies.context import Context
 
 @dataclass(frozen=True)
 class PairCurve:
-    """One signal class against one background class.
-
-    Args:
-        signal: index of the signal class.
-        background: index of the background class.
-        curve: of the ratio of their scores.
-    """
+    """One signal class against one background class, by their indices: the curve of the ratio of their scores."""
 
     signal: int
     background: int
@@ -55,8 +49,7 @@ class PairsResult:
 def compute_pairs(context: Context) -> PairsResult | None:
     """Separate the classes of the test events pair by pair.
 
-    Returns:
-        None with two classes: the ROC curve shows their only pair.
+    The result is None with two classes: the ROC curve shows their only pair.
     """
     count, test = len(context.class_names), context.splits["test"]
     if count < 3:

@@ -27,10 +27,6 @@ def plot_stability(result: StabilityResult, *, classes: Sequence[ClassStyle]) ->
 
     Bars and the band are standard deviations from the finite number of test events. Without folds all points have the
     same events, so that they move together and differ by less than their bars.
-
-    Args:
-        result: the numbers of the members and of the ensemble.
-        classes: how each class is shown.
     """
     panels: list[tuple[str, str, str, int | None]] = [
         ("Loss", TEXT_COLOUR, "loss", None),

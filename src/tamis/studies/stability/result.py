@@ -137,12 +137,9 @@ class StabilityResult:
 
 @dataclass(frozen=True, eq=False)
 class FoldScores:
-    """Events that some members did not learn from, with the scores of each of these members.
+    """Events of a fold (None without folds) that some members did not learn from, with the scores of their ensemble.
 
-    Args:
-        events: scored by the ensemble of these members.
-        of_members: the scores of each member, [n_events, n_classes] each.
-        fold: of the events; None if there are no folds.
+    `of_members` has the scores of each of these members, [n_events, n_classes].
     """
 
     events: ScoredEvents
@@ -151,10 +148,9 @@ class FoldScores:
 
 
 def compute_stability(context: Context) -> StabilityResult | Undefined | None:
-    """Compare the members of the classifier of a run on its test events.
+    """Compare the members of the classifier of a run on its test events; None if there is one member.
 
-    Returns:
-        None if there is one member. Undefined if the weights of the test events of a fold have no positive sum.
+    The comparison is undefined if the weights of the test events of a fold have no positive sum.
     """
     rescoring, test = context.rescoring, context.splits["test"]
     if rescoring is None or len(rescoring.classifier.members) < 2:
@@ -189,15 +185,10 @@ class _FoldNumbers:
 def compare_members(
     test: ScoredEvents, folds: Sequence[FoldScores], class_names: Sequence[str]
 ) -> StabilityResult | Undefined:
-    """Compare the members of an ensemble, each on events that it did not learn from.
+    """Compare the members of an ensemble, each on events that it did not learn from; without folds these are all.
 
     Members of different seeds are tested with the same events, so that their deviation is that of the training. Folds
     have different events and differ by chance: `compute_homogeneity_p_value` tests the ensembles of the folds.
-
-    Args:
-        test: all events, scored by the ensemble.
-        folds: the events of each fold; one entry if there are no folds.
-        class_names: in the order of the scores.
     """
     if any(positive_sum(fold.events.weight) is None for fold in folds):
         return Undefined("the weights of the test events, or of those of a fold, have no positive sum")
