@@ -98,11 +98,7 @@ def cores() -> int:
 
 
 def check_address_space() -> None:
-    """Check that the address space suffices: libraries hang or abort otherwise.
-
-    Raises:
-        RequestError: it does not.
-    """
+    """Check that the address space suffices (`RequestError`): libraries hang or abort otherwise."""
     for limit in find_memory_limits():
         if limit.address_space and limit.size < LEAST_ADDRESSES:
             raise RequestError(

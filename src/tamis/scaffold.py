@@ -124,22 +124,14 @@ def build_configuration(
 
 
 def check_new_configuration(path: Path) -> None:
-    """Check that a new configuration can be written, before the input files are read.
-
-    Raises:
-        RequestError: the file exists already, or cannot be written.
-    """
+    """Check that a configuration is new and can be written (`RequestError`), before the input files are read."""
     if path.exists():
         raise RequestError(f"{path} exists already; choose another name with --output")
     check_writable(path, "choose another --output")
 
 
 def write_configuration(text: str, path: Path) -> None:
-    """Write a new configuration.
-
-    Raises:
-        RequestError: the file exists already, or cannot be written.
-    """
+    """Write a new configuration, or raise a `RequestError`."""
     check_new_configuration(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
@@ -384,11 +376,7 @@ def _class_lines(names: Sequence[str], signal: Sequence[str]) -> list[str]:
 def _feature_lines(
     branches: Sequence[str], suspicions: Sequence[Suspicion], not_finite: set[str]
 ) -> list[str]:
-    """Write an entry for each branch; those that cannot be features are comments with the reason.
-
-    Raises:
-        RequestError: no branch can be a feature.
-    """
+    """Write an entry for each branch that can be a feature, if any can (`RequestError`); comment why others cannot."""
     refused: dict[str, str] = {}
     sentinels: dict[str, list[Suspicion]] = {name: [] for name in branches}
     for suspicion in suspicions:

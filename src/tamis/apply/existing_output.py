@@ -65,11 +65,7 @@ def _find_difference(path: Path, expected: Mapping[str, object]) -> dict[Path, s
 def prepare_replacement(
     foreign_scores: Mapping[Path, str], outputs: Sequence[Path], folder: Path, *, overwrite: bool
 ) -> tuple[str, ...]:
-    """Refuse to mix scores of other settings with new ones, or remove those that it does not replace; tell which.
-
-    Raises:
-        RequestError: there are such scores, and they may not be replaced.
-    """
+    """Remove scores of other settings that new ones do not replace, and tell which; without `overwrite` refuse them."""
     if not foreign_scores:
         return ()
     kinds = " and ".join(dict.fromkeys(foreign_scores.values()))

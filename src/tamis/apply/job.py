@@ -155,11 +155,7 @@ class Job:
         }
 
     def read_boundaries(self) -> BoundaryHashes:
-        """Read the first and the last event.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Read the first and the last event, or raise an `InputError` for a damaged file."""
         boundaries = BoundaryHashes(self.scoring.branches)
         last = self.schema.entries - 1
         if last >= 0:

@@ -234,11 +234,7 @@ class ScoreFile:
         return CHECKSUMS in self.metadata
 
     def damage(self) -> Iterator[str]:
-        """Read all rows, and yield a message for each column that does not match its checksum.
-
-        Raises:
-            InputError: the file cannot be read.
-        """
+        """Read all rows, if it can be read (`InputError`), and yield a message for each column without its checksum."""
         written: Mapping[str, Mapping[str, str]] = self.metadata.get(CHECKSUMS, {})
         types = {}
         for name, column in written.items():
@@ -256,11 +252,7 @@ class ScoreFile:
                 yield f"column {name} does not match its checksum: it was modified or damaged after it was written"
 
     def rows(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
-        """Read some rows of some columns.
-
-        Raises:
-            InputError: the file is damaged, or has no such column.
-        """
+        """Read some rows of some columns; raise an `InputError` if the file is damaged, or has no such column."""
         absent = sorted(set(names) - set(self.schema.branches))
         if absent:
             raise InputError("scores", [Problem(self.schema.where, f"has no column {', '.join(absent)}")])

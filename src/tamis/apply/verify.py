@@ -168,11 +168,7 @@ _UNHASHED = "an older tamis wrote it without checksums: only the entries that we
 
 
 def _check_branches(score_file: ScoreFile, schema: FileSchema) -> None:
-    """Check that an input has all branches from which its scores were computed.
-
-    Raises:
-        InputError: branches are missing, so the scores cannot be computed again.
-    """
+    """Check that an input has all branches from which its scores were computed, or raise an `InputError`."""
     missing = sorted(set(score_file.metadata["input"]["branches"]) - set(schema.branches))
     if missing and schema.entries:
         names = f"{'branch' if len(missing) == 1 else 'branches'} {', '.join(map(repr, missing))}"

@@ -413,11 +413,7 @@ class Classifier:
 
 
 def _rows_by_fold(fold: ArrayLike, n_events: int) -> Iterator[tuple[int, slice | NDArray[np.intp]]]:
-    """Yield each fold with the rows of its events; a slice, which copies nothing, if all are in one fold.
-
-    Raises:
-        RequestError: there is not one fold for each event, or for all.
-    """
+    """Yield each fold with the rows of its events; a slice, which copies nothing, if all are in one fold."""
     folds = np.asarray(fold)
     if folds.shape not in ((), (n_events,)) or folds.dtype.kind not in "iuf":
         raise RequestError(

@@ -156,11 +156,7 @@ def compute_document_hash(document: Mapping[str, Any]) -> str:
 
 
 def read_document(path: Path) -> ClassifierDocument:
-    """Read `classifier.json`.
-
-    Raises:
-        InputError: it is missing, damaged, of another version, or was changed after it was written.
-    """
+    """Read `classifier.json`; raise an `InputError` if it is missing, damaged, changed, or of another version."""
     try:
         text = read_small(path, _LARGEST)
         content = json.loads(text.decode("utf-8"))

@@ -96,11 +96,7 @@ def check_scores(
 
 
 def check_rules(marked: Features, features: Features, rules: Sequence[Feature], where: str) -> None:
-    """Check that the marks of missing values still have the same meaning.
-
-    Raises:
-        InputError: a value is now missing that was not, or the other way round.
-    """
+    """Check that the same values count as missing as when the classifier was saved, or raise an `InputError`."""
     values = apply_rules(marked, rules)
     differing = ~((values == features) | (np.isnan(values) & np.isnan(features)))
     if not differing.any():

@@ -28,11 +28,7 @@ class ScoredRun:
 
 
 def collect_scored_runs(runs: Sequence[Run]) -> tuple[ScoredRun, ...]:
-    """Return the scored test events of runs that were read from their directories.
-
-    Raises:
-        RequestError: a folder is given twice.
-    """
+    """Return the scored test events of runs that were read from different directories, or raise a `RequestError`."""
     names = distinct_names([run.folder for run in runs])
     return tuple(ScoredRun(name, run.class_names, run.scores) for name, run in zip(names, runs, strict=True))
 

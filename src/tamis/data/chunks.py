@@ -85,11 +85,7 @@ def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = 
 
 
 def read_range(schema: FileSchema, branches: Iterable[str], start: int, stop: int) -> Chunk:
-    """Read the entries from `start` to before `stop`, which is at most `schema.entries`.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Read the entries from `start` to before `stop`, which is at most `schema.entries`, if the file is not damaged."""
     names = sorted(set(branches))
     columns: Mapping[str, Any] = {}
     if names:

@@ -149,11 +149,7 @@ class SampleCutflow:
         return sum_tallies(self.splits.values())
 
     def check(self) -> None:
-        """Check that the numbers add up.
-
-        Raises:
-            TamisError: entries or weights were lost or counted twice, which is a defect of tamis.
-        """
+        """Check that no entries or weights were lost or counted twice: a `TamisError` is a defect of tamis."""
         accounted = self.failed_selection + sum_tallies(self.dropped.values()) + self.used
         in_folds = sum_tallies(self.folds) if self.folds else self.used
         if (

@@ -103,11 +103,7 @@ def plan_sample(
 
 
 def evaluate_chunk(expression: Expression, chunk: Chunk, sentinel: Sequence[float] | None = None) -> Values:
-    """Compute an expression for every row of a chunk, [chunk.length]; values of the sentinel become NaN.
-
-    Raises:
-        InputError: the expression cannot be computed; the message names the file.
-    """
+    """Compute an expression for every row of a chunk, [chunk.length]; an `InputError` names the file."""
     try:
         return evaluate(expression, chunk.columns, sentinel=sentinel, length=chunk.length)
     except ExpressionError as error:

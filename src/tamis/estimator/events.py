@@ -97,11 +97,7 @@ class OrderedEvents:
         return selected
 
     def check_sum(self, purpose: str) -> None:
-        """Check that the weights have a positive sum.
-
-        Raises:
-            ValueError: the sum is not positive.
-        """
+        """Check that the weights have a positive sum, or raise a `ValueError`."""
         if not self.weight.sum() > 0:
             raise ValueError(
                 f"the weights of the {len(self)} {purpose} events sum to {self.weight.sum():g}; expected a positive "

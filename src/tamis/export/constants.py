@@ -46,11 +46,7 @@ def list_constants(classifier: Classifier) -> Constants:
 
 
 def check_constants(expected: Constants, stored: Mapping[str, Any], file: str) -> None:
-    """Compare the numbers of a file, in its precision, with those of the classifier of the same names.
-
-    Raises:
-        ExportError: a number is missing or differs; the message names it.
-    """
+    """Compare the numbers of a file, in its precision, with the classifier; an `ExportError` names one that differs."""
     for name, values in expected.items():
         if name not in stored:
             raise ExportError(f"{name} of the classifier is missing in {file}; {_ADVICE}")

@@ -129,11 +129,7 @@ def _dense(weight: Float64, bias: Float64, activation: Any) -> Document:
 
 
 def check_lwtnn_constants(document: Mapping[str, Any], written: Mapping[str, Any], file: str) -> None:
-    """Compare every number of the content of a file for lwtnn with the plain document.
-
-    Raises:
-        ExportError: a number is missing or differs.
-    """
+    """Compare every number of the content of a file for lwtnn with the plain document, or raise an `ExportError`."""
     network, rules = document["networks"][0], document["features"]
     arrays = list_arrays(network)
     features, layers = len(rules), len(network["layers"])

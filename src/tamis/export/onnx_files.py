@@ -215,11 +215,7 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
 
 
 def check_numbers(graph: ClassifierGraph, path: Path, name: str | None = None) -> None:
-    """Compare every number of a lowered classifier with the file; `name` is its final name, for the message.
-
-    Raises:
-        ExportError: a number is missing or differs.
-    """
+    """Compare every number of a lowered classifier with the file of a final name, or raise an `ExportError`."""
     import onnx
 
     check_is_own_model(path)

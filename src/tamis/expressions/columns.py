@@ -26,11 +26,7 @@ class _UnsuitableColumnError(Exception):
 
 
 def check_branches(expression: Expression, available: Collection[str]) -> None:
-    """Check that all branches of an expression exist.
-
-    Raises:
-        ExpressionError: branches are unknown; the message suggests similar names.
-    """
+    """Check that all branches of an expression exist; an `ExpressionError` suggests similar names."""
     first_use = {leaf.name: leaf.at for leaf in reversed(expression.leaves)}
     unknown = sorted((at, name) for name, at in first_use.items() if name not in available)
     if unknown:

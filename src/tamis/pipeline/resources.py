@@ -145,11 +145,7 @@ def estimate_resources(
 
 
 def check_resources(estimate: ResourceEstimate) -> None:
-    """Refuse a training for which the available memory or disk is clearly insufficient.
-
-    Raises:
-        InputError: with the needed and the available resources.
-    """
+    """Refuse a training for which the available memory or disk is clearly insufficient, with an `InputError`."""
     if estimate.problems:
         raise InputError("memory and disk", estimate.problems)
 

@@ -253,11 +253,7 @@ def train(
 
 
 def check_run(run: object, function: str) -> None:
-    """Check that an argument of a public function is a run.
-
-    Raises:
-        RequestError: it is something else, such as the path of a run directory.
-    """
+    """Check that an argument of a public function is a run, not such as its path, or raise a `RequestError`."""
     if not isinstance(run, Run):
         raise RequestError(
             f"{function} takes a tamis.Run, not {type(run).__name__}; tamis.train, tamis.run and tamis.read_run return "
@@ -266,11 +262,7 @@ def check_run(run: object, function: str) -> None:
 
 
 def check_config(config: object, function: str) -> None:
-    """Check that an argument of a public function is a configuration.
-
-    Raises:
-        RequestError: it is something else, such as a path.
-    """
+    """Check that an argument of a public function is a configuration, not its path, or raise a `RequestError`."""
     if not isinstance(config, Config):
         raise RequestError(
             f"{function} takes a configuration, not {type(config).__name__}; load the file first: "

@@ -114,11 +114,7 @@ def write_chapters(
 
 
 def check_names(drawings: Sequence[Drawing]) -> None:
-    """Check that the figures of a folder have different names, all of them valid file names.
-
-    Raises:
-        RequestError: a name is not a plain file name, is that of the book, or occurs twice.
-    """
+    """Check that the figures of a folder have different plain file names, not that of the book (`RequestError`)."""
     names = [drawing.name for drawing in drawings]
     for name in names:
         if not name or name != Path(name).name or name.startswith(".") or f"{name}.pdf" == BOOK:

@@ -56,11 +56,7 @@ class EmbeddedFigure:
 
 
 def inline_svg(path: Path, prefix: str, label: str) -> EmbeddedFigure:
-    """Read a figure and convert it for use inside a page (`inline_text`).
-
-    Raises:
-        InputError: the file is not an SVG figure.
-    """
+    """Read a figure and convert it for use inside a page (`inline_text`); raise an `InputError` if it is not an SVG."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

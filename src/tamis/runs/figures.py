@@ -113,11 +113,7 @@ def finish_figures(
     formats: Collection[str] = ("svg",),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[Path, ...]:
-    """Wait for the figures from `begin_figures`, write them, and return the files.
-
-    Raises:
-        TamisError: a process that draws figures was killed.
-    """
+    """Wait for the figures from `begin_figures`, and write the files; a `TamisError` if a process was killed."""
     drawn = []
     try:
         for chapter in chapters:

@@ -124,11 +124,7 @@ def _with_gradients(
 
 
 def add_ablation(context: Context, result: ImportanceResult) -> ImportanceResult:
-    """Add the feature ablation to the result, if the context requests it.
-
-    Raises:
-        TrainingError: a training diverged; the message names the ablated features.
-    """
+    """Add the feature ablation to the result, if the context requests it; a `TrainingError` if a training diverges."""
     groups = choose_ablated_groups(context.ablation, [group.features for group in result.groups])
     drops = compute_ablation(context, ((), *groups)) if groups else ()
     if not drops:

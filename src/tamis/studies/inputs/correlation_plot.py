@@ -53,11 +53,7 @@ def plot_correlation_difference(difference: Correlations, *, features: Sequence[
 def plot_correlation_page(
     correlations: Sequence[tuple[str, Correlations]], *, features: Sequence[str]
 ) -> Figure:
-    """Draw correlation matrices, with the text above each; the features have labels from `axis_label`.
-
-    Raises:
-        TamisError: if a matrix has not one row and one column for each feature.
-    """
+    """Draw correlation matrices, with the text above each; the features have labels from `axis_label`."""
     for _, matrix in correlations:
         _check(matrix, features)
     figure, panels, cell = _layout(len(correlations), features)

@@ -184,11 +184,7 @@ def compute_inputs(context: Context) -> InputsResult | None:
 
 
 def survey_inputs(used: UsedEvents, class_names: Sequence[str], signal: Sequence[int] = ()) -> Survey:
-    """Survey every feature of the events, and every pair of features of the training events.
-
-    Raises:
-        TamisError: the arrays do not fit together.
-    """
+    """Survey every feature of the events, and every pair of features of the training events."""
     features, masks, classes = used.features, used.masks, len(class_names)
     if features.ndim != 2 or features.shape[1] != len(used.names):
         raise TamisError(f"inputs: expected [n_events, {len(used.names)}], found shape {features.shape}")

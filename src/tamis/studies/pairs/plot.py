@@ -81,11 +81,7 @@ def plot_pair_areas(areas: PairAreas, *, classes: Sequence[ClassStyle]) -> Figur
 
 
 def plot_pair_curves(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyle]) -> Figure:
-    """Draw background rejection against signal efficiency for one signal class and each background, in its colour.
-
-    Raises:
-        TamisError: if the curves are not of one signal class.
-    """
+    """Draw background rejection against signal efficiency for one signal class and each background, in its colour."""
     if len({pair.signal for pair in curves}) != 1:
         raise TamisError("pairs: expected curves of one signal class")
     figure = plot_roc(
