@@ -38,7 +38,6 @@ class Column:
     Args:
         name: of the quantity, such as "Score".
         values: numbers or texts; None for an empty cell.
-        unit: of the numbers.
         label: name of the quantity for HEPData, which shows mathtext; empty for `name`.
         edges: low and high edge of the bin of each row; `values` are then the bin centres.
         errors: size of each error below and above each value, by the name of the error.
@@ -60,9 +59,6 @@ class FigureData:
 
     Args:
         name: begins with the name of the figure.
-        description: a sentence.
-        independent: columns of the independent variables.
-        dependent: columns of the values.
 
     Raises:
         RequestError: the columns have different lengths.

@@ -61,9 +61,7 @@ class TrainingFile:
         file_key: its name in the training, from which event IDs are computed.
         bytes: its size; None for a URL.
         sha256: hash of its content; None for a URL.
-        uses: the samples that used it.
         path: its path during the training.
-        entries: number of its entries.
     """
 
     file_key: str

@@ -37,12 +37,10 @@ class ScoreCheck:
     """The result of the check of one score file against its input and the model.
 
     Args:
-        file: the input.
         output: the score file; empty if there is none.
         entries: number of its rows; None if it cannot be read.
         rescored: number of entries that were scored again.
         findings: the differences; empty if the scores belong to the input and the model.
-        notes: what could not be checked.
     """
 
     file: str

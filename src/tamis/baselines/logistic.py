@@ -20,10 +20,8 @@ class Logistic:
     """A logistic regression: a network without hidden layers.
 
     Args:
-        preprocessing: preprocessing of the network.
         offset: offset of each class, [n_classes].
         factor: factor of each class and input, [n_classes, inputs].
-        converged: whether the fit reached its minimum.
     """
 
     preprocessing: Preprocessing

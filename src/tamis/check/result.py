@@ -31,12 +31,8 @@ class FeatureRow:
     """The values of one feature.
 
     Args:
-        name: its name.
         missing: number of selected events without a finite value: NaN, infinite or a declared sentinel.
         infinite: number of these that are infinite, or too large for 32 bits.
-        by_class: number of missing values in each class.
-        lowest: smallest value; None if there is none.
-        highest: largest value; None if there is none.
     """
 
     name: str
@@ -54,10 +50,7 @@ class Group:
     Args:
         split: `all`, `training`, `validation` or `test`.
         fold: the fold that the members hold out; None for all members together.
-        events: number of events.
-        sum_of_weights: sum of the physics weights.
         effective_sample_size: (sum of weights)^2 / sum of squares.
-        negative_fraction: fraction of events with a negative weight.
     """
 
     split: str
@@ -73,7 +66,6 @@ class ClassRow:
     """The weights of one class.
 
     Args:
-        name: name of the class.
         groups: all its events, then those of each split and fold.
         largest_share: weight of the heaviest event, as a fraction of the absolute weight of the class.
         heavy: number of events with more than 1% of it.
@@ -103,17 +95,9 @@ class CheckResult:
     """The result of `tamis check`.
 
     Args:
-        name: name of the configuration.
-        class_names: names of the classes.
-        samples: the files of each sample.
         read: whether all events could be read; otherwise everything on events refers to those that could.
         cutflow: the cutflow; None if the events cannot be used.
-        classes: the weights of each class.
-        features: the values of each feature.
         equal: events that equal another one; None if no events were read.
-        resources: memory and disk space of a training; None if not known.
-        problems: problems that prevent a training.
-        notes: suspicious findings.
     """
 
     name: str = ""

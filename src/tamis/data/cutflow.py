@@ -57,10 +57,8 @@ class Tally:
     """Number and weights of some events.
 
     Args:
-        events: number of events.
         weights: exact sum of the physics weights, scaled as by `compute_exact_sum`.
         squares: exact sum of the squared weights, with the same scale.
-        negative: number of events with a negative weight.
     """
 
     events: int = 0
@@ -114,8 +112,6 @@ class SampleCutflow:
     """The cutflow of one sample.
 
     Args:
-        sample: its name.
-        class_name: its class.
         files: number of entries of each file, by file key.
         read: all entries with a finite weight.
         unweighted: number of entries without finite weight, all of which fail the selection.

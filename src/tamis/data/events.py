@@ -116,12 +116,9 @@ class SampleReading:
     """The counts of one sample before any policy, which grow with every chunk.
 
     Args:
-        plan: the expressions of the sample.
-        schemas: its files.
         read: all entries with a finite weight.
         unweighted: number of entries that failed the selection and have no finite weight.
         failed_selection: entries that failed the selection and have a finite weight.
-        missing: missing values of each feature that has any.
         bad_weights: number of selected entries whose weight cannot be summed.
         first_bad_weight: the problem of the first of them.
     """

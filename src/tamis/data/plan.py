@@ -22,8 +22,6 @@ class Quantity:
     """A named number per event.
 
     Args:
-        name: its name in tamis.
-        expression: the expression of branches.
         missing: values that mark a missing value; None if no value may be missing.
     """
 
@@ -37,13 +35,9 @@ class SamplePlan:
     """The parsed expressions of one sample.
 
     Args:
-        sample: name of the sample.
         class_index: position of its class.
-        weight: the physics weight.
         selection: events for which it is false are not used; None uses all.
         features: inputs of the network, in its order.
-        spectators: columns that the network does not use.
-        reference: known densities or discriminants.
         id_columns: columns of the event ID; empty if the ID is made of file and entry.
         fold: the number whose remainder is the fold of an event; None if the event ID determines the fold.
     """

@@ -82,7 +82,6 @@ class SourceFile:
     """One input file of a sample.
 
     Args:
-        sample: name of the sample.
         path: an absolute path or a URL.
         file_key: the POSIX path relative to the data folder, or the absolute path or URL of a file elsewhere. It does
             not depend on the position of the file in a list or on the location of the data folder.
@@ -98,10 +97,7 @@ class FileSchema:
     """The schema of one tree of a file.
 
     Args:
-        source: the file.
         tree: name of the tree; empty in a Parquet file.
-        entries: number of entries.
-        branches: type of each branch.
         several: whether the sample may read several trees of a file.
     """
 

@@ -54,8 +54,6 @@ class Suspicion:
     """A reason why a column may not be a useful feature.
 
     Args:
-        column: its name.
-        kind: the kind of suspicion.
         reason: a phrase for messages.
         value: the repeated value, if it is a well-known `sentinel` or another `spike`.
     """

@@ -36,7 +36,6 @@ class WeighedEvents:
     """Events with their weights in the loss.
 
     Args:
-        events: all events that are used.
         training_weight: weight in the loss, [n]: the class weight times the physics weight after the policy, which is
             applied in the training split only.
         class_weights: [n_classes].
@@ -105,11 +104,8 @@ class SplitSums:
     Args:
         split: `training`, `validation` or `test`.
         fold: the fold that the members hold out; None for all members together.
-        events: number of events.
-        weights: sum of weights.
         sizes: sum of absolute weights.
         squares: sum of squared weights.
-        negative: number of negative weights.
     """
 
     split: str

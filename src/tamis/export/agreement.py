@@ -90,7 +90,6 @@ class Reference:
     """Float64 scores of a sample, and the deviation of the classifier from them.
 
     Args:
-        variants: the events with missing values marked in every way.
         cost: largest deviation of the classifier from float64, in units of the event, at least 1.
         difference: largest deviation of one of its scores.
     """

@@ -119,8 +119,6 @@ class Exported:
     """The result of an export.
 
     Args:
-        files: the written files.
-        agreements: the agreement of each format with the classifier.
         notes: formats that were not written or not checked, and why.
     """
 

@@ -26,13 +26,9 @@ class FixedPointLayer:
     """One layer: output(activation(weight @ x + bias)), with exact sums.
 
     Args:
-        name: name of the layer in the files.
         weight: [nodes, inputs].
         bias: [nodes].
         rectified: whether the activation is `relu`; it is `linear` otherwise.
-        input: the format of its inputs.
-        weight_form: the format of the weights.
-        bias_form: the format of the biases.
         output: the format of the nodes; `WRAP` is replaced by `SAT` if no overflow is possible.
     """
 

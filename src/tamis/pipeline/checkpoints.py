@@ -64,7 +64,6 @@ class Checkpoints:
         every: least seconds between two checkpoints of a network.
         overwrite: whether checkpoints of another training may be removed.
         stop: returns the name of the signal that asks the training to stop, or an empty text.
-        notify: called with messages for the user.
 
     Example:
         >>> import tempfile
@@ -80,7 +79,7 @@ class Checkpoints:
     notify: Callable[[str], None] = lambda _: None
 
     def check_configuration(self, config: Config) -> None:
-        """Refuse checkpoints of another configuration, before any input is read; a `RequestError` has the difference."""
+        """Refuse checkpoints of another configuration, before input is read; a `RequestError` has the difference."""
         if self._read_description() is not None and not self.overwrite:
             self._refuse(self._different_configuration(config))
 

@@ -31,9 +31,7 @@ class InspectedFiles:
     """The result of the inspection of all files.
 
     Args:
-        plan: the ensemble plan of the configuration.
         inputs: the samples with their usable files, sorted by name.
-        problems: everything that is wrong with the files.
         unusable: number of files of each sample that cannot be used; a pattern without a file counts as one.
     """
 

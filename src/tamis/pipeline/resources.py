@@ -52,7 +52,6 @@ class ResourceEstimate:
         address_space: peak of the reserved memory, in bytes, for `certain_events`.
         disk: size of the run directory with its checkpoints, in bytes, for `events`.
         certain_disk: the same for `certain_events`.
-        memory_limits: the limits on the memory of this process.
         disk_free: free bytes of the disk of the run directory; None if nothing is written.
         folder: the run directory; None if nothing is written.
     """

@@ -39,10 +39,8 @@ class TrainingResult:
     """The part of a run that is not stored: its events and its trained networks.
 
     Args:
-        prepared: the events and the cutflow.
         splits: the events of training, validation and test with their scores; with cross-training every event is
             tested by the members that never saw it.
-        members: the history and the device of each network.
         baselines: classifiers of other kinds with their scores of the test events, in the order of the configuration.
     """
 
@@ -60,7 +58,6 @@ class Run:
     `members` raise an error. All other attributes are the same for both.
 
     Args:
-        config: the complete configuration.
         metrics: every number that the run quotes, as in `metrics.json`.
         history: every epoch, as in `history.json`.
         cutflow: how many entries are left after each step, as in `events.json`.

@@ -28,8 +28,6 @@ class RocLine:
         style: its label is the class that is separated from the others.
         curve: of the network.
         optimum: curve of the Bayes optimum or of a reference.
-        working_points: cuts that are marked on the curve.
-        line: line style of the curve.
     """
 
     style: ClassStyle

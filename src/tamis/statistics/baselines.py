@@ -138,11 +138,9 @@ class ScoredBaseline:
     """A baseline with its scores of the test events.
 
     Args:
-        name: of the baseline.
         scores: probabilities, [n_events, n_classes], or a discriminant of the signal, [n_events].
         seconds: wall time of the training.
         boxes: the cuts at each working point, if the baseline consists of cuts.
-        notes: warnings about the training.
     """
 
     name: str

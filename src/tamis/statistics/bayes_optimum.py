@@ -28,7 +28,6 @@ class OptimumComparison:
     """A network and the Bayes optimum, on the same events.
 
     Args:
-        network: the numbers of the network.
         optimum: the numbers of the posterior probabilities.
         intervals: of the excess loss, of the accuracy of the optimum minus that of the network, and of the deficit of
             each area, for the finite number of events, which are the same for both.

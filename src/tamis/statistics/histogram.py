@@ -45,7 +45,6 @@ class Binning:
         edges: rising, with an additional bin below or above the range if there are values.
         below: whether the first bin has all values below the range.
         above: whether the last bin has all values above the range.
-        is_integer: whether all values are integers.
     """
 
     edges: FloatArray

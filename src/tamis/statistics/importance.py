@@ -33,7 +33,6 @@ class PerformanceDrop:
     """The loss of performance from one set of scores to another on the same events.
 
     Args:
-        loss: increase of the loss.
         loss_interval: 68.3% interval, for the same events in both; None for too few events.
         auc: decrease of the area under the curve of each class, [n_classes]; NaN if undefined.
         auc_interval: 68.3% intervals, by class; None if undefined.

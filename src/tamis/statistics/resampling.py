@@ -49,7 +49,6 @@ class GroupedScore:
     Args:
         score: [n_events].
         group: number of the group of each event, -1 for an event that is ignored, [n_events].
-        groups: number of groups.
         signal: the group that the score separates from the others; it gets half of the cells.
     """
 
@@ -66,7 +65,6 @@ class CellSums:
     groups, half of them of the signal: a cell then holds a few of the events of each group.
 
     Args:
-        columns: the scores.
         weight: signed weight, [n_events].
         most: number of cells of a score; a few more if quantiles of several groups are edges.
 

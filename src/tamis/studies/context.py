@@ -31,7 +31,6 @@ class UsedEvents:
     """All used events, with their features.
 
     Args:
-        names: of the features.
         features: missing values are NaN, [n_events, n_features].
         class_index: the true class, [n_events].
         weight: signed physics weight, [n_events].
@@ -52,7 +51,6 @@ class Rescoring:
     """The classifier and the features of the test events, to score these again: permuted, or by single members.
 
     Args:
-        classifier: with all its members.
         features: of all used events, [n_used, n_features].
         rows: which of them are the test events, [n_test].
         fold: of each test event, [n_test].
@@ -86,7 +84,6 @@ class Context:
     Args:
         class_names: in the order of the scores.
         splits: the scored events of `training`, `validation` and `test`.
-        seed: of the configuration.
         plan: which member learned from, was validated on and scores which events.
         applied_calibration: the correction that is part of the scores; None if there is none.
         dropped_weight: for each class the sum of weights of the events that were dropped from the training, whose test

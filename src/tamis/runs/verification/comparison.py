@@ -19,7 +19,6 @@ class Comparison:
     """One kind of content of a run, compared with its expected value.
 
     Args:
-        what: was compared.
         number: how many things were compared; 0 if the comparison was not possible.
         findings: differences, as sentences.
         notes: what could not be compared, and why.

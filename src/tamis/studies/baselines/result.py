@@ -50,11 +50,8 @@ class BaselineComparison:
     """The performance of a baseline on the test events, and the difference of the network.
 
     Args:
-        name: of the baseline.
         physics: with the physics weights; None for a discriminant, which is not a probability.
         balanced: with balanced weights; None for a discriminant.
-        signal: signal against background.
-        seconds: wall time of the training.
         boxes: the cuts at each working point, if the baseline is made of cuts.
         notes: problems of its training, as sentences.
     """
@@ -73,8 +70,6 @@ class BaselinesResult:
     """The network beside classifiers of other kinds, on the same test events.
 
     Args:
-        class_names: in the order of the scores.
-        baselines: one after the other.
         network: curve of the network's signal score.
         working_points: cuts on the network's signal score.
         optimum: curve of the Bayes optimum or of the discriminant of the signal; None if it is not known.

@@ -37,7 +37,6 @@ class BayesOptimumResult:
     """The network beside the best possible classifier, or beside given discriminants.
 
     Args:
-        class_names: in the order of the scores.
         optimum: comparison with balanced weights, if the densities of all classes are known; None otherwise.
         discriminants: comparison for each class that has a discriminant.
         curves: ROC curves of the optimum or of the discriminants with the physics weights, by class; None if there

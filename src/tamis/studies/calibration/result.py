@@ -39,7 +39,6 @@ class CalibrationResult:
     """The calibration of the scores of test events, and the effect of corrections.
 
     Args:
-        class_names: in the order of the scores.
         applied: the correction that is part of the scores; None if there is none.
         balanced: reliability of each class with balanced weights, the class weighting of the training.
         with_temperature: the same after temperature scaling.

@@ -37,7 +37,6 @@ class CutsResult:
     """Yields, efficiencies and significance of every cut on the signal score and on the score of each class.
 
     Args:
-        class_names: in the order of the scores.
         tables: of the signal score first, then of the score of each class.
         quoted: cuts of each table that the report quotes.
         yields_are: `expected events`, or `sum of weights` if expected events are not known.

@@ -26,8 +26,6 @@ class DiscoveryResult:
     """The expected discovery significance of the signal score: after a cut, in bins and in categories.
 
     Args:
-        class_names: in the order of the scores.
-        expected: yields and significances.
         cross_trained: whether the counted events are all but the validation events, with out-of-fold scores.
     """
 

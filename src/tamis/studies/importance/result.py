@@ -48,7 +48,6 @@ class ImportanceResult:
     """The importance of the features for the network, on test events with balanced weights.
 
     Args:
-        class_names: in the order of the scores.
         groups: groups of correlated features, by falling importance.
         retrained: loss of performance by training again with all features and another seed: the random part of a
             feature ablation; None if no ablation was requested.

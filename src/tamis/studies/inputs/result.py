@@ -52,7 +52,6 @@ class FeatureSurvey:
     """One feature.
 
     Args:
-        name: of the feature.
         missing: by class, if any value is missing.
         purity: mean over the classes of the fraction of their events that this feature alone classifies correctly.
         outside: test events beyond the training events; None if the training has no value.
@@ -78,8 +77,6 @@ class Survey:
     """All features, and how they are correlated.
 
     Args:
-        features: one after the other.
-        correlations: of the training events, by class.
         contrast: correlations of all signal minus those of all background; None if there is not both.
         differences: pairs of features that differ most between classes.
     """

@@ -67,7 +67,6 @@ class NegativeWeightsResult:
     """The negative weights of the test events, and how the numbers would change without them.
 
     Args:
-        classes: the negative weights of each class, by its name.
         changes: of the quoted numbers; nothing if the weights of a class have no positive sum.
         samples: fraction of the used events with a negative weight, of each sample that has any.
     """

@@ -88,7 +88,6 @@ class PermutationTest:
 
     Args:
         comparisons: every quantity that was compared; the loss is the first.
-        permutations: number of permutations.
         paired: whether both are the same events, scored by members that learned from them and by members that did not
             (cross-training).
     """

@@ -20,7 +20,6 @@ class OvertrainingResult:
     """Training events beside test events: the overtraining test, and the distributions of the scores.
 
     Args:
-        class_names: in the order of the scores.
         permutation_test: the overtraining test; or the reason why these events do not allow it.
         smirnov_tests: the Kolmogorov-Smirnov test of training and test events for each true class and each score;
             None for a class without a positive sum of weights in one of them.

@@ -24,7 +24,6 @@ class PairsResult:
     """How well the scores separate each pair of classes of the test events.
 
     Args:
-        class_names: in the order of the scores.
         areas: under the curve of each pair, with the physics weights.
         curves: of each signal class against each background class, by signal, then by background; pairs without a
             positive sum of weights have none.

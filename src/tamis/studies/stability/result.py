@@ -29,9 +29,7 @@ class MemberNumbers:
 
     Args:
         fold: of these events; None if they are not those of one fold.
-        loss: of the scores.
         loss_error: its standard deviation from the finite number of events.
-        accuracy: of the scores.
         accuracy_error: its standard deviation.
         auc: of each class against all others; None if it is not defined.
         auc_error: their standard deviations.
@@ -86,7 +84,6 @@ class StabilityResult:
     """How much the numbers depend on the seed and on the fold.
 
     Args:
-        class_names: in the order of the scores.
         members: the numbers of each member, in the order of the classifier's.
         ensemble: those of the averaged scores, on all test events.
         spreads: of the loss, the accuracy and the area under the curve of each class where it is defined everywhere.
