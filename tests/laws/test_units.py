@@ -508,7 +508,7 @@ def of_overtraining(events: Events) -> Numbers:
 
 
 def of_baselines(events: Events) -> Numbers:
-    (found,) = compare_baselines(events.scored(), {"other": events.others}, [2], [0.5])
+    _, (found,) = compare_baselines(events.scored(), {"other": events.others}, [2], [0.5])
     numbers = [found.signal.auc, found.physics.loss, found.balanced.accuracy, *found.physics.auc]
     return Numbers([widths((each.interval, each.difference_interval)) for each in numbers])
 

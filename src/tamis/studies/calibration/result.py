@@ -68,11 +68,6 @@ class CalibrationResult:
     change_errors: tuple[float, float]
 
     @property
-    def most_deviating(self) -> tuple[int, float]:
-        """The class that deviates most with balanced weights, and its p-value, corrected for their number."""
-        return find_most_deviating(self.balanced)
-
-    @property
     def changes(self) -> dict[str, tuple[float, float]]:
         """Changes of the loss by temperature and vector scaling, with their standard deviations."""
         losses = {"temperature": self.loss_with_temperature, "vector": self.loss_with_vector}
@@ -83,7 +78,7 @@ class CalibrationResult:
 
     def to_metrics(self) -> dict[str, Any]:
         """Return the values of the keys of `metrics.json`."""
-        index, p_value = self.most_deviating
+        index, p_value = find_most_deviating(self.balanced)
         (change, error), (vector_change, vector_error) = self.changes.values()
         return {
             **vars(self),
