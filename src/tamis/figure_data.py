@@ -55,10 +55,7 @@ class Column:
 
 @dataclass(frozen=True)
 class FigureData:
-    """A table of the numbers that a figure shows.
-
-    Args:
-        name: begins with the name of the figure.
+    """A table of the numbers that a figure shows, whose name begins with that of the figure.
 
     Raises:
         RequestError: the columns have different lengths.

@@ -59,7 +59,8 @@ def explain_unwritable(path: Path, *, longer: int = 0, of_run: bool = False) -> 
         existing = next((parent for parent in path.parents if _exists(parent)), path)
         if not existing.is_dir():
             return f"{existing} is a file"
-        if not of_run and (run := _find_run(existing)):
+        runs = (parent for parent in (existing, *existing.parents) if (parent / PROVENANCE).is_file())
+        if not of_run and (run := next(runs, None)):
             return f"it is inside the directory of the finished run {run}, whose files must not change"
         if not os.access(existing, os.W_OK | os.X_OK):
             return f"no permission to write to {existing}"
@@ -84,12 +85,9 @@ def check_writable(
     longer: int = LONGER_WHILE_WRITTEN,
     of_run: bool = False,
 ) -> None:
-    """Refuse a file or folder that cannot or must not be created (`explain_unwritable`).
+    """Refuse a file or folder that cannot or must not be created (`explain_unwritable`), with a `RequestError`.
 
     The message has what the user gave (`name`, by default the path) and what to do instead.
-
-    Raises:
-        RequestError: with the reason.
     """
     if reason := explain_unwritable(path, longer=longer, of_run=of_run):
         raise RequestError(f"cannot write to {name or path}: {reason}; {remedy}")
@@ -137,17 +135,12 @@ def compute_free_space(folder: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def _find_run(folder: Path) -> Path | None:
-    """Return the directory of a finished run that a folder is or is in."""
-    return next((parent for parent in (folder, *folder.parents) if (parent / PROVENANCE).is_file()), None)
-
-
 def _exists(path: Path) -> bool:
-    return len(os.fsencode(path.name)) <= _longest_name(Path(path.anchor)) and path.exists()
+    return len(os.fsencode(path.name)) <= os.pathconf(path.anchor, "PC_NAME_MAX") and path.exists()
 
 
 def _too_long(path: Path, existing: Path, longer: int) -> str:
-    longest = _longest_name(existing)
+    longest = os.pathconf(existing, "PC_NAME_MAX")
     for name in path.relative_to(existing).parts:
         allowed = longest - (longer if name == path.name else 0)
         if len(os.fsencode(name)) > allowed:
@@ -156,7 +149,3 @@ def _too_long(path: Path, existing: Path, longer: int) -> str:
     if length + longer + _BELOW > _LONGEST_PATH:
         return f"its path is too long: {length:,} bytes"
     return ""
-
-
-def _longest_name(folder: Path) -> int:
-    return os.pathconf(folder, "PC_NAME_MAX")

@@ -88,12 +88,9 @@ def prepare_replacement(
 def inspect_existing_output(job: Job, output: Path) -> tuple[ScoreFile | None, str]:
     """Check whether the output of a job exists, and read all its rows if it can be reused.
 
-    Returns:
-        Scores that would be written again with the same bits, None if there are none; and why existing scores cannot be
-        used, empty if they are not damaged.
-
-    Raises:
-        InputError: the file must not be replaced: tamis did not write it, or it belongs to another input.
+    The results are scores that would be written again with the same bits, None if there are none, and why existing
+    scores cannot be used, empty if they are not damaged. A file that must not be replaced, because tamis did not write
+    it or it belongs to another input, raises an `InputError`.
     """
     if not output.exists():
         return None, ""

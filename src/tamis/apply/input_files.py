@@ -109,15 +109,9 @@ def build_output_names(sources: Sequence[SourceFile], endings: Sequence[str]) ->
 def exclude_score_files(
     sources: Sequence[SourceFile], outputs_of: Callable[[Sequence[SourceFile]], Iterable[Path]]
 ) -> tuple[tuple[SourceFile, ...], tuple[str, ...]]:
-    """Exclude score files, and copies with scores that are outputs (`outputs_of`) of other files of the list.
+    """Exclude score files, and copies with scores that are outputs (`outputs_of`) of other files of the list; note it.
 
-    A glob matches them if the outputs are in the folder of the inputs.
-
-    Returns:
-        The files to score, and a note if any were excluded.
-
-    Raises:
-        RequestError: there is no file to score.
+    A glob matches them if the outputs are in the folder of the inputs. A `RequestError` if no file is left.
     """
     inputs = [source for source in sources if not _is_score_file(source, include_copies=False)]
     outputs = {os.path.realpath(path) for path in outputs_of(inputs)}
@@ -181,9 +175,6 @@ def scan_input(source: SourceFile, tree: str | Sequence[str] | None, *, only: bo
 
     In a ROOT file the tree is that of this name, or the only one that matches names and globs. Without `only`,
     the only tree of a file is read, whatever its name.
-
-    Raises:
-        InputError: the file cannot be used.
     """
     if is_parquet(source):
         return scan_files([source], tree if only else None)[0]

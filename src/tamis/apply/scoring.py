@@ -56,12 +56,9 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Extent:
-    """The ranges of the features of scored entries, [n_features] each.
+    """The ranges of the features of scored entries, [n_features] each; from infinity to minus infinity without values.
 
-    Args:
-        low: smallest value; infinite if there are no values.
-        high: largest value; minus infinity if there are no values.
-        outside: number of values whose distance from the training range exceeds its width.
+    `outside` counts the values whose distance from the training range exceeds its width.
     """
 
     low: Features

@@ -34,13 +34,9 @@ N_RANDOM_RANGES = 8
 
 @dataclass(frozen=True)
 class ScoreCheck:
-    """The result of the check of one score file against its input and the model.
+    """The result of the check of one score file against its input and the model; there are findings if they differ.
 
-    Args:
-        output: the score file; empty if there is none.
-        entries: number of its rows; None if it cannot be read.
-        rescored: number of entries that were scored again.
-        findings: the differences; empty if the scores belong to the input and the model.
+    The output is empty if there is none, and the number of entries None if it cannot be read.
     """
 
     file: str

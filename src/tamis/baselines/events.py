@@ -36,10 +36,7 @@ class LabelledEvents:
 
 
 def check_packages(baselines: Sequence[Baseline]) -> None:
-    """Check that the packages of baselines are installed, before any file is read.
-
-    Raises:
-        RequestError: a package is not installed.
+    """Check that the packages of baselines are installed (`RequestError`), before any file is read.
 
     >>> check_packages(["cuts"])
     """

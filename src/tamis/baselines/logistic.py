@@ -17,12 +17,7 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Logistic:
-    """A logistic regression: a network without hidden layers.
-
-    Args:
-        offset: offset of each class, [n_classes].
-        factor: factor of each class and input, [n_classes, inputs].
-    """
+    """A network without hidden layers: an offset, [n_classes], and a factor, [n_classes, inputs]."""
 
     preprocessing: Preprocessing
     offset: Float64

@@ -63,12 +63,9 @@ class Group:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The weights of one class.
+    """The weights of one class: of all its events, then of each split and fold.
 
-    Args:
-        groups: all its events, then those of each split and fold.
-        largest_share: weight of the heaviest event, as a fraction of the absolute weight of the class.
-        heavy: number of events with more than 1% of it.
+    The share is that of the heaviest event in the absolute weight; `heavy` events have more than 1% of it.
     """
 
     name: str

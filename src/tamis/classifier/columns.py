@@ -56,8 +56,7 @@ def feature_values(features: Sequence[Feature], events: Any, unresolved: Collect
 def take_columns(events: Any, names: Sequence[str]) -> dict[str, Any]:
     """Take columns of events by name, as NumPy or awkward arrays, masked if an event has no value.
 
-    Raises:
-        RequestError: one of them is missing; the message names each with the most similar name of a column.
+    A `RequestError` names each missing column with the most similar name.
 
     >>> take_columns({"pt": [40.0, None]}, ["pt"])["pt"].tolist()
     [40.0, None]

@@ -92,9 +92,7 @@ def _find_intact_files(folder: Path) -> dict[str, Path]:
 def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
     """Compare every file of a folder with its manifest, except those that are written again (`ignoring`).
 
-    Raises:
-        InputError: the manifest is missing or damaged, or a file was changed, is missing or is not listed; each is
-            named.
+    An `InputError` names each file that was changed, is missing or is not listed.
     """
     listed = _read_manifest(folder / MANIFEST)
     files = files_of(folder)

@@ -52,10 +52,8 @@ def distinct_names(folders: Sequence[Path]) -> tuple[str, ...]:
 def align_events(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
     """Sort the test events of each run by event ID, class and weight, and the classes as in the first run.
 
-    Events with the same ID, class and weight keep their order. Reference and spectators are dropped.
-
-    Raises:
-        RequestError: the events are not the same; the message lists the differences of each run from the first.
+    Events with the same ID, class and weight keep their order. Reference and spectators are dropped. A `RequestError`
+    lists the differences of each run from the first.
     """
     first = _sort_events(runs[0], runs[0].class_names)
     sorted_runs, problems = [first], []

@@ -53,10 +53,7 @@ def compute_rows_per_chunk(branches: int) -> int:
 def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = None) -> Iterator[Chunk]:
     """Stream the branches of one file in chunks of rows, by default as many rows as the memory budget allows.
 
-    Without branches, the chunks only have a length.
-
-    Raises:
-        InputError: the file is damaged, or has fewer entries than its header says.
+    Without branches, the chunks only have a length. A damaged file raises an `InputError`.
     """
     names = sorted(set(branches))
     # a list counts as several values; its length is only known after reading

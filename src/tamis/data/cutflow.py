@@ -20,8 +20,7 @@ _BLOCK = 2**25  # so many halves of mantissas sum up exactly in a double
 def compute_exact_sum(values: Float64) -> int:
     """Sum finite doubles without rounding: the result does not depend on the order of events or the size of chunks.
 
-    Returns:
-        The sum times 2**1126, which is an integer; `round_exact_sum` converts it back.
+    It is the sum times 2**1126, which is an integer; `round_exact_sum` converts it back.
 
     >>> round_exact_sum(compute_exact_sum(np.array([1e16, 1.0, -1e16])))
     1.0

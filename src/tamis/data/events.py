@@ -96,14 +96,7 @@ _PER_EVENT = ("features", "split", *_READ)
 
 @dataclass(frozen=True)
 class MissingValues:
-    """Missing values of one feature in one sample.
-
-    Args:
-        file: file of the first one.
-        entry: entry number of the first one.
-        count: number of selected events without a value.
-        infinite: number of those that are infinite or too large for 32 bits.
-    """
+    """Missing values of one feature in one sample: number, also of infinite or too large ones, and the first."""
 
     file: str
     entry: int

@@ -38,9 +38,7 @@ def flatten_weights(
 
     The bins have equal sums of weights of the training events of all classes, with equal weights of the classes. In
     every bin, the training weights of a class are scaled so that they sum to the same fraction of the sum of the class.
-
-    Raises:
-        InputError: a spectator is not finite in some event.
+    A spectator that is not finite raises an `InputError`.
     """
     training = events.split == TRAINING
     bins = _bins(events, weight, training, flatten)

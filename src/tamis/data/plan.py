@@ -19,11 +19,7 @@ from tamis.expressions.tree import Branch
 
 @dataclass(frozen=True)
 class Quantity:
-    """A named number per event.
-
-    Args:
-        missing: values that mark a missing value; None if no value may be missing.
-    """
+    """A named number per event; `missing` are the values that mark a missing value, None if no value may be missing."""
 
     name: str
     expression: Expression

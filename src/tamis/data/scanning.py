@@ -26,10 +26,7 @@ def scan_files(
     """Read the schema of every file of a sample: its trees, number of entries and types of branches.
 
     `tree` is a name, names and globs of several, or None if each file has exactly one; messages say how the user
-    selects one (`naming`).
-
-    Raises:
-        InputError: files cannot be used, with one problem for each.
+    selects one (`naming`). An `InputError` has a problem for each file that cannot be used.
     """
     schemas, problems = scan_usable_files(sources, tree, naming=naming)
     if problems:

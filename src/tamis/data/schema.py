@@ -94,12 +94,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class FileSchema:
-    """The schema of one tree of a file.
-
-    Args:
-        tree: name of the tree; empty in a Parquet file.
-        several: whether the sample may read several trees of a file.
-    """
+    """The schema of one tree of a file, without name in a Parquet file; the sample may read several trees of a file."""
 
     source: SourceFile
     tree: str

@@ -109,13 +109,9 @@ def compute_log_density(process: WorkshopProcess, pt: ArrayLike, mass: ArrayLike
 def simulate_events(
     process: WorkshopProcess, number: int, generator: np.random.Generator
 ) -> dict[str, Float64]:
-    """Draw events of one process by inverting the cumulative distributions.
+    """Draw a number of events, not negative (`RequestError`), of one process by inverting the cumulative distributions.
 
-    Returns:
-        Branches `pt` [GeV], `mass` [GeV], `eta` and, for each process, `log_density_<name>`, [number] each.
-
-    Raises:
-        RequestError: the number is negative.
+    The branches are `pt` [GeV], `mass` [GeV], `eta` and, for each process, `log_density_<name>`, [number] each.
 
     >>> events = simulate_events(PROCESSES[0], 5, np.random.default_rng(1))
     >>> list(events)

@@ -51,12 +51,7 @@ _EDGE_EVENTS = 20  # minimum number of events at the edge of the remaining value
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A reason why a column may not be a useful feature.
-
-    Args:
-        reason: a phrase for messages.
-        value: the repeated value, if it is a well-known `sentinel` or another `spike`.
-    """
+    """A reason why a column may not be a useful feature, with the repeated value of a `sentinel` or `spike`."""
 
     column: str
     kind: Kind

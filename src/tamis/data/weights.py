@@ -101,11 +101,7 @@ def weigh_events(
 class SplitSums:
     """Sums over the events of each class in one split of one network, [n_classes] each.
 
-    Args:
-        split: `training`, `validation` or `test`.
-        fold: the fold that the members hold out; None for all members together.
-        sizes: sum of absolute weights.
-        squares: sum of squared weights.
+    Members hold out the fold, None for all members together. The sizes are absolute weights.
     """
 
     split: str
@@ -153,10 +149,8 @@ def check_classes(
 ) -> None:
     """Check that each class has events and a positive sum of all `weights`, [n] each, in every split and fold.
 
-    `dropped` is the class of each event that was removed because its weight is negative.
-
-    Raises:
-        InputError: with counts and sums, for every class, split and fold that fails.
+    `dropped` is the class of each event that was removed because its weight is negative. The `InputError` has counts
+    and sums.
     """
     failed: dict[tuple[int, str, int | None], SplitSums] = {}
     for weight in weights:

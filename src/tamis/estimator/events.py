@@ -17,13 +17,10 @@ from tamis.wording import describe
 
 @dataclass(frozen=True)
 class OrderedEvents:
-    """Events in an order that is a function of their content, not of the order of the rows.
+    """Events in an order that is a function of their content: by ascending hashes of class and features, [n].
 
-    Args:
-        content_hash: hashes of class and features, ascending, [n].
-        features: NaN if missing, [n, n_features]; float64 if 32 bits do not resolve one of them, otherwise float32.
-        class_index: the true class, [n].
-        weight: weight in the loss, [n].
+    Features are NaN if missing, [n, n_features], and in 64 bits if 32 do not resolve one of them. The weight is that in
+    the loss, [n].
     """
 
     content_hash: NDArray[np.uint64]

@@ -87,11 +87,9 @@ class _Variant:
 
 @dataclass(frozen=True)
 class Reference:
-    """Float64 scores of a sample, and the deviation of the classifier from them.
+    """Float64 scores of a sample, and the largest deviation of a score of the classifier from them.
 
-    Args:
-        cost: largest deviation of the classifier from float64, in units of the event, at least 1.
-        difference: largest deviation of one of its scores.
+    The cost is this deviation in units of the event, at least 1.
     """
 
     variants: tuple[_Variant, ...]
@@ -185,10 +183,8 @@ def measure_reference(classifier: Classifier, graph: ClassifierGraph, sample: Co
 def compare(reference: Reference, score: Score, program: str) -> Agreement:
     """Compare the scores of an exported file with the float64 scores of the classifier.
 
-    `score` computes the scores of the file, in the program that the message names.
-
-    Raises:
-        ExportError: a score deviates by more than `MULTIPLE` times the error of the classifier.
+    `score` computes the scores of the file, in the program that the message names. One that deviates by more than
+    `MULTIPLE` times the error of the classifier is an `ExportError`.
     """
     events, largest = 0, 0.0
     most = MULTIPLE * reference.cost

@@ -289,10 +289,7 @@ class Program:
     def scores(self, features: Float32, classes: int, fold: ArrayLike = NO_FOLD, number: int = 0) -> Float32:
         """Score events as a user passes them, [n, n_features], with one of the headers; [n, n_classes].
 
-        The fold is that of each event, `NO_FOLD` if unknown, [n], or of all events.
-
-        Raises:
-            ExportError: the program crashes.
+        The fold is that of each event, `NO_FOLD` if unknown, [n], or of all events. A crash is an `ExportError`.
         """
         folds = np.broadcast_to(np.asarray(fold), len(features))
         rows = np.concatenate([features, folds[:, None]], axis=1, dtype=np.float32)

@@ -147,13 +147,10 @@ def _run_translation(model: Path, folder: Path) -> None:
 
 
 def check_output(output: Path, document_sha256: str, *, of_run: bool, overwrite: bool) -> None:
-    """Check that the output can be written, and that it holds nothing but an earlier translation.
+    """Check that the output can be written, and holds nothing but an earlier translation, or raise a `RequestError`.
 
     The translation of another classifier is replaced only with `overwrite`; `of_run` is whether the output is the
     folder of the run itself for this export.
-
-    Raises:
-        RequestError: the output exists and is not a translation of the classifier, or cannot be written.
     """
     check_writable(output, "choose another folder (--output; in Python `output`)", of_run=of_run)
     is_replaceable = (output / BOUNDARY).is_file() or (output.is_dir() and not any(output.iterdir()))

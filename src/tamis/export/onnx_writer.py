@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from tamis.export.evaluate import HALVES_GROW
 from tamis.export.lower import ClassifierGraph
 from tamis.export.onnx_builder import IR_VERSION, OPSET, OnnxBuilder, Operator, Value
 from tamis.export.onnx_roots import log1p, square_root
@@ -250,15 +251,6 @@ def _take(builder: OnnxBuilder, operands: Sequence[Value], offset: int, shape: t
     return builder.gather(table, index)
 
 
-_NEAREST: Mapping[str, tuple[Operator, Operator]] = {
-    "RND": ("GreaterOrEqual", "Greater"),
-    "RND_MIN_INF": ("Greater", "GreaterOrEqual"),
-    "RND_ZERO": ("Greater", "Greater"),
-    "RND_INF": ("GreaterOrEqual", "GreaterOrEqual"),
-}
-"""How the fraction of the absolute value of positive and of negative numbers is compared with a half."""
-
-
 def _round(builder: OnnxBuilder, steps: Value, mode: str) -> Value:
     """Round to integers, by absolute value and sign: the fraction of an absolute value is exact."""
     if mode == "TRN":
@@ -267,15 +259,16 @@ def _round(builder: OnnxBuilder, steps: Value, mode: str) -> Value:
     floor = builder("Floor", size)
     fraction, half = builder("Sub", size, floor), builder.number(0.5)
 
-    def up(comparison: Operator) -> Value:
-        return builder("Add", floor, builder.flag(builder(comparison, fraction, half)))
+    def up(half_grows: bool) -> Value:
+        is_up = builder("GreaterOrEqual" if half_grows else "Greater", fraction, half)
+        return builder("Add", floor, builder.flag(is_up))
 
     if mode == "TRN_ZERO":
         above = below = floor
     elif mode == "RND_CONV":
         above = below = _round_to_even(builder, floor, fraction)
     else:
-        of_positive, of_negative = _NEAREST[mode]
+        of_positive, of_negative = HALVES_GROW[mode]
         above = up(of_positive)
         below = above if of_negative == of_positive else up(of_negative)
     return builder("Where", builder("Less", steps, builder.number(0)), builder("Neg", below), above)

@@ -42,13 +42,10 @@ def check_branches(expression: Expression, available: Collection[str]) -> None:
 def load_values(
     text: str, leaf: Leaf, column: object, *, length: int, sentinels: tuple[float, ...]
 ) -> Values:
-    """Return the values of one branch, or of one element of it, from a column; sentinels become NaN.
+    """Return the values of one branch, or of one element of it, from a column, [length]; sentinels become NaN.
 
     The column is a NumPy or awkward array, or an object that NumPy converts to an array. The text is that of the
-    expression, for messages.
-
-    Returns:
-        Array of shape [length]; floats if the branch is indexed, or if its type can hold a sentinel.
+    expression, for messages. The values are floats if the branch is indexed, or if its type can hold a sentinel.
 
     Raises:
         ExpressionError: the column has a wrong length or number of dimensions, or holds no numbers.

@@ -120,10 +120,8 @@ def calibrate(method: Method | Literal["none"], weighed: WeighedEvents, classifi
     """Fit the calibration of the scores on validation events, with balanced weights; `none` changes nothing.
 
     The networks that score the events of a fold get a calibration from their own validation events, none of which
-    belongs to the fold: no test event influences its own calibration.
-
-    Raises:
-        TrainingError: the validation events of a class have no positive sum of weights.
+    belongs to the fold: no test event influences its own calibration. A class without a positive sum of weights is a
+    `TrainingError`.
     """
     if method == "none":
         return classifier

@@ -96,12 +96,9 @@ def signal_indices(config: Config) -> tuple[int, ...]:
 
 
 def check_reference(config: Config, events: Events) -> None:
-    """Refuse known densities and discriminants that are not numbers, before the training.
+    """Refuse known densities and discriminants that are not numbers, before the training (`InputError`).
 
     A density may be zero (its logarithm -inf) only under the classes that the event does not belong to.
-
-    Raises:
-        InputError: with count, file and entry for each class.
     """
     densities = isinstance(config.evaluation.reference, LogDensity)
     problems = []

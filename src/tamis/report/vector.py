@@ -71,9 +71,6 @@ def inline_text(text: str, prefix: str, label: str, source: Path | str = "a figu
     the text colour of the page, white its background colour, and shaded areas follow its theme. The result has a third
     of the size: coordinates are rounded to hundredths of a point, unused IDs and empty groups are removed, and a
     repeated style becomes a class.
-
-    Raises:
-        InputError: the text is not an SVG figure.
     """
     # figures declare the public document type of SVG, which the parser does not read; it would read entities
     if "<!ENTITY" in text:

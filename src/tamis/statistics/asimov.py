@@ -196,10 +196,6 @@ def compute_bin_significances(
 
     Arguments and results are those of `compute_profile_significance`, of which each bin is a case of its own: [bins]
     instead of [..., bins].
-
-    Returns:
-        The significances, [bins], and their derivatives by the signal, by each background, and by the squares, of the
-        shapes of these.
     """
     z, by_signal, by_background, by_squares = compute_profile_significance(
         s[:, None],

@@ -47,13 +47,7 @@ class ComparedNumber:
 
 @dataclass(frozen=True)
 class WeightingComparison:
-    """The numbers of a baseline with one class weighting.
-
-    Args:
-        loss: weighted mean of -log(score of the true class).
-        accuracy: weighted share of events whose highest score is that of their class.
-        auc: of each class against the others; None if it is undefined.
-    """
+    """The numbers of a baseline with one class weighting: loss, accuracy, and area of each class, None if undefined."""
 
     loss: ComparedNumber
     accuracy: ComparedNumber

@@ -25,12 +25,10 @@ from tamis.statistics.units import Units
 
 @dataclass(frozen=True)
 class OptimumComparison:
-    """A network and the Bayes optimum, on the same events.
+    """A network and the Bayes optimum (the posterior probabilities), on the same events.
 
-    Args:
-        optimum: the numbers of the posterior probabilities.
-        intervals: of the excess loss, of the accuracy of the optimum minus that of the network, and of the deficit of
-            each area, for the finite number of events, which are the same for both.
+    The intervals are of the excess loss, of the accuracy of the optimum minus that of the network, and of the deficit
+    of each area, for the finite number of events, which are the same for both.
     """
 
     network: Metrics

@@ -30,12 +30,9 @@ WORTHWHILE = 0.01
 
 @dataclass(frozen=True)
 class ScoreBinning:
-    """Bins of a score with their contents.
+    """Bins of a score with their contents, from edges that rise from 0 to 1, [bins + 1].
 
-    Args:
-        edges: rising, from 0 to 1, [bins + 1].
-        bins: contents of each bin.
-        significance: of all bins, with one relative uncertainty of each background that is common to all bins.
+    The significance is that of all bins, with one relative uncertainty of each background that is common to all bins.
     """
 
     edges: tuple[float, ...]
@@ -183,14 +180,10 @@ def compute_significance_interval(
 
 @dataclass(frozen=True, eq=False)
 class SignificanceInfluence:
-    """A significance, and the contribution of each event to it, to first order.
+    """The significance of several bins, and the contribution of each event to it, to first order, [n_events] each.
 
-    Args:
-        significance: of several bins.
-        of_event: the change if the event counted twice; the sum of their squares (of the sums of each unit) is the
-            variance, [n_events].
-        of_weight: the relative change if its weight grew, [n_events].
-        units: unit of each event, [n_events]; None if all events are independent.
+    `of_event` is the change if the event counted twice, whose squares (of the sums of each unit) sum to the variance,
+    and `of_weight` the relative change if its weight grew. Units are None if all events are independent.
     """
 
     significance: float
@@ -257,12 +250,9 @@ def _profile(
 
 @dataclass(frozen=True)
 class Yields:
-    """Expected events of each class in bins of a score.
+    """Expected events of each class in bins of a score, [n_classes, bins], and their standard deviations.
 
-    Args:
-        numbers: sums of weights, [n_classes, bins].
-        errors: their standard deviations from the finite simulation, roots of the sums of squared weights (of the sums
-            of each unit), likewise.
+    These are roots of the sums of squared weights (of the sums of each unit).
     """
 
     numbers: tuple[tuple[float, ...], ...]

@@ -28,12 +28,7 @@ _DEPTH = 64
 
 @dataclass(frozen=True, eq=False)
 class Correlations:
-    """The correlation of every pair of features.
-
-    Args:
-        matrix: correlation coefficients; NaN if undefined, [n_features, n_features].
-        error: their standard deviations, [n_features, n_features].
-    """
+    """The correlation of each pair of features, NaN if undefined, and its error, [n_features, n_features]."""
 
     matrix: FloatArray
     error: FloatArray

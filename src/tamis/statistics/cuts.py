@@ -40,18 +40,11 @@ _TABLE_STEPS = 100
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """Yields and significance behind cuts on a score, for as many cuts as a figure can show.
+    """Yields and significance behind cuts on a score, for as many cuts as a figure can show, [cuts] each.
 
-    Args:
-        thresholds: events with score >= threshold pass, falling, [cuts].
-        signal: expected signal events, [cuts].
-        background: expected background events, [cuts].
-        signal_error: standard deviation of the signal from the finite simulation, [cuts].
-        background_error: standard deviation of the background from the finite simulation, [cuts].
-        significance: NaN without enough background, [cuts].
-        significance_error: its standard deviation from the finite simulation of signal and background, to first order,
-            [cuts].
-        without_uncertainty: the significance if the background were known exactly, [cuts].
+    Events with score >= threshold pass. The thresholds fall, the yields are expected events, and errors are standard
+    deviations from the finite simulation. The significance is NaN without enough background; `without_uncertainty` is
+    that of an exactly known background.
     """
 
     thresholds: FloatArray

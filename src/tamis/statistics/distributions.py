@@ -26,13 +26,10 @@ _Events = tuple[Float64, Float64, Units | None]
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """The histograms of one feature or score, of unit area each.
+    """The histograms of one feature or score, of unit area each, for each class in training and in test events.
 
-    Args:
-        bins: common to all histograms; None if no event has a value.
-        training: of the training events of each class; None if the sum of weights is not positive.
-        test: the same of the test events.
-        missing: fraction of the training and test events whose value is not finite.
+    They have common bins, None if no event has a value, and are None without a positive sum of weights. `missing` is
+    the fraction of the training and test events whose value is not finite.
     """
 
     bins: Binning | None

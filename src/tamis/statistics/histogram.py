@@ -18,13 +18,10 @@ MOST_BINS = 40
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """A weighted distribution of unit area.
+    """A weighted distribution of unit area in bins with rising edges, [n_bins + 1].
 
-    Args:
-        edges: rising, [n_bins + 1].
-        density: share of the sum of weights per unit of the axis; may be negative, [n_bins].
-        uncertainty: square root of the sum of squared weights (of the sums of each unit), in the unit of the density,
-            [n_bins].
+    The density is the share of the sum of weights per unit of the axis, which may be negative, with the square root of
+    the sum of squared weights (of the sums of each unit) in the same unit, [n_bins].
     """
 
     edges: FloatArray
@@ -39,13 +36,7 @@ class Histogram:
 
 @dataclass(frozen=True, eq=False)
 class Binning:
-    """Bins for one feature.
-
-    Args:
-        edges: rising, with an additional bin below or above the range if there are values.
-        below: whether the first bin has all values below the range.
-        above: whether the last bin has all values above the range.
-    """
+    """Bins for one feature; an additional bin below or above the range has all values there, if there are any."""
 
     edges: FloatArray
     below: bool = False

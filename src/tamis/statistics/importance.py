@@ -30,12 +30,9 @@ CORRELATED = 0.8
 
 @dataclass(frozen=True)
 class PerformanceDrop:
-    """The loss of performance from one set of scores to another on the same events.
+    """The loss of performance from one set of scores to another on the same events, with 68.3% intervals if known.
 
-    Args:
-        loss_interval: 68.3% interval, for the same events in both; None for too few events.
-        auc: decrease of the area under the curve of each class, [n_classes]; NaN if undefined.
-        auc_interval: 68.3% intervals, by class; None if undefined.
+    The decrease of the area under the curve of each class, [n_classes], is NaN if undefined.
     """
 
     loss: float

@@ -86,14 +86,10 @@ def rank_events(rank: Float64) -> Ranking:
 
 
 class RankedScores:
-    """Scores of events, checked and sorted once; functions that take scores accept it too.
+    """Scores of events, [n_events, n_classes], checked and sorted once; functions that take scores accept it too.
 
-    Args:
-        scores: [n_events, n_classes].
-        store: whether to store the rankings; computing them one by one takes less memory if each is used once.
-
-    Attributes:
-        probabilities: the scores in 64 bits, [n_events, n_classes].
+    `probabilities` are the scores in 64 bits. Computing the rankings one by one takes less memory than to `store` them,
+    if each is used once.
 
     Raises:
         TamisError: a score is not a probability.

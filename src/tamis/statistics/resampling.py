@@ -44,12 +44,9 @@ _POISSON = np.searchsorted(np.cumsum(_PROBABILITIES), (np.arange(2**16) + 0.5) /
 
 @dataclass(frozen=True, eq=False)
 class GroupedScore:
-    """One score of the events, and the groups of events that are summed separately.
+    """One score of the events, [n_events], and their groups, which are summed separately; -1 ignores an event.
 
-    Args:
-        score: [n_events].
-        group: number of the group of each event, -1 for an event that is ignored, [n_events].
-        signal: the group that the score separates from the others; it gets half of the cells.
+    The score separates the group `signal` from the others, and it gets half of the cells.
     """
 
     score: Float64
@@ -246,11 +243,10 @@ class Resampler:
         return len(self._sums[0])
 
     def measure(self, counts: Multiplicities) -> Float64:
-        """Compute the numbers of some resamples, whose sums must fit into memory (`divide_into_blocks`).
+        """Compute the numbers of some resamples, whose sums must fit into memory (`divide_into_blocks`); or NaN.
 
-        Returns:
-            Loss, accuracy, the area of each class, and the background efficiency of the cut on the score of each class
-            at each working point; NaN if undefined, [resamples, 2 + n_classes (1 + points)].
+        They are loss, accuracy, the area of each class, and the background efficiency of the cut on the score of each
+        class at each working point, [resamples, 2 + n_classes (1 + points)].
         """
         total, loss, right = compute_linear_sums(self._sums, counts)
         total = np.where(total > 0, total, np.nan)

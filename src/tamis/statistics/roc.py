@@ -93,12 +93,9 @@ class WorkingPoint:
 
 
 def compute_roc_curve(score: ArrayLike, is_signal: ArrayLike, weight: ArrayLike) -> RocCurve:
-    """Compute signal and background efficiency for every cut on a score.
+    """Compute signal and background efficiency, of positive sums of weights, for every cut on a score.
 
     A score may be infinite.
-
-    Raises:
-        TamisError: the sum of weights of signal or of background is not positive.
 
     >>> curve = compute_roc_curve([0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
     >>> curve.auc

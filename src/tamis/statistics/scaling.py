@@ -54,14 +54,10 @@ def fit_vector_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayL
 
 
 def convert_class_weights(scores: ArrayLike, current: ArrayLike, target: ArrayLike) -> Float64:
-    """Convert scores from one weighting of the classes to another.
+    """Convert scores from one weighting of the classes to another, by positive sums of weights of each, [n_classes].
 
     p'(c) is p(c) target(c) / current(c), divided by the sum over the classes (M. Saerens et al., Neural Computation 14
-    (2002) 21). `current` and `target` are sums of weights of each class, [n_classes]: with the sums of physics weights
-    as `target`, scores become posterior probabilities of the analysis.
-
-    Raises:
-        RequestError: a sum is not positive, or there is not one for each class.
+    (2002) 21). With the sums of physics weights as `target`, scores become posterior probabilities of the analysis.
 
     >>> convert_class_weights([[0.5, 0.5]], [1.0, 1.0], [9.0, 1.0]).tolist()
     [[0.9, 0.1]]

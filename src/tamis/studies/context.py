@@ -28,14 +28,9 @@ FoldArray = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, eq=False)
 class UsedEvents:
-    """All used events, with their features.
+    """All used events: features, NaN if missing, [n_events, n_features], class, signed physics weight and unit.
 
-    Args:
-        features: missing values are NaN, [n_events, n_features].
-        class_index: the true class, [n_events].
-        weight: signed physics weight, [n_events].
-        masks: which events are training and which are test.
-        units: unit of each event, if several events vary together, [n_events].
+    The masks tell which events are training and which are test; units are None if all events are independent.
     """
 
     names: tuple[str, ...]
@@ -50,10 +45,7 @@ class UsedEvents:
 class Rescoring:
     """The classifier and the features of the test events, to score these again: permuted, or by single members.
 
-    Args:
-        features: of all used events, [n_used, n_features].
-        rows: which of them are the test events, [n_test].
-        fold: of each test event, [n_test].
+    Features are those of all used events, [n_used, n_features]; rows and folds those of the test events, [n_test].
     """
 
     classifier: Classifier

@@ -36,22 +36,10 @@ def find_most_deviating(reliabilities: Sequence[Reliability]) -> tuple[int, floa
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """The calibration of the scores of test events, and the effect of corrections.
+    """The calibration of the scores of test events, and the effect of corrections; `keys.py` describes most fields.
 
-    Args:
-        applied: the correction that is part of the scores; None if there is none.
-        balanced: reliability of each class with balanced weights, the class weighting of the training.
-        with_temperature: the same after temperature scaling.
-        physics: as `balanced`, after the scores were turned into those of the physics weights; None if a class has
-            no positive sum of weights.
-        temperature: fitted on validation events.
-        temperature_error: its standard deviation from the finite number of validation events; NaN if they do not
-            determine it.
-        vector: fitted on validation events.
-        loss: of the test events, with balanced weights.
-        loss_with_temperature: after temperature scaling.
-        loss_with_vector: after vector scaling.
-        change_errors: standard deviations of the changes of the loss by the two, from the finite number of test events.
+    `applied` is the correction that is part of the scores. `change_errors` are the standard deviations of the changes
+    of the loss by temperature and by vector scaling, from the finite number of test events.
     """
 
     class_names: tuple[str, ...]

@@ -28,14 +28,7 @@ from tamis.studies.study import Undefined
 
 @dataclass(frozen=True)
 class FeatureImportance:
-    """The importance of a group of features.
-
-    Args:
-        features: names; several if they are correlated.
-        permuted: loss of performance if their values are permuted between events.
-        gradient: gradient sensitivity; None if the weights of the events have no positive sum.
-        ablated: loss of performance if the network is trained without them; None if not requested or not possible.
-    """
+    """The importance of a group of features; `keys.py` describes the fields."""
 
     features: tuple[str, ...]
     permuted: PerformanceDrop

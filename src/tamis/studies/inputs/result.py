@@ -49,15 +49,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class FeatureSurvey:
-    """One feature.
-
-    Args:
-        missing: by class, if any value is missing.
-        purity: mean over the classes of the fraction of their events that this feature alone classifies correctly.
-        outside: test events beyond the training events; None if the training has no value.
-        compared: training against test for each class; None if a sum of weights is not positive.
-        suspicions: warnings of `tamis check`.
-    """
+    """One feature; `keys.py` describes the fields."""
 
     name: str
     missing: Mapping[str, Missing]
@@ -74,12 +66,7 @@ class FeatureSurvey:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """All features, and how they are correlated.
-
-    Args:
-        contrast: correlations of all signal minus those of all background; None if there is not both.
-        differences: pairs of features that differ most between classes.
-    """
+    """All features, and how they are correlated; `keys.py` describes the fields."""
 
     features: tuple[FeatureSurvey, ...]
     correlations: Mapping[str, Correlations]

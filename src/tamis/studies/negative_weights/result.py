@@ -33,16 +33,7 @@ from tamis.wording import format_with_error
 
 @dataclass(frozen=True)
 class ChangedNumber:
-    """A quoted number with and without the events of negative weight.
-
-    Args:
-        quantity: `loss`, `accuracy`, `auc`, `background_efficiency`, or `significance`.
-        name: the class; or `cut`, `bins` or `categories` of the discovery significance; None if it is of all events.
-        target: the signal efficiency at which a background efficiency is quoted.
-        quoted: the number with the signed weights.
-        without_negative_weights: the number if the events with negative weights were dropped.
-        error: standard deviation of the change from the finite number of events; None if it is not known.
-    """
+    """A quoted number with and without the events of negative weight; `keys.py` describes the fields."""
 
     quantity: str
     name: str | None

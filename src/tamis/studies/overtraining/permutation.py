@@ -84,12 +84,9 @@ class ComparedQuantity:
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """The overtraining test: training against test events, with one correction for all comparisons.
+    """The overtraining test: training against test events, with one correction for all comparisons; the loss is first.
 
-    Args:
-        comparisons: every quantity that was compared; the loss is the first.
-        paired: whether both are the same events, scored by members that learned from them and by members that did not
-            (cross-training).
+    It is paired if both are the same events, scored by members that learned from them and by others (cross-training).
     """
 
     comparisons: tuple[ComparedQuantity, ...]
@@ -177,17 +174,14 @@ def compute_permutation_test(
     the observed events) in which any comparison deviates as much (P. Westfall and S. Young, "Resampling-based multiple
     testing", Wiley 1993). It is exact if the training and test events of a class are drawn alike, whatever their
     weights and the correlations of the comparisons. A permutation that gives a class of one split no positive sum of
-    weights is drawn again: the observed events are exchangeable with the others.
+    weights is drawn again: the observed events are exchangeable with the others. The test is undefined if more than
+    nine of ten do, or a class has none to begin with.
 
     With cross-training (`paired`) training and test are the same events in the same order with two scores each: that of
     a member that learned from the event and that of one that did not. Members and folds are drawn at random, so that
     these two can be exchanged in each event without overtraining, and the fluctuations of the events themselves cancel.
 
     `numbers` returns those of training and test events with balanced weights, if they are known.
-
-    Returns:
-        Undefined if a class has no positive sum of weights in training or test, or has one in fewer than one of ten
-        permutations.
     """
     classes = range(len(class_names))
     for split in (training, test):

@@ -25,15 +25,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class MemberNumbers:
-    """The numbers of one member, or of the ensemble, on events that it did not learn from; with the physics weights.
-
-    Args:
-        fold: of these events; None if they are not those of one fold.
-        loss_error: its standard deviation from the finite number of events.
-        accuracy_error: its standard deviation.
-        auc: of each class against all others; None if it is not defined.
-        auc_error: their standard deviations.
-    """
+    """The numbers of one member, or of the ensemble, on events that it did not learn from; `keys.py` describes them."""
 
     fold: int | None
     loss: float
