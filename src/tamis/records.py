@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -50,11 +50,13 @@ FloatArray = Annotated[NDArray[np.float64], _AsJson()]
 """A 64-bit array that is a field of a result."""
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _build_adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter  # as above
 
     return TypeAdapter(kind)
+
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(_build_adapter)
 
 
 def to_json(record: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tamis.data.split import TRAINING
-from tamis.statistics.distributions import Distribution, compute_score_distribution
+from tamis.statistics.distributions import Distribution, compute_score_distributions
 from tamis.statistics.overtraining import KolmogorovSmirnov, compute_kolmogorov_smirnov_tests
 from tamis.statistics.split_metrics import FirstOrder
 from tamis.studies.context import Context
@@ -78,30 +78,13 @@ def compute_overtraining(context: Context) -> OvertrainingResult:
     need independent samples: they use the events that may be compared (`ScoredEvents.to_compare`), so that no event is
     in both. The distributions hold all training and test events.
     """
-    permutation_test = _test_by_permutations(context)
-    training, test = (context.splits[name].to_compare() for name in ("training", "test"))
-    smirnov_tests = compute_kolmogorov_smirnov_tests(
-        *(
-            array
-            for events in (training, test)
-            for array in (events.scores, events.class_index, events.weight)
-        ),
-        units=(training.units, test.units),
+    splits = context.splits["training"], context.splits["test"]
+    return OvertrainingResult(
+        context.class_names,
+        _test_by_permutations(context),
+        compute_kolmogorov_smirnov_tests(*(events.to_compare() for events in splits)),
+        compute_score_distributions(*splits),
     )
-    splits = [context.splits[name] for name in ("training", "test")]
-    distributions = tuple(
-        compute_score_distribution(
-            *(
-                array
-                for events in splits
-                for array in (events.scores[:, column], events.class_index, events.weight)
-            ),
-            classes=len(context.class_names),
-            units=(splits[0].units, splits[1].units),
-        )
-        for column in range(len(context.class_names))
-    )
-    return OvertrainingResult(context.class_names, permutation_test, smirnov_tests, distributions)
 
 
 def _test_by_permutations(context: Context) -> PermutationTest | Undefined:
