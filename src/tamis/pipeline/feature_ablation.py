@@ -44,12 +44,8 @@ def train_without(
 
     Everything else stays the same: events, split, weights, preprocessing of the other features, recipe, and the number
     of folds and seeds. Symmetries act on the remaining features. The networks are trained at the same time, one on each
-    device.
-
-    Groups, features, folds and the returned scores are described at `tamis.studies.context.TrainWithout`.
-
-    Raises:
-        TrainingError: a training diverged; the message has the features.
+    device. Arguments and scores are described at `tamis.studies.context.TrainWithout`. A `TrainingError` has the
+    features of a training that diverged.
     """
     trainable = [group for group in groups if not group or _fits(config, classifier, group)]
     trained = _train(config, weighed, classifier, trainable, callbacks or Callbacks(), custom)

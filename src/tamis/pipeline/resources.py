@@ -53,7 +53,6 @@ class ResourceEstimate:
         address_space: peak of the reserved memory, in bytes, for `certain_events`.
         disk: size of the run directory with its checkpoints, in bytes, for `events`.
         certain_disk: the same for `certain_events`.
-        memory_limits: the limits on the memory of this process.
         disk_free: free bytes of the disk of the run directory; None if nothing is written.
         folder: the run directory; None if nothing is written.
     """
@@ -146,11 +145,7 @@ def estimate_resources(
 
 
 def check_resources(estimate: ResourceEstimate) -> None:
-    """Refuse a training for which the available memory or disk is clearly insufficient.
-
-    Raises:
-        InputError: with the needed and the available resources.
-    """
+    """Refuse a training for which the available memory or disk is clearly insufficient, with an `InputError`."""
     if estimate.problems:
         raise InputError("memory and disk", estimate.problems)
 

@@ -18,7 +18,7 @@ from tamis.statistics.p_values import compute_homogeneity_p_value
 from tamis.statistics.scored import ScoredEvents, join_events
 from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context
-from tamis.studies.stability import StabilityResult, compute_stability, findings, section, summary
+from tamis.studies.stability import STABILITY, StabilityResult, compute_stability, findings, section
 from tamis.studies.stability.result import FoldScores, compare_members
 from tamis.studies.study import Undefined
 
@@ -193,7 +193,7 @@ def test_section_finding_and_summary_quote_the_result(folds: list[FoldScores], l
     assert isinstance(text, Text)
     assert finding.sentence == text.text
     assert finding.light == light
-    assert list(summary(result)) == [result.sentence]
+    assert list(STABILITY.summary(result)) == [result.sentence]
     assert isinstance(table, Table)
     assert [row[0].text for row in table.rows] == ["loss", "accuracy", "AUC of bkg", "AUC of sig"]
     has_seeds, has_folds = len(folds[0].of_members) > 1, len(folds) > 1
