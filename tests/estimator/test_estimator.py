@@ -30,6 +30,7 @@ from tamis import NeuralClassifier
 from tamis.config import Adam, Dense, EarlyStopping, Network, Preprocessing, Split, Training
 from tamis.estimator.events import OrderedEvents
 from tamis.estimator.parameters import read_settings
+from tamis.training.batches import WeightedInputs
 
 ROOT = Path(__file__).parents[2]
 # one batch, so that weights can equal repeated rows
@@ -347,6 +348,30 @@ def test_early_stopping_ends_the_training_and_keeps_the_best_epoch() -> None:
     history = classifier.set_params(early_stopping={"patience": 2, "min_delta": 0.5}).fit(X, y).history_
     assert len(history.epochs) == 3
     assert history.best == 1
+
+
+def test_training_events_teach_and_validation_events_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = sample()
+    X[:, 0] = np.arange(60)
+    splits: list[WeightedInputs] = []
+
+    def record(
+        _network: Any, training: WeightedInputs, validation: WeightedInputs, *_: Any, **__: Any
+    ) -> None:
+        splits.extend((training, validation))
+        raise RuntimeError
+
+    monkeypatch.setattr("tamis.training.fit.fit", record)
+    monkeypatch.setattr(OrderedEvents, "draw", lambda events, _fraction, **_: events.features[:, 0] < 20)
+    classifier = NeuralClassifier(**SMALL, scaling="none")
+    with pytest.raises(RuntimeError):
+        classifier.fit(X, y)
+    assert [sorted(split.inputs[:, 0]) for split in splits] == [list(range(20, 60)), list(range(20))]
+    classifier.set_params(scaling="robust")
+    with pytest.raises(RuntimeError):
+        classifier.fit(X, y)
+    medians = np.median(X[20:].astype(np.float32), axis=0)
+    np.testing.assert_allclose(classifier.preprocessing_.centre, medians, rtol=1e-6)
 
 
 def test_scores_of_several_seeds_are_averaged() -> None:

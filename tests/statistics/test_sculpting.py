@@ -19,6 +19,7 @@ from tamis.statistics.sculpting import (
     Dependence,
     Shift,
     Slice,
+    _draw,
     compute_chance_distance,
     compute_dependence,
     compute_shape_distance,
@@ -125,6 +126,17 @@ def test_negative_weights_take_a_dependence_away() -> None:
     )
     assert without.p_value == 0.002
     assert with_signs.distance_correlation < without.distance_correlation / 2
+
+
+def test_drawn_events_stand_for_those_that_are_not_drawn() -> None:
+    """Two events are drawn for certain, the others in proportion to their sizes, so that they all get one size."""
+    rng = generator()
+    weight = np.r_[50.0, -40.0, rng.uniform(0.5, 2, 58) * rng.choice([1, 1, -1], 58)]
+    rows, drawn = _draw(np.arange(60), weight, 10, rng)
+    np.testing.assert_array_equal(drawn[rows < 2], weight[:2])
+    assert 2 < len(rows) < 20
+    size = np.abs(weight[2:]).sum() / 8
+    np.testing.assert_allclose(drawn[rows >= 2], size * np.sign(weight[rows[rows >= 2]]))
 
 
 def test_few_effective_events_give_no_answer() -> None:
