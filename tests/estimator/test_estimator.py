@@ -480,6 +480,12 @@ def test_in_one_batch_equal_events_become_one(listed: list[tuple[float, int, int
         assert same(events, events_of(single, one_batch=100))
 
 
+def test_zeros_of_both_signs_are_one_event() -> None:
+    zeros = [(0.0, 1, 2), (-0.0, 1, 3)]
+    assert len(set(events_of(zeros, one_batch=0).content_hash.tolist())) == 1
+    assert events_of(zeros, one_batch=100).weight.tolist() == [5.0]
+
+
 @given(listed=rows, fraction=st.floats(0.01, 0.99), seed=st.integers(0, 2**31 - 1))
 def test_each_class_is_divided_and_equal_events_stay_together(
     listed: list[tuple[float, int, int]], fraction: float, seed: int

@@ -16,6 +16,7 @@ from scipy import stats
 from tamis.blocks import Table, Text
 from tamis.config import Folds
 from tamis.data.ensemble import EnsemblePlan, PlannedMember
+from tamis.statistics.influence import compute_influences
 from tamis.statistics.metrics import compute_metrics
 from tamis.statistics.p_values import compute_homogeneity_p_value
 from tamis.statistics.scored import ScoredEvents, join_events
@@ -141,6 +142,25 @@ def test_folds_with_seeds_have_gains_and_a_comparison_of_their_averages() -> Non
     ensembles = [replace(each, of_members=(each.events.scores,)) for each in folds]
     errors = [each.loss_error for each in compare(ensembles).members]
     assert result.spreads[0].p_value == pytest.approx(compute_homogeneity_p_value(losses, errors))
+
+
+def test_folds_have_the_deviation_of_their_losses_and_the_root_mean_square_of_their_errors() -> None:
+    folds = [group(number, number, [0, 1, 2], fold=fold) for fold, number in enumerate((200, 800, 3000))]
+    influences = [
+        compute_influences(fold.events.scores, fold.events.class_index, fold.events.weight) for fold in folds
+    ]
+    loss = compare(folds).spreads[0]
+    assert loss.between_folds == pytest.approx(np.std([of_fold.value[0] for of_fold in influences], ddof=1))
+    squares = [np.square(of_fold.of_event[:, 0]).sum() for of_fold in influences]
+    assert loss.expected == pytest.approx(np.sqrt(np.mean(squares)))
+    members = [
+        [
+            compute_metrics(scores, fold.events.class_index, fold.events.weight).loss
+            for scores in fold.of_members
+        ]
+        for fold in folds
+    ]
+    assert loss.between_seeds == pytest.approx(np.sqrt(np.var(members, axis=1, ddof=1).mean()))
 
 
 def test_members_are_measured_on_the_events_of_their_fold() -> None:
