@@ -44,9 +44,7 @@ def test_the_order_of_samples_and_files_changes_nothing(two_classes: Make, write
     assert same(first, events_of(config))
 
 
-def test_events_do_not_keep_the_order_in_which_files_are_read(
-    two_classes: Make, write_tree: WriteTree
-) -> None:
+def test_the_order_in_which_files_are_read_changes_nothing(two_classes: Make, write_tree: WriteTree) -> None:
     config = two_classes(50)
     write_tree("more.root", {"x": np.ones(3), "y": np.ones(3)})
     config["samples"][0]["files"] = ["bkg.root", "more.root"]
