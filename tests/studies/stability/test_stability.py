@@ -163,6 +163,17 @@ def test_folds_have_the_deviation_of_their_losses_and_the_root_mean_square_of_th
     assert loss.between_seeds == pytest.approx(np.sqrt(np.var(members, axis=1, ddof=1).mean()))
 
 
+def test_the_error_of_a_gain_is_that_of_the_ensemble_minus_the_mean_of_its_members() -> None:
+    fold = group(500, 4, [0, 1, 2])
+    events = fold.events
+    ensemble, *members = (
+        compute_influences(scores, events.class_index, events.weight).of_event[:, 0]
+        for scores in (events.scores, *fold.of_members)
+    )
+    expected = np.sqrt(np.square(ensemble - np.mean(members, axis=0)).sum())
+    assert compare([fold]).spreads[0].gain_error == pytest.approx(expected)
+
+
 def test_members_are_measured_on_the_events_of_their_fold() -> None:
     x, class_index, weight = truth(400, 3)
     fold = np.arange(400) % 2
