@@ -29,7 +29,7 @@ def random_key(seed: int, *purpose: str) -> jax.Array:
     import jax
 
     words = np.random.SeedSequence([*_words(("key", *purpose)), seed]).generate_state(2)
-    key: jax.Array = jax.random.wrap_key_data(jax.numpy.asarray(words, np.uint32), impl="threefry2x32")
+    key: jax.Array = jax.random.wrap_key_data(jax.device_put(words), impl="threefry2x32")
     return key
 
 

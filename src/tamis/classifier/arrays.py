@@ -264,10 +264,10 @@ def network_arrays(network: Network) -> dict[str, Any]:
 
 def fill_network(skeleton: Network, arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Network:
     """Build a network from its arrays, by the names of `network_arrays`."""
-    import jax.numpy as jnp
+    import jax
     from jax.tree_util import keystr, tree_map_with_path
 
     filled: Network = tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[prefix + keystr(path, simple=True, separator=".")]), skeleton
+        lambda path, _: jax.device_put(arrays[prefix + keystr(path, simple=True, separator=".")]), skeleton
     )
     return filled

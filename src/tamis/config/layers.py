@@ -7,6 +7,7 @@ from typing import Annotated, Literal, assert_never, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from tamis.config.fields import Count, FractionOrZero, NotNegative, Positive, Section, with_default
+from tamis.config.learning import Scaling
 
 Activation = Literal[
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus", "linear"
@@ -344,6 +345,17 @@ class Network(Section):
         if self.quantized_output and (problem := _layer_problem(self.quantized_output.layer(1), previous)):
             raise ValueError(f"quantized_output does not fit: {problem}")
         return self
+
+
+def resolve_embedding(section: Network, scaling: Scaling = "robust") -> Embedding | None:
+    """Return the embedding; `auto` is periodic for the default layers, if there are gains and the inputs are scaled.
+
+    Other layers get their inputs as they are, because some formats cannot compute sines, such as those for FPGAs.
+    """
+    if section.embedding != "auto":
+        return section.embedding
+    is_default = section.layers == Network().layers
+    return Periodic() if is_default and section.gains is not None and scaling != "none" else None
 
 
 def _residual_problem(layer: Layer, previous: Layer | None) -> str | None:

@@ -114,7 +114,7 @@ def _logits(network: Network, inputs: Float32) -> Float32:
 
     # compiled as one program: operation by operation takes seconds and hundreds of megabytes
     with jax.default_matmul_precision("float32"):
-        return np.asarray(eqx.filter_jit(map_events)(network, jax.numpy.asarray(inputs.T))).T
+        return np.asarray(eqx.filter_jit(map_events)(network, jax.device_put(inputs.T))).T
 
 
 def _check_logits(logits: Float32, expected: Float32, program: str) -> None:

@@ -121,7 +121,7 @@ class Periodic(_Embedding):
         frequency = section.sigma * random.standard_normal((inputs, section.frequencies))
         weight = random.standard_normal(shape) * shape[2] ** -0.5
         numbers = (frequency, weight, np.zeros(shape[:2]))
-        return cls(*(jnp.asarray(values.astype(np.float32)) for values in numbers))
+        return cls(*(jax.device_put(values.astype(np.float32)) for values in numbers))
 
     @property
     def section(self) -> config.Periodic:
@@ -177,7 +177,7 @@ def build_embedding(
         case config.Periodic():
             return Periodic.create(inputs, section, random=random)
         case config.PiecewiseLinear():
-            return PiecewiseLinear(Buffer(jnp.asarray(_edges(inputs, section.bins, training_inputs))))
+            return PiecewiseLinear(Buffer(jax.device_put(_edges(inputs, section.bins, training_inputs))))
         case _:
             assert_never(section)
 
@@ -193,7 +193,7 @@ def build_gains(section: config.Gains, inputs: int, embedding: Embedding | None)
     factors = np.ones(inputs if embedding is None else embedding.outputs)
     if isinstance(embedding, Periodic):
         factors[inputs:] = 0
-    return Gains(jnp.asarray(((factors - 1) / speed).astype(np.float32)), speed)
+    return Gains(jax.device_put(((factors - 1) / speed).astype(np.float32)), speed)
 
 
 def _edges(inputs: int, bins: int, training_inputs: Float32 | None) -> Float32:

@@ -79,8 +79,11 @@ class Dense(eqx.Module):
                 "dropout is auto; use tamis.training.recipe.resolve_network to choose a number"
             )
         return cls(
-            weight=jnp.asarray(draw_initial_weight(section.activation, section.nodes, inputs, random=random)),
-            bias=jnp.asarray(np.zeros(section.nodes, np.float32)),
+            # not jnp.asarray, for which JAX would compile a program for each shape
+            weight=jax.device_put(
+                draw_initial_weight(section.activation, section.nodes, inputs, random=random)
+            ),
+            bias=jax.device_put(np.zeros(section.nodes, np.float32)),
             normalisation=_normalisation(section),
             activation=section.activation,
             slope=section.slope,
@@ -213,7 +216,7 @@ class BatchNormalisation(eqx.Module):
 
 
 def _normalisation(section: DenseSection) -> LayerNormalisation | BatchNormalisation | None:
-    zeros, ones = (jnp.asarray(np.full(section.nodes, value, np.float32)) for value in (0, 1))
+    zeros, ones = (jax.device_put(np.full(section.nodes, value, np.float32)) for value in (0, 1))
     match section.normalisation:
         case None:
             return None

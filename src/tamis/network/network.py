@@ -12,7 +12,7 @@ import numpy as np
 
 from tamis import config
 from tamis.arrays import Float32, Float64
-from tamis.errors import RequestError
+from tamis.config.layers import resolve_embedding
 from tamis.network.embeddings import Embedding, Gains, build_embedding, build_gains
 from tamis.network.fixed_point import compute_overflow
 from tamis.network.layers import Dense, Mode, count_parameters
@@ -133,10 +133,8 @@ def build_network(
     # the order of the children is fixed: another order would change all initial weights
     *streams, output_stream, embedding_stream, sign_stream = random.spawn(len(section.layers) + 3)
     embedding = gains = None
-    if section.embedding == "auto":
-        raise RequestError("embedding is auto; use tamis.training.recipe.resolve_network to choose one")
-    if section.embedding is not None:
-        embedding = build_embedding(section.embedding, inputs, training_inputs, random=embedding_stream)
+    if (embedding_section := resolve_embedding(section)) is not None:
+        embedding = build_embedding(embedding_section, inputs, training_inputs, random=embedding_stream)
     if section.gains is not None:
         gains = build_gains(section.gains, inputs, embedding)
     inputs = inputs if embedding is None else embedding.outputs
@@ -156,7 +154,7 @@ def build_network(
     # not with NumPy, because `jax.eval_shape` calls this function with abstract arrays
     output = jax.tree.map(lambda *arrays: jnp.stack(arrays), *heads)
     signs = 1 - 2 * sign_stream.integers(2, size=(section.shared_members, first))
-    return Network((*hidden, output), embedding, gains, jnp.asarray(signs.astype(np.float32)))
+    return Network((*hidden, output), embedding, gains, jax.device_put(signs.astype(np.float32)))
 
 
 def build_layer(
@@ -187,7 +185,7 @@ def _build_output(
     layer = build_layer(output, inputs, random=random)
     if section.output_initialisation == "random":
         return layer
-    weight = jnp.asarray(np.zeros((outputs, inputs), np.float32))
+    weight = jax.device_put(np.zeros((outputs, inputs), np.float32))
     zero: Dense | Quantized = eqx.tree_at(lambda layer: getattr(layer, "dense", layer).weight, layer, weight)
     return zero
 
@@ -231,7 +229,7 @@ def compute_first_layer_overflow(network: Network, inputs: Float32) -> Float64 |
     form = network.layers[0].formats.input if isinstance(network.layers[0], Quantized) else None
     if form is None:
         return None
-    inputs = np.asarray(jax.vmap(network.embed)(jnp.asarray(inputs)))
+    inputs = np.asarray(jax.vmap(network.embed)(jax.device_put(inputs)))
     return compute_overflow(inputs, form)
 
 

@@ -48,7 +48,7 @@ class Quantized(DenseWrapper):
         fractions = [form.fraction for form in _initial_formats(section).values()]
         return cls(
             dense=Dense.create(inputs, dense, random=random),
-            fractions=jnp.asarray(np.array(fractions, np.float32)) if section.learn_bits else None,
+            fractions=jax.device_put(np.array(fractions, np.float32)) if section.learn_bits else None,
             section=section,
         )
 

@@ -50,9 +50,9 @@ class Sparse(DenseWrapper):
             )
             # nodes with fewer inputs get larger weights, to preserve the variance
             growth = np.sqrt(inputs / mask.sum(axis=1, keepdims=True)).astype(np.float32)
-            weight = jnp.asarray(np.asarray(dense.weight) * mask * growth)
+            weight = jax.device_put(np.asarray(dense.weight) * mask * growth)
             dense = eqx.tree_at(lambda layer: layer.weight, dense, weight)
-        return cls(dense, Buffer(jnp.asarray(mask.astype(np.float32))), section)
+        return cls(dense, Buffer(jax.device_put(mask.astype(np.float32))), section)
 
     @property
     def dropout(self) -> float:

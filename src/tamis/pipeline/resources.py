@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tamis.config import Config, Periodic, PiecewiseLinear
+from tamis.config.layers import resolve_embedding
 from tamis.data.chunks import compute_rows_per_chunk
 from tamis.data.ensemble import EnsemblePlan
 from tamis.errors import InputError, Problem
@@ -19,7 +20,6 @@ from tamis.machine import MemoryLimit, cores, find_memory_limits
 from tamis.paths import compute_free_space
 from tamis.pipeline.inputs import InspectedFiles
 from tamis.training.devices import MOST_CORES
-from tamis.training.recipe import resolve_embedding
 from tamis.wording import format_size
 
 MARGIN = 1.5

@@ -257,5 +257,5 @@ def _compute_metric(
 
 def _build_result(state: TrainState, layout: Layout, placement: Placement) -> Trained:
     """Build the network of the best epoch."""
-    parameters, buffers = jax.tree.map(jnp.asarray, state.best)
-    return Trained(layout.join(parameters, buffers), state.history, placement.description)
+    network = jax.device_put(layout.join(*state.best))
+    return Trained(network, state.history, placement.description)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
 from tamis.network.layers import Buffer
@@ -17,6 +17,9 @@ from tamis.network.network import Network
 
 Buffers = Any
 """A network with only the buffers of its layers; most networks have none."""
+
+
+Vector = jax.Array | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,13 @@ class Layout:
     """The layout of the parameters of a network in one vector.
 
     Args:
-        join: builds a network from a vector and buffers.
+        join: builds a network from a vector and buffers; its leaves are of the vector's type, without a copy in NumPy.
         weights: 1 for weights, 0 for other parameters, [parameters].
         fan_in: number of inputs of a weight's node, 1 for other parameters, [parameters].
         hidden: the matrices of the hidden layers.
     """
 
-    join: Callable[[jax.Array, Buffers], Network]
+    join: Callable[[Vector, Buffers], Network]
     weights: NDArray[np.float32]
     fan_in: NDArray[np.float32]
     hidden: tuple[Matrix, ...]
@@ -65,10 +68,17 @@ def flatten(network: Network) -> tuple[jax.Array, Buffers, Layout]:
     """
     learned = jax.tree.map(lambda leaf: not _is_buffer(leaf), network, is_leaf=_is_buffer)
     parameters, buffers = eqx.partition(network, learned, is_leaf=_is_buffer)
-    vector, unravel = ravel_pytree(parameters)
+    leaves, structure = jax.tree.flatten(parameters)
+    shapes, ends = [leaf.shape for leaf in leaves], np.cumsum([leaf.size for leaf in leaves])
+    # with NumPy, because JAX would compile a program for each of these shapes
+    vector = jax.device_put(np.concatenate([np.asarray(leaf).ravel() for leaf in leaves]))
 
-    def join(vector: jax.Array, buffers: Buffers) -> Network:
-        joined: Network = eqx.combine(unravel(vector), buffers, is_leaf=_is_buffer)
+    def join(vector: Vector, buffers: Buffers) -> Network:
+        split = np.split if isinstance(vector, np.ndarray) else jnp.split
+        separated: Sequence[Any] = split(vector, ends[:-1])
+        parts = [part.reshape(shape) for part, shape in zip(separated, shapes, strict=True)]
+        tree = jax.tree.unflatten(structure, parts)
+        joined: Network = eqx.combine(tree, buffers, is_leaf=_is_buffer)
         return joined
 
     weights, fan_in, hidden, start = [], [], [], 0

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis import config
+from tamis.config.layers import resolve_embedding
 
 if TYPE_CHECKING:
     import optax
@@ -134,17 +135,6 @@ def resolve_network(
         for layer in section.layers
     )
     return section.model_copy(update={"layers": layers, "embedding": resolve_embedding(section, scaling)})
-
-
-def resolve_embedding(section: config.Network, scaling: config.Scaling) -> config.Embedding | None:
-    """Return the embedding; `auto` is periodic for the default layers, if there are gains and the inputs are scaled.
-
-    Other layers get their inputs as they are, because some formats cannot compute sines, such as those for FPGAs.
-    """
-    if section.embedding != "auto":
-        return section.embedding
-    is_default = section.layers == config.Network().layers
-    return config.Periodic() if is_default and section.gains is not None and scaling != "none" else None
 
 
 def choose_batch_size(events: int) -> int:

@@ -87,7 +87,7 @@ def copy_weights(current: StepState) -> BestWeights:
 def update_layers(state: TrainState, layout: Layout, placement: Placement) -> TrainState:
     """Update layers that change between epochs, such as pruned ones, at the beginning of an epoch."""
     current = state.current
-    network = layout.join(current.parameters, current.buffers)
+    network = layout.join(np.asarray(current.parameters), current.buffers)
     if not any(hasattr(layer, "between_epochs") for layer in network.layers):
         return state
     progress = state.epoch_number / state.planned_epochs
@@ -97,5 +97,7 @@ def update_layers(state: TrainState, layout: Layout, placement: Placement) -> Tr
     )
     buffers = select_buffers(eqx.tree_at(lambda network: network.layers, network, layers))
     # the compiled program takes arrays of the same type as before
-    buffers = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), buffers, current.buffers)
+    buffers = jax.tree.map(
+        lambda new, old: jax.device_put(np.asarray(new, old.dtype)), buffers, current.buffers
+    )
     return replace(state, current=current._replace(buffers=replicate(buffers, placement)))
