@@ -45,7 +45,8 @@ def group(
 ) -> FoldScores:
     x, class_index, weight = truth(number, seed)
     of_members = tuple(network(x, each, noise) for each in networks)
-    events = ScoredEvents(np.mean(of_members, axis=0), class_index, weight, np.ones(number))
+    class_weight = np.where(class_index == 1, 2.5, 1.0)
+    events = ScoredEvents(np.mean(of_members, axis=0), class_index, weight, class_weight)
     return FoldScores(events, of_members, fold)
 
 
@@ -60,11 +61,19 @@ def test_seeds_have_the_numbers_of_each_network_on_the_same_events() -> None:
     unseen = group(2000, 1, [0, 1, 2, 3])
     result = compare([unseen])
     events = unseen.events
-    expected = [compute_metrics(each, events.class_index, events.weight) for each in unseen.of_members]
+    expected, with_physics = (
+        [compute_metrics(each, events.class_index, weight) for each in (*unseen.of_members, events.scores)]
+        for weight in (events.balanced_weight, events.weight)
+    )
+    # the scores are probabilities for balanced weights; cuts are quoted with physics weights
+    assert expected[0].loss != with_physics[0].loss
+    *expected, together = [
+        replace(one, auc=other.auc) for one, other in zip(expected, with_physics, strict=True)
+    ]
     assert [each.loss for each in result.members] == [each.loss for each in expected]
+    assert [each.accuracy for each in result.members] == [each.accuracy for each in expected]
     assert [each.auc for each in result.members] == [each.auc for each in expected]
     assert {each.fold for each in result.members} == {None}
-    together = compute_metrics(events.scores, events.class_index, events.weight)
     loss, accuracy, _, area = result.spreads
     values = [each.loss for each in expected]
     assert (loss.mean, loss.standard_deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
@@ -132,7 +141,7 @@ def test_folds_with_seeds_have_gains_and_a_comparison_of_their_averages() -> Non
     errors = [each.gain_error for each in singles]
     assert result.spreads[0].gain_error == pytest.approx(np.sqrt(np.sum(np.square(errors))) / 3)
     losses = [
-        compute_metrics(each.events.scores, each.events.class_index, each.events.weight).loss
+        compute_metrics(each.events.scores, each.events.class_index, each.events.balanced_weight).loss
         for each in folds
     ]
     ensembles = [replace(each, of_members=(each.events.scores,)) for each in folds]
@@ -163,17 +172,17 @@ def test_the_numbers_of_the_ensemble_are_those_of_all_events() -> None:
     folds = [group(number, fold, [fold], fold=fold) for fold, number in enumerate((300, 500))]
     result = compare(folds)
     parts = [fold.events for fold in folds]
-    scores, class_index, weight = (
+    scores, class_index, weight, balanced = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("scores", "class_index", "weight")
+        for name in ("scores", "class_index", "weight", "balanced_weight")
     )
-    expected = compute_metrics(scores, class_index, weight)
+    expected = compute_metrics(scores, class_index, balanced)
     assert (result.ensemble.loss, result.ensemble.accuracy) == pytest.approx(
         (expected.loss, expected.accuracy)
     )
-    assert result.ensemble.auc == pytest.approx(expected.auc)
+    assert result.ensemble.auc == pytest.approx(compute_metrics(scores, class_index, weight).auc)
     losses = -np.log(scores[np.arange(800), class_index])
-    influences = weight * (losses - expected.loss) / weight.sum()
+    influences = balanced * (losses - expected.loss) / balanced.sum()
     assert result.ensemble.loss_error == pytest.approx(np.sqrt(np.square(influences).sum()))
 
 
