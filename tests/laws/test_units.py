@@ -60,6 +60,7 @@ from tamis.statistics.overtraining import compute_kolmogorov_smirnov, compute_ko
 from tamis.statistics.pairs import compute_pair_areas
 from tamis.statistics.reliability import compute_reliability
 from tamis.statistics.resampling import Resampler, bootstrap, permute_labels, resample
+from tamis.statistics.efficiency_interval import compute_efficiency_interval, cumulate_weights
 from tamis.statistics.roc import compute_efficiency_limit
 from tamis.statistics.scaling import compute_temperature_error
 from tamis.statistics.scored import ScoredEvents
@@ -442,7 +443,7 @@ def of_stability(events: Events) -> Numbers:
 
 
 def of_intervals(found: Any) -> list[float]:
-    return widths((found.loss, found.accuracy, found.auc, found.background_efficiency))
+    return widths((found.loss, found.accuracy, found.auc))
 
 
 def of_first_order(events: Events) -> Numbers:
@@ -453,8 +454,14 @@ def of_first_order(events: Events) -> Numbers:
 
 def of_bootstrap_intervals(events: Events) -> Numbers:
     return Numbers(
-        of_intervals(compute_bootstrap_intervals(events.scored(), events.weight, generator(), [0.5]))
+        of_intervals(compute_bootstrap_intervals(events.scored(), events.weight, generator()))
     )
+
+
+def of_working_point(events: Events) -> Numbers:
+    kinds = cumulate_weights(events.score, events.is_signal, events.weight, events.units)
+    intervals = [compute_efficiency_interval(*kinds, target) for target in (0.3, 0.5, 0.8)]
+    return Numbers(others=[intervals, *(kind.at(np.linspace(0, 150, 20)) for kind in kinds)])
 
 
 def of_bootstrap(events: Events) -> Numbers:
@@ -688,6 +695,7 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
         compute_expected_significance(events.scored(False), events.scored(True), [2], ENOUGH)
     ),
     "compute_kolmogorov_smirnov": of_kolmogorov_smirnov,
+    "cumulate_weights": of_working_point,
     "compute_efficiency_limit": lambda events: Numbers(
         others=compute_efficiency_limit(events.class_index, events.weight, units=events.units)
     ),
