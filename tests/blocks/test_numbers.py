@@ -135,7 +135,9 @@ FORMATTERS = {
     "format_range": lambda value: format_range(value, 1.0),
     "format_sum": format_sum,
     "format_with_error": lambda value: format_with_error(value, 0.3),
-    "format_with_interval": lambda value: format_with_interval(value, (value - 1.0, value + 1.0), signed=True),
+    "format_with_interval": lambda value: format_with_interval(
+        value, (value - 1.0, value + 1.0), signed=True
+    ),
 }
 
 

@@ -40,6 +40,7 @@ from tamis.statistics.distributions import (
     compute_feature_distributions,
     compute_score_distribution,
 )
+from tamis.statistics.efficiency_interval import compute_efficiency_interval, cumulate_weights
 from tamis.statistics.expected_significance import (
     ExpectedSignificance,
     compute_expected_significance,
@@ -60,7 +61,6 @@ from tamis.statistics.overtraining import compute_kolmogorov_smirnov, compute_ko
 from tamis.statistics.pairs import compute_pair_areas
 from tamis.statistics.reliability import compute_reliability
 from tamis.statistics.resampling import Resampler, bootstrap, permute_labels, resample
-from tamis.statistics.efficiency_interval import compute_efficiency_interval, cumulate_weights
 from tamis.statistics.roc import compute_efficiency_limit
 from tamis.statistics.scaling import compute_temperature_error
 from tamis.statistics.scored import ScoredEvents
@@ -453,9 +453,7 @@ def of_first_order(events: Events) -> Numbers:
 
 
 def of_bootstrap_intervals(events: Events) -> Numbers:
-    return Numbers(
-        of_intervals(compute_bootstrap_intervals(events.scored(), events.weight, generator()))
-    )
+    return Numbers(of_intervals(compute_bootstrap_intervals(events.scored(), events.weight, generator())))
 
 
 def of_working_point(events: Events) -> Numbers:

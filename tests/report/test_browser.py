@@ -88,14 +88,18 @@ def test_no_interval_of_a_tile_breaks_on_a_telephone(tmp_path: Path, open_page: 
         assert brackets.all_text_contents() == list(intervals)
         lines = brackets.evaluate_all("all => all.map(bracket => bracket.getClientRects().length)")
         assert lines == [1, 1, 1]
-        inside = page.locator(".tiles div").evaluate_all("all => all.map(tile => tile.scrollWidth <= tile.clientWidth)")
+        inside = page.locator(".tiles div").evaluate_all(
+            "all => all.map(tile => tile.scrollWidth <= tile.clientWidth)"
+        )
         assert all(inside)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_explorer_writes_no_negative_zero(demo_run: Path, tmp_path: Path, open_page: Open) -> None:
     text = (demo_run / "report.html").read_text()
-    begin, data, end = re.split(r'(?<=id="explorer-data">)(.*?)(?=</script>)', text, maxsplit=1, flags=re.DOTALL)
+    begin, data, end = re.split(
+        r'(?<=id="explorer-data">)(.*?)(?=</script>)', text, maxsplit=1, flags=re.DOTALL
+    )
     cuts = json.loads(data)
     table = cuts["tables"][0]
     for name in ("signal_efficiency", "signal", "rejection"):
@@ -103,7 +107,9 @@ def test_the_explorer_writes_no_negative_zero(demo_run: Path, tmp_path: Path, op
     (tmp_path / "report.html").write_text(begin + json.dumps(cuts) + end)
     page = open_page(tmp_path / "report.html")
     assert page.text_content("#explorer-signal_efficiency") == "0.00%"
-    assert not [text for text in page.locator("#explorer-panel dd").all_text_contents() if text == "\N{MINUS SIGN}0"]
+    assert not [
+        text for text in page.locator("#explorer-panel dd").all_text_contents() if text == "\N{MINUS SIGN}0"
+    ]
 
 
 def test_the_button_turns_light_into_dark(demo_run: Path, open_page: Open) -> None:

@@ -50,9 +50,7 @@ def test_each_choice_is_measured_as_if_it_were_alone(seed: int, number: int, tie
         repeated = np.repeat(np.arange(number), counts)
         alone = compute_metrics(scores[repeated], class_index[repeated], weight[repeated])
         areas = [np.nan if area is None else area for area in alone.auc]
-        np.testing.assert_allclose(
-            found[number_of_choice], [alone.loss, alone.accuracy, *areas], rtol=1e-9
-        )
+        np.testing.assert_allclose(found[number_of_choice], [alone.loss, alone.accuracy, *areas], rtol=1e-9)
 
 
 def test_an_area_without_events_is_not_defined() -> None:

@@ -139,7 +139,9 @@ def compute_efficiency_interval(
     if abs(scale) < 1e-3 * np.sqrt(variance):
         scale = 1e-3 * np.sqrt(variance)  # nearly a normal distribution
     growth = (
-        efficiencies * (1 - efficiencies) / (efficiency * (1 - efficiency)) if efficiency < 1 else np.ones(len(reached))
+        efficiencies * (1 - efficiencies) / (efficiency * (1 - efficiency))
+        if efficiency < 1
+        else np.ones(len(reached))
     )
     shape = (variance * np.maximum(growth, 0) / scale**2)[:, None]
     quantiles = special.gammaincinv(shape + 0.5, _PROBABILITIES if scale > 0 else 1 - _PROBABILITIES)
@@ -162,12 +164,16 @@ def _compute_moments(efficiency: float, passing: Float64, total: Float64) -> lis
 def _compute_factor(second: float, third: float, fourth: float) -> float:
     """Compute the factor of Student of a variance, relative to the normal distribution.
 
-    The arguments are sums of powers of the contributions. The variance fluctuates with the fourth, less what follows from
-    the fluctuation of the sum itself.
+    The arguments are sums of powers of the contributions. The variance fluctuates with the fourth, less what follows
+    from the fluctuation of the sum itself.
     """
     remaining = max(fourth - third**2 / second, 0.0)
     freedom = max(second**2 / remaining, 1.0) if remaining > 1e-12 * fourth else np.inf
-    return float(compute_student_factors(freedom) / special.ndtri((1 + COVERAGE) / 2)) if freedom < np.inf else 1.0
+    return (
+        float(compute_student_factors(freedom) / special.ndtri((1 + COVERAGE) / 2))
+        if freedom < np.inf
+        else 1.0
+    )
 
 
 def _follow_line(

@@ -140,8 +140,8 @@ def compute_efficiency_influences(
 
     A background event changes the efficiency directly. A signal event changes the cut (`threshold`), and thereby the
     efficiency by the slope of the ROC curve: that of the chord between signal efficiencies that are lower and higher by
-    up to 2%, or by the standard deviation of the signal efficiency, if that is larger. `order` are the events by falling
-    score if they are sorted already (`Ranking.order`), [n_events].
+    up to 2%, or by the standard deviation of the signal efficiency, if that is larger. `order` are the events by
+    falling score if they are sorted already (`Ranking.order`), [n_events].
     """
     sums = [float(weight.compress(is_kind).sum()) for is_kind in (signal, ~signal)]
     passes = score >= threshold

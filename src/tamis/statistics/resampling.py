@@ -24,10 +24,11 @@ from tamis.statistics.threads import in_two_threads
 Multiplicities = NDArray[np.bool_] | NDArray[np.integer[Any]]
 """How many times each event counts in each resample, or whether it counts, [n_events, resamples]."""
 
-MOST_CELLS = 4096
-"""Cells of one score: with no more different values, each value has its own cell, and the numbers are exact."""
 CELLS_OF_AN_AREA = 1024
-"""Cells that are enough for areas alone: they change by less than a hundredth of their standard deviations."""
+"""Cells that are enough for areas: they change by less than a hundredth of their standard deviations.
+
+With no more different scores, each has its own cell, and the numbers are exact.
+"""
 _RESAMPLES_AT_ONCE = 16
 _MULTIPLICITIES_AT_ONCE = 2**25
 """Multiplicities of a block of resamples: 32 MiB."""
@@ -70,7 +71,6 @@ class CellSums:
 
     Attributes:
         size: number of sums of a resample.
-        exact: for each score, whether each of its cells has a single value.
 
     >>> column = GroupedScore(np.array([0.1, 0.4, 0.4, 0.8]), np.array([1, 1, 0, 0]))
     >>> (sums,) = CellSums([column], np.ones(4)).sums(np.ones((4, 1), np.uint8))
@@ -78,21 +78,22 @@ class CellSums:
     [[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """
 
-    def __init__(self, columns: Sequence[GroupedScore], weight: Float64, most: int = MOST_CELLS) -> None:
+    def __init__(
+        self, columns: Sequence[GroupedScore], weight: Float64, most: int = CELLS_OF_AN_AREA
+    ) -> None:
         """Sort the events into the cells of each score."""
         # the sum to which each event contributes in each score, -1 for none
         sum_index = np.full((len(weight), len(columns)), -1, np.int32)
-        shapes, exact = [], []
+        shapes = []
         n_sums = 0
         for number, column in enumerate(columns):
             order = np.argsort(column.score)
             inside = order.compress(column.group.take(order) >= 0)
-            edges, is_exact = _cell_edges(column, inside, most)
+            edges = _cell_edges(column, inside, most)
             first = np.searchsorted(column.score[inside], edges)
             cell = np.repeat(np.arange(len(edges)), np.diff(first, append=len(inside)))
             sum_index[inside, number] = n_sums + cell * column.groups + column.group[inside]
             shapes.append((len(edges), column.groups))
-            exact.append(is_exact)
             n_sums += len(edges) * column.groups
         blocks = range(0, len(weight), _EVENTS_AT_ONCE)
         self._matrices = [
@@ -101,7 +102,6 @@ class CellSums:
         ]
         self._shapes = tuple(shapes)
         self.size = n_sums
-        self.exact = tuple(exact)
 
     def sums(self, counts: Multiplicities) -> list[Float64]:
         """Sum the weights of each resample, one array [cells, groups, resamples] for each score, by rising score."""
@@ -127,22 +127,22 @@ def _sum_matrix(sum_index: NDArray[np.int32], weight: Float64, sums: int) -> Any
     )
 
 
-def _cell_edges(column: GroupedScore, order: NDArray[np.intp], most: int) -> tuple[Float64, bool]:
-    """Return the lowest score of each cell, and whether each cell has a single score.
+def _cell_edges(column: GroupedScore, order: NDArray[np.intp], most: int) -> Float64:
+    """Return the lowest score of each cell.
 
     `order` are the events that are not ignored, by rising score; `most` is the number of cells.
     """
     values, group = column.score.take(order), column.group.take(order)
     distinct = values[np.flatnonzero(np.diff(values, prepend=-np.inf))]
     if len(distinct) <= most:
-        return distinct, True
+        return distinct
     n_backgrounds = max(column.groups - 1, 1)
     edges = [values[:1]]
     for number in range(column.groups):
         of_group = values[group == number]
         cells = most // 2 if number == column.signal else most // 2 // n_backgrounds
         edges.append(of_group[np.arange(cells) * len(of_group) // cells] if len(of_group) else of_group)
-    return np.unique(np.concatenate(edges)), False
+    return np.unique(np.concatenate(edges))
 
 
 def compute_areas(signal: Float64, background: Float64) -> Float64:
@@ -186,7 +186,7 @@ class Resampler:
             GroupedScore(ranks[:, index], (classes != index).astype(np.int8))
             for index in range(probabilities.shape[1])
         ]
-        self._cells = CellSums(columns, weights, CELLS_OF_AN_AREA)
+        self._cells = CellSums(columns, weights)
         self.classes = len(columns)
         self.sums_per_resample = self._cells.size
 

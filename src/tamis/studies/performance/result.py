@@ -156,6 +156,4 @@ def quote_working_points(
 
 def _reached_efficiency(point: WorkingPoint, signal_score: Float64) -> float:
     """Return the signal efficiency of which a cut is the quantile: the target unless events at the cut are tied."""
-    return (
-        point.target if np.count_nonzero(signal_score == point.threshold) <= 1 else point.signal_efficiency
-    )
+    return point.target if np.count_nonzero(signal_score == point.threshold) <= 1 else point.signal_efficiency

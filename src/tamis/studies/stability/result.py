@@ -219,9 +219,7 @@ def compare_members(
         folds: the events of each fold; one entry if there are no folds.
         class_names: in the order of the scores.
     """
-    weights = [
-        weight for fold in folds for weight in (fold.events.weight, fold.events.balanced_weight)
-    ]
+    weights = [weight for fold in folds for weight in (fold.events.weight, fold.events.balanced_weight)]
     if any(positive_sum(weight) is None for weight in weights):
         return Undefined("the weights of the test events, or of those of a fold, have no positive sum")
     measured = [_measure(fold) for fold in folds]
