@@ -298,9 +298,9 @@ def figures(
         finished, folder, formats=formats or (), label=experiment, data=data, overwrite=overwrite
     )
     typer.echo(f"wrote {counted(len(files), 'file')} to {folder}")
-    if others := find_other_files(folder, files):
-        names = join_first([path.relative_to(folder).as_posix() for path in others], 3)
-        typer.echo(f"note: {folder} also holds {counted(len(others), 'file')} of before: {names}")
+    if older_files := find_other_files(folder, files):
+        names = join_first([path.relative_to(folder).as_posix() for path in older_files], 3)
+        typer.echo(f"note: {folder} also holds {counted(len(older_files), 'older file')}: {names}")
 
 
 @app.command()

@@ -66,7 +66,8 @@ def cumulate_weights(
     values, level = np.unique(-score, return_inverse=True)
     cell = 2 * level + is_signal
     increments = [weight, *compute_power_increments(score, weight, units, (2, 3, 4))]
-    sums = np.stack([np.bincount(cell, powers, 2 * len(values)) for powers in increments]).reshape(4, -1, 2)
+    sums = np.array([np.bincount(cell, powers, 2 * len(values)) for powers in increments], np.float64)
+    sums = sums.reshape(4, -1, 2)
     merged, _ = merge_in_cells(cell, weight, units)
     counts = np.bincount(merged, minlength=2 * len(values)).reshape(-1, 2)
     sizes = counts.sum(axis=1)
@@ -181,10 +182,10 @@ def _follow_line(
 ) -> Float64:
     """Return background efficiencies at signal efficiencies, [n], on a line through those at the working point."""
     sizes = [float(kind.total[0] ** 2 / kind.total[1]) for kind in (signal, background)]
-    found = background.at(signal.find_position(reached))[0] / background.total[0]
+    passing = background.at(signal.find_position(reached))[0] / background.total[0]
     run = _compute_log_odds(reached, sizes[0]) - _compute_log_odds(target, sizes[0])
     at_center = _compute_log_odds(efficiency, sizes[1])
-    rise = _compute_log_odds(found, sizes[1]) - at_center
+    rise = _compute_log_odds(passing, sizes[1]) - at_center
     from_mean = run - run.mean()
     slope = max(float(from_mean @ rise / (from_mean @ from_mean)), 0.0)
     # back from the log-odds with half an event added

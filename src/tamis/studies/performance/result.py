@@ -16,7 +16,7 @@ from tamis.statistics.roc import RocCurve, WorkingPoint, compute_efficiency_limi
 from tamis.statistics.roc_outline import RocOutline, outline_roc
 from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.split_metrics import Intervals, SplitMetrics, compute_bootstrap_intervals
-from tamis.statistics.units import select_units
+from tamis.statistics.units import Units, select_units
 from tamis.studies.bayes_optimum.result import BayesOptimumResult, compute_bayes_optimum
 from tamis.studies.context import Context
 from tamis.studies.shared import MEASURE_SPLIT, compute_test_curves, compute_test_metrics
@@ -129,6 +129,7 @@ def quote_working_points(
     `index` is the class, and `curve` its ROC curve against all other classes.
     """
     score, is_signal = test.scores[:, index].astype(np.float64), test.class_index == index
+    of_signal = select_units(test.units, is_signal)
     kinds = None
     if has_area_interval(is_signal, test.weight, test.units):
         kinds = cumulate_weights(score, is_signal, test.weight, test.units)
@@ -145,7 +146,9 @@ def quote_working_points(
         size = compute_effective_sample_size(test.weight[passing], select_units(test.units, passing))
         value, interval = point.background_efficiency, None
         if kinds is not None and value > 0 and size >= FEWEST_PASSING * (1 - 1e-9):
-            interval = compute_efficiency_interval(*kinds, _reached_efficiency(point, score[is_signal]))
+            interval = compute_efficiency_interval(
+                *kinds, _reached_efficiency(point, score[is_signal], of_signal)
+            )
         if interval is None:
             quoted.append(point)
         else:
@@ -154,6 +157,12 @@ def quote_working_points(
     return tuple(quoted)
 
 
-def _reached_efficiency(point: WorkingPoint, signal_score: Float64) -> float:
-    """Return the signal efficiency of which a cut is the quantile: the target unless events at the cut are tied."""
-    return point.target if np.count_nonzero(signal_score == point.threshold) <= 1 else point.signal_efficiency
+def _reached_efficiency(point: WorkingPoint, score: Float64, units: Units | None) -> float:
+    """Return the signal efficiency of which a cut is the quantile: the target unless signal at the cut is tied.
+
+    `score` and `units` are those of the signal.
+    """
+    at_cut = np.flatnonzero(score == point.threshold)
+    # the events of one unit are one event
+    count = len(at_cut) if units is None else len(np.unique(units[at_cut]))
+    return point.target if count <= 1 else point.signal_efficiency
