@@ -502,9 +502,8 @@ def altered_copy(
 
     import tamis
     from tamis.config.dump import dump_config
-    from tamis.files import sha256, write_json
+    from tamis.files import add_hash, sha256, write_json
     from tamis.runs.layout import PROVENANCE
-    from tamis.runs.provenance import add_hash
 
     shutil.copytree(run, folder)
     table = pq.read_table(folder / "scores.parquet")

@@ -43,13 +43,9 @@ _POISSON = np.searchsorted(np.cumsum(_PROBABILITIES), (np.arange(2**16) + 0.5) /
 
 @dataclass(frozen=True, eq=False)
 class GroupedScore:
-    """One score of the events, and the groups of events that are summed separately.
+    """One score of the events, [n_events], and their groups, which are summed separately; -1 ignores an event.
 
-    Args:
-        score: [n_events].
-        group: number of the group of each event, -1 for an event that is ignored, [n_events].
-        groups: number of groups.
-        signal: the group that the score separates from the others; it gets half of the cells.
+    The score separates the group `signal` from the others, and it gets half of the cells.
     """
 
     score: Float64
@@ -65,7 +61,6 @@ class CellSums:
     groups, half of them of the signal: a cell then holds a few of the events of each group.
 
     Args:
-        columns: the scores.
         weight: signed weight, [n_events].
         most: number of cells of a score; a few more if quantiles of several groups are edges.
 
@@ -148,10 +143,8 @@ def _cell_edges(column: GroupedScore, order: NDArray[np.intp], most: int) -> Flo
 def compute_areas(signal: Float64, background: Float64) -> Float64:
     """Compute areas under the curve from sums of weights by rising score, equal scores counting one half.
 
-    Signal and background are [cells, resamples].
-
-    Returns:
-        NaN if signal or background have no positive sum, [resamples].
+    Signal and background are [cells, resamples]. The result is NaN if signal or background have no positive sum,
+    [resamples].
 
     >>> compute_areas(np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]]))
     array([0.875])
@@ -195,10 +188,9 @@ class Resampler:
         return len(self._sums[0])
 
     def measure(self, counts: Multiplicities) -> Float64:
-        """Compute the numbers of some resamples, whose sums must fit into memory (`divide_into_blocks`).
+        """Compute the numbers of some resamples, whose sums must fit into memory (`divide_into_blocks`); or NaN.
 
-        Returns:
-            Loss, accuracy and the area of each class; NaN if undefined, [resamples, 2 + n_classes].
+        They are loss, accuracy and the area of each class, [resamples, 2 + n_classes].
         """
         total, loss, right = compute_linear_sums(self._sums, counts)
         total = np.where(total > 0, total, np.nan)
