@@ -156,7 +156,8 @@ def test_folds_with_seeds_have_gains_and_a_comparison_of_their_averages() -> Non
 def test_folds_have_the_deviation_of_their_losses_and_the_root_mean_square_of_their_errors() -> None:
     folds = [group(number, number, [0, 1, 2], fold=fold) for fold, number in enumerate((200, 800, 3000))]
     influences = [
-        compute_influences(fold.events.scores, fold.events.class_index, fold.events.weight) for fold in folds
+        compute_influences(fold.events.scores, fold.events.class_index, fold.events.balanced_weight)
+        for fold in folds
     ]
     loss = compare(folds).spreads[0]
     assert loss.between_folds == pytest.approx(np.std([of_fold.value[0] for of_fold in influences], ddof=1))
@@ -164,7 +165,7 @@ def test_folds_have_the_deviation_of_their_losses_and_the_root_mean_square_of_th
     assert loss.expected == pytest.approx(np.sqrt(np.mean(squares)))
     members = [
         [
-            compute_metrics(scores, fold.events.class_index, fold.events.weight).loss
+            compute_metrics(scores, fold.events.class_index, fold.events.balanced_weight).loss
             for scores in fold.of_members
         ]
         for fold in folds
@@ -176,7 +177,7 @@ def test_the_error_of_a_gain_is_that_of_the_ensemble_minus_the_mean_of_its_membe
     fold = group(500, 4, [0, 1, 2])
     events = fold.events
     ensemble, *members = (
-        compute_influences(scores, events.class_index, events.weight).of_event[:, 0]
+        compute_influences(scores, events.class_index, events.balanced_weight).of_event[:, 0]
         for scores in (events.scores, *fold.of_members)
     )
     expected = np.sqrt(np.square(ensemble - np.mean(members, axis=0)).sum())
