@@ -41,7 +41,7 @@ def _text(cell: object) -> str:
         case None:
             return "\N{EN DASH}"
         case float():
-            return f"{cell:.5g}"
+            return f"{cell:z.5g}"
         case int():
             return f"{cell:,}"
         case _:

@@ -86,7 +86,7 @@ def format_range(low: float, high: float, digits: int = 6) -> tuple[str, str]:
     size, width = max(abs(low), abs(high)), high - low
     if 0 < width < size < math.inf:
         digits = max(digits, min(math.ceil(math.log10(size / width)) + 3, 17))
-    return f"{low:.{digits}g}", f"{high:.{digits}g}"
+    return f"{low:z.{digits}g}", f"{high:z.{digits}g}"
 
 
 def format_size(number: float) -> str:

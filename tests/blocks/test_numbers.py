@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis.blocks.numbers import (
     bound,
+    cell,
+    count,
+    metric,
     p_value,
     percent,
+    rejection,
+    short,
     significant,
     with_error,
     with_interval,
 )
-from tamis.wording import count_decimals
+from tamis.cli.tables import format_sum
+from tamis.wording import (
+    count_decimals,
+    format_change,
+    format_metric,
+    format_range,
+    format_with_error,
+    format_with_interval,
+)
 
 SIZES = st.floats(1e-9, 1e9)
 
@@ -101,3 +116,33 @@ def test_a_zero_in_percent_has_no_sign_and_what_is_no_zero_is_not_written_as_one
 )
 def test_numbers_of_one_column_have_one_notation(value: float, text: str) -> None:
     assert significant(value, 2) == text
+
+
+FORMATTERS = {
+    "with_interval": lambda value: with_interval(value, (value - 1.0, 1.0)),
+    "with_error": lambda value: with_error(value, 1.0),
+    "with_error, signed": lambda value: with_error(value, 1.0, signed=True),
+    "cell": cell,
+    "cell with interval": lambda value: cell(1.0, (value, 2.0)).note,
+    "metric": lambda value: metric(value, (value, 1.0)),
+    "short": short,
+    "significant": lambda value: (significant(value), significant(value, 1)),
+    "percent": lambda value: (percent(value), percent(value, 2)),
+    "count": count,
+    "rejection": lambda value: rejection(value, (value, None), None),
+    "format_change": lambda value: format_change(value, (value - 1.0, value + 1.0)),
+    "format_metric": format_metric,
+    "format_range": lambda value: format_range(value, 1.0),
+    "format_sum": format_sum,
+    "format_with_error": lambda value: format_with_error(value, 0.3),
+    "format_with_interval": lambda value: format_with_interval(
+        value, (value - 1.0, value + 1.0), signed=True
+    ),
+}
+
+
+@pytest.mark.parametrize("value", [-0.0, -1e-17, -1e-13, -4e-5, -0.004, -0.3])
+@pytest.mark.parametrize("name", FORMATTERS)
+def test_no_zero_has_a_minus_sign(name: str, value: float) -> None:
+    text = repr(FORMATTERS[name](value)).replace("\N{MINUS SIGN}", "-")
+    assert not re.search(r"-0(\.0+)?(?![\d.e])", re.sub(r"value=[-\d.e]+", "", text)), text

@@ -40,6 +40,7 @@ from tamis.statistics.distributions import (
     compute_feature_distributions,
     compute_score_distributions,
 )
+from tamis.statistics.efficiency_interval import compute_efficiency_interval, cumulate_weights
 from tamis.statistics.expected_significance import (
     ExpectedSignificance,
     compute_expected_significance,
@@ -436,7 +437,7 @@ def of_stability(events: Events) -> Numbers:
 
 
 def of_intervals(found: Any) -> list[float]:
-    return widths((found.loss, found.accuracy, found.auc, found.background_efficiency))
+    return widths((found.loss, found.accuracy, found.auc))
 
 
 def of_first_order(events: Events) -> Numbers:
@@ -446,9 +447,13 @@ def of_first_order(events: Events) -> Numbers:
 
 
 def of_bootstrap_intervals(events: Events) -> Numbers:
-    return Numbers(
-        of_intervals(compute_bootstrap_intervals(events.scored(), events.weight, generator(), [0.5]))
-    )
+    return Numbers(of_intervals(compute_bootstrap_intervals(events.scored(), events.weight, generator())))
+
+
+def of_working_point(events: Events) -> Numbers:
+    kinds = cumulate_weights(events.score, events.is_signal, events.weight, events.units)
+    intervals = [compute_efficiency_interval(*kinds, target) for target in (0.3, 0.5, 0.8)]
+    return Numbers(others=[intervals, *(kind.at(np.linspace(0, 150, 20)) for kind in kinds)])
 
 
 def of_bootstrap(events: Events) -> Numbers:
@@ -682,6 +687,7 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
         compute_expected_significance(events.scored(False), events.scored(True), [2], ENOUGH)
     ),
     "compute_kolmogorov_smirnov": of_kolmogorov_smirnov,
+    "cumulate_weights": of_working_point,
     "compute_efficiency_limit": lambda events: Numbers(
         others=compute_efficiency_limit(events.class_index, events.weight, units=events.units)
     ),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tamis.blocks import Page, PageSection, Tile, Tiles
 from tamis.blocks.numbers import typeset
 from tamis.comparison.page import write_comparison
+from tamis.report.rendering import render
+from tamis.wording import name_interval
 
 pytestmark = pytest.mark.slow  # starts a browser
 ARTEFACTS = Path(__file__).parents[2] / "build" / "report"
@@ -71,6 +75,41 @@ def test_the_page_of_the_demo_opens_from_disk(demo_run: Path, open_page: Open, s
     assert page.evaluate("document.documentElement.scrollWidth") <= 1400
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     photograph(page, f"demo_{scheme}.png")
+
+
+def test_no_interval_of_a_tile_breaks_on_a_telephone(tmp_path: Path, open_page: Open) -> None:
+    intervals = ("[0.9758, 0.9768]", "[0.99995122, 0.99997134]", "[1,234,567, \N{INFINITY})")
+    tiles = Tiles(tuple(Tile("AUC", "0.9763", name_interval(interval)) for interval in intervals))
+    (tmp_path / "page.html").write_text(render(Page("a", "", [PageSection("one", "One", (tiles,))], "")))
+    page = open_page(tmp_path / "page.html")
+    for width in (320, 390, 800):
+        page.set_viewport_size({"width": width, "height": 800})
+        brackets = page.locator(".tiles .interval span")
+        assert brackets.all_text_contents() == list(intervals)
+        lines = brackets.evaluate_all("all => all.map(bracket => bracket.getClientRects().length)")
+        assert lines == [1, 1, 1]
+        inside = page.locator(".tiles div").evaluate_all(
+            "all => all.map(tile => tile.scrollWidth <= tile.clientWidth)"
+        )
+        assert all(inside)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_explorer_writes_no_negative_zero(demo_run: Path, tmp_path: Path, open_page: Open) -> None:
+    text = (demo_run / "report.html").read_text()
+    begin, data, end = re.split(
+        r'(?<=id="explorer-data">)(.*?)(?=</script>)', text, maxsplit=1, flags=re.DOTALL
+    )
+    cuts = json.loads(data)
+    table = cuts["tables"][0]
+    for name in ("signal_efficiency", "signal", "rejection"):
+        table[name] = [-1e-17] * len(table["thresholds"])
+    (tmp_path / "report.html").write_text(begin + json.dumps(cuts) + end)
+    page = open_page(tmp_path / "report.html")
+    assert page.text_content("#explorer-signal_efficiency") == "0.00%"
+    assert not [
+        text for text in page.locator("#explorer-panel dd").all_text_contents() if text == "\N{MINUS SIGN}0"
+    ]
 
 
 def test_the_button_turns_light_into_dark(demo_run: Path, open_page: Open) -> None:

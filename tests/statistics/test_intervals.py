@@ -103,15 +103,11 @@ def test_below_25_effective_events_no_interval_is_quoted() -> None:
             np.stack([1 - score, score], axis=1), class_index, np.ones(len(score)), np.ones(len(score))
         )
         for found in (
-            compute_bootstrap_intervals(events, events.weight, rng, [0.5]),
+            compute_bootstrap_intervals(events, events.weight, rng),
             compute_first_order(events, [events.weight])[0].intervals(),
         ):
             assert [each is not None for each in found.auc] == [quoted] * 2
             assert found.loss is not None
-            assert [[each is not None for each in of_class] for of_class in found.background_efficiency] in (
-                [],
-                [[quoted], [quoted]],
-            )
     assert not has_area_interval(class_index == 1, np.where(class_index == 1, -1.0, 1.0))
 
 
@@ -211,7 +207,7 @@ def test_a_number_at_its_bound_has_no_interval_in_any_mixture() -> None:
     scores = np.stack([1.0 - class_index, class_index], axis=1) * 0.98 + 0.01
     events = ScoredEvents(scores, class_index, np.ones(400), np.ones(400))
     (found,) = compute_first_order(events, [events.weight])
-    drawn = compute_bootstrap_intervals(events, events.weight, np.random.default_rng(1), [0.5])
+    drawn = compute_bootstrap_intervals(events, events.weight, np.random.default_rng(1))
     for each in (found.intervals(), drawn):
         assert each.accuracy is None
         assert each.auc == (None, None)
@@ -243,9 +239,8 @@ def test_each_mixture_and_class_has_events_enough_of_its_own() -> None:
     assert not found.balanced.known.any()
     few = mixed().take(np.arange(300) % 3 + np.arange(300) // 3 * (np.arange(300) % 3 == 0) < 24)
     assert np.bincount(few.class_index).tolist() == [24, 100, 100]
-    intervals = compute_bootstrap_intervals(few, few.weight * 0 + 1, np.random.default_rng(1), [0.5])
+    intervals = compute_bootstrap_intervals(few, few.weight * 0 + 1, np.random.default_rng(1))
     assert [each is not None for each in intervals.auc] == [False, True, True]
-    assert [each[0] is not None for each in intervals.background_efficiency] == [False, True, True]
 
 
 def test_several_events_of_one_identity_do_not_make_a_class_known() -> None:

@@ -19,13 +19,12 @@ from tamis.statistics.resampling import (
     GroupedScore,
     Resampler,
     bootstrap,
-    compute_efficiencies,
     divide_into_blocks,
     draw_poisson_counts,
     draw_subsets,
     permute_labels,
 )
-from tamis.statistics.roc import compute_roc_curves, compute_working_points
+from tamis.statistics.roc import compute_roc_curves
 
 
 def events(seed: int, number: int, classes: int = 3, *, ties: bool = False, signed: bool = True):
@@ -46,19 +45,12 @@ def test_each_choice_is_measured_as_if_it_were_alone(seed: int, number: int, tie
     scores, class_index, weight = events(seed, number, ties=ties)
     drawn = draw_poisson_counts(5, number, np.random.default_rng(seed))
     drawn[:6] += 1
-    points = (0.3, 0.9)
-    found = Resampler(scores, class_index, weight, points).measure(drawn)
+    found = Resampler(scores, class_index, weight).measure(drawn)
     for number_of_choice, counts in enumerate(drawn.T):
         repeated = np.repeat(np.arange(number), counts)
         alone = compute_metrics(scores[repeated], class_index[repeated], weight[repeated])
         areas = [np.nan if area is None else area for area in alone.auc]
-        measured = found[number_of_choice]
-        np.testing.assert_allclose(measured[:5], [alone.loss, alone.accuracy, *areas], rtol=1e-9)
-        curves = compute_roc_curves(scores[repeated], class_index[repeated], weight[repeated])
-        for curve, kept in zip(curves, measured[5:].reshape(3, 2), strict=True):
-            if curve is not None:
-                expected = [point.background_efficiency for point in compute_working_points(curve, points)]
-                np.testing.assert_allclose(kept, expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found[number_of_choice], [alone.loss, alone.accuracy, *areas], rtol=1e-9)
 
 
 def test_an_area_without_events_is_not_defined() -> None:
@@ -120,27 +112,16 @@ def test_events_of_one_unit_have_one_label_and_are_drawn_together() -> None:
     assert (shuffled[[0, 2, 3, 6]].sum(axis=0) == 2).all()
 
 
-def test_scores_of_more_values_than_cells_give_nearly_the_same_numbers() -> None:
-    """Where a cell holds several scores its numbers differ by far less than chance moves them."""
+def test_scores_of_more_values_than_cells_give_nearly_the_same_areas() -> None:
+    """Where a cell holds several scores the areas differ by far less than chance moves them."""
     scores, class_index, weight = events(3, 60_000)
-    points = (0.01, 0.3, 0.99)
-    resampler = Resampler(scores, class_index, weight, points)
+    resampler = Resampler(scores, class_index, weight)
     drawn = draw_poisson_counts(8, 60_000, np.random.default_rng(1))
     measured = resampler.measure(drawn)
-    fewer_cells = Resampler(scores, class_index, weight).measure(drawn)
     deviation = bootstrap(resampler, 50, np.random.default_rng(2)).std(axis=0)
     for choice, counts in enumerate(drawn.T):
-        alone = compute_roc_curves(scores, class_index, weight * counts)
-        for index, curve in enumerate(alone):
-            expected = [point.background_efficiency for point in compute_working_points(curve, points)]
-            for numbers in (measured, fewer_cells):
-                assert abs(numbers[choice, 2 + index] - curve.auc) < 0.01 * deviation[2 + index]
-            # a cut is interpolated between events: where few are left, it may be off by one
-            one_event = weight.max() / weight[class_index != index].sum()
-            efficiencies = slice(5 + 3 * index, 8 + 3 * index)
-            errors = np.abs(measured[choice, efficiencies] - expected)
-            spread = deviation[efficiencies]
-            assert (errors < 0.05 * spread + one_event).all()
+        for index, curve in enumerate(compute_roc_curves(scores, class_index, weight * counts)):
+            assert abs(measured[choice, 2 + index] - curve.auc) < 0.01 * deviation[2 + index]
 
 
 def test_every_event_once_has_the_numbers_of_the_events() -> None:
@@ -164,34 +145,27 @@ def gaussian(rng: np.random.Generator, number: int, weights: str):
 
 @pytest.mark.parametrize("weights", ["unit", "varying", "signed"])
 def test_intervals_cover_the_truth(weights: str, rates: Any) -> None:
-    many = Resampler(*gaussian(np.random.default_rng(0), 2_000_000, "unit"), (0.6,))
-    quantities = (
-        0,
-        1,
-        2,
-        5,
-    )  # loss, accuracy, the first area, and what the signal score keeps of the background
+    many = Resampler(*gaussian(np.random.default_rng(0), 2_000_000, "unit"))
     truth = many.measure(np.ones((len(many), 1), np.uint8))[0]
     assert truth[2] == pytest.approx(stats.norm.cdf(1.5 / np.sqrt(2)), abs=1e-3)
-    assert truth[5] == pytest.approx(stats.norm.sf(1.5 + stats.norm.isf(0.6)), abs=1e-3)
-    covered, toys = np.zeros(4), rates.toys(200)
+    covered, toys = np.zeros(3), rates.toys(200)
     for toy in range(toys):
         rng = np.random.default_rng((toy, 7))
-        replicas = bootstrap(Resampler(*gaussian(rng, 500, weights), (0.6,)), 100, rng)
-        for place, number in enumerate(quantities):
+        replicas = bootstrap(Resampler(*gaussian(rng, 500, weights)), 100, rng)
+        for number in range(3):
             low, high = compute_central_interval(replicas[:, number])
-            covered[place] += low <= truth[number] <= high
-    rates.check(covered, toys, 0.683, finds=(0.43, 0.9), what="loss, accuracy, AUC, background efficiency")
+            covered[number] += low <= truth[number] <= high
+    rates.check(covered, toys, 0.683, finds=(0.43, 0.9), what="loss, accuracy, AUC")
 
 
 def test_each_class_has_the_area_of_its_own_order_where_scores_are_rounded() -> None:
     rng = np.random.default_rng(5)
-    class_index = rng.integers(0, 3, 1500)
+    class_index = rng.integers(0, 3, 1000)
     # scores of the first two classes are so near to one that 32 bits round them
-    logits = rng.normal(size=(1500, 3)) + np.eye(3)[class_index] + 18 * np.eye(3)[rng.integers(0, 2, 1500)]
+    logits = rng.normal(size=(1000, 3)) + np.eye(3)[class_index] + 18 * np.eye(3)[rng.integers(0, 2, 1000)]
     scores = special.softmax(logits, axis=1).astype(np.float32)
-    found = Resampler(scores, class_index, np.ones(1500), (0.5,)).measure(np.ones((1500, 1), np.uint8))
-    expected = [curve.auc for curve in compute_roc_curves(scores, class_index, np.ones(1500))]
+    found = Resampler(scores, class_index, np.ones(1000)).measure(np.ones((1000, 1), np.uint8))
+    expected = [curve.auc for curve in compute_roc_curves(scores, class_index, np.ones(1000))]
     np.testing.assert_allclose(found[0, 2:5], expected, rtol=1e-9)
 
 
@@ -205,10 +179,3 @@ def test_an_event_without_a_group_has_no_part_in_a_score() -> None:
     column = GroupedScore(np.array([0.1, 0.4, 0.4, 0.8]), np.array([1, -1, 0, 0]))
     (sums,) = CellSums([column], np.ones(4)).sums(np.ones((4, 1), np.uint8))
     assert sums[:, :, 0].tolist() == [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]
-
-
-def test_a_cut_inside_a_cell_keeps_a_part_of_it() -> None:
-    # by rising score; the highest cell has half of the signal and two fifths of the background
-    sums = np.array([[1.0], [1.0]]), np.array([[3.0], [2.0]])
-    found = compute_efficiencies(*sums, [0.25, 0.5, 0.75], exact=False)
-    np.testing.assert_allclose(found, [[0.2, 0.4, 0.7]])

@@ -15,7 +15,7 @@ from tamis.errors import RequestError, TamisError
 from tamis.statistics.arrays import compute_class_ranks
 from tamis.statistics.influence import compute_influences
 from tamis.statistics.metrics import compute_metrics
-from tamis.statistics.resampling import Resampler, compute_efficiencies
+from tamis.statistics.resampling import Resampler
 from tamis.statistics.roc import (
     compute_efficiency_limit,
     compute_roc_curve,
@@ -263,11 +263,10 @@ def test_two_classes_have_one_area_also_where_scores_are_rounded() -> None:
     influences = compute_influences(scores, class_index, weight)
     np.testing.assert_allclose(influences.of_event[:, 2], influences.of_event[:, 3], atol=1e-12)
     counts = np.random.default_rng(1).poisson(1, (2000, 5)).astype(np.uint8)
-    for working_points in ((), (0.5,)):
-        areas = Resampler(scores, class_index, weight, working_points).measure(counts)[:, 2:4]
-        np.testing.assert_allclose(areas[:, 0], areas[:, 1], rtol=2e-3)
-        exact = [compute_roc_curves(scores, class_index, weight * count)[1] for count in counts.T]
-        np.testing.assert_allclose(areas[:, 1], [curve and curve.auc for curve in exact], rtol=2e-3)
+    areas = Resampler(scores, class_index, weight).measure(counts)[:, 2:4]
+    np.testing.assert_allclose(areas[:, 0], areas[:, 1], rtol=2e-3)
+    exact = [compute_roc_curves(scores, class_index, weight * count)[1] for count in counts.T]
+    np.testing.assert_allclose(areas[:, 1], [curve and curve.auc for curve in exact], rtol=2e-3)
     assert mean_auc(scores, class_index, weight) == pytest.approx(expected, abs=1e-12)
     # a rounded score of three classes is ranked by the other two
     three = np.column_stack([scores[:, 0], scores[:, 1] / 2, scores[:, 1] / 2]).astype(np.float64)
@@ -297,8 +296,6 @@ def test_rounding_moves_no_cut() -> None:
     targets = [0.2, 0.4, 0.6, 0.8]
     points = compute_working_points(compute_roc_curve(score, is_signal, np.full(10, 0.7)), targets)
     assert [point.threshold for point in points] == [9.0, 7.0, 5.0, 3.0]
-    sums = [np.where(each, 0.7, 0.0)[::-1, None] for each in (is_signal, ~is_signal)]
-    np.testing.assert_allclose(compute_efficiencies(*sums, targets, exact=True), [[0.0, 0.2, 0.4, 0.6]])
 
 
 @given(st.integers(0, 200))

@@ -71,6 +71,7 @@ def significant(value: float | None, digits: int = 4) -> str:
     """Write a number with some significant digits and with thousands separators."""
     if value is None or not math.isfinite(value):
         return NOTHING
+    value += 0.0  # a negative zero becomes zero
     if abs(value) >= 10 ** (digits - 1):
         return minus(f"{value:,.0f}")
     text = f"{value:#.{digits}g}"
@@ -110,7 +111,7 @@ def percent(value: float | None, digits: int = 1) -> Cell:
 
 def count(value: float) -> Cell:
     """Return a cell with a whole number with thousands separators."""
-    return Cell(f"{value:,.0f}", value)
+    return Cell(minus(f"{value:z,.0f}"), value)
 
 
 def p_value(value: float | None, *, smallest: float | None = None) -> Cell:

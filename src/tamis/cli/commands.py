@@ -31,7 +31,7 @@ from tamis.cli.streams import ClosedPipeError, print_message, standard_streams
 from tamis.errors import ProblemsError, RequestError, StoppedError, TamisError
 from tamis.machine import check_address_space, explain_memory_error
 from tamis.paths import explain_os_error
-from tamis.wording import counted
+from tamis.wording import counted, join_first
 
 if TYPE_CHECKING:
     from tamis.config import Config
@@ -284,7 +284,7 @@ def figures(
 ) -> None:
     """Draw the figures of a run again from its results, in other formats or with the label of an experiment."""
     from tamis.plots.experiment import ExperimentLabel
-    from tamis.runs.figures import write_figures
+    from tamis.runs.figures import find_other_files, write_figures
     from tamis.runs.read import read_run
 
     finished = read_run(run)
@@ -294,6 +294,9 @@ def figures(
         finished, folder, formats=formats or (), label=experiment, data=data, overwrite=overwrite
     )
     typer.echo(f"wrote {counted(len(files), 'file')} to {folder}")
+    if older_files := find_other_files(folder, files):
+        names = join_first([path.relative_to(folder).as_posix() for path in older_files], 3)
+        typer.echo(f"note: {folder} also holds {counted(len(older_files), 'older file')}: {names}")
 
 
 @app.command()

@@ -64,4 +64,4 @@ def build_cutflow_table(cutflow: Cutflow, classes: Sequence[str]) -> Table:
 
 def format_sum(number: float) -> str:
     """Write a sum of weights with six digits; from 100,000 without decimals."""
-    return f"{number:,.0f}" if abs(number) >= 1e5 else f"{number:,.6g}"
+    return f"{number:,.0f}" if abs(number) >= 1e5 else f"{number:z,.6g}"

@@ -157,6 +157,11 @@ def write_figures(
     return files
 
 
+def find_other_files(folder: Path, files: Collection[Path]) -> tuple[Path, ...]:
+    """Find the files in a folder that are not among those that were written now."""
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path not in set(files)))
+
+
 def tables_of(run: Run) -> Iterator[FigureData]:
     """Return the numbers that the figures show, with the labels and units of the configuration."""
     labels = {

@@ -239,9 +239,13 @@ def _compare_backgrounds(
     if min(sizes) < _FEWEST_PASSING or target >= 1:
         return BackgroundRatio(point.target, target, ratio, None)
     of_network, of_baseline = (
-        compute_efficiency_influences(column, is_signal, test.weight, cut.threshold, target, test.units)
+        compute_efficiency_influences(
+            column, is_signal, test.weight, cut.threshold, target, test.units, ranking.order
+        )
         / cut.background_efficiency
-        for column, cut in zip(columns, points, strict=True)
+        for column, cut, (_, ranking) in zip(
+            columns, points, (ranked.rankings() for ranked in scores), strict=True
+        )
     )
     width = compute_half_widths((of_network - of_baseline)[:, None], test.units)[0]
     return BackgroundRatio(point.target, target, ratio, compute_interval(ratio, ratio * float(width), "log"))

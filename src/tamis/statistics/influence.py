@@ -132,27 +132,29 @@ def compute_efficiency_influences(
     threshold: float,
     target: float,
     units: Units | None = None,
+    order: NDArray[np.intp] | None = None,
 ) -> Float64:
     """Compute the influence of each event on the background efficiency at a signal efficiency (`target`), [n_events].
 
     A background event changes the efficiency directly. A signal event changes the cut (`threshold`), and thereby the
     efficiency by the slope of the ROC curve: that of the chord between signal efficiencies that are lower and higher by
-    up to 2%, or by the standard deviation of the signal efficiency, if that is larger.
+    up to 2%, or by the standard deviation of the signal efficiency, if that is larger. `order` are the events by
+    falling score if they are sorted already (`Ranking.order`), [n_events].
     """
     sums = [float(weight.compress(is_kind).sum()) for is_kind in (signal, ~signal)]
     passes = score >= threshold
     background_efficiency = float(weight.compress(passes & ~signal).sum()) / sums[1]
     signal_efficiency = float(weight.compress(passes & signal).sum()) / sums[0]
-    signal_score, weights = score.compress(signal), weight.compress(signal)
     # a wider chord averages over more events, and a narrower one follows the curve near its ends
     narrow = min(0.02, (1 - target) / 10, target / 2)
     # of few signal events a narrow chord may contain none
-    squares = compute_squared_sum(weights, select_units(units, signal))
+    squares = compute_squared_sum(weight.compress(signal), select_units(units, signal))
     deviation = float(np.sqrt(target * (1 - target) * squares)) / sums[0]
     reach = max(narrow, min(deviation, 0.9 * (1 - target), target / 2))
-    order = np.argsort(-signal_score)
-    rising = np.cumsum(weights.take(order)) / sums[0]
-    tight, loose = (signal_score[order[int(np.argmax(rising >= target + way * reach))]] for way in (-1, 1))
+    order = np.argsort(-score) if order is None else order
+    falling = order.compress(signal.take(order))
+    rising = np.cumsum(weight.take(falling)) / sums[0]
+    tight, loose = (score[falling[int(np.argmax(rising >= target + way * reach))]] for way in (-1, 1))
     inside = (score >= loose) & (score < tight)
     of_signal, of_background = (
         float(weight.compress(inside & is_kind).sum()) / total

@@ -1,7 +1,7 @@
 """The numbers of a set of events for many resamples of these events at once: bootstrap samples and permutations.
 
-A resample is how many times each event counts. Its loss, accuracy, areas under the curve, background efficiencies and
-distances of distributions follow from sums of weights in cells of the scores, and the sums of many resamples are one
+A resample is how many times each event counts. Its loss, accuracy, areas under the curve and distances of distributions
+follow from sums of weights in cells of the scores, and the sums of many resamples are one
 product of a sparse and a dense matrix.
 """
 
@@ -24,12 +24,11 @@ from tamis.statistics.threads import in_two_threads
 Multiplicities = NDArray[np.bool_] | NDArray[np.integer[Any]]
 """How many times each event counts in each resample, or whether it counts, [n_events, resamples]."""
 
-MOST_CELLS = 4096
-"""Cells of one score: with no more different values, each value has its own cell, and the numbers are exact."""
 CELLS_OF_AN_AREA = 1024
-"""Cells that are enough for areas alone: they change by less than a hundredth of their standard deviations."""
-_ROUNDED = 0.001
-"""Fraction of events with rounded scores of a class, from which its area gets separate cells."""
+"""Cells that are enough for areas: they change by less than a hundredth of their standard deviations.
+
+With no more different scores, each has its own cell, and the numbers are exact.
+"""
 _RESAMPLES_AT_ONCE = 16
 _MULTIPLICITIES_AT_ONCE = 2**25
 """Multiplicities of a block of resamples: 32 MiB."""
@@ -67,7 +66,6 @@ class CellSums:
 
     Attributes:
         size: number of sums of a resample.
-        exact: for each score, whether each of its cells has a single value.
 
     >>> column = GroupedScore(np.array([0.1, 0.4, 0.4, 0.8]), np.array([1, 1, 0, 0]))
     >>> (sums,) = CellSums([column], np.ones(4)).sums(np.ones((4, 1), np.uint8))
@@ -75,21 +73,22 @@ class CellSums:
     [[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """
 
-    def __init__(self, columns: Sequence[GroupedScore], weight: Float64, most: int = MOST_CELLS) -> None:
+    def __init__(
+        self, columns: Sequence[GroupedScore], weight: Float64, most: int = CELLS_OF_AN_AREA
+    ) -> None:
         """Sort the events into the cells of each score."""
         # the sum to which each event contributes in each score, -1 for none
         sum_index = np.full((len(weight), len(columns)), -1, np.int32)
-        shapes, exact = [], []
+        shapes = []
         n_sums = 0
         for number, column in enumerate(columns):
             order = np.argsort(column.score)
             inside = order.compress(column.group.take(order) >= 0)
-            edges, is_exact = _cell_edges(column, inside, most)
+            edges = _cell_edges(column, inside, most)
             first = np.searchsorted(column.score[inside], edges)
             cell = np.repeat(np.arange(len(edges)), np.diff(first, append=len(inside)))
             sum_index[inside, number] = n_sums + cell * column.groups + column.group[inside]
             shapes.append((len(edges), column.groups))
-            exact.append(is_exact)
             n_sums += len(edges) * column.groups
         blocks = range(0, len(weight), _EVENTS_AT_ONCE)
         self._matrices = [
@@ -98,7 +97,6 @@ class CellSums:
         ]
         self._shapes = tuple(shapes)
         self.size = n_sums
-        self.exact = tuple(exact)
 
     def sums(self, counts: Multiplicities) -> list[Float64]:
         """Sum the weights of each resample, one array [cells, groups, resamples] for each score, by rising score."""
@@ -124,22 +122,22 @@ def _sum_matrix(sum_index: NDArray[np.int32], weight: Float64, sums: int) -> Any
     )
 
 
-def _cell_edges(column: GroupedScore, order: NDArray[np.intp], most: int) -> tuple[Float64, bool]:
-    """Return the lowest score of each cell, and whether each cell has a single score.
+def _cell_edges(column: GroupedScore, order: NDArray[np.intp], most: int) -> Float64:
+    """Return the lowest score of each cell.
 
     `order` are the events that are not ignored, by rising score; `most` is the number of cells.
     """
     values, group = column.score.take(order), column.group.take(order)
     distinct = values[np.flatnonzero(np.diff(values, prepend=-np.inf))]
     if len(distinct) <= most:
-        return distinct, True
+        return distinct
     n_backgrounds = max(column.groups - 1, 1)
     edges = [values[:1]]
     for number in range(column.groups):
         of_group = values[group == number]
         cells = most // 2 if number == column.signal else most // 2 // n_backgrounds
         edges.append(of_group[np.arange(cells) * len(of_group) // cells] if len(of_group) else of_group)
-    return np.unique(np.concatenate(edges)), False
+    return np.unique(np.concatenate(edges))
 
 
 def compute_areas(signal: Float64, background: Float64) -> Float64:
@@ -159,49 +157,8 @@ def compute_areas(signal: Float64, background: Float64) -> Float64:
     return np.where(defined, area, np.nan) / np.where(defined, totals[0] * totals[1], 1.0)
 
 
-def compute_efficiencies(
-    signal: Float64, background: Float64, working_points: Sequence[float], *, exact: bool
-) -> Float64:
-    """Compute background efficiencies at signal efficiencies from sums of weights by rising score.
-
-    The cut is the highest that reaches the signal efficiency. It is at the edge of a cell if each cell has a single
-    score (`exact`), and is interpolated inside a cell otherwise. Signal and background are [cells, resamples]. The
-    result is NaN if signal or background have no positive sum, [resamples, points].
-
-    >>> sums = np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]])
-    >>> compute_efficiencies(*sums, [0.5, 1.0], exact=True).tolist()
-    [[0.0, 0.5]]
-    """
-    passed = [np.cumsum(sums[::-1], axis=0) for sums in (signal, background)]
-    totals = passed[0][-1], passed[1][-1]
-    defined = (totals[0] > 0) & (totals[1] > 0)
-    signal_efficiency, background_efficiency = (
-        np.divide(sums, total, out=np.full(sums.shape, np.nan), where=defined)
-        for sums, total in zip(passed, totals, strict=True)
-    )
-    resamples = np.arange(signal.shape[1])
-    efficiencies = np.empty((len(resamples), len(working_points)))
-    for number, point in enumerate(working_points):
-        # efficiencies are sums: rounding must not move the cut
-        cell = np.argmax(signal_efficiency >= point - 1e-12, axis=0)
-        efficiency = background_efficiency[cell, resamples]
-        if not exact:
-            before = np.maximum(cell - 1, 0)
-            below, at_edge = (
-                np.where(cell > 0, values[before, resamples], 0.0)
-                for values in (signal_efficiency, background_efficiency)
-            )
-            share = (point - below) / (signal_efficiency[cell, resamples] - below)
-            efficiency = at_edge + np.clip(share, 0, 1) * (efficiency - at_edge)
-        efficiencies[:, number] = efficiency
-    return efficiencies
-
-
 class Resampler:
     """Events that are sorted into cells once, to compute their numbers for many resamples.
-
-    Args:
-        working_points: signal efficiencies at which to compute the background efficiency of each score.
 
     Attributes:
         classes: number of classes.
@@ -212,31 +169,19 @@ class Resampler:
     [0.75, 1.0]
     """
 
-    def __init__(
-        self,
-        scores: ArrayLike,
-        class_index: ArrayLike,
-        weight: ArrayLike,
-        working_points: Sequence[float] = (),
-    ) -> None:
+    def __init__(self, scores: ArrayLike, class_index: ArrayLike, weight: ArrayLike) -> None:
         """Sort the events into the cells of each score."""
         probabilities, classes, weights = check_scored(scores, class_index, weight)
         check_positive_sum(weights, "resampling: the weights")
-        self.working_points = tuple(working_points)
         self._sums = compute_loss_and_accuracy_terms(probabilities, classes, weights)
-        is_background = [(classes != index).astype(np.int8) for index in range(probabilities.shape[1])]
         ranks = compute_class_ranks(probabilities)
-        # cuts are on scores; areas need separate cells only if rounded scores hide the order of events:
-        # from 1 - 1e-4 on, 32 bits round a score
-        rounded = np.flatnonzero((ranks > 1e4).mean(axis=0) > _ROUNDED).tolist()
-        hidden = rounded if working_points else []
-        sorted_by = probabilities if working_points else ranks
-        columns = [GroupedScore(*column) for column in zip(sorted_by.T, is_background, strict=True)]
-        columns += [GroupedScore(ranks[:, index], is_background[index]) for index in hidden]
-        self._cells = CellSums(columns, weights, MOST_CELLS if working_points else CELLS_OF_AN_AREA)
-        self.classes = len(is_background)
+        columns = [
+            GroupedScore(ranks[:, index], (classes != index).astype(np.int8))
+            for index in range(probabilities.shape[1])
+        ]
+        self._cells = CellSums(columns, weights)
+        self.classes = len(columns)
         self.sums_per_resample = self._cells.size
-        self._of_area = {index: len(is_background) + number for number, index in enumerate(hidden)}
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -245,20 +190,12 @@ class Resampler:
     def measure(self, counts: Multiplicities) -> Float64:
         """Compute the numbers of some resamples, whose sums must fit into memory (`divide_into_blocks`); or NaN.
 
-        They are loss, accuracy, the area of each class, and the background efficiency of the cut on the score of each
-        class at each working point, [resamples, 2 + n_classes (1 + points)].
+        They are loss, accuracy and the area of each class, [resamples, 2 + n_classes].
         """
         total, loss, right = compute_linear_sums(self._sums, counts)
         total = np.where(total > 0, total, np.nan)
-        areas, efficiencies = [], []
-        sums = self._cells.sums(counts)
-        for index in range(self.classes):
-            ranked = sums[self._of_area.get(index, index)]
-            areas.append(compute_areas(ranked[:, 0], ranked[:, 1]))
-            signal, background = sums[index][:, 0], sums[index][:, 1]
-            exact = self._cells.exact[index]
-            efficiencies.append(compute_efficiencies(signal, background, self.working_points, exact=exact))
-        return np.column_stack([loss / total, right / total, *areas, *efficiencies])
+        areas = [compute_areas(sums[:, 0], sums[:, 1]) for sums in self._cells.sums(counts)]
+        return np.column_stack([loss / total, right / total, *areas])
 
 
 def compute_linear_sums(values: Float64, counts: Multiplicities) -> Float64:

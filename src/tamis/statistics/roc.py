@@ -54,8 +54,8 @@ class WorkingPoint:
         signal_efficiency: fraction of the signal that passes; at least the target.
         background_efficiency: fraction of the background that passes.
         background_rejection: 1 / background efficiency; None if that is not positive.
-        background_efficiency_interval: 68.3% bootstrap interval, with a new cut in each sample; None if it was not
-            computed.
+        background_efficiency_interval: 68.3% interval that includes the uncertainty of the cut
+            (`compute_efficiency_interval`); None if it is not known.
         background_rejection_interval: the same for the rejection; without an upper end if possibly no background
             passes.
         background_efficiency_limit: upper limit with 95% confidence if no background event passes, else None.

@@ -16,7 +16,6 @@ from tamis.statistics.intervals import (
     Scale,
     combine_degrees_of_freedom,
     compute_bootstrap_interval,
-    compute_central_interval,
     compute_degrees_of_freedom,
     compute_intervals,
     compute_student_factors,
@@ -46,16 +45,15 @@ class SplitMetrics:
 
 @dataclass(frozen=True)
 class Intervals:
-    """68.3% intervals of one split with one kind of weights, those of areas and background efficiencies for each class.
+    """68.3% intervals of one split with one kind of weights, those of areas for each class.
 
     None if a number is undefined, also in a replica, or at its bound; for loss and accuracy also with fewer than 50
-    effective events, for areas and efficiencies with fewer than 25 of the class or of all other classes.
+    effective events, for areas with fewer than 25 of the class or of all other classes.
     """
 
     loss: tuple[float, float] | None
     accuracy: tuple[float, float] | None
     auc: tuple[tuple[float, float] | None, ...]
-    background_efficiency: tuple[tuple[tuple[float, float] | None, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,16 +161,12 @@ def compute_bootstrap_intervals(
     events: ScoredEvents,
     weight: Float64,
     generator: np.random.Generator,
-    working_points: Sequence[float] = (),
     known: FirstOrder | None = None,
 ) -> Intervals:
     """Compute the bootstrap intervals of the quoted numbers of some events.
 
-    Without working points and with `MANY` effective events in every class, intervals to first order are as good, and
-    are returned instead.
-
-    `working_points` are the signal efficiencies at which the background efficiency is computed, and `known` the numbers
-    of these events to first order, if they are known.
+    With `MANY` effective events in every class, intervals to first order are as good, and are returned instead. `known`
+    are the numbers of these events to first order, if they are known.
     """
     first_order = known or compute_first_order(events, [weight])[0]
     classes = events.scores.shape[1]
@@ -180,32 +174,22 @@ def compute_bootstrap_intervals(
     sizes = [
         compute_effective_sample_size(weight[rows], select_units(events.units, rows)) for rows in of_classes
     ]
-    if not working_points and min(sizes) >= MANY:
+    if min(sizes) >= MANY:
         return first_order.intervals()
-    resampler = Resampler(events.scores, events.class_index, weight, working_points)
+    resampler = Resampler(events.scores, events.class_index, weight)
     drawn = bootstrap(resampler, BOOTSTRAPS, generator, events.units)
-    efficiencies = drawn[:, 2 + classes :].reshape(len(drawn), classes, -1)
-    enough = first_order.known.tolist()
     loss, accuracy, *areas = (
         compute_bootstrap_interval(value, of_quantity, factor, scale) if is_enough else None
         for value, of_quantity, factor, scale, is_enough in zip(
             first_order.value.tolist(),
-            drawn.T[: 2 + classes],
+            drawn.T,
             first_order.factor.tolist(),
             list_interval_scales(classes),
-            enough,
+            first_order.known.tolist(),
             strict=True,
         )
     )
-    return Intervals(
-        loss,
-        accuracy,
-        tuple(areas),
-        tuple(
-            tuple(compute_central_interval(point) if is_enough else None for point in of_class.T)
-            for of_class, is_enough in zip(efficiencies.swapaxes(0, 1), enough[2:], strict=True)
-        ),
-    )
+    return Intervals(loss, accuracy, tuple(areas))
 
 
 def list_interval_scales(classes: int) -> tuple[Scale, ...]:

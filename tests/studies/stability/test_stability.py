@@ -49,7 +49,8 @@ def group(
 ) -> FoldScores:
     x, class_index, weight = truth(number, seed)
     of_members = tuple(network(x, each, noise) for each in networks)
-    events = ScoredEvents(np.mean(of_members, axis=0), class_index, weight, np.ones(number))
+    class_weight = np.where(class_index == 1, 2.5, 1.0)
+    events = ScoredEvents(np.mean(of_members, axis=0), class_index, weight, class_weight)
     return FoldScores(events, of_members, fold)
 
 
@@ -64,11 +65,19 @@ def test_seeds_have_the_numbers_of_each_network_on_the_same_events() -> None:
     unseen = group(2000, 1, [0, 1, 2, 3])
     result = compare([unseen])
     events = unseen.events
-    expected = [compute_metrics(each, events.class_index, events.weight) for each in unseen.of_members]
+    expected, with_physics = (
+        [compute_metrics(each, events.class_index, weight) for each in (*unseen.of_members, events.scores)]
+        for weight in (events.balanced_weight, events.weight)
+    )
+    # the scores are probabilities for balanced weights; cuts are quoted with physics weights
+    assert expected[0].loss != with_physics[0].loss
+    *expected, together = [
+        replace(one, auc=other.auc) for one, other in zip(expected, with_physics, strict=True)
+    ]
     assert [each.loss for each in result.members] == [each.loss for each in expected]
+    assert [each.accuracy for each in result.members] == [each.accuracy for each in expected]
     assert [each.auc for each in result.members] == [each.auc for each in expected]
     assert {each.fold for each in result.members} == {None}
-    together = compute_metrics(events.scores, events.class_index, events.weight)
     loss, accuracy, _, area = result.spreads
     values = [each.loss for each in expected]
     assert (loss.mean, loss.standard_deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
@@ -136,7 +145,7 @@ def test_folds_with_seeds_have_gains_and_a_comparison_of_their_averages() -> Non
     errors = [each.gain_error for each in singles]
     assert result.spreads[0].gain_error == pytest.approx(np.sqrt(np.sum(np.square(errors))) / 3)
     losses = [
-        compute_metrics(each.events.scores, each.events.class_index, each.events.weight).loss
+        compute_metrics(each.events.scores, each.events.class_index, each.events.balanced_weight).loss
         for each in folds
     ]
     ensembles = [replace(each, of_members=(each.events.scores,)) for each in folds]
@@ -147,7 +156,8 @@ def test_folds_with_seeds_have_gains_and_a_comparison_of_their_averages() -> Non
 def test_folds_have_the_deviation_of_their_losses_and_the_root_mean_square_of_their_errors() -> None:
     folds = [group(number, number, [0, 1, 2], fold=fold) for fold, number in enumerate((200, 800, 3000))]
     influences = [
-        compute_influences(fold.events.scores, fold.events.class_index, fold.events.weight) for fold in folds
+        compute_influences(fold.events.scores, fold.events.class_index, fold.events.balanced_weight)
+        for fold in folds
     ]
     loss = compare(folds).spreads[0]
     assert loss.between_folds == pytest.approx(np.std([of_fold.value[0] for of_fold in influences], ddof=1))
@@ -155,7 +165,7 @@ def test_folds_have_the_deviation_of_their_losses_and_the_root_mean_square_of_th
     assert loss.expected == pytest.approx(np.sqrt(np.mean(squares)))
     members = [
         [
-            compute_metrics(scores, fold.events.class_index, fold.events.weight).loss
+            compute_metrics(scores, fold.events.class_index, fold.events.balanced_weight).loss
             for scores in fold.of_members
         ]
         for fold in folds
@@ -167,7 +177,7 @@ def test_the_error_of_a_gain_is_that_of_the_ensemble_minus_the_mean_of_its_membe
     fold = group(500, 4, [0, 1, 2])
     events = fold.events
     ensemble, *members = (
-        compute_influences(scores, events.class_index, events.weight).of_event[:, 0]
+        compute_influences(scores, events.class_index, events.balanced_weight).of_event[:, 0]
         for scores in (events.scores, *fold.of_members)
     )
     expected = np.sqrt(np.square(ensemble - np.mean(members, axis=0)).sum())
@@ -218,17 +228,17 @@ def test_the_numbers_of_the_ensemble_are_those_of_all_events() -> None:
     folds = [group(number, fold, [fold], fold=fold) for fold, number in enumerate((300, 500))]
     result = compare(folds)
     parts = [fold.events for fold in folds]
-    scores, class_index, weight = (
+    scores, class_index, weight, balanced = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("scores", "class_index", "weight")
+        for name in ("scores", "class_index", "weight", "balanced_weight")
     )
-    expected = compute_metrics(scores, class_index, weight)
+    expected = compute_metrics(scores, class_index, balanced)
     assert (result.ensemble.loss, result.ensemble.accuracy) == pytest.approx(
         (expected.loss, expected.accuracy)
     )
-    assert result.ensemble.auc == pytest.approx(expected.auc)
+    assert result.ensemble.auc == pytest.approx(compute_metrics(scores, class_index, weight).auc)
     losses = -np.log(scores[np.arange(800), class_index])
-    influences = weight * (losses - expected.loss) / weight.sum()
+    influences = balanced * (losses - expected.loss) / balanced.sum()
     assert result.ensemble.loss_error == pytest.approx(np.sqrt(np.square(influences).sum()))
 
 

@@ -66,12 +66,14 @@
     if (size >= 1000) return minus(value.toLocaleString("en-US", { maximumFractionDigits: 0 }));
     return minus(size !== 0 && size < 1e-4 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits))));
   }
+  // a rounded zero has no sign
+  const fixed = (value, decimals) => value.toFixed(decimals).replace(/^-(?=0(\.0*)?$)/, "");
   // a score, with as many digits as in the tables
   function writeScore(value) {
     const distance = Math.min(Math.abs(value), Math.abs(1 - value));
-    return value.toFixed(distance > 0 ? Math.min(8, Math.max(4, 1 - Math.floor(Math.log10(distance)))) : 4);
+    return fixed(value, distance > 0 ? Math.min(8, Math.max(4, 1 - Math.floor(Math.log10(distance)))) : 4);
   }
-  const percent = (value) => (value === null ? "\u2013" : minus((100 * value).toFixed(2)) + "%");
+  const percent = (value) => (value === null ? "\u2013" : minus(fixed(100 * value, 2)) + "%");
 
   const choice = element("select", { id: "explorer-score", "aria-label": "score" });
   data.tables.forEach((table, number) => {

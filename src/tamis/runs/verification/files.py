@@ -21,11 +21,14 @@ from tamis.runs.layout import CONFIG, FIGURES, FPGA, MODEL, PROVENANCE, REPORT
 from tamis.runs.read import file_problem, hash_problem, read_run, read_text
 from tamis.runs.verification.comparison import Comparison, few
 from tamis.runs.verification.record import Provenance, Record, RecordedInput
+from tamis.wording import join_first
 
 if TYPE_CHECKING:
     from tamis.classifier import Classifier
     from tamis.export.onnx_writer import Inputs
 
+_MOST_MISSING = 3
+"""Number of missing input files that are named."""
 _EXPORTED = frozenset(f"{MODEL}/{name}" for name in (*DERIVED, MANIFEST))
 """Files that `tamis export` may have written again; the manifest of the folder `model` has their hashes."""
 
@@ -189,19 +192,23 @@ def compare_inputs(record: Record, data: Path | None) -> Comparison:
         checks = list(pool.map(partial(_check_input, data=data), record.provenance.inputs))
     findings = [message for kind, message in checks if kind == "changed"]
     notes = [message for kind, message in checks if kind == "unknown"]
-    return Comparison(what, len(checks) - len(notes), few(findings), few(notes))
+    if missing := [message for kind, message in checks if kind == "missing"]:
+        advice = "check --data" if data is not None else "if they were moved, give their folder with --data"
+        verb = "does not exist" if len(missing) == 1 else "do not exist"
+        notes.append(f"{join_first(missing, _MOST_MISSING)} {verb} any more; {advice}")
+    unknown = sum(kind in ("unknown", "missing") for kind, _ in checks)
+    return Comparison(what, len(checks) - unknown, few(findings), few(notes))
 
 
 def _check_input(recorded: RecordedInput, data: Path | None) -> tuple[str, str]:
-    """Return whether a file is the `same`, `changed` or `unknown`, and the reason."""
+    """Return whether a file is the `same`, `changed`, `unknown` or `missing`, and the reason or the missing path."""
     if "://" in recorded.path:
         return "unknown", f"{recorded.path} is remote: its hash is not known, and it was not read again"
     path = Path(recorded.path)
     if data is not None and not Path(recorded.file).is_absolute():
         path = data / recorded.file
     if not path.is_file():
-        advice = "check --data" if data is not None else "if it was moved, give its folder with --data"
-        return "unknown", f"{path} does not exist any more; {advice}"
+        return "missing", str(path)
     size = path.stat().st_size
     if size != recorded.bytes:
         return "changed", f"{path} has {size:,} bytes, and had {recorded.bytes:,} when the run was made"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tamis.classifier import Classifier
 
 COUNTS, TABLE, NUMBERS, BINS = "cutflow", "scores", "numbers from the events", "workspace"
+RECOMPUTED = (COUNTS, TABLE, NUMBERS, BINS)
+"""What is computed again from the input files, in this order."""
 _OF_THE_TRAINING = ("baselines", "history", "timing")
 """Keys of the metrics that do not follow from the classifier and the events."""
 
@@ -47,15 +49,15 @@ def compare_recomputed(
         findings = [f"the events cannot be prepared again: {error}"]
         if isinstance(error, ProblemsError):
             findings = [f"the events: {problem}" for problem in error.problems]
-        remaining = nothing_recomputed("the events cannot be prepared again")[1:]
+        remaining = nothing_recomputed("the events cannot be prepared again", RECOMPUTED[1:])
         return [Comparison(COUNTS, 0, few(findings)), *remaining]
     cutflow = compare_document(
         COUNTS, CUTFLOW, record.files.get(CUTFLOW), prepared.cutflow.to_dict(config.class_names)
     )
     if cutflow.findings:
-        return [cutflow, *nothing_recomputed("the events are not those of the run")[1:]]
+        return [cutflow, *nothing_recomputed("the events are not those of the run", RECOMPUTED[1:])]
     if classifier is None:
-        return [cutflow, *nothing_recomputed("the classifier cannot be used")[1:]]
+        return [cutflow, *nothing_recomputed("the classifier cannot be used", RECOMPUTED[1:])]
     callbacks.stage("evaluation")
     splits = score(classifier, prepared.events)
     results = evaluate(build_context(config, prepared, classifier, splits), callbacks.step)
@@ -67,17 +69,15 @@ def compare_recomputed(
         written is None or any(_column_difference(written, expected, name, 0.0) for name in score_columns)
     ):
         reason = "the scores of this machine do not have the same bits, though they are within the tolerance"
-        return [cutflow, scores, *nothing_recomputed(reason)[2:]]
+        return [cutflow, scores, *nothing_recomputed(reason, RECOMPUTED[2:])]
     numbers = _compare_numbers(record, metrics_of_classifier(config, classifier, prepared, results))
     return [cutflow, scores, numbers, _compare_workspace(record, results[DISCOVERY.name])]
 
 
-def nothing_recomputed(reason: str) -> list[Comparison]:
-    """Return the comparisons of cutflow, scores, numbers and workspace, none of which was possible."""
-    return [
-        Comparison(name, 0, notes=(f"{name}: not computed again, because {reason}",))
-        for name in (COUNTS, TABLE, NUMBERS, BINS)
-    ]
+def nothing_recomputed(reason: str, names: Sequence[str] = RECOMPUTED) -> list[Comparison]:
+    """Return comparisons, none of which was possible, all with one note."""
+    note = f"{', '.join(names)}: not computed again, because {reason}"
+    return [Comparison(name, 0, notes=(note,)) for name in names]
 
 
 def _compare_scores(written: Any, expected: Any, config: Config, tolerance: float) -> Comparison:

@@ -85,7 +85,7 @@ def _ratios_table(baselines: Sequence[BaselineComparison]) -> Table:
 
 
 def _percentage(efficiency: float) -> str:
-    return f"{100 * efficiency:.3g}%"
+    return f"{100 * efficiency:z.3g}%"
 
 
 def _boxes(boxes: Sequence[BoxOfCuts]) -> Table:

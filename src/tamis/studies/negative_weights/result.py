@@ -193,7 +193,8 @@ def _change_working_points(
 ) -> Iterator[ChangedNumber]:
     of_test = curves or compute_roc_curves(scores, test.class_index, test.weight)
     of_others = compute_roc_curves(scores, test.class_index, without.weight)
-    for index, (name, *pair) in enumerate(zip(class_names, of_test, of_others, strict=True)):
+    columns = zip(class_names, of_test, of_others, scores.rankings(), strict=True)
+    for index, (name, *pair, ranking) in enumerate(columns):
         before, after = ([] if curve is None else compute_working_points(curve, targets) for curve in pair)
         for first, second in zip(before, after, strict=False):
             quoted, changed = (
@@ -204,6 +205,7 @@ def _change_working_points(
                     point.threshold,
                     point.target,
                     test.units,
+                    ranking.order,
                 )[:, None]
                 for events, point in ((test, first), (without, second))
             )

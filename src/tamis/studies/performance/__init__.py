@@ -66,8 +66,8 @@ def _splits_table(result: PerformanceResult) -> Table:
         "probabilities for these weights. If the two differ, loss and accuracy with physics weights do not measure the "
         "quality of the scores, which would first have to be converted. The 68.3% interval below "
         "each number shows how much it varies with other events, not with another training. Intervals of the test "
-        "events come from bootstrap samples (with balanced weights only if a class has fewer than 1000 effective "
-        "events), all others from error propagation to first order."
+        "events come from bootstrap samples if a class has fewer than 1000 effective events, all others from error "
+        "propagation to first order."
     )
     if any(number.text and not number.note for row in rows for number in row[3:] if number.value is not None):
         caption += (
@@ -98,8 +98,8 @@ def _working_points_table(result: PerformanceResult) -> Table:
     columns = ("class", "signal efficiency", "score at least", "background efficiency", "rejection")
     caption = (
         "Test events with physics weights; the background of a class are all other classes. Rejection is 1 / "
-        "background efficiency. The 68.3% interval below it shows how much it varies with other test events: it comes "
-        "from bootstrap samples, each with a new cut at the same signal efficiency. If no background event "
+        "background efficiency. The 68.3% interval below it shows how much it varies with other test events: it "
+        "includes the uncertainty of the cut at this signal efficiency. If no background event "
         "passes, the rejection is a lower limit at 95% confidence level. The signal efficiency exceeds its target if "
         "single events have much of the weight."
     )

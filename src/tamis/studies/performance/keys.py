@@ -30,7 +30,8 @@ class Weighted(Unweighted):
     """Numbers of one split with one weight per event, and their intervals."""
 
     intervals: Intervals = key(
-        "bootstrap intervals for the test events, first-order intervals for the other splits"
+        "bootstrap intervals for test events of which a class has fewer than 1000 effective events, first-order "
+        "intervals for the others and for the other splits"
     )
 
 

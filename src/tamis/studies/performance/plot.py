@@ -65,7 +65,7 @@ def plot_confusion(confusion: Sequence[Sequence[float] | None], *, classes: Sequ
             continue
         # White on the dark half of the shades, dark on the light half: contrast of 4.5 or more.
         colour = choose_number_colour(dark=bool(share > 0.5))
-        axes.text(column, row, f"{share:.3f}", ha="center", va="center", color=colour, fontsize=fontsize)
+        axes.text(column, row, f"{share:z.3f}", ha="center", va="center", color=colour, fontsize=fontsize)
     name_columns(axes, texts, sizes)
     name_rows(axes, range(count), texts, sizes)
     axes.set_xlabel("Predicted class", loc="center")

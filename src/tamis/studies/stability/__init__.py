@@ -19,7 +19,8 @@ CAPTIONS = (
     Caption(
         "stability",
         "Members of the ensemble",
-        "Each member on test events that it did not learn from, beside all test events together (the band). Scores of "
+        "Each member on test events that it did not learn from, beside all test events together (the band); loss and "
+        "accuracy with balanced weights, areas with physics weights. Scores of "
         "several members that score the same events are averaged in the band; with folds of one member each, nothing "
         "is averaged. If the members differ by more than their error bars, the result depends on the seed or the fold.",
     ),
@@ -60,7 +61,10 @@ def _table(result: StabilityResult) -> Table:
         *(["between folds", "expected", "p"] if has_folds else []),
         *(["gain of the ensemble"] if has_seeds else []),
     )
-    caption = "Each member on test events that it did not learn from, with the physics weights."
+    caption = (
+        "Each member on test events that it did not learn from: loss and accuracy with balanced weights, for which "
+        "the scores are probabilities, areas with physics weights."
+    )
     if has_seeds:
         same_fold = " of the same fold" if has_folds else ""
         caption += (
@@ -108,7 +112,10 @@ def figure_data(result: StabilityResult, _labels: Labels) -> Iterator[FigureData
         for index, name in enumerate(result.class_names)
     ]
     names = Column("Member", [*result.member_names, "ensemble"])
-    description = "Numbers of each member on test events that it did not learn from, and of the ensemble."
+    description = (
+        "Numbers of each member on test events that it did not learn from, and of the ensemble: loss and accuracy "
+        "with balanced weights, areas with physics weights."
+    )
     yield FigureData("stability", description, (names,), tuple(columns))
 
 

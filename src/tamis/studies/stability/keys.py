@@ -7,14 +7,14 @@ from tamis.studies.stability.result import Spread
 
 
 class MemberMetrics(Keys):
-    """Numbers of one member on events that it did not learn from, with the physics weights."""
+    """Numbers of one member on events that it did not learn from."""
 
     fold: int | None = key("of these events; null without folds")
-    loss: float = key("loss")
+    loss: float = key("loss, with balanced weights")
     loss_error: float = key("its standard deviation from the finite number of events")
-    accuracy: float = key("accuracy")
+    accuracy: float = key("accuracy, with balanced weights")
     accuracy_error: float = key("its standard deviation")
-    auc: Mapping[ClassName, float | None] = key("areas under the ROC curves")
+    auc: Mapping[ClassName, float | None] = key("areas under the ROC curves, with physics weights")
     auc_error: Mapping[ClassName, float | None] = key("their standard deviations")
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tamis.arrays import Float64
 from tamis.data.ensemble import name_members
 from tamis.statistics.arrays import positive_sum, replace_undefined
-from tamis.statistics.influence import compute_influences, compute_standard_errors
+from tamis.statistics.influence import Influences, compute_standard_errors, iterate_influences
 from tamis.statistics.p_values import compute_homogeneity_p_value
+from tamis.statistics.ranking import rank_scores
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies.context import Context, Rescoring
 from tamis.studies.study import Undefined
@@ -21,11 +22,16 @@ from tamis.wording import format_p_value, format_with_error
 
 LEVEL = 0.05
 """p-value, corrected for the number of quantities, up to which the difference of the folds is significant."""
+N_OF_PROBABILITIES = 2
+"""Loss and accuracy, the first of the numbers, judge the scores as probabilities."""
 
 
 @dataclass(frozen=True)
 class MemberNumbers:
-    """The numbers of one member, or of the ensemble, on events that it did not learn from; `keys.py` describes them."""
+    """The numbers of one member, or of the ensemble, on events that it did not learn from (`compute_quoted_numbers`).
+
+    `keys.py` describes them.
+    """
 
     fold: int | None
     loss: float
@@ -102,7 +108,7 @@ class StabilityResult:
         """Result in one or two sentences."""
         loss = next(spread for spread in self.spreads if spread.quantity == "loss")
         sentence = (
-            f"The {len(self.members)} members of the ensemble have a mean loss (physics weights) of {loss.mean:.4f}, "
+            f"The {len(self.members)} members of the ensemble have a mean loss (balanced weights) of {loss.mean:.4f}, "
             f"with a standard deviation of {loss.standard_deviation:.4f} ({loss.lowest:.4f} to {loss.highest:.4f})"
         )
         if loss.gain is not None:
@@ -159,6 +165,23 @@ def _score_by_member(rescoring: Rescoring, test: ScoredEvents) -> list[FoldScore
     return folds
 
 
+def compute_quoted_numbers(scores: NDArray[np.floating[Any]], events: ScoredEvents) -> Influences:
+    """Compute the numbers that the report quotes first, from other scores of these events, [n_events, n_classes].
+
+    Loss and accuracy have balanced weights, for which the scores are probabilities, and the areas physics weights.
+    """
+    numbers = [
+        with_balanced if index < N_OF_PROBABILITIES else with_physics
+        for index, (with_balanced, with_physics) in enumerate(
+            iterate_influences(
+                rank_scores(scores), events.class_index, [events.balanced_weight, events.weight]
+            )
+        )
+    ]
+    values, of_events = zip(*numbers, strict=True)
+    return Influences(np.array(values), np.stack(of_events, axis=1))
+
+
 @dataclass(frozen=True, eq=False)
 class _FoldNumbers:
     """Loss, accuracy and areas of one fold: of its members, of their ensemble, and the gain; errors beside them."""
@@ -179,7 +202,8 @@ def compare_members(
     Members of different seeds are tested with the same events, so that their deviation is that of the training. Folds
     have different events and differ by chance: `compute_homogeneity_p_value` tests the ensembles of the folds.
     """
-    if any(positive_sum(fold.events.weight) is None for fold in folds):
+    weights = [weight for fold in folds for weight in (fold.events.weight, fold.events.balanced_weight)]
+    if any(positive_sum(weight) is None for weight in weights):
         return Undefined("the weights of the test events, or of those of a fold, have no positive sum")
     measured = [_measure(fold) for fold in folds]
     members = tuple(
@@ -187,7 +211,7 @@ def compare_members(
         for fold, numbers in zip(folds, measured, strict=True)
         for value, error in zip(numbers.members, numbers.member_errors, strict=True)
     )
-    ensemble = compute_influences(test.scores, test.class_index, test.weight)
+    ensemble = compute_quoted_numbers(test.scores, test)
     quantities = [("loss", None), ("accuracy", None), *(("auc", name) for name in class_names)]
     spreads = [_spread(quantity, name, index, measured) for index, (quantity, name) in enumerate(quantities)]
     return StabilityResult(
@@ -202,10 +226,10 @@ def compare_members(
 
 def _measure(fold: FoldScores) -> _FoldNumbers:
     events, units = fold.events, fold.events.units
-    ensemble = compute_influences(events.scores, events.class_index, events.weight)
+    ensemble = compute_quoted_numbers(events.scores, events)
     values, errors, mean = [], [], np.zeros_like(ensemble.of_event)
     for scores in fold.of_members:
-        member = compute_influences(scores, events.class_index, events.weight)
+        member = compute_quoted_numbers(scores, events)
         values.append(member.value)
         errors.append(compute_standard_errors(member.of_event, units))
         mean += member.of_event / len(fold.of_members)
