@@ -13,6 +13,7 @@ from tamis.data.events import Events
 from tamis.data.spectator_ranks import compute_coordinates
 from tamis.errors import InputError, Problem
 from tamis.statistics.sculpting import FEWEST, has_value
+from tamis.studies.context import Decorrelation
 from tamis.wording import format_value
 
 if TYPE_CHECKING:
@@ -117,6 +118,15 @@ def select_coordinates(config: Config, events: Events, training: Mask) -> Float3
     coordinates = np.zeros((len(events), of_classes.shape[1]), np.float32)
     coordinates[inside] = of_classes
     return coordinates
+
+
+def describe_decorrelation(config: Config) -> Decorrelation | None:
+    """Return what the training makes the score independent of; None for nothing."""
+    section = config.training.decorrelate
+    if section is None:
+        return None
+    names = tuple(config.class_names[index] for index in select_decorrelated_classes(config, section))
+    return Decorrelation(section.spectators, names, section.method.name, section.strength)
 
 
 def build_penalty(config: Config) -> DecorrelationPenalty | None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from tamis.blocks import Block, Caption, Cell, Finding, Table
+from tamis.blocks import Block, Caption, Cell, Finding, Table, Text
 from tamis.blocks.numbers import p_value, short, significant
 from tamis.figure_data import FigureData, Labels
 from tamis.statistics.histogram import Binning
 from tamis.statistics.sculpting import EVENTS, LARGE, LARGE_SHIFT, LEVEL, SIGNS, Shift
 from tamis.studies.columns import UNLABELLED, build_bin_column, build_density_column, build_error_column
+from tamis.studies.context import Decorrelation
 from tamis.studies.sculpting.result import FEWEST_EVENTS, Sculpting, SculptingResult, compute_sculpting
 from tamis.studies.study import Study, import_figures, import_keys
 from tamis.wording import format_metric
@@ -49,7 +50,19 @@ def section(result: SculptingResult) -> Iterator[Block]:
         f"{FEWEST_EVENTS:g} effective events pass. Sculpted: a distance correlation of at least {LARGE:g}, or "
         f"a mean that moves by at least {LARGE_SHIFT:g}, with p \N{LESS-THAN OR EQUAL TO} {LEVEL:g}."
     )
+    if result.decorrelation is not None:
+        yield Text(_describe_decorrelation(result.decorrelation))
     yield Table(columns, tuple(_row(sculpting) for sculpting in result.spectators), caption, numeric=2)
+
+
+def _describe_decorrelation(decorrelation: Decorrelation) -> str:
+    measure = {"distance_correlation": "distance correlation", "flatness": "differences between bins"}
+    return (
+        f"The training decorrelated the signal score from {_join(decorrelation.spectators, 'and')} in "
+        f"{_join(decorrelation.classes, 'and')} ({measure[decorrelation.method]}, strength "
+        f"{decorrelation.strength:g}). For the dependence without it, train a second run with "
+        "--set training.decorrelate=null, and compare both with `tamis compare`."
+    )
 
 
 def _row(sculpting: Sculpting) -> tuple[Cell, ...]:
@@ -82,6 +95,23 @@ def _result_cell(sculpting: Sculpting) -> Cell:
     return Cell("no sign", light="good") if sculpting.is_known else Cell("too few events", light="info")
 
 
+def comparison(result: SculptingResult) -> dict[str, Cell]:
+    """Return the dependence of each spectator, in each class and at each working point, by its name."""
+    cells = {}
+    for sculpting in result.spectators:
+        name, dependence = f"{sculpting.spectator} in {sculpting.class_name}", sculpting.dependence
+        correlation = short(None if dependence is None else dependence.distance_correlation, 3)
+        cells[f"distance correlation of score and {name}"] = correlation
+        for point, shape, chance in zip(
+            result.working_points, sculpting.shapes, sculpting.shapes_by_chance, strict=True
+        ):
+            note = "too few events" if chance is None else f"[{significant(chance, 3)}]"
+            cells[f"shape of {name} at {100 * point:g}% signal efficiency"] = replace(
+                short(shape, 3), note=note
+            )
+    return cells
+
+
 def findings(result: SculptingResult) -> Iterator[Finding]:
     """Return whether the score sculpts a spectator."""
     tested = (
@@ -102,9 +132,12 @@ def findings(result: SculptingResult) -> Iterator[Finding]:
             if (sentence := _describe_dependence(name, sculpted, result.signal))
         )
         is_background = any(sculpting.class_name not in result.signal for sculpting in sculpted)
+        remedy = "decorrelate the score (training.decorrelate)"
+        if result.decorrelation is not None:
+            remedy = "raise training.decorrelate.strength"
         advice = (
-            " Look at these distributions after your cut. If a background peaks like the signal, remove the features "
-            "that the spectator depends on, or include the changed shape in the background model."
+            f" Look at these distributions after your cut. If a background peaks like the signal, {remedy}, remove the "
+            "features that the spectator depends on, or include the changed shape in the background model."
         )
         yield Finding(
             "look" if is_background else "info",
@@ -207,4 +240,5 @@ SCULPTING = Study(
     captions=CAPTIONS,
     data=figure_data,
     findings=findings,
+    comparison=comparison,
 )

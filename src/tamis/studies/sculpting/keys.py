@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tamis.statistics.sculpting import Dependence, Shift, Slice
+from tamis.studies.context import Decorrelation
 from tamis.studies.keys import ClassName, Keys, SpectatorName, key
 
 
@@ -48,6 +49,9 @@ class Sculpting(Keys):
     cuts: tuple[float | None, ...] = key("thresholds at the working points")
     spectators: Mapping[SpectatorName, Mapping[ClassName, ClassSculpting]] = key(
         "of each spectator in each class", "by_class"
+    )
+    decorrelation: Decorrelation | None = key(
+        "what the training made the score independent of; null without `training.decorrelate`"
     )
 
 

@@ -39,7 +39,7 @@ from tamis.statistics.sculpting import (
     has_value,
 )
 from tamis.statistics.units import Units, select_units
-from tamis.studies.context import Context
+from tamis.studies.context import Context, Decorrelation
 from tamis.studies.study import Undefined
 from tamis.wording import format_p_value
 
@@ -114,12 +114,14 @@ class SculptingResult:
         cuts: thresholds of the signal score after which shapes are compared, one for each working point.
         spectators: of each spectator and each class, those of one spectator in the order of the classes.
         signal: names of the signal classes.
+        decorrelation: what the training made the score independent of; None for nothing.
     """
 
     working_points: tuple[float, ...]
     cuts: tuple[float, ...]
     spectators: tuple[Sculpting, ...]
     signal: tuple[str, ...]
+    decorrelation: Decorrelation | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -168,7 +170,7 @@ def compute_sculpting(context: Context) -> SculptingResult | Undefined | None:
         units=test.units,
     )
     names = tuple(context.class_names[index] for index in signal)
-    return SculptingResult(tuple(context.working_points), cuts, spectators, names)
+    return SculptingResult(tuple(context.working_points), cuts, spectators, names, context.decorrelation)
 
 
 def measure_sculpting(
