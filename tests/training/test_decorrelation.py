@@ -19,6 +19,7 @@ from tamis.config import Dense, DistanceCorrelation, EarlyStopping, Flatness, Sg
 from tamis.config import Network as NetworkSection
 from tamis.data.spectator_ranks import compute_coordinates
 from tamis.network.network import Network, build_network, compute_scores_of_logits, map_events
+from tamis.statistics.sculpting import compute_dependence
 from tamis.training import step
 from tamis.training.batches import WeightedInputs, shuffle_blocks
 from tamis.training.decorrelation import (
@@ -347,3 +348,58 @@ def test_a_batch_in_pieces_makes_the_step_of_the_whole(monkeypatch: pytest.Monke
     assert pieces.history.epochs[-1].training_loss == pytest.approx(
         whole.history.epochs[-1].training_loss, rel=1e-4
     )
+
+
+def draw_toy(events: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Draw inputs, class, spectator, and the probability of the signal under the best uniform classifier.
+
+    The inputs are z + m and z - m. In each class z and the spectator m are independent; z is normal, around 1.2 in the
+    signal, and m is uniform in the background and peaks in the signal. Let f(z, m) be any score that is independent of
+    m in the background. Its distribution there is then that of f(z, m) at each m, so that E[log(1 - f)] over the
+    background depends on this distribution F alone. Over the signal, with the density ratios r(z) and h(m), E[log f]
+    is the mean of h(m) r(z) log f(z, m) over the background. At each m it is largest if f rises with r(z), by the
+    inequality of rearrangement: f is then the same function of z at every m. Of the functions of z, the best one is
+    the probability of the signal for a given z.
+    """
+    rng = np.random.default_rng(seed)
+    class_index = rng.integers(0, 2, events).astype(np.int32)
+    z = rng.normal(1.2 * class_index, 1)
+    mass = np.where(class_index == 1, rng.normal(0, 0.5, events), rng.uniform(-1.7, 1.7, events))
+    inputs = np.stack([z + mass, z - mass], axis=1).astype(np.float32)
+    return inputs, class_index, mass, 1 / (1 + np.exp(0.72 - 1.2 * z))
+
+
+def compute_toy_loss(score: np.ndarray, class_index: np.ndarray) -> float:
+    return float(-np.log(np.where(class_index == 1, score, 1 - score)).mean())
+
+
+@pytest.mark.slow  # a training of 16,000 events
+@pytest.mark.parametrize("method", [DistanceCorrelation(), Flatness(bins=10)])
+def test_the_best_uniform_classifier_is_approached(method: DistanceCorrelation | Flatness) -> None:
+    inputs, class_index, mass, _ = draw_toy(20_000, 1)
+    reference = np.arange(20_000) < 16_000
+    bins = method.bins if isinstance(method, Flatness) else None
+    coordinates = compute_coordinates([mass], class_index, reference, bins=bins)
+    training, validation = (
+        WeightedInputs(inputs[rows], class_index[rows], np.ones(rows.sum()), coordinates=coordinates[rows])
+        for rows in (reference, ~reference)
+    )
+    section = NetworkSection(layers=(Dense(nodes=32, dropout=0.0), Dense(nodes=32, dropout=0.0)))
+    network = build_network(2, 2, section, random=np.random.default_rng(0), training_inputs=inputs)
+    penalty = DecorrelationPenalty(method, (1,), (0,), 9.0, 1)
+    recipe = resolve_recipe(Training(batch_size=1024, epochs=30, devices=1), 16_000)
+    trained = run_training(fit(network, training, validation, recipe, seed=3, penalty=penalty))
+
+    inputs, class_index, mass, optimum = draw_toy(100_000, 2)
+    score = np.asarray(compute_scores_of_logits(map_events(trained.network, jnp.asarray(inputs.T))), float)[1]
+    excess = compute_toy_loss(score, class_index) - compute_toy_loss(optimum, class_index)
+    background = class_index == 0
+    dependence = compute_dependence(
+        mass[background], score[background], np.ones(background.sum()), np.random.default_rng(5), events=3000
+    )
+    # a loss below the optimum is only possible with some dependence, of which nothing may be seen
+    assert excess < 0.002
+    assert dependence is not None
+    assert dependence.p_value > 0.05
+    rows = np.flatnonzero(background)[:3000]
+    assert measure(DistanceCorrelation(), score[rows], mass[rows], np.ones(3000)) < 0.001

@@ -42,7 +42,7 @@ def check_decorrelation(config: Config, events: Events) -> None:
     section = config.training.decorrelate
     if section is None:
         return
-    problems = []
+    problems: list[Problem] = []
     for name in section.spectators:
         for index in select_decorrelated_classes(config, section):
             problems += _find_problems(config, events, name, index)

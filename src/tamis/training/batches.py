@@ -67,7 +67,8 @@ class WeightedInputs:
     @property
     def columns(self) -> int:
         """Number of inputs and coordinates, and two for class and weight."""
-        return self.inputs.shape[1] + (0 if self.coordinates is None else self.coordinates.shape[1]) + 2
+        coordinates = 0 if self.coordinates is None else self.coordinates.shape[1]
+        return int(self.inputs.shape[1] + coordinates + 2)
 
     def packed(self, rows: int) -> NDArray[np.float32]:
         """Pack everything into one array, [rows, columns], padded with events of weight zero.

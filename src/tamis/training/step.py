@@ -173,7 +173,7 @@ class StepFunction:
 
         def step(batch: jax.Array, state: StepState) -> StepState:
             of_batch = partial(jax.lax.dynamic_index_in_dim, index=batch, keepdims=False)
-            return self._step(state, *jax.tree.map(of_batch, inputs), rows_per_event)
+            return self._step(state, *jax.tree.map(of_batch, inputs), rows_per_event=rows_per_event)
 
         state = state._replace(sums=jnp.where(steps.begin == 0, 0.0, sums))
         state = jax.lax.fori_loop(steps.begin, steps.end, step, state)
@@ -197,7 +197,8 @@ class StepFunction:
         batch: jax.Array,
         rate: jax.Array,
         decay: jax.Array,
-        key: Any,
+        key: Any = None,
+        *,
         rows_per_event: jax.Array | None,
     ) -> StepState:
         sums, gradient, buffers = self._gradient(state, batch, key, rows_per_event)
