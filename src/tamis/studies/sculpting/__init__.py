@@ -19,7 +19,7 @@ from tamis.studies.columns import UNLABELLED, build_bin_column, build_density_co
 from tamis.studies.context import Decorrelation
 from tamis.studies.sculpting.result import FEWEST_EVENTS, Sculpting, SculptingResult, compute_sculpting
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import format_metric
+from tamis.wording import format_metric, format_p_value
 
 CAPTIONS = (
     Caption(
@@ -46,7 +46,8 @@ def section(result: SculptingResult) -> Iterator[Block]:
         "between five slices of the score, in standard deviations of the spectator, from all events; below it in "
         "standard deviations of the difference. Shape: Jensen-Shannon distance, from 0 to 1, between the distributions "
         "before and after the cut on the signal score with the given signal efficiency; below it the expected "
-        "distance for a cut independent of the spectator; there is none if fewer than "
+        "distance for a cut independent of the spectator, and the p-value of a test of independence; there are none if "
+        "fewer than "
         f"{FEWEST_EVENTS:g} effective events pass. Sculpted: a distance correlation of at least {LARGE:g}, or "
         f"a mean that moves by at least {LARGE_SHIFT:g}, with p \N{LESS-THAN OR EQUAL TO} {LEVEL:g}."
     )
@@ -73,14 +74,20 @@ def _row(sculpting: Sculpting) -> tuple[Cell, ...]:
         short(None if dependence is None else dependence.distance_correlation, 3),
         p_value(None if dependence is None else dependence.p_value, smallest=1 / (SIGNS + 1)),
         _shift_cell(sculpting.shift),
-        *(
-            replace(
-                short(shape, 3), note="too few events" if chance is None else f"[{significant(chance, 3)}]"
-            )
-            for shape, chance in zip(sculpting.shapes, sculpting.shapes_by_chance, strict=True)
-        ),
+        *_build_shape_cells(sculpting),
         _result_cell(sculpting),
     )
+
+
+def _build_shape_cells(sculpting: Sculpting) -> Iterator[Cell]:
+    """Yield for each cut the distance of the shapes, with that by chance and the p-value."""
+    for shape, chance, p in zip(
+        sculpting.shapes, sculpting.shapes_by_chance, sculpting.shape_p_values, strict=True
+    ):
+        note = "too few events"
+        if chance is not None:
+            note = f"[{significant(chance, 3)}{'' if p is None else f', {format_p_value(p)}'}]"
+        yield replace(short(shape, 3), note=note)
 
 
 def _shift_cell(shift: Shift | None) -> Cell:
@@ -102,13 +109,8 @@ def comparison(result: SculptingResult) -> dict[str, Cell]:
         name, dependence = f"{sculpting.spectator} in {sculpting.class_name}", sculpting.dependence
         correlation = short(None if dependence is None else dependence.distance_correlation, 3)
         cells[f"distance correlation of score and {name}"] = correlation
-        for point, shape, chance in zip(
-            result.working_points, sculpting.shapes, sculpting.shapes_by_chance, strict=True
-        ):
-            note = "too few events" if chance is None else f"[{significant(chance, 3)}]"
-            cells[f"shape of {name} at {100 * point:g}% signal efficiency"] = replace(
-                short(shape, 3), note=note
-            )
+        for point, shape_cell in zip(result.working_points, _build_shape_cells(sculpting), strict=True):
+            cells[f"shape of {name} at {100 * point:g}% signal efficiency"] = shape_cell
     return cells
 
 

@@ -39,6 +39,9 @@ class ClassSculpting(Keys):
     shapes_by_chance: tuple[float | None, ...] = key(
         "what these distances would be for cuts that are independent of the spectator"
     )
+    shape_p_values: tuple[float | None, ...] = key(
+        "p-value of the test that the cut is independent of the spectator; null like `shapes`, or if all events pass"
+    )
     histograms: SpectatorHistograms | None = key("the shapes")
     warning: str | None = key("a sentence if the cuts sculpt the spectator")
 
