@@ -297,7 +297,7 @@ def test_the_table_has_what_chance_gives_and_a_verdict_for_each_class() -> None:
     assert [row[-1].text for row in table.rows] == ["sculpted", "no sign", "too few events"]
     assert [(cell.text, cell.note) for cell in table.rows[0][4:6]] == [
         ("0.40", "[6.0]"),
-        ("0.260", "[0.310, p = 0.6]"),
+        ("0.260", "[0.310] p = 0.6"),
     ]
     assert table.rows[0][3].text == "\N{LESS-THAN OR EQUAL TO} 0.002"
 

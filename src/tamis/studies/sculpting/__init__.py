@@ -86,7 +86,7 @@ def _build_shape_cells(sculpting: Sculpting) -> Iterator[Cell]:
     ):
         note = "too few events"
         if chance is not None:
-            note = f"[{significant(chance, 3)}{'' if p is None else f', {format_p_value(p)}'}]"
+            note = f"[{significant(chance, 3)}]{'' if p is None else f' {format_p_value(p)}'}"
         yield replace(short(shape, 3), note=note)
 
 
