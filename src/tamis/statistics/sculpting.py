@@ -256,7 +256,8 @@ def _compute_chance_covariance(
     unit = np.arange(len(values)) if units is None else units
     of_unit = sparse.csr_array((change, (unit, bin_index)), shape=(int(unit.max()) + 1, len(shape)))
     sums: Float64 = of_unit.sum(axis=1)
-    cross = np.outer(of_unit.T @ sums, shape)
+    weighted_sums: Float64 = of_unit.T @ sums
+    cross = np.outer(weighted_sums, shape)
     matrix = (of_unit.T @ of_unit).toarray() - cross - cross.T + np.outer(shape, shape) * (sums @ sums)
     filled = shape > 0
     scale = 1 / np.sqrt(shape[filled])
