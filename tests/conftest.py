@@ -164,9 +164,17 @@ def write_tree(tmp_path: Path) -> WriteTree:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def draw_in_this_process() -> Iterator[None]:
-    """Let commands that run in this process draw in it: to start others takes longer than small figures."""
+def stay_in_this_process() -> Iterator[None]:
+    """Draw and check ONNX models in this process: starting another one takes a second or two."""
+
+    def check_files(*models: Path) -> None:
+        import onnx
+
+        for path in models:
+            onnx.checker.check_model(str(path), full_check=True)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tamis.export.onnx_files.check_files", check_files)
         for module in ("training", "drawing"):
             patch.setattr(f"tamis.cli.{module}.drawing_processes", nullcontext)
         yield
@@ -502,9 +510,8 @@ def altered_copy(
 
     import tamis
     from tamis.config.dump import dump_config
-    from tamis.files import sha256, write_json
+    from tamis.files import add_hash, sha256, write_json
     from tamis.runs.layout import PROVENANCE
-    from tamis.runs.provenance import add_hash
 
     shutil.copytree(run, folder)
     table = pq.read_table(folder / "scores.parquet")

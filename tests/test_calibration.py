@@ -78,6 +78,20 @@ def test_each_fold_has_a_correction_that_no_event_of_it_decides(run: tamis.Run) 
         assert not (events.fold[rows] == fold).any()
 
 
+def test_a_correction_is_the_fit_to_validation_events_with_class_weights(run: tamis.Run) -> None:
+    classifier, weighed, events = run.classifier, run.prepared.weighed, run.prepared.events
+    bare, plan = replace(classifier, calibration=None), classifier.plan
+    assert classifier.calibration is not None
+    weight = events.weight * weighed.class_weights[events.class_index]
+    masks = {fold: (events.fold != fold) & (events.split == VALIDATION) for fold in range(plan.n_folds)}
+    masks[NO_FOLD] = events.split == VALIDATION
+    for fold, rows in masks.items():
+        scores = bare.scores(events.features[rows], fold)
+        expected = fit_scaling(classifier.calibration.method, scores, events.class_index[rows], weight[rows])
+        np.testing.assert_allclose(classifier.calibration.of(fold).scale, expected.scale, rtol=1e-9)
+        np.testing.assert_allclose(classifier.calibration.of(fold).offset, expected.offset, atol=1e-9)
+
+
 def test_the_corrected_scores_are_what_is_evaluated_and_quoted(run: tamis.Run) -> None:
     classifier, events = run.classifier, run.prepared.events
     assert classifier.calibration is not None

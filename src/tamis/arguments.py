@@ -8,10 +8,7 @@ from tamis.errors import RequestError
 
 
 def check_callable(value: object, name: str) -> None:
-    """Refuse an argument that is not a function; the message has its name.
-
-    Raises:
-        RequestError: it cannot be called.
+    """Refuse an argument that is not a function; the message of the `RequestError` has its name.
 
     >>> check_callable(print, "epoch of Callbacks")
     """
@@ -20,10 +17,7 @@ def check_callable(value: object, name: str) -> None:
 
 
 def check_kind(value: object, kind: type, function: str) -> None:
-    """Refuse an optional argument of another type; the message names the argument and its function.
-
-    Raises:
-        RequestError: it has another type.
+    """Refuse an optional argument of another type; the `RequestError` names the argument and its function.
 
     >>> check_kind(None, dict, "options of train")
     """

@@ -94,12 +94,9 @@ def fit_scaling(
 ) -> Scaling:
     """Fit the correction with the smallest loss (C. Guo et al., arXiv:1706.04599).
 
-    Args:
-        method: `temperature` has one factor for all logits, which preserves the ranking; `vector` a factor and an
-            offset for the logit of each class.
-        scores: probabilities of events that the network was not trained on, [n_events, n_classes].
-        class_index: the true class, [n_events].
-        weight: signed weight, of a positive sum, [n_events].
+    `temperature` has one factor for all logits, which preserves the ranking; `vector` a factor and an offset for the
+    logit of each class. The scores, [n_events, n_classes], are of events that the network was not trained on, with
+    signed weights of a positive sum, [n_events].
     """
     logits = log_scores(scores)
     return (_fit_temperature if method == "temperature" else _fit_vector)(logits, class_index, weight)

@@ -15,14 +15,7 @@ LABELS = {"bkg1": "Background 1", "bkg2": "Background 2", "sig": "Signal"}
 
 
 def prepare_demo(folder: Path, *, events: int, seed: int, overwrite: bool, figures: bool = True) -> Config:
-    """Simulate samples in a folder beside the run directory, and return the configuration of a training on them.
-
-    Args:
-        folder: the run directory; the name of the folder of the samples is longer by `-data`.
-        events: number of events of each class.
-        seed: seed of the simulation.
-        overwrite: whether existing files may be replaced.
-        figures: whether figures are drawn.
+    """Simulate samples beside the run directory, in `<folder>-data`, and return the configuration of a training.
 
     Raises:
         RequestError: files exist already, or the number of events is too small.

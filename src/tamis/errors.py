@@ -34,7 +34,6 @@ class Problem:
     Args:
         where: a path inside the configuration (`samples[1].weight`), or a file, tree and branch.
         message: the actual value, the expected one and what to do.
-        line: the line of the configuration file, if there is one.
     """
 
     where: str

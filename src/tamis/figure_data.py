@@ -38,7 +38,6 @@ class Column:
     Args:
         name: of the quantity, such as "Score".
         values: numbers or texts; None for an empty cell.
-        unit: of the numbers.
         label: name of the quantity for HEPData, which shows mathtext; empty for `name`.
         edges: low and high edge of the bin of each row; `values` are then the bin centres.
         errors: size of each error below and above each value, by the name of the error.
@@ -56,13 +55,7 @@ class Column:
 
 @dataclass(frozen=True)
 class FigureData:
-    """A table of the numbers that a figure shows.
-
-    Args:
-        name: begins with the name of the figure.
-        description: a sentence.
-        independent: columns of the independent variables.
-        dependent: columns of the values.
+    """A table of the numbers that a figure shows, whose name begins with that of the figure.
 
     Raises:
         RequestError: the columns have different lengths.
@@ -154,15 +147,7 @@ def _hepdata_value(column: Column, row: int, *, independent: bool) -> dict[str, 
 
 
 def write_figure_data(tables: Iterable[FigureData], folder: Path, *, comment: str) -> tuple[Path, ...]:
-    """Write tables as `csv/NAME.csv`, and as `hepdata/submission.yaml` with a data file for each.
-
-    Args:
-        tables: with different names.
-        folder: created if it does not exist.
-        comment: description of the submission.
-
-    Returns:
-        The files.
+    """Write tables as `csv/NAME.csv`, and as `hepdata/submission.yaml` with a data file for each; return the files.
 
     Raises:
         RequestError: two tables have the same name.

@@ -154,14 +154,9 @@ def remove_empty(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, *, busy: str) -> Iterator[None]:
-    """Hold a lock file, which the system releases when the process ends for any reason.
+    """Hold a lock file, which the system releases when the process ends for any reason, and remove it at the end.
 
-    Args:
-        path: the lock file, which is removed at the end.
-        busy: the message if another process has locked it; `{}` is replaced by the name of that process.
-
-    Raises:
-        RequestError: another process has locked it, or the file system does not support locking.
+    `busy` is the message of the `RequestError` if another process has locked it; `{}` is replaced by its name.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 & ~_umask())
@@ -259,6 +254,16 @@ def hash_json(value: Any) -> str:
     True
     """
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def add_hash(document: Mapping[str, Any], key: str = "sha256") -> dict[str, Any]:
+    """Return a document with the hash of all its other keys and values, so that a change is noticed.
+
+    >>> add_hash({"seed": 1}) == add_hash(add_hash({"seed": 1}))
+    True
+    """
+    content = {name: value for name, value in document.items() if name != key}
+    return {**content, key: hash_json(content)}
 
 
 def sha256(path: Path) -> str:

@@ -25,12 +25,9 @@ _UNLIMITED = 2**60  # version 1 of control groups writes a number near 2^63 inst
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """A limit on the total memory of this process.
+    """A limit on the total memory of this process in bytes, including the memory in use, and its description.
 
-    Args:
-        size: the limit in bytes, including the memory in use.
-        limit: description of the limit.
-        address_space: whether reserved memory counts, not only memory in use.
+    It may count reserved memory (`address_space`), not only memory in use.
     """
 
     size: int
@@ -101,11 +98,7 @@ def cores() -> int:
 
 
 def check_address_space() -> None:
-    """Check that the address space suffices: libraries hang or abort otherwise.
-
-    Raises:
-        RequestError: it does not.
-    """
+    """Check that the address space suffices (`RequestError`): libraries hang or abort otherwise."""
     for limit in find_memory_limits():
         if limit.address_space and limit.size < LEAST_ADDRESSES:
             raise RequestError(

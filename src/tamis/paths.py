@@ -48,12 +48,8 @@ def to_patterns(values: object, function: str) -> tuple[str, ...]:
 def explain_unwritable(path: Path, *, longer: int = 0, of_run: bool = False) -> str:
     """Return why a file or folder cannot or must not be created; empty if it can.
 
-    The nearest existing folder is tested by creating a temporary folder in it. A finished run does not get more files.
-
-    Args:
-        path: the file or folder to create; its parent folders need not exist.
-        longer: number of bytes by which its temporary name is longer.
-        of_run: whether it belongs to the run directory that it is in.
+    The nearest existing folder is tested by creating a temporary folder in it. The temporary name of the path is
+    `longer` by a number of bytes. A finished run gets no more files, unless they belong to it (`of_run`).
 
     >>> explain_unwritable(Path("/dev/null/run"))
     '/dev/null is a file'
@@ -63,7 +59,8 @@ def explain_unwritable(path: Path, *, longer: int = 0, of_run: bool = False) -> 
         existing = next((parent for parent in path.parents if _exists(parent)), path)
         if not existing.is_dir():
             return f"{existing} is a file"
-        if not of_run and (run := _find_run(existing)):
+        runs = (parent for parent in (existing, *existing.parents) if (parent / PROVENANCE).is_file())
+        if not of_run and (run := next(runs, None)):
             return f"it is inside the directory of the finished run {run}, whose files must not change"
         if not os.access(existing, os.W_OK | os.X_OK):
             return f"no permission to write to {existing}"
@@ -88,28 +85,16 @@ def check_writable(
     longer: int = LONGER_WHILE_WRITTEN,
     of_run: bool = False,
 ) -> None:
-    """Refuse a file or folder that cannot or must not be created.
+    """Refuse a file or folder that cannot or must not be created (`explain_unwritable`), with a `RequestError`.
 
-    Args:
-        path: the file or folder.
-        remedy: what to do instead, for the message.
-        name: what the user gave, for the message; by default the path.
-        longer: number of bytes by which the temporary name of the path is longer.
-        of_run: whether it belongs to the run directory that it is in.
-
-    Raises:
-        RequestError: with the reason.
+    The message has what the user gave (`name`, by default the path) and what to do instead.
     """
     if reason := explain_unwritable(path, longer=longer, of_run=of_run):
         raise RequestError(f"cannot write to {name or path}: {reason}; {remedy}")
 
 
 def explain_os_error(error: OSError, name: str = "") -> str:
-    """Explain an error of the operating system: the file, the reason, and what to do.
-
-    Args:
-        error: the error.
-        name: the file or folder; by default that of the error.
+    """Explain an error of the operating system: the file or folder (by default its own), the reason, and what to do.
 
     >>> explain_os_error(OSError(errno.ENOSPC, "No space left on device", "a.root"))
     'a.root: No space left on device; free disk space, or choose another folder; nothing half-written was left behind'
@@ -150,17 +135,12 @@ def compute_free_space(folder: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def _find_run(folder: Path) -> Path | None:
-    """Return the directory of a finished run that a folder is or is in."""
-    return next((parent for parent in (folder, *folder.parents) if (parent / PROVENANCE).is_file()), None)
-
-
 def _exists(path: Path) -> bool:
-    return len(os.fsencode(path.name)) <= _longest_name(Path(path.anchor)) and path.exists()
+    return len(os.fsencode(path.name)) <= os.pathconf(path.anchor, "PC_NAME_MAX") and path.exists()
 
 
 def _too_long(path: Path, existing: Path, longer: int) -> str:
-    longest = _longest_name(existing)
+    longest = os.pathconf(existing, "PC_NAME_MAX")
     for name in path.relative_to(existing).parts:
         allowed = longest - (longer if name == path.name else 0)
         if len(os.fsencode(name)) > allowed:
@@ -169,7 +149,3 @@ def _too_long(path: Path, existing: Path, longer: int) -> str:
     if length + longer + _BELOW > _LONGEST_PATH:
         return f"its path is too long: {length:,} bytes"
     return ""
-
-
-def _longest_name(folder: Path) -> int:
-    return os.pathconf(folder, "PC_NAME_MAX")

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
 
 def random_stream(seed: int, *purpose: str) -> np.random.Generator:
-    """Return the random number generator of a seed and a purpose.
-
-    Args:
-        seed: of the configuration.
-        purpose: names from the general to the particular, such as "evaluation", "overtraining".
+    """Return the generator of a seed and a purpose: names from the general to the particular.
 
     >>> random_stream(1, "bootstrap", "pairs").integers(10, size=3).tolist()
     [2, 7, 9]

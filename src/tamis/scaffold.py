@@ -47,20 +47,11 @@ class _Weight:
 def build_configuration(
     files: Sequence[str], *, tree: str | None = None, folder: Path, name: str | None = None
 ) -> str:
-    """Build a commented configuration with one class per file of simulated events.
+    """Build a commented configuration with one class per ROOT or Parquet file of simulated events.
 
     Files of observed data become comments instead of classes, and weights, corrections and pile-up variables comments
     instead of features. If the names of the files do not indicate the signal, the configuration asks for it: `tamis
-    train` refuses it until the user has marked the signal.
-
-    Args:
-        files: paths, globs or URLs of ROOT or Parquet files; each file becomes a class.
-        tree: name of the tree, if files hold several.
-        folder: the folder of the configuration; files below it get relative paths.
-        name: name of the run; by default that of the file of the configuration.
-
-    Returns:
-        YAML that `tamis train` accepts, possibly after the signal has been marked.
+    train` refuses it until the user has marked the signal. Files below the folder get relative paths.
 
     Raises:
         RequestError: there are fewer than two files of simulated events, or no branch that all of them share.
@@ -133,22 +124,14 @@ def build_configuration(
 
 
 def check_new_configuration(path: Path) -> None:
-    """Check that a new configuration can be written, before the input files are read.
-
-    Raises:
-        RequestError: the file exists already, or cannot be written.
-    """
+    """Check that a configuration is new and can be written (`RequestError`), before the input files are read."""
     if path.exists():
         raise RequestError(f"{path} exists already; choose another name with --output")
     check_writable(path, "choose another --output")
 
 
 def write_configuration(text: str, path: Path) -> None:
-    """Write a new configuration.
-
-    Raises:
-        RequestError: the file exists already, or cannot be written.
-    """
+    """Write a new configuration, or raise a `RequestError`."""
     check_new_configuration(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
@@ -175,11 +158,7 @@ def _file_name(source: SourceFile) -> str:
 
 
 def _observed_data(schemas: Sequence[FileSchema], folder: Path) -> dict[str, FileSchema]:
-    """Find the files of observed data, by their names and by missing generator weights.
-
-    Returns:
-        The files, each by a sentence with the reason.
-    """
+    """Find the files of observed data, by their names and by missing generator weights, each by the reason."""
     observed: dict[str, FileSchema] = {}
     paths = [schema.source.path.split("?")[0].split("/") for schema in schemas]
     shared = set.intersection(*(set(path[:-1]) for path in paths))  # does not distinguish the files
@@ -397,11 +376,7 @@ def _class_lines(names: Sequence[str], signal: Sequence[str]) -> list[str]:
 def _feature_lines(
     branches: Sequence[str], suspicions: Sequence[Suspicion], not_finite: set[str]
 ) -> list[str]:
-    """Write an entry for each branch; those that cannot be features are comments with the reason.
-
-    Raises:
-        RequestError: no branch can be a feature.
-    """
+    """Write an entry for each branch that can be a feature, if any can (`RequestError`); comment why others cannot."""
     refused: dict[str, str] = {}
     sentinels: dict[str, list[Suspicion]] = {name: [] for name in branches}
     for suspicion in suspicions:

@@ -42,10 +42,7 @@ def join_first(names: Iterable[str], most: int, *, separator: str = ", ") -> str
 def format_p_value(number: float, *, smallest: float | None = None) -> str:
     """Format a p-value with its relation; one from permutations or simulations may be only an upper limit.
 
-    Args:
-        number: the p-value.
-        smallest: the smallest p-value that the permutations or simulations can have, corrected for the number of tests
-            like `number`; None if the p-value is computed in another way.
+    `smallest` is the smallest p-value that these can have, corrected for the number of tests like `number`.
 
     >>> format_p_value(0.03127), format_p_value(1 / 401, smallest=1 / 401), format_p_value(1e-12), format_p_value(1.0)
     ('p = 0.0313', 'p <= 0.0025', 'p < 0.001', 'p > 0.99')

@@ -12,10 +12,10 @@ import uproot
 
 import tamis
 from tamis.config import Config, dump_config, parse_config
-from tamis.files import sha256, write_json, write_text
+from tamis.files import add_hash, sha256, write_json, write_text
 from tamis.pipeline.fitting import train_classifier
 from tamis.pipeline.preparation import Prepared, prepare
-from tamis.runs.provenance import FORMAT, add_hash, describe_branches, describe_inputs
+from tamis.runs.provenance import FORMAT, describe_branches, describe_inputs
 
 Make = Callable[..., dict[str, Any]]
 WriteTree = Callable[..., Path]

@@ -6,15 +6,16 @@ import errno
 import json
 import os
 import re
+import resource
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import awkward
+import jax
 import numpy as np
 import pytest
 import uproot
@@ -31,6 +32,7 @@ from tamis.errors import RequestError, TamisError
 Columns = dict[str, np.ndarray]
 ColumnsOf = Callable[..., Columns]
 Write = Callable[..., Path]
+Inside = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -332,29 +334,33 @@ def test_a_full_disk_is_one_error_and_no_file(
     assert summary.entries == {"in": 50, "out": 0, "lost": 50}
 
 
-LIMITED = """
-import resource, signal, sys
-sys.dont_write_bytecode = True  # the limit would cut that off in the middle, and leave it for the next process
-from tamis.cli import main
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-main(sys.argv[1:])
-"""
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let the system refuse larger files; compiled programs, which would be cut off, are not stored."""
+    limits, seconds = resource.getrlimit(resource.RLIMIT_FSIZE), "jax_persistent_cache_min_compile_time_secs"
+    previous = getattr(jax.config, seconds)
+    jax.config.update(seconds, 1e9)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        jax.config.update(seconds, previous)
 
 
 @pytest.mark.parametrize("form", ["ttree", "parquet"])
 def test_a_file_system_that_takes_no_more_gives_one_error(
-    form: str, small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path
+    form: str, small_run: Path, columns_of: ColumnsOf, write_events: Write, tmp_path: Path, inside: Inside
 ) -> None:
     """The system refuses while the scores are written: files beyond a size are not allowed."""
     files = [str(write_events(tmp_path / f"{number}.root", columns_of(20_000))) for number in range(2)]
-    command = [sys.executable, "-c", LIMITED, "apply", str(small_run), *files]
-    command += ["-o", str(tmp_path / "out"), "--format", form, "--jobs", "1"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert result.stderr.count("File too large") == 1, result.stderr
-    assert "nothing half-written was left behind" in result.stderr
+    with files_up_to(30_000):
+        status, _, error = inside(
+            "apply", str(small_run), *files, "-o", "out", "--format", form, "--jobs", "1"
+        )
+    assert status == 1
+    assert error.count("File too large") == 1, error
+    assert "nothing half-written was left behind" in error
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ import yaml
 
 import tamis
 from tamis.apply import apply_files
+from tamis.apply.folds import AverageOfAll
+from tamis.apply.model import Range
+from tamis.apply.scoring import Scoring
 from tamis.check import check_input
 from tamis.classifier.precision import precision_problem
 from tamis.config import parse_config
@@ -95,3 +99,12 @@ def test_the_check_shows_the_range_and_calls_nothing_constant(configuration: dic
     assert not [note for note in result.notes if note.kind == "constant"]
     seconds = np.concatenate([columns(number)["far"] for number in (0, 1)])
     assert (result.features[0].lowest, result.features[0].highest) == (seconds.min(), seconds.max())
+
+
+def test_values_are_outside_beyond_the_width_of_the_training_range() -> None:
+    names = [SimpleNamespace(name=name) for name in ("x", "y")]
+    model: Any = SimpleNamespace(features=names, ranges={"x": Range(1.0, 3.0)})
+    features = np.float32([[-1.0, -1.1, 5.0, 5.1, np.nan], [1e3, 1e4, 1e5, 1e6, 1e7]])
+    extent = Scoring(model, AverageOfAll(), -1.0)._extent(features)
+    assert extent.outside.tolist() == [2, 0]
+    assert (extent.low.tolist(), extent.high.tolist()) == ([np.float32(-1.1), 1e3], [np.float32(5.1), 1e7])

@@ -15,11 +15,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import tamis
-from tamis.classifier.document import compute_document_hash
 from tamis.classifier.manifest import files_of, write_manifest
 from tamis.config import parse_config
 from tamis.errors import InputError, RequestError
-from tamis.files import sha256
+from tamis.files import add_hash, sha256
 
 Make = Callable[..., dict[str, Any]]
 
@@ -268,7 +267,7 @@ def edit(folder: Path, **changes: Any) -> None:
     """Change the document as somebody would who also knows of its hash."""
     path = folder / "classifier.json"
     document = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({**document, "document_sha256": compute_document_hash(document)}))
+    path.write_text(json.dumps(add_hash(document, "document_sha256")))
     write_manifest(folder / "manifest.json", files_of(folder))
 
 

@@ -74,17 +74,16 @@ def test_a_shell_completes_commands(shell: str, inside, monkeypatch: pytest.Monk
     assert "compare" not in out
 
 
-def test_demo_goes_the_whole_way(inside, tmp_path: Path) -> None:
-    status, output, _ = inside("demo", "--events", "600")
-    assert status == 0
-    run = tmp_path / "runs" / "demo"
+def test_demo_goes_the_whole_way(inside, demo_folder: Path) -> None:
+    output = (demo_folder / "output.txt").read_text()
+    run = demo_folder / "runs" / "demo"
     metrics = json.loads((run / "metrics.json").read_text())
     assert 0.1 < metrics["bayes_optimum"]["optimum"]["loss"] < 0.3
     assert f"{metrics['test']['balanced']['loss']:.4f}" in output
     assert "minus that of the Bayes optimum" in output
     assert (run / "figures" / "figures.pdf").stat().st_size > 10_000
     assert tamis.Classifier.load(run / "model").class_names == ("bkg1", "bkg2", "sig")
-    status, _, error = inside("demo", "--events", "600")
+    status, _, error = inside("demo", "--events", "600", "-o", str(run))
     assert status == 2
     assert "runs/demo holds a run already" in error
 

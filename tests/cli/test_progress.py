@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,33 +31,41 @@ def folder(tmp_path: Path, two_classes: Make) -> Path:
     return tmp_path
 
 
-def command(name: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "tamis", name, "small.yaml"]
+@pytest.fixture
+def shown_on_a_terminal(
+    folder: Path, inside: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], tuple[str, str]]:
+    """Return a function that runs a command whose standard error is a terminal: its output, and what was shown."""
 
-
-def shown_on_a_terminal(name: str, folder: Path) -> tuple[str, str]:
-    """Run a command whose standard error is a terminal; give its standard output and what the terminal got."""
-    terminal, end = os.openpty()
-    environment = {**os.environ, "COLUMNS": "140", "TERM": "xterm"}
-    with subprocess.Popen(
-        command(name), cwd=folder, stdout=subprocess.PIPE, stderr=end, text=True, env=environment
-    ) as process:
-        os.close(end)
-        got = b""
-        try:
+    def receive(terminal: int) -> str:
+        received = b""
+        with suppress(OSError):  # Linux's way to say that the other end is closed
             while part := os.read(terminal, 4096):
-                got += part
-        except OSError:  # Linux's way to say that the other end is closed
-            pass
+                received += part
         os.close(terminal)
-        assert process.stdout is not None
-        output = process.stdout.read()
-    assert process.returncode == 0, got.decode()
-    return output, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", got.decode())
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", received.decode())
+
+    def run(name: str) -> tuple[str, str]:
+        monkeypatch.chdir(folder)
+        terminal, end = os.openpty()
+        monkeypatch.setattr(sys, "argv", ["tamis", name, "small.yaml"])
+        monkeypatch.setenv("COLUMNS", "140")
+        monkeypatch.setenv("TERM", "xterm")
+        with ThreadPoolExecutor(1) as executor:
+            shown = executor.submit(receive, terminal)
+            with open(end, "w") as errors, monkeypatch.context() as patch:  # noqa: PTH123
+                patch.setattr(sys, "stderr", errors)
+                status, output, _ = inside(name, "small.yaml")
+        assert status == 0, shown.result()
+        return output, shown.result()
+
+    return run
 
 
-def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> None:
-    output, shown = shown_on_a_terminal("train", folder)
+def test_a_terminal_sees_every_stage_and_epoch_of_a_training(
+    folder: Path, shown_on_a_terminal: Callable[[str], tuple[str, str]]
+) -> None:
+    output, shown = shown_on_a_terminal("train")
     for stage in ("reading", "training", "evaluation", "figures and files"):
         assert stage in shown
     assert "400 entries" in shown
@@ -71,8 +80,10 @@ def test_a_terminal_sees_every_stage_and_epoch_of_a_training(folder: Path) -> No
     assert provenance["command"] == "tamis train small.yaml"
 
 
-def test_a_terminal_sees_what_a_check_is_busy_with(folder: Path) -> None:
-    output, shown = shown_on_a_terminal("check", folder)
+def test_a_terminal_sees_what_a_check_is_busy_with(
+    shown_on_a_terminal: Callable[[str], tuple[str, str]],
+) -> None:
+    output, shown = shown_on_a_terminal("check")
     assert "reading" in shown
     assert "400 entries" in shown
     assert "small.yaml" not in shown

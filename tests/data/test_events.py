@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tamis.config import parse_config
 from tamis.data.cutflow import round_exact_sum
-from tamis.data.events import Events, find_usable_weights
-from tamis.data.split import SPLITS, TRAINING
+from tamis.data.events import Events, find_usable_weights, read_events
+from tamis.data.split import SPLITS, TRAINING, Fractions
 from tamis.errors import InputError
 from tamis.pipeline.preparation import find_input, prepare, read
 
@@ -44,6 +44,16 @@ def test_the_order_of_samples_and_files_changes_nothing(two_classes: Make, write
     assert same(first, events_of(config))
 
 
+def test_the_order_in_which_files_are_read_changes_nothing(two_classes: Make, write_tree: WriteTree) -> None:
+    config = two_classes(50)
+    write_tree("more.root", {"x": np.ones(3), "y": np.ones(3)})
+    config["samples"][0]["files"] = ["bkg.root", "more.root"]
+    inputs = [(sample.plan, sample.schemas) for sample in find_input(parse_config(config)).inputs]
+    reversed_inputs = [(plan, schemas[::-1]) for plan, schemas in inputs[::-1]]
+    in_order, reordered = (read_events(each, Fractions(0.25, 0.2))[0] for each in (inputs, reversed_inputs))
+    assert same(in_order, reordered)
+
+
 def test_another_file_moves_no_event(two_classes: Make, write_tree: WriteTree) -> None:
     config = two_classes(200)
     before = events_of(config)
@@ -57,9 +67,6 @@ def test_another_file_moves_no_event(two_classes: Make, write_tree: WriteTree) -
 
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])
 def test_chunks_change_nothing(two_classes: Make, rows: int) -> None:
-    from tamis.data.events import read_events
-    from tamis.data.split import Fractions
-
     config = parse_config(two_classes(120))
     inputs = [(sample.plan, sample.schemas) for sample in find_input(config).inputs]
     in_one_chunk, counts = read_events(inputs, Fractions(0.25, 0.2))

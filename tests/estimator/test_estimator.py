@@ -30,6 +30,7 @@ from tamis import NeuralClassifier
 from tamis.config import Adam, Dense, EarlyStopping, Network, Preprocessing, Split, Training
 from tamis.estimator.events import OrderedEvents
 from tamis.estimator.parameters import read_settings
+from tamis.training.batches import WeightedInputs
 
 ROOT = Path(__file__).parents[2]
 # one batch, so that weights can equal repeated rows
@@ -349,6 +350,30 @@ def test_early_stopping_ends_the_training_and_keeps_the_best_epoch() -> None:
     assert history.best == 1
 
 
+def test_training_events_teach_and_validation_events_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = sample()
+    X[:, 0] = np.arange(60)
+    splits: list[WeightedInputs] = []
+
+    def record(
+        _network: Any, training: WeightedInputs, validation: WeightedInputs, *_: Any, **__: Any
+    ) -> None:
+        splits.extend((training, validation))
+        raise RuntimeError
+
+    monkeypatch.setattr("tamis.training.fit.fit", record)
+    monkeypatch.setattr(OrderedEvents, "draw", lambda events, _fraction, **_: events.features[:, 0] < 20)
+    classifier = NeuralClassifier(**SMALL, scaling="none")
+    with pytest.raises(RuntimeError):
+        classifier.fit(X, y)
+    assert [sorted(split.inputs[:, 0]) for split in splits] == [list(range(20, 60)), list(range(20))]
+    classifier.set_params(scaling="robust")
+    with pytest.raises(RuntimeError):
+        classifier.fit(X, y)
+    medians = np.median(X[20:].astype(np.float32), axis=0)
+    np.testing.assert_allclose(classifier.preprocessing_.centre, medians, rtol=1e-6)
+
+
 def test_scores_of_several_seeds_are_averaged() -> None:
     X, y = sample()
     several = NeuralClassifier(**SMALL, ensemble=3).fit(X, y)
@@ -453,6 +478,12 @@ def test_in_one_batch_equal_events_become_one(listed: list[tuple[float, int, int
     ]
     if single:
         assert same(events, events_of(single, one_batch=100))
+
+
+def test_zeros_of_both_signs_are_one_event() -> None:
+    zeros = [(0.0, 1, 2), (-0.0, 1, 3)]
+    assert len(set(events_of(zeros, one_batch=0).content_hash.tolist())) == 1
+    assert events_of(zeros, one_batch=100).weight.tolist() == [5.0]
 
 
 @given(listed=rows, fraction=st.floats(0.01, 0.99), seed=st.integers(0, 2**31 - 1))

@@ -38,7 +38,7 @@ from tamis.statistics.cuts import best_significance, scan_cuts, tabulate_cuts
 from tamis.statistics.distributions import (
     Distribution,
     compute_feature_distributions,
-    compute_score_distribution,
+    compute_score_distributions,
 )
 from tamis.statistics.expected_significance import (
     ExpectedSignificance,
@@ -238,13 +238,9 @@ def of_features(events: Events) -> Numbers:
 
 
 def of_scores(events: Events) -> Numbers:
-    columns = (events.score, events.class_index, events.weight)
-    arrays = [values[part] for part in (~events.is_test, events.is_test) for values in columns]
-    units = events.part_units(False), events.part_units(True)
+    found = compute_score_distributions(events.scored(False), events.scored(True))
     # the number of bins follows from the events, too
-    return Numbers(
-        others=of_distributions([compute_score_distribution(*arrays, classes=3, units=units)]).errors
-    )
+    return Numbers(others=of_distributions(found).errors)
 
 
 def of_number_of_bins(events: Events) -> Numbers:
@@ -312,9 +308,7 @@ def of_kolmogorov_smirnov(events: Events) -> Numbers:
 
 
 def of_overtraining_tests(events: Events) -> Numbers:
-    parts = [events.scored(part) for part in (False, True)]
-    arrays = [array for part in parts for array in (part.scores, part.class_index, part.weight)]
-    found = compute_kolmogorov_smirnov_tests(*arrays, units=(parts[0].units, parts[1].units))
+    found = compute_kolmogorov_smirnov_tests(events.scored(False), events.scored(True))
     return joined(of_smirnov(test) for tests in found for test in tests)
 
 
@@ -513,7 +507,7 @@ def of_overtraining(events: Events) -> Numbers:
 
 
 def of_baselines(events: Events) -> Numbers:
-    (found,) = compare_baselines(events.scored(), {"other": events.others}, [2], [0.5])
+    _, (found,) = compare_baselines(events.scored(), {"other": events.others}, [2], [0.5])
     numbers = [found.signal.auc, found.physics.loss, found.balanced.accuracy, *found.physics.auc]
     return Numbers([widths((each.interval, each.difference_interval)) for each in numbers])
 
@@ -659,7 +653,7 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
             events.features[:, 0], events.score > 0.3, events.weight, units=events.units
         )
     ),
-    "compute_score_distribution": of_scores,
+    "compute_score_distributions": of_scores,
     "fill_bins": of_fill_bins,
     "fill_categories": lambda events: joined(
         of_counts(category.counts)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tamis.config import Adam, Dense, Embedding, Network, Periodic, PiecewiseLinear, Training
 from tamis.network.embeddings import Periodic as PeriodicLayer
 from tamis.network.embeddings import PiecewiseLinear as PiecewiseLinearLayer
-from tamis.network.embeddings import build_embedding
+from tamis.network.embeddings import build_embedding, sine_and_cosine
 from tamis.network.layers import Buffer
 from tamis.network.network import build_network, map_events
 from tamis.network.prediction import predict_scores
@@ -107,6 +108,23 @@ def test_waves_follow_their_formula() -> None:
     np.testing.assert_allclose(layer(jnp.asarray(x, jnp.float32)), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_sine_and_cosine_follow_numpy() -> None:
+    turns = np.linspace(-50, 50, 40_001, dtype=np.float32)
+    computed, slopes = jax.jvp(sine_and_cosine, (jnp.asarray(turns),), (jnp.ones(len(turns)),))
+    angle = 2 * np.pi * turns.astype(np.float64)
+    np.testing.assert_allclose(computed, [np.sin(angle), np.cos(angle)], atol=5e-7)
+    np.testing.assert_allclose(slopes, 2 * np.pi * np.array([np.cos(angle), -np.sin(angle)]), atol=5e-6)
+
+
+def test_with_gains_a_network_begins_as_the_one_without_periodic_nodes() -> None:
+    network = network_with(SECTIONS[0], 3)
+    assert network.gains is not None
+    np.testing.assert_allclose(network.gains.factors, [1] * 3 + [0] * 15, atol=1e-6)
+    binned = network_with(SECTIONS[1], 3)
+    assert binned.gains is not None
+    np.testing.assert_array_equal(binned.gains.factors, 1)
+
+
 def test_frequencies_have_the_width_that_is_asked_for() -> None:
     layers = [
         build_embedding(
@@ -159,6 +177,8 @@ def network_with(section: Embedding, inputs: int, sample: np.ndarray | None = No
 @EACH
 def test_every_learned_number_has_a_finite_gradient(section: Embedding) -> None:
     network = network_with(section, 3, RNG.normal(size=(100, 3)).astype(np.float32))
+    # away from the start, where the gains of periodic nodes are zero
+    network = eqx.tree_at(lambda network: network.gains.gain, network, jnp.full(18, 0.1))
     vector, buffers, layout = flatten(network)
     x = jnp.asarray(RNG.normal(size=(3, 50)), jnp.float32)
     gradient_of = jax.jit(jax.grad(lambda each: jnp.sum(map_events(layout.join(each, buffers), x) ** 2)))

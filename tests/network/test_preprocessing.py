@@ -253,6 +253,21 @@ def test_the_logarithm_comes_before_the_scaling_and_only_where_it_is_asked_for()
 
 
 @EACH
+def test_a_selection_of_features_does_the_same_to_each(rule: Scaling) -> None:
+    features = np.random.default_rng(5).lognormal(0, 1, (500, 4))
+    features[:, 0] += 1e9  # 32 bits do not resolve it
+    features[::5, 1] = features[::7, 3] = np.nan
+    whole = fit_preprocessing(
+        features, np.ones(500), rule, missing_allowed=[True] * 4, logarithm=[False, False, True, True]
+    )
+    assert whole.indicators == (1, 3)
+    inputs = whole.apply(features)
+    for columns, inputs_of_selection in (([3, 1], [3, 1, 4, 5]), ([0, 2], [0, 2]), ([3, 0], [3, 0, 5])):
+        selection = whole.select(columns)
+        np.testing.assert_array_equal(selection.apply(features[:, columns]), inputs[:, inputs_of_selection])
+
+
+@EACH
 def test_a_fill_has_the_unit_of_the_feature(rule: Scaling) -> None:
     values = np.array([1, 2, np.nan, 3, 1000], np.float32)
     found = fit(values, None, rule, missing_allowed=[True], logarithm=[True])

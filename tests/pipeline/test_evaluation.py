@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,13 @@ import tamis
 from tamis.config import Config, parse_config
 from tamis.data.split import TEST, TRAINING, VALIDATION
 from tamis.files import write_json
-from tamis.pipeline.evaluation import compute_dropped_weight, train_test_masks, used_events
+from tamis.pipeline.evaluation import (
+    ScoredSplit,
+    build_context,
+    compute_dropped_weight,
+    train_test_masks,
+    used_events,
+)
 from tamis.pipeline.fitting import build_metric
 from tamis.pipeline.preparation import Prepared, prepare
 from tamis.runs.figures import plot_run
@@ -44,6 +51,17 @@ def test_without_folds_training_and_test_are_the_parts(two_classes: Make) -> Non
     np.testing.assert_array_equal(test, part == TEST)
     np.testing.assert_array_equal(found.compared, (training, test))
     assert found.alike
+
+
+def test_uncertainties_are_in_the_order_of_the_classes(two_classes: Make) -> None:
+    evaluation = {"background_uncertainty": {"bkg": 0.1}}
+    section = two_classes(200, classes={"sig": {"signal": True}, "bkg": {}}, evaluation=evaluation)
+    config = parse_config(section)
+    classifier: Any = SimpleNamespace(calibration=None)
+    nothing = ScoredSplit(np.arange(0), np.empty((0, 2), np.float32))
+    context = build_context(config, prepare(config), classifier, {"test": nothing})
+    assert context.class_names == ("sig", "bkg")
+    assert context.background_uncertainty == (0.0, 0.1)
 
 
 def test_with_folds_each_network_has_its_own_test_and_no_event_is_compared_with_itself(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tamis.report.findings import _convergence, _dead_nodes, _overflow, _scaling, _ties
+from tamis.report.findings import _convergence, _dead_nodes, _overflow, _scaling, _statistics, _ties
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,28 @@ def test_inputs_without_scaling_are_named(scaling: str, logarithm: tuple[str, ..
     assert len(findings) == found
     if found:
         assert "half of the values of pt lie between 40.0 and 80.0. Networks" in findings[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("test", "folds", "light"),
+    [
+        (999.0, [], "look"),
+        (1000.0, [], "good"),
+        (0.0, [{}, {}], "good"),  # with cross-training every used event is a test event
+    ],
+)
+def test_the_smallest_class_of_the_test_events_needs_a_thousand(
+    test: float, folds: list[Any], light: str
+) -> None:
+    accounts = {
+        name: {
+            "used": {"effective_sample_size": used},
+            "test": {"effective_sample_size": of_test},
+            "folds": folds,
+        }
+        for name, used, of_test in (("bkg", 9000.0, 3000.0), ("sig", 4000.0, test))
+    }
+    run: Any = SimpleNamespace(cutflow={"classes": accounts})
+    finding = _statistics(run)
+    assert finding.light == light
+    assert "sig" in finding.sentence

@@ -20,9 +20,8 @@ from tamis.config import parse_config
 from tamis.config.difference import configuration_differences
 from tamis.errors import InputError, RequestError
 from tamis.export import export_classifier
-from tamis.files import sha256, write_json
+from tamis.files import add_hash, sha256, write_json
 from tamis.machine import tamis_version
-from tamis.runs.provenance import add_hash
 from tamis.runs.read import find_model, read_run
 from tamis.statistics.metrics import compute_metrics
 

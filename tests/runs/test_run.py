@@ -15,11 +15,10 @@ from matplotlib.figure import Figure
 import tamis
 from tamis.config import parse_config
 from tamis.errors import RequestError, StoppedError, TrainingError
-from tamis.files import sha256, write_json
+from tamis.files import add_hash, sha256, write_json
 from tamis.plots.book import Drawing
 from tamis.runs.layout import CHECKPOINTS, ENTRIES, FIGURES, PROVENANCE
 from tamis.runs.output import lock_run
-from tamis.runs.provenance import add_hash
 from tamis.runs.verification import verify_run
 
 Make = Callable[..., dict[str, Any]]

@@ -35,7 +35,7 @@ def two_classifiers(seed: int, events: int = 3000, noise: float = 0.3) -> tuple[
 
 def test_every_number_is_that_of_the_metrics() -> None:
     test, other = two_classifiers(1)
-    (found,) = compare_baselines(test, {"xgboost": other}, [1, 2], [0.5])
+    _, (found,) = compare_baselines(test, {"xgboost": other}, [1, 2], [0.5])
     for mixture, weight in ((found.physics, test.weight), (found.balanced, test.balanced_weight)):
         assert mixture is not None
         network, baseline = (
@@ -60,15 +60,15 @@ def test_every_number_is_that_of_the_metrics() -> None:
     ]
     assert found.signal.auc.value == pytest.approx(curves[1].auc)
     assert found.signal.auc.difference == pytest.approx(curves[0].auc - curves[1].auc)
-    assert found.signal.network.auc == pytest.approx(curves[0].auc)
+    assert found.signal.network_auc == pytest.approx(curves[0].auc)
     assert found.signal.working_points[0].target == 0.5
 
 
 def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
     test, other = two_classifiers(2)
-    (found,) = compare_baselines(test, {"logistic": other}, [2], [0.5])
+    _, (found,) = compare_baselines(test, {"logistic": other}, [2], [0.5])
     # the same classifier on both sides of a comparison with the network's own interval
-    (alone,) = compare_baselines(test, {"logistic": test.scores}, [2], [0.5])
+    _, (alone,) = compare_baselines(test, {"logistic": test.scores}, [2], [0.5])
     assert found.balanced is not None
     assert alone.balanced is not None
     for own, network in ((found.balanced.loss, alone.balanced.loss), (found.signal.auc, alone.signal.auc)):
@@ -86,7 +86,7 @@ def test_backgrounds_are_compared_at_the_same_signal_efficiency() -> None:
     steps = np.rint(8 * other[:, 2]) / 8  # the cut of a few steps keeps more signal than was requested
     scored = {"same": test.scores, "worse": other, "steps": steps}
     same, worse, few = (
-        numbers.signal.background_ratios for numbers in compare_baselines(test, scored, [2], [0.3, 0.7])
+        numbers.signal.background_ratios for numbers in compare_baselines(test, scored, [2], [0.3, 0.7])[1]
     )
     assert [point.ratio for point in same] == [1, 1]
     # fewer than 10 effective events pass the first cut
@@ -124,7 +124,7 @@ def test_intervals_of_differences_cover(rates: Any) -> None:
             softmax(np.stack([-each, each], axis=1)) for each in common + 0.7 * rng.normal(size=(2, 400))
         ]
         test = ScoredEvents(scores[0], class_index, rng.uniform(0.5, 1.5, 400), np.ones(400))
-        (found,) = compare_baselines(test, {"xgboost": scores[1]}, [1], [0.5])
+        _, (found,) = compare_baselines(test, {"xgboost": scores[1]}, [1], [0.5])
         assert found.physics is not None
         for number, each in enumerate((found.physics.loss, found.signal.auc)):
             low, high = each.difference_interval or (np.nan, np.nan)
@@ -136,7 +136,7 @@ def test_intervals_of_differences_cover(rates: Any) -> None:
 def test_intervals_of_ratios_of_backgrounds_cover(rates: Any) -> None:
     def measure(seed: int, events: int) -> BackgroundRatio:
         test, other = two_classifiers(seed, events)
-        return compare_baselines(test, {"xgboost": other}, [2], [0.8])[0].signal.background_ratios[0]
+        return compare_baselines(test, {"xgboost": other}, [2], [0.8])[1][0].signal.background_ratios[0]
 
     true, toys = measure(0, 300_000).ratio, rates.toys(200)
     covered = np.zeros(1)
@@ -156,7 +156,7 @@ def test_events_of_one_identity_vary_together() -> None:
     apart = ScoredEvents(doubled.scores, doubled.class_index, doubled.weight, doubled.class_weight)
     widths = []
     for events, scores in ((test, other), (doubled, other[twice]), (apart, other[twice])):
-        (found,) = compare_baselines(events, {"xgboost": scores}, [2], [0.5])
+        _, (found,) = compare_baselines(events, {"xgboost": scores}, [2], [0.5])
         assert found.balanced is not None
         widths.append(width(found.balanced.loss.difference_interval))
     assert widths[1] == pytest.approx(widths[0], rel=0.25)
@@ -166,7 +166,7 @@ def test_events_of_one_identity_vary_together() -> None:
 def test_a_discriminant_has_an_area_and_no_loss() -> None:
     test, other = two_classifiers(4)
     discriminant = np.rint(20 * other[:, 2]) / 20
-    results = compare_baselines(test, {"cuts": discriminant, "xgboost": other}, [2], [0.5, 0.9])
+    _, results = compare_baselines(test, {"cuts": discriminant, "xgboost": other}, [2], [0.5, 0.9])
     cuts, trees = results
     assert (cuts.name, trees.name) == ("cuts", "xgboost")
     assert cuts.physics is None
@@ -188,7 +188,7 @@ def test_a_class_of_few_events_has_no_interval(events: int, known: bool) -> None
     many, other = two_classifiers(5)
     rows = np.r_[np.flatnonzero(many.class_index != 1), np.flatnonzero(many.class_index == 1)[:events]]
     test = many.take(rows).reweighted(np.ones(len(rows)))
-    (found,) = compare_baselines(test, {"xgboost": other[rows]}, [1], [0.5])
+    _, (found,) = compare_baselines(test, {"xgboost": other[rows]}, [1], [0.5])
     assert found.physics is not None
     few = [each for each in (found.physics.auc[1], found.signal.auc) if each is not None]
     assert len(few) == 2

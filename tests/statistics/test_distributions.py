@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tamis.errors import TamisError
-from tamis.statistics.distributions import compute_feature_distributions, compute_score_distribution
+from tamis.statistics.distributions import compute_feature_distributions, compute_score_distributions
 from tamis.statistics.histogram import fill_histogram
+from tamis.statistics.scored import ScoredEvents
 
 
 def test_each_histogram_holds_the_events_of_its_class_and_split() -> None:
@@ -41,10 +42,9 @@ def test_missing_values_are_those_of_training_and_test() -> None:
 
 def test_a_score_has_equal_bins_from_0_to_1() -> None:
     rng = np.random.default_rng(2)
-    score, class_index = rng.random(2000), np.arange(2000) % 2
-    found = compute_score_distribution(
-        score, class_index, np.ones(2000), score, class_index, -np.ones(2000), classes=2
-    )
+    score, class_index = rng.random(2000), np.arange(2000, dtype=np.int32) % 2
+    events = ScoredEvents(np.stack([score, 1 - score], axis=1), class_index, np.ones(2000), np.ones(2000))
+    found, _ = compute_score_distributions(events, events.reweighted(-np.ones(2000)))
     (first, second) = found.training
     assert first is not None
     assert second is not None
@@ -66,4 +66,4 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
             np.zeros((2, 1)), [0, 1], [1.0, 1.0], [True, False], [False] * 3, classes=2
         )
     with pytest.raises(TamisError):
-        compute_score_distribution([0.5], [0], [1.0], [0.6, 0.7], [0, 0], [1.0], classes=3)
+        compute_score_distributions(*[ScoredEvents(np.ones((2, 1)), np.zeros(2), np.ones(1), np.ones(2))] * 2)

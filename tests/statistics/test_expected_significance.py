@@ -13,7 +13,14 @@ from scipy import optimize, stats
 
 from tamis.errors import TamisError
 from tamis.statistics.asimov import Requirements, compute_asimov_significance, compute_profile_significance
-from tamis.statistics.bins import choose_bins, combine_significances, compute_significance_interval, fill_bins
+from tamis.statistics.bins import (
+    choose_bins,
+    combine_significances,
+    compute_significance_influence,
+    compute_significance_interval,
+    fill_bins,
+    find_bins,
+)
 from tamis.statistics.counts import Counts, count_above, fill_categories
 from tamis.statistics.cuts import choose_candidate_cuts, scan_cuts
 from tamis.statistics.expected_significance import compute_expected_significance
@@ -382,6 +389,23 @@ def test_a_cut_has_the_error_of_the_scan_and_lies_in_its_interval(relative: floa
     search = compute_expected_significance(events, events, [1], requirements)
     low, high = search.intervals["cut"]
     assert low < search.after_cut.significance < high
+
+
+@pytest.mark.parametrize("relative", [0.0, (0.2, 0.1)])
+def test_intervals_are_the_sums_of_the_influences_of_events(relative: float | tuple[float, float]) -> None:
+    rng = np.random.default_rng(8)
+    background, is_signal = np.arange(120) % 2, np.arange(120) % 3 == 0
+    score, weight = rng.random(120), rng.uniform(0.2, 1.0, 120)
+    requirements = Requirements(relative=relative, effective_sample_size=1.0)
+    for edges in ((0.0, 0.3, 0.6, 1.0), (0.6, 1.0)):
+        binning = fill_bins(edges, score, is_signal, weight, requirements, background=background)
+        influence = compute_significance_influence(
+            binning.bins, find_bins(score, edges), is_signal, weight, relative, background=background
+        )
+        interval = compute_significance_interval(binning.bins, relative)
+        assert interval == pytest.approx(influence.interval, rel=1e-9)
+    cut = count_above(0.6, score, is_signal, weight, requirements, background=background)
+    assert cut.significance_error == pytest.approx(interval[1] - cut.significance, rel=1e-9)
 
 
 def test_backgrounds_that_vary_apart_hurt_less_in_one_bin_and_more_in_several() -> None:

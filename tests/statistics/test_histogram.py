@@ -123,3 +123,12 @@ def test_values_and_weights_of_every_size_have_a_density(size: float, weight: fl
     assert np.isfinite(filled.density).all()
     assert np.isfinite(filled.uncertainty).all()
     np.testing.assert_allclose((filled.density * np.diff(filled.edges)).sum(), 1)
+
+
+def test_events_of_negligible_weight_do_not_widen_the_range() -> None:
+    values = np.append(np.linspace(0, 1, 1001), np.full(100, 1000.0))
+    weight = np.append(np.linspace(1, 1.1, 1001), np.full(100, 1e-9))
+    binning = choose_binning([values], 20, [weight])
+    assert binning.above
+    # the bin above the range is the last one
+    assert binning.edges[-2] == pytest.approx(0.995, abs=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tamis.statistics.overtraining import (
     compute_kolmogorov_smirnov,
     compute_kolmogorov_smirnov_tests,
 )
+from tamis.statistics.scored import ScoredEvents
 
 Events = tuple[NDArray[np.float64], NDArray[np.float64]]
 laws = settings(deadline=None, max_examples=40)
@@ -197,47 +199,41 @@ def test_a_sample_without_a_positive_sum_is_refused(first: float, second: float)
         compute_kolmogorov_smirnov([0.5], [first], [0.5], [second])
 
 
-def scored(
-    random: Generator, events: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    class_index = np.arange(events) % 3
-    return (
-        random.dirichlet([1.0, 1.0, 1.0], events) * 0.5 + np.eye(3)[class_index] * 0.5,
-        class_index,
-        random.random(events),
-    )
+def scored(random: Generator, events: int) -> ScoredEvents:
+    class_index = np.arange(events, dtype=np.int32) % 3
+    scores = random.dirichlet([1.0, 1.0, 1.0], events) * 0.5 + np.eye(3)[class_index] * 0.5
+    return ScoredEvents(scores, class_index, random.random(events), np.ones(events))
 
 
 def test_there_is_one_result_for_each_class_and_score() -> None:
     random = np.random.default_rng(3)
     training, test = scored(random, 600), scored(random, 300)
-    results = compute_kolmogorov_smirnov_tests(*training, *test)
+    results = compute_kolmogorov_smirnov_tests(training, test)
     assert [len(row) for row in results] == [3, 3, 3]
-    of_training, of_test = training[1] == 2, test[1] == 2
+    first, second = (events.take(events.class_index == 2) for events in (training, test))
     assert results[2][0] == compute_kolmogorov_smirnov(
-        training[0][of_training, 0], training[2][of_training], test[0][of_test, 0], test[2][of_test]
+        first.scores[:, 0], first.weight, second.scores[:, 0], second.weight
     )
 
 
 def test_a_network_that_learned_by_heart_is_found() -> None:
     random = np.random.default_rng(4)
-    scores, class_index, weight = scored(random, 3000)
-    learned = (scores + 5 * np.eye(3)[class_index]) / 6
-    for row in compute_kolmogorov_smirnov_tests(learned, class_index, weight, *scored(random, 3000)):
+    training = scored(random, 3000)
+    learned = replace(training, scores=(training.scores + 5 * np.eye(3)[training.class_index]) / 6)
+    for row in compute_kolmogorov_smirnov_tests(learned, scored(random, 3000)):
         assert all(result is not None and result.p_value < 1e-6 for result in row)
 
 
 def test_a_class_without_events_has_no_result() -> None:
     random = np.random.default_rng(3)
-    scores, class_index, weight = scored(random, 60)
-    without = class_index != 1
-    results = compute_kolmogorov_smirnov_tests(
-        scores[without], class_index[without], weight[without], *scored(random, 60)
-    )
+    training = scored(random, 60)
+    without = training.take(training.class_index != 1)
+    results = compute_kolmogorov_smirnov_tests(without, scored(random, 60))
     assert results[1] == (None, None, None)
     assert None not in results[0] + results[2]
 
 
-def test_the_parts_must_have_the_same_scores() -> None:
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    events = scored(np.random.default_rng(3), 60)
     with pytest.raises(TamisError):
-        compute_kolmogorov_smirnov_tests([[0.5, 0.5]], [0], [1.0], [[0.2, 0.3, 0.5]], [0], [1.0])
+        compute_kolmogorov_smirnov_tests(events, replace(events, weight=events.weight[1:]))

@@ -19,6 +19,7 @@ from tamis.statistics.sculpting import (
     Dependence,
     Shift,
     Slice,
+    _draw,
     compute_chance_distance,
     compute_dependence,
     compute_shape_distance,
@@ -126,6 +127,27 @@ def test_negative_weights_take_a_dependence_away() -> None:
     )
     assert without.p_value == 0.002
     assert with_signs.distance_correlation < without.distance_correlation / 2
+
+
+def test_drawn_events_stand_for_those_that_are_not_drawn() -> None:
+    """Two events are drawn for certain, the others in proportion to their sizes, so that they all get one size."""
+    rng = generator()
+    weight = np.r_[50.0, -40.0, rng.uniform(0.5, 2, 58) * rng.choice([1, 1, -1], 58)]
+    rows, drawn = _draw(np.arange(60), weight, 10, rng)
+    np.testing.assert_array_equal(drawn[rows < 2], weight[:2])
+    assert 2 < len(rows) < 20
+    size = np.abs(weight[2:]).sum() / 8
+    np.testing.assert_allclose(drawn[rows >= 2], size * np.sign(weight[rows[rows >= 2]]))
+
+
+def test_events_of_weight_zero_are_not_drawn() -> None:
+    rng = generator()
+    spectator, score = rng.normal(size=(2, 2000))
+    weight = np.where(np.arange(2000) % 10 == 0, 1.5, 0.0)
+    some = weight != 0
+    dependence = compute_dependence(spectator, score, weight, generator(), events=300)
+    assert dependence == compute_dependence(spectator[some], score[some], weight[some], generator())
+    assert dependence.events == 200
 
 
 def test_few_effective_events_give_no_answer() -> None:
@@ -334,3 +356,10 @@ def test_a_cut_that_follows_the_spectator_is_found_and_needs_events_on_both_side
     assert p_value < 1e-6
     assert compute_shape_p_value(spectator, spectator > 2, np.ones(2000)) is None
     assert compute_shape_p_value(spectator, spectator < 2, np.ones(2000)) is None
+
+
+@pytest.mark.parametrize(("size", "known"), [(25.0, True), (24.9, False)])
+def test_a_shift_has_a_p_value_from_25_effective_events_in_each_slice(size: float, known: bool) -> None:
+    slices = [Slice(0.0, 0.5, 1.0, 0.1, 25.0), Slice(0.5, 1.0, 1.1, 0.1, size)]
+    shift = compute_shift([0.0, 1.0, 2.0], [1.0] * 3, slices)
+    assert (shift.p_value is not None) == known

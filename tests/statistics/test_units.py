@@ -192,6 +192,37 @@ def test_the_interval_of_a_significance_is_that_of_drawn_units(relative: float) 
     assert events[1] - events[0] < 0.8 * (high - low)
 
 
+@pytest.mark.parametrize("relative", [0.0, 0.2])
+def test_the_influences_on_a_significance_are_its_derivatives(relative: float) -> None:
+    """A unit that counts more often adds the square of its sum to the variance as often; a weight adds to the sum."""
+    rng = np.random.default_rng(17)
+    units, bin_index = np.repeat(np.arange(40), 3), rng.integers(0, 3, 120)
+    is_signal, weight = units % 4 == 0, rng.uniform(0.2, 1.0, 120)
+
+    def bins(times: np.ndarray, factor: np.ndarray) -> list[Counts]:
+        counts = []
+        for number in range(3):
+            inside = weight * factor * (bin_index == number)
+            of_unit = np.bincount(units, inside * ~is_signal)
+            signal, variance = times[units] @ (inside * is_signal), times @ of_unit**2
+            counts.append(Counts(signal, times @ of_unit, np.sqrt(variance), 0.0, 100.0, None))
+        return counts
+
+    def derivative(times: np.ndarray, factor: np.ndarray, step: float = 1e-3) -> float:
+        ends = [bins(1 + sign * step * times, 1 + sign * step * factor) for sign in (1, -1)]
+        above, below = (combine_significances(counts, relative) for counts in ends)
+        return (above - below) / (2 * step)
+
+    once, all_events = np.zeros(40), np.zeros(120)
+    influence = compute_significance_influence(
+        bins(once + 1, all_events + 1), bin_index, is_signal, weight, relative, units=units
+    )
+    of_units = [derivative(unit, all_events) for unit in np.eye(40)]
+    np.testing.assert_allclose(np.bincount(units, influence.of_event), of_units, rtol=1e-3, atol=1e-6)
+    of_weights = [derivative(once, event) for event in np.eye(120)]
+    np.testing.assert_allclose(influence.of_weight, of_weights, rtol=1e-3, atol=1e-6)
+
+
 def test_a_search_propagates_units_through_all_bins() -> None:
     score, is_signal, weight, units = search(2000)
     events = ScoredEvents(

@@ -16,7 +16,7 @@ from tamis.studies.columns import (
 
 
 def test_errors_and_intervals_are_distances_from_the_value() -> None:
-    column = build_interval_column("AUC", [0.8, None, 0.7], [(0.75, 0.9), (0.1, 0.2), None])
+    column = build_interval_column("AUC", [(0.8, (0.75, 0.9)), (None, (0.1, 0.2)), (0.7, None)])
     assert column.errors == {"68.3% interval": [pytest.approx((0.05, 0.1)), None, None]}
     column = build_error_column("Mean", [1.0, 2.0, 3.0], [0.1, None, np.inf], label="error")
     assert column.errors == {"error": [(0.1, 0.1), None, None]}

@@ -145,7 +145,8 @@ def test_batch_normalisation_learns_the_means_of_the_data_and_leaves_the_network
     layer = Dense(nodes=5, normalisation="batch")
     network = build_network(3, 3, [layer], random=np.random.default_rng(1))
     data = sample(1000)  # 16 batches of 64, the last one padded
-    inputs = (3 * data.inputs + [1, -2, 0]).astype(np.float32)
+    # events of negative weight have other values, and count like all others
+    inputs = (3 * data.inputs + [1, -2, 0] + 10 * (data.weight < 0)[:, None]).astype(np.float32)
     settings = Training(
         optimizer=Sgd(learning_rate=1e-12, momentum=0.0), batch_size=64, epochs=8, early_stopping=None
     )

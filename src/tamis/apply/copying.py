@@ -60,11 +60,7 @@ def read_format(schema: FileSchema) -> ScoreFileFormat:
 def select_copied_columns(
     columns: Mapping[str, Any], types: Mapping[str, np.dtype[Any]], where: str
 ) -> dict[str, NDArray[Any]]:
-    """Select the columns of a chunk that are copied.
-
-    Raises:
-        InputError: a column holds nulls, which became NaN when they were read.
-    """
+    """Select the columns of a chunk that are copied; raise an `InputError` if one holds nulls, which became NaN."""
     for name, kind in types.items():
         if columns[name].dtype != kind:
             # integers and booleans with nulls were read as floats

@@ -65,14 +65,7 @@ def _find_difference(path: Path, expected: Mapping[str, object]) -> dict[Path, s
 def prepare_replacement(
     foreign_scores: Mapping[Path, str], outputs: Sequence[Path], folder: Path, *, overwrite: bool
 ) -> tuple[str, ...]:
-    """Refuse to mix scores of other settings with new ones; or remove those that this call does not replace.
-
-    Returns:
-        Notes on what is replaced and removed.
-
-    Raises:
-        RequestError: there are such scores, and they may not be replaced.
-    """
+    """Remove scores of other settings that new ones do not replace, and tell which; without `overwrite` refuse them."""
     if not foreign_scores:
         return ()
     kinds = " and ".join(dict.fromkeys(foreign_scores.values()))
@@ -95,12 +88,9 @@ def prepare_replacement(
 def inspect_existing_output(job: Job, output: Path) -> tuple[ScoreFile | None, str]:
     """Check whether the output of a job exists, and read all its rows if it can be reused.
 
-    Returns:
-        Scores that would be written again with the same bits, None if there are none; and why existing scores cannot be
-        used, empty if they are not damaged.
-
-    Raises:
-        InputError: the file must not be replaced: tamis did not write it, or it belongs to another input.
+    The results are scores that would be written again with the same bits, None if there are none, and why existing
+    scores cannot be used, empty if they are not damaged. A file that must not be replaced, because tamis did not write
+    it or it belongs to another input, raises an `InputError`.
     """
     if not output.exists():
         return None, ""

@@ -52,9 +52,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class ApplyCallbacks:
     """Functions that are called while files are scored, from several threads.
 
-    Args:
-        advance: called with the additional fraction of all work that is done, and its number of entries.
-        finished: called with the outcome of a file.
+    `advance` takes the additional fraction of all work that is done, and its number of entries; `finished` an outcome.
     """
 
     advance: Callable[[float, int], None] = lambda _part, _entries: None
@@ -205,7 +203,8 @@ def _plan_tasks(
             )
     all_files = list(zip(sources, outputs, strict=True))
     files_of_share = all_files if shard is None else all_files[shard.number :: shard.of]
-    _create_folder(output)
+    check_writable(output / "summary.json", "choose another --output", name=output)
+    output.mkdir(parents=True, exist_ok=True)
     paths = [Path(source.path) for source, _ in files_of_share]
     sizes = [
         1 + (path.stat().st_size if path.is_file() else 0) for path in paths
@@ -215,11 +214,6 @@ def _plan_tasks(
         _Task(source, path, size / total) for (source, path), size in zip(files_of_share, sizes, strict=True)
     )
     return tuple(tasks), notes
-
-
-def _create_folder(folder: Path) -> None:
-    check_writable(folder / "summary.json", "choose another --output", name=folder)
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _finish(work: _Work, task: _Task) -> Outcome:

@@ -43,11 +43,8 @@ _UNSEEN = "if none of its events was in the training, use --unseen: they get the
 class FileUse:
     """The use of a file by a sample of the training.
 
-    Args:
-        sample: its name.
-        tree: the tree that it read; None if the file has only one.
-        selection: entries for which it is false were not used; None if all were.
-        file_key: from which its event IDs are computed; None for that of the file.
+    Only the entries that pass the selection were used, if there is one. The tree is None if the file has only one, and
+    `file_key`, from which event IDs are computed, if it is that of the file.
     """
 
     sample: str
@@ -64,9 +61,7 @@ class TrainingFile:
         file_key: its name in the training, from which event IDs are computed.
         bytes: its size; None for a URL.
         sha256: hash of its content; None for a URL.
-        uses: the samples that used it.
         path: its path during the training.
-        entries: number of its entries.
     """
 
     file_key: str

@@ -109,19 +109,9 @@ def build_output_names(sources: Sequence[SourceFile], endings: Sequence[str]) ->
 def exclude_score_files(
     sources: Sequence[SourceFile], outputs_of: Callable[[Sequence[SourceFile]], Iterable[Path]]
 ) -> tuple[tuple[SourceFile, ...], tuple[str, ...]]:
-    """Exclude score files, and copies with scores that are outputs of other files of the list.
+    """Exclude score files, and copies with scores that are outputs (`outputs_of`) of other files of the list; note it.
 
-    A glob matches them if the outputs are in the folder of the inputs.
-
-    Args:
-        sources: the files that the user gave.
-        outputs_of: returns the paths of the outputs of files.
-
-    Returns:
-        The files to score, and a note if any were excluded.
-
-    Raises:
-        RequestError: there is no file to score.
+    A glob matches them if the outputs are in the folder of the inputs. A `RequestError` if no file is left.
     """
     inputs = [source for source in sources if not _is_score_file(source, include_copies=False)]
     outputs = {os.path.realpath(path) for path in outputs_of(inputs)}
@@ -162,12 +152,7 @@ def _parts(path: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several shares of the files.
-
-    Args:
-        number: its number, counted from 0.
-        of: the number of shares.
-    """
+    """One of several shares of the files: its number, counted from 0, and the number of shares."""
 
     number: int
     of: int
@@ -188,13 +173,8 @@ def parse_shard(text: str) -> Shard:
 def scan_input(source: SourceFile, tree: str | Sequence[str] | None, *, only: bool) -> FileSchema:
     """Read the schema of a file.
 
-    Args:
-        source: the file.
-        tree: the tree to read in a ROOT file, or names and globs of which exactly one must match.
-        only: whether the tree must have this name; if not, the only tree of a file is read, whatever its name.
-
-    Raises:
-        InputError: the file cannot be used.
+    In a ROOT file the tree is that of this name, or the only one that matches names and globs. Without `only`,
+    the only tree of a file is read, whatever its name.
     """
     if is_parquet(source):
         return scan_files([source], tree if only else None)[0]
@@ -219,12 +199,7 @@ def _one_tree(schemas: Sequence[FileSchema]) -> FileSchema:
 
 @dataclass(frozen=True)
 class ChunkSize:
-    """The size of a chunk of a file, in one of two units.
-
-    Args:
-        rows: number of entries.
-        bytes: size of the branches that are read.
-    """
+    """The size of a chunk of a file: a number of entries, or the bytes of the branches that are read."""
 
     rows: int | None = None
     bytes: int | None = None

@@ -90,14 +90,7 @@ def _as_floats(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Job:
-    """An input, and how its scores are computed and written.
-
-    Args:
-        schema: the input.
-        scoring: how its entries are scored.
-        form: the format of the output.
-        copy: whether the branches of the input are copied beside the scores.
-    """
+    """An input, how its entries are scored, the format of the output, and whether it has copies of the branches."""
 
     schema: FileSchema
     scoring: Scoring
@@ -162,11 +155,7 @@ class Job:
         }
 
     def read_boundaries(self) -> BoundaryHashes:
-        """Read the first and the last event.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Read the first and the last event, or raise an `InputError` for a damaged file."""
         boundaries = BoundaryHashes(self.scoring.branches)
         last = self.schema.entries - 1
         if last >= 0:
@@ -270,16 +259,10 @@ def find_changed_types(scoring: Scoring, schema: FileSchema) -> tuple[str, ...]:
 
 
 def find_suspicious_features(scoring: Scoring, extent: Extent, scored: int, total: int) -> tuple[str, ...]:
-    """Return a warning for each feature whose values differ from those of the training.
+    """Return a warning for each feature whose values in the `scored` entries differ from those of the training.
 
     A value is suspicious if its distance from the training range exceeds the width of this range. A feature with one
     value in all entries, but several in training, was probably not filled.
-
-    Args:
-        scoring: how the entries were scored.
-        extent: the ranges of the features in all scored entries.
-        scored: number of scored entries.
-        total: entries that passed the selection.
     """
     if not total:
         return ("no entry passes the selection",)

@@ -43,17 +43,13 @@ class Model:
     """A classifier, and the rules for the entries that it scores.
 
     Args:
-        classifier: loaded and checked.
         digest: hash of the classifier with its weights, `document_sha256` of `classifier.json`.
-        features: the inputs, parsed.
         selection: entries for which it is false are not scored; None scores all.
         tree: the tree to read in files with several, or names and globs of which exactly one must match; None if it
             is not known.
         tree_is_required: whether the user named the tree, so that no other tree is read.
-        folds: how the fold of an entry is determined.
         ranges: the range of each feature in training, if known.
         training: files of the training; empty if not known.
-        notes: notes for the user.
         types: the types of each branch in training, if known.
         trees: the names of the trees of the training, if known; empty if a sample may read several of one file.
     """
@@ -75,13 +71,9 @@ class Model:
 def read_model(
     run: Path | str, *, selection: str | None = None, sample: str | None = None, tree: str | None = None
 ) -> Model:
-    """Read the classifier of a run, and how it is applied.
+    """Read the classifier of a run, or of a folder `model` without its run, and how it is applied.
 
-    Args:
-        run: a run directory, or a folder `model`, which only has the classifier.
-        selection: an expression that replaces the selections of the samples.
-        sample: the sample whose selection and tree are used.
-        tree: the tree to read.
+    A selection replaces those of the samples; `sample` names the one whose selection and tree are used.
 
     Raises:
         InputError: there is no classifier, or it is damaged.

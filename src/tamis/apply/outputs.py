@@ -19,7 +19,7 @@ from tamis.data.parquet_files import is_parquet
 from tamis.data.scanning import scan_files
 from tamis.data.schema import FileSchema, SourceFile
 from tamis.errors import InputError, Problem, RequestError
-from tamis.files import hash_json
+from tamis.files import add_hash
 
 ScoreFileFormat = Literal["ttree", "rntuple", "parquet"]
 """Format of score files."""
@@ -99,21 +99,6 @@ class ColumnChecksums:
         }
 
 
-def add_checksum(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the hash of all keys.
-
-    >>> is_intact(add_checksum({"rows": 3})), is_intact({**add_checksum({"rows": 3}), "rows": 4})
-    (True, False)
-    """
-    return {**metadata, METADATA_CHECKSUM: hash_json(metadata)}
-
-
-def is_intact(metadata: Mapping[str, Any]) -> bool:
-    """Return whether metadata match their checksum."""
-    content = {key: value for key, value in metadata.items() if key != METADATA_CHECKSUM}
-    return bool(metadata.get(METADATA_CHECKSUM) == add_checksum(content)[METADATA_CHECKSUM])
-
-
 @contextmanager
 def open_score_file(
     path: Path, form: ScoreFileFormat, types: Types, entries: int, tree: str = TREE
@@ -153,7 +138,7 @@ class Output:
         """Write the last rows, and the metadata with checksums of all columns."""
         if self._rows:
             self._write(self._concatenate())
-        complete = add_checksum({**metadata, CHECKSUMS: self._checksums.to_dict()})
+        complete = add_hash({**metadata, CHECKSUMS: self._checksums.to_dict()}, METADATA_CHECKSUM)
         self._write_metadata(json.dumps(complete, allow_nan=False))
 
     def _write(self, columns: Columns) -> None:
@@ -213,12 +198,7 @@ def check_column_names(names: Sequence[str], form: ScoreFileFormat) -> None:
 
 @dataclass(frozen=True)
 class ScoreFile:
-    """An existing file of scores.
-
-    Args:
-        schema: its tree, number of rows and columns.
-        metadata: its metadata.
-    """
+    """An existing file of scores: its tree with the number of rows and the columns, and its metadata."""
 
     schema: FileSchema
     metadata: Mapping[str, Any]
@@ -239,11 +219,7 @@ class ScoreFile:
         return CHECKSUMS in self.metadata
 
     def damage(self) -> Iterator[str]:
-        """Read all rows, and yield a message for each column that does not match its checksum.
-
-        Raises:
-            InputError: the file cannot be read.
-        """
+        """Read all rows, if it can be read (`InputError`), and yield a message for each column without its checksum."""
         written: Mapping[str, Mapping[str, str]] = self.metadata.get(CHECKSUMS, {})
         types = {}
         for name, column in written.items():
@@ -261,11 +237,7 @@ class ScoreFile:
                 yield f"column {name} does not match its checksum: it was modified or damaged after it was written"
 
     def rows(self, names: Sequence[str], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
-        """Read some rows of some columns.
-
-        Raises:
-            InputError: the file is damaged, or has no such column.
-        """
+        """Read some rows of some columns; raise an `InputError` if the file is damaged, or has no such column."""
         absent = sorted(set(names) - set(self.schema.branches))
         if absent:
             raise InputError("scores", [Problem(self.schema.where, f"has no column {', '.join(absent)}")])
@@ -311,6 +283,7 @@ def _read_metadata(path: Path) -> dict[str, Any] | None:
     metadata: Any = json.loads(text)
     if not isinstance(metadata, dict) or not metadata.keys() >= _REQUIRED_KEYS:
         raise ValueError("its metadata are incomplete")
-    if (METADATA_CHECKSUM in metadata or CHECKSUMS in metadata) and not is_intact(metadata):
+    is_hashed = METADATA_CHECKSUM in metadata or CHECKSUMS in metadata
+    if is_hashed and metadata != add_hash(metadata, METADATA_CHECKSUM):
         raise ValueError("its metadata were modified or damaged after it was written")
     return metadata

@@ -56,12 +56,9 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Extent:
-    """The ranges of the features of scored entries, [n_features] each.
+    """The ranges of the features of scored entries, [n_features] each; from infinity to minus infinity without values.
 
-    Args:
-        low: smallest value; infinite if there are no values.
-        high: largest value; minus infinity if there are no values.
-        outside: number of values whose distance from the training range exceeds its width.
+    `outside` counts the values whose distance from the training range exceeds its width.
     """
 
     low: Features
@@ -79,11 +76,9 @@ class Extent:
 
 @dataclass(frozen=True)
 class Scored:
-    """Consecutive entries of one file with their scores.
+    """Consecutive entries of one file: their scores, and the ranges of their features.
 
-    Args:
-        columns: `score_<class>`, `predicted`, `flag` and, with folds, `network`; [n] each.
-        extent: the ranges of the features.
+    The columns are `score_<class>`, `predicted`, `flag` and, with folds, `network`; [n] each.
     """
 
     columns: Columns
@@ -92,13 +87,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scoring:
-    """The computation of the scores of one file.
-
-    Args:
-        model: the classifier and its selection.
-        folds: how the folds of the entries are computed.
-        sentinel: the score of entries that cannot be scored.
-    """
+    """The computation of the scores of one file; entries that cannot be scored get the sentinel."""
 
     model: Model
     folds: FoldSource

@@ -20,16 +20,11 @@ class Outcome:
     """The outcome of one file.
 
     Args:
-        file: the input.
         output: the path of its scores, even if they do not exist.
         status: `written` now, `kept` from an earlier call, `failed`, or `not tried` after an interruption.
         entries: entries of the input; None if it could not be read.
-        rows: rows of the output.
-        counts: number of scored entries, and of entries with each flag.
         networks: with folds, number of entries for each value of the column `network`.
-        problem: why it failed.
         refused: whether the file or the request is wrong, so that another attempt would fail as well.
-        warnings: warnings for the user.
         hashed: whether the output has checksums; outputs of older versions have none.
         trained: whether it is a file of the training, from whose events the classifier learned.
     """
@@ -55,13 +50,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Summary:
-    """The outcome of all files.
-
-    Args:
-        model: hash of the classifier.
-        outcomes: one for each file, in the order of the files.
-        notes: notes for the user.
-    """
+    """The outcome of each file in their order, with the hash of the classifier and notes for the user."""
 
     model: str
     outcomes: tuple[Outcome, ...]

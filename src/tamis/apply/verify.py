@@ -34,15 +34,9 @@ N_RANDOM_RANGES = 8
 
 @dataclass(frozen=True)
 class ScoreCheck:
-    """The result of the check of one score file against its input and the model.
+    """The result of the check of one score file against its input and the model; there are findings if they differ.
 
-    Args:
-        file: the input.
-        output: the score file; empty if there is none.
-        entries: number of its rows; None if it cannot be read.
-        rescored: number of entries that were scored again.
-        findings: the differences; empty if the scores belong to the input and the model.
-        notes: what could not be checked.
+    The output is empty if there is none, and the number of entries None if it cannot be read.
     """
 
     file: str
@@ -67,22 +61,12 @@ def verify_files(
     tolerance: float = 0.0,
     jobs: int = 2,
 ) -> tuple[ScoreCheck, ...]:
-    """Check that score files hold the scores that the model computes for their inputs.
+    """Check that score files hold the scores that the model computes for their inputs; an input without output fails.
 
     Selection, sentinel and format are those in the metadata of each output. The model, and the name, size, number of
     entries, first and last event of the input must match the metadata; all columns must match their checksums; and the
-    scores of entries at the beginning, at the end and in random ranges are computed again and must be bit-identical.
-
-    Args:
-        run: a run directory, or a folder `model`.
-        files: the inputs: paths, globs or URLs.
-        output: the folder of the scores.
-        shard: the share of the files that is checked.
-        tolerance: maximum difference of scores, for another processor or other versions.
-        jobs: number of files that are checked at a time.
-
-    Returns:
-        One check for each output, and one that fails for each input without output.
+    scores of entries at the beginning, at the end and in random ranges are computed again and must be bit-identical,
+    or, for another processor or other versions, differ by no more than the tolerance.
 
     Raises:
         RequestError: the request is wrong for all files.
@@ -178,11 +162,7 @@ _UNHASHED = "an older tamis wrote it without checksums: only the entries that we
 
 
 def _check_branches(score_file: ScoreFile, schema: FileSchema) -> None:
-    """Check that an input has all branches from which its scores were computed.
-
-    Raises:
-        InputError: branches are missing, so the scores cannot be computed again.
-    """
+    """Check that an input has all branches from which its scores were computed, or raise an `InputError`."""
     missing = sorted(set(score_file.metadata["input"]["branches"]) - set(schema.branches))
     if missing and schema.entries:
         names = f"{'branch' if len(missing) == 1 else 'branches'} {', '.join(map(repr, missing))}"

@@ -28,12 +28,9 @@ _SIGNAL, _BACKGROUND, _SIGNAL_SIZE, _BACKGROUND_SIZE, _SIGNAL_SQUARES = range(5)
 
 @dataclass(frozen=True)
 class Interval:
-    """A cut on one feature: an event passes with low <= value <= high, and fails if the value is missing.
+    """A cut on a feature, given by its index: an event passes with low <= value <= high; edges may be infinite.
 
-    Args:
-        feature: index of the feature.
-        low: lower edge, or -infinity.
-        high: upper edge, or infinity.
+    An event without a value fails.
     """
 
     feature: int
@@ -154,12 +151,9 @@ class _Step(NamedTuple):
 
 @dataclass(frozen=True)
 class _Events:
-    """The training events of all boxes.
+    """The training events of all boxes: values of each feature, [n_features, n], and contributions to a tally, [n, 5].
 
-    Args:
-        columns: values of each feature, [n_features, n].
-        weight: contribution of each event to a tally, [n, 5].
-        unit: mean absolute weight of a background event.
+    The unit is the mean absolute weight of a background event.
     """
 
     columns: Features
@@ -179,15 +173,9 @@ class _Events:
 
 @dataclass(frozen=True)
 class _Box:
-    """A box with the events inside.
+    """A box with its edges, [n_features], the rows of the events inside, and the sums over them, [5].
 
-    Args:
-        events: the training events of all boxes.
-        rows: the events inside.
-        ordered: for each feature the events inside by increasing value, without those where it is missing.
-        low: lower edges, [n_features].
-        high: upper edges, [n_features].
-        tally: sums over the events inside, [5].
+    For each feature, `ordered` has the events inside by increasing value, without those where it is missing.
     """
 
     events: _Events

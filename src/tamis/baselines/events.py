@@ -21,12 +21,9 @@ _PACKAGES: dict[Baseline, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class LabelledEvents:
-    """Events of the training or the validation split.
+    """Events of the training or the validation split: features, [n, n_features], without preprocessing, NaN if missing.
 
-    Args:
-        features: features without preprocessing, NaN if missing, [n, n_features].
-        class_index: the true class, [n].
-        weight: weight in the loss: signed physics weight times class weight, [n].
+    The weight in the loss, [n], is the signed physics weight times the class weight.
     """
 
     features: Features
@@ -39,10 +36,7 @@ class LabelledEvents:
 
 
 def check_packages(baselines: Sequence[Baseline]) -> None:
-    """Check that the packages of baselines are installed, before any file is read.
-
-    Raises:
-        RequestError: a package is not installed.
+    """Check that the packages of baselines are installed (`RequestError`), before any file is read.
 
     >>> check_packages(["cuts"])
     """

@@ -17,14 +17,7 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Logistic:
-    """A logistic regression: a network without hidden layers.
-
-    Args:
-        preprocessing: preprocessing of the network.
-        offset: offset of each class, [n_classes].
-        factor: factor of each class and input, [n_classes, inputs].
-        converged: whether the fit reached its minimum.
-    """
+    """A network without hidden layers: an offset, [n_classes], and a factor, [n_classes, inputs]."""
 
     preprocessing: Preprocessing
     offset: Float64

@@ -33,7 +33,6 @@ class Trees:
     """Boosted decision trees.
 
     Args:
-        booster: the trees.
         rounds: number of rounds of boosting up to the lowest validation loss.
         offset: subtracted from the features in 64 bits, because XGBoost uses 32, [n_features]; None if 32 bits resolve
             all features.

@@ -18,7 +18,6 @@ class Cell:
     """One cell of a table.
 
     Args:
-        text: what is shown.
         value: the sort key of the cell; None sorts by the text, or last in a column of numbers.
         light: a mark before the text.
         note: small text below, such as an interval.
@@ -37,9 +36,7 @@ class Table:
     """A table that readers can sort.
 
     Args:
-        columns: headings.
         rows: as many cells each as there are columns.
-        caption: a description of the table.
         numeric: index of the first column of numbers; all columns after it hold numbers too.
         wraps: whether long text is broken into lines; otherwise a wide table scrolls.
     """
@@ -80,9 +77,6 @@ class Picture:
     """A figure with its caption.
 
     Args:
-        name: of the figure.
-        title: a few words.
-        sentence: what the figure shows.
         svg: the figure, safe to embed in a page.
         file: path of a PDF or an SVG relative to the page; empty if there is none.
         wide: whether the figure is as wide as the page; the others are shown in pairs.

@@ -146,12 +146,9 @@ def _sort_key(value: float | None) -> float | None:
 
 
 def rejection(value: float | None, interval: tuple[float, float | None] | None, limit: float | None) -> Cell:
-    """Return a cell with a background rejection and its interval, or with its limit if no background event passes.
+    """Return a cell with a background rejection and its interval, or its lower limit if no background event passes.
 
-    Args:
-        value: None if it is not defined.
-        interval: its upper end is None if no background event may pass.
-        limit: the lower limit; None if background events pass.
+    The upper end of the interval is None if possibly no background event passes.
 
     >>> rejection(50.04, (25.0, None), None).note == f"[25, {chr(0x221E)})", rejection(None, None, 100.0).text
     (True, '> 100')

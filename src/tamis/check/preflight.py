@@ -45,12 +45,9 @@ from tamis.training.devices import check_devices
 def check_input(
     config: Config, callbacks: Callbacks | None = None, *, folder: Path | None = None
 ) -> CheckResult:
-    """Check all files and events, and report problems and suspicious findings; a file with a problem is not used.
+    """Check all files and events, and the disk of the run directory, and report problems and suspicious findings.
 
-    Args:
-        config: from `load_config`.
-        callbacks: called as the check proceeds.
-        folder: the run directory of the training, whose disk is checked.
+    A file with a problem is not used.
     """
     check_kind(callbacks, Callbacks, "callbacks of check_input")
     callbacks = callbacks or Callbacks()

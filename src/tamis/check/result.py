@@ -15,17 +15,7 @@ FORMAT, VERSION = "tamis check", 1
 
 @dataclass(frozen=True)
 class SampleRow:
-    """The files of one sample.
-
-    Args:
-        name: of the sample.
-        class_name: its class.
-        files: number of usable files.
-        empty: number of usable files without entries.
-        unusable: number of files that cannot be used, and of patterns without match.
-        entries: number of entries in usable files.
-        branches: branches that are read.
-    """
+    """The files of one sample, and the branches that are read; a pattern without match counts as an unusable file."""
 
     name: str
     class_name: str
@@ -41,12 +31,8 @@ class FeatureRow:
     """The values of one feature.
 
     Args:
-        name: its name.
         missing: number of selected events without a finite value: NaN, infinite or a declared sentinel.
         infinite: number of these that are infinite, or too large for 32 bits.
-        by_class: number of missing values in each class.
-        lowest: smallest value; None if there is none.
-        highest: largest value; None if there is none.
     """
 
     name: str
@@ -64,10 +50,7 @@ class Group:
     Args:
         split: `all`, `training`, `validation` or `test`.
         fold: the fold that the members hold out; None for all members together.
-        events: number of events.
-        sum_of_weights: sum of the physics weights.
         effective_sample_size: (sum of weights)^2 / sum of squares.
-        negative_fraction: fraction of events with a negative weight.
     """
 
     split: str
@@ -80,13 +63,9 @@ class Group:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The weights of one class.
+    """The weights of one class: of all its events, then of each split and fold.
 
-    Args:
-        name: name of the class.
-        groups: all its events, then those of each split and fold.
-        largest_share: weight of the heaviest event, as a fraction of the absolute weight of the class.
-        heavy: number of events with more than 1% of it.
+    The share is that of the heaviest event in the absolute weight; `heavy` events have more than 1% of it.
     """
 
     name: str
@@ -97,13 +76,9 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Note:
-    """A suspicious finding that does not prevent a training.
+    """A suspicious finding on a feature, a class or (empty) all, that does not prevent a training.
 
-    Args:
-        kind: its topic, in one word.
-        where: a feature or a class; empty if it concerns all.
-        message: a sentence.
-        value: the repeated value, for sentinels and spikes.
+    Its kind is one word, its message a sentence; sentinels and spikes have the repeated value.
     """
 
     kind: str
@@ -117,17 +92,9 @@ class CheckResult:
     """The result of `tamis check`.
 
     Args:
-        name: name of the configuration.
-        class_names: names of the classes.
-        samples: the files of each sample.
         read: whether all events could be read; otherwise everything on events refers to those that could.
         cutflow: the cutflow; None if the events cannot be used.
-        classes: the weights of each class.
-        features: the values of each feature.
         equal: events that equal another one; None if no events were read.
-        resources: memory and disk space of a training; None if not known.
-        problems: problems that prevent a training.
-        notes: suspicious findings.
     """
 
     name: str = ""

@@ -54,8 +54,7 @@ def collect_weight_notes(events: Events, rows: Sequence[ClassRow]) -> list[Note]
 
 
 def _notes(events: Events, index: int, row: ClassRow) -> list[Note]:
-    everything, where = row.groups[0], f"class {row.name}"
-    notes = []
+    everything, where, notes = row.groups[0], f"class {row.name}", []
     if row.heavy and everything.events > 1 / LARGE_WEIGHT:
         of_class = np.flatnonzero(events.class_index == index)
         heaviest = of_class[np.abs(events.weight[of_class]).argmax()]

@@ -165,9 +165,7 @@ class Classifier:
     def sensitivity(self, features: Features, fold: ArrayLike = NO_FOLD) -> Sensitivity:
         """Differentiate the logarithm of each score by the features, averaged over members as the scores are.
 
-        Args:
-            features: of the events, [n, n_features], NaN if missing; the result has `n_classes` numbers for each.
-            fold: as in `scores`.
+        Features, [n, n_features], and fold are those of `scores`; there are `n_classes` numbers for each feature.
         """
         from tamis.network.sensitivity import Sensitivity
 
@@ -362,9 +360,7 @@ class Classifier:
     def load(cls, folder: Path | str, *, ignoring: Collection[str] = ()) -> Classifier:
         """Read a classifier from the folder `model` of a run, and check the scores of its reference events.
 
-        Args:
-            folder: the folder.
-            ignoring: names of files in it that may be missing or changed, because they are written again.
+        Files that are written again (`ignoring`) may be missing or changed.
 
         Raises:
             InputError: a file is missing, damaged, not listed in `manifest.json` or of another version, or the score
@@ -395,10 +391,7 @@ class Classifier:
         return classifier
 
     def verify(self, where: str = "classifier") -> None:
-        """Recompute the missing values and the scores of the reference events.
-
-        Args:
-            where: the beginning of the message.
+        """Recompute the missing values and the scores of the reference events; `where` begins the message.
 
         Raises:
             InputError: they differ, the scores by more than 1e-5 and by more than rounding explains.
@@ -420,11 +413,7 @@ class Classifier:
 
 
 def _rows_by_fold(fold: ArrayLike, n_events: int) -> Iterator[tuple[int, slice | NDArray[np.intp]]]:
-    """Yield each fold with the rows of its events; a slice, which copies nothing, if all are in one fold.
-
-    Raises:
-        RequestError: there is not one fold for each event, or for all.
-    """
+    """Yield each fold with the rows of its events; a slice, which copies nothing, if all are in one fold."""
     folds = np.asarray(fold)
     if folds.shape not in ((), (n_events,)) or folds.dtype.kind not in "iuf":
         raise RequestError(

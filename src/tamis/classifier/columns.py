@@ -16,12 +16,9 @@ from tamis.wording import counted, join_first, suggest
 
 
 def feature_values(features: Sequence[Feature], events: Any, unresolved: Collection[str] = ()) -> Features:
-    """Compute the features of events, [n, n_features], NaN if missing.
+    """Compute the features of events, [n, n_features], NaN if missing; `Classifier.predict` lists the types of events.
 
-    Args:
-        features: the features.
-        events: a mapping of arrays, an awkward record array, a pandas or polars DataFrame or an Arrow table.
-        unresolved: names of features that 32 bits do not resolve; if there are any, the result has 64 bits.
+    The result has 64 bits if 32 do not resolve a feature (`unresolved`).
 
     Raises:
         RequestError: a column is missing, has another length or several values per event, or a feature without a
@@ -59,8 +56,7 @@ def feature_values(features: Sequence[Feature], events: Any, unresolved: Collect
 def take_columns(events: Any, names: Sequence[str]) -> dict[str, Any]:
     """Take columns of events by name, as NumPy or awkward arrays, masked if an event has no value.
 
-    Raises:
-        RequestError: one of them is missing; the message names each with the most similar name of a column.
+    A `RequestError` names each missing column with the most similar name.
 
     >>> take_columns({"pt": [40.0, None]}, ["pt"])["pt"].tolist()
     [40.0, None]

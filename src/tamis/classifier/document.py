@@ -18,7 +18,7 @@ from tamis.config.layers import MOST_LAYERS
 from tamis.config.size import MOST_PASSES
 from tamis.data.ensemble import EnsemblePlan, PlannedMember
 from tamis.errors import InputError, Problem
-from tamis.files import hash_json
+from tamis.files import add_hash
 from tamis.network.preprocessing import Scaling
 
 DOCUMENT = "classifier.json"
@@ -141,7 +141,7 @@ class ClassifierDocument(_Entry):
                     "nan" if value is None or math.isnan(value) else value for value in feature["missing"]
                 ]
         content["classes"] = [{"name": entry.pop("name"), **entry} for entry in content["classes"]]
-        return {**content, "document_sha256": compute_document_hash(content)}
+        return add_hash(content, "document_sha256")
 
 
 def list_prefixes(members: int) -> list[str]:
@@ -149,18 +149,8 @@ def list_prefixes(members: int) -> list[str]:
     return [""] if members == 1 else [f"members.{number}." for number in range(members)]
 
 
-def compute_document_hash(document: Mapping[str, Any]) -> str:
-    """Return the hash of a document without its own hash, so that every changed name or order is found."""
-    content = {key: value for key, value in document.items() if key != "document_sha256"}
-    return hash_json(content)
-
-
 def read_document(path: Path) -> ClassifierDocument:
-    """Read `classifier.json`.
-
-    Raises:
-        InputError: it is missing, damaged, of another version, or was changed after it was written.
-    """
+    """Read `classifier.json`; raise an `InputError` if it is missing, damaged, changed, or of another version."""
     try:
         text = read_small(path, _LARGEST)
         content = json.loads(text.decode("utf-8"))
@@ -182,7 +172,7 @@ def read_document(path: Path) -> ClassifierDocument:
             for detail in details[:_MOST_PROBLEMS]
         ]
         raise InputError("classifier", problems) from error
-    if compute_document_hash(content) != document.document_sha256:
+    if add_hash(content, "document_sha256")["document_sha256"] != document.document_sha256:
         raise build_error(path, "was changed after it was written; copy the whole folder `model` again")
     return document
 

@@ -63,11 +63,8 @@ def write_manifest(path: Path, files: Mapping[str, Path]) -> None:
 def list_pending_files(folder: Path, files: Mapping[str, Path]) -> None:
     """Write a manifest that allows both the present files of a folder and new ones that will be renamed into it.
 
-    The folder is then valid at any time, even if the process is killed between two renames.
-
-    Args:
-        folder: the folder with a manifest.
-        files: the new files: their present paths by their final names.
+    `files` are the new files by their final names. The folder is valid at any time, even if the process is killed
+    between two renames.
     """
     manifest = _Manifest(files=_hash_files(_find_intact_files(folder)), changing=_hash_files(files))
     write_text(folder / MANIFEST, manifest.to_text())
@@ -93,15 +90,9 @@ def _find_intact_files(folder: Path) -> dict[str, Path]:
 
 
 def check_manifest(folder: Path, ignoring: Collection[str] = ()) -> None:
-    """Compare every file of a folder with its manifest.
+    """Compare every file of a folder with its manifest, except those that are written again (`ignoring`).
 
-    Args:
-        folder: the folder `model`.
-        ignoring: names of files that may differ, because they are written again.
-
-    Raises:
-        InputError: the manifest is missing or damaged, or a file was changed, is missing or is not listed; each is
-            named.
+    An `InputError` names each file that was changed, is missing or is not listed.
     """
     listed = _read_manifest(folder / MANIFEST)
     files = files_of(folder)

@@ -29,15 +29,8 @@ def choose_reference(
 ) -> tuple[Features, NDArray[np.int64]]:
     """Choose events: evenly spaced, with the lowest and the highest values, and with missing values.
 
-    For each feature that may be missing there is an event without it, and one event lacks all of these.
-
-    Args:
-        features: of all events, NaN if missing, [n, n_features].
-        rules: the features, with their rules for missing values.
-        kind: the type of the chosen features.
-
-    Returns:
-        The chosen features, NaN if missing, [n, n_features], and the event from which each is made, [n].
+    For each feature that may be missing there is an event without it, and one event lacks all of these. The result is
+    their features, NaN if missing, [n, n_features], and the event from which each is made, [n].
 
     >>> features = np.array([[3.0], [1.0], [2.0]], np.float32)
     >>> chosen, rows = choose_reference(features, [Feature(name="x", missing=(-999.0,))])
@@ -72,14 +65,9 @@ def check_scores(
     where: str,
     rounding: Callable[[], NDArray[np.float64]],
 ) -> None:
-    """Compare recomputed scores of the reference events with the stored ones.
+    """Compare recomputed scores of the reference events, [n, n_classes], with the stored ones.
 
-    Args:
-        scores: now, [n, n_classes].
-        expected: when the classifier was saved, [n, n_classes].
-        classes: names of the classes.
-        where: for the message.
-        rounding: measures by how much a float32 step in each weight changes the scores of each event, [n].
+    `rounding` measures by how much a float32 step in each weight changes the scores of each event, [n].
 
     Raises:
         InputError: there are no events, or a score differs by more than `TOLERANCE` and more than rounding explains.
@@ -108,11 +96,7 @@ def check_scores(
 
 
 def check_rules(marked: Features, features: Features, rules: Sequence[Feature], where: str) -> None:
-    """Check that the marks of missing values still have the same meaning.
-
-    Raises:
-        InputError: a value is now missing that was not, or the other way round.
-    """
+    """Check that the same values count as missing as when the classifier was saved, or raise an `InputError`."""
     values = apply_rules(marked, rules)
     differing = ~((values == features) | (np.isnan(values) & np.isnan(features)))
     if not differing.any():

@@ -59,8 +59,16 @@ _EXPORT_SYNONYMS = {
 _FIGURE_FORMATS = ("svg", "pdf", "png")
 
 
+def _value(metavar: str, description: str, *names: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=description)
+
+
 def _output(metavar: str, description: str) -> Any:
-    return typer.Option("--output", "-o", metavar=metavar, help=description)
+    return _value(metavar, description, "--output", "-o")
+
+
+def _flag(name: str, description: str) -> Any:
+    return typer.Option(name, help=description)
 
 
 def _number(parser: Callable[[str], object], description: str) -> Any:
@@ -70,35 +78,25 @@ def _number(parser: Callable[[str], object], description: str) -> Any:
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.")]
 DataFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="The folder of relative file names; by default that of the YAML file."
-    ),
+    _value("DIR", "The folder of relative file names; by default that of the YAML file.", "--data"),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override one value: --set training.batch_size=256. Repeatable."
-    ),
+    _value("KEY=VALUE", "Override one value: --set training.batch_size=256. Repeatable.", "--set"),
 ]
 OutputFolder = Annotated[Path | None, _output("DIR", "The run directory; runs/NAME by default.")]
 Manifest = Annotated[
     Path | None,
-    typer.Option(
-        "--manifest",
-        metavar="FILE",
-        help="Refuse input files that differ from those of `check --write-manifest`.",
-    ),
+    _value("FILE", "Refuse input files that differ from those of `check --write-manifest`.", "--manifest"),
 ]
 FinishedRun = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a finished run.")]
 RunOrModel = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its folder `model`.")]
 Events = Annotated[int, _number(build_integer_parser(), "Simulated events of each class.")]
 Seed = Annotated[int, _number(build_integer_parser(), "Seed of the simulation.")]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a finished run, or checkpoints of another training.")
+    bool, _flag("--overwrite", "Replace a finished run, or checkpoints of another training.")
 ]
-NoFigures = Annotated[
-    bool, typer.Option("--no-figures", help="Draw nothing: the same as --set report.figures=false.")
-]
+NoFigures = Annotated[bool, _flag("--no-figures", "Draw nothing: the same as --set report.figures=false.")]
 
 
 def _print_version(requested: bool) -> None:
@@ -115,7 +113,7 @@ def _options(
         bool,
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+    debug: Annotated[bool, _flag("--debug", "Show the whole traceback of an error.")] = False,
 ) -> None:
     """Declare the options of all commands; `main` reads --debug at any position."""
 
@@ -143,7 +141,7 @@ def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder.")],
     events: Events = 100_000,
     seed: Seed = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    overwrite: Annotated[bool, _flag("--overwrite", "Replace existing files.")] = False,
 ) -> None:
     """Write the workshop's sample, simulated with known densities, as ROOT files."""
     from tamis.data.simulate import write_sample
@@ -158,7 +156,7 @@ def init(
         list[str], typer.Argument(metavar="FILES", help="ROOT or Parquet files, one class each.")
     ],
     output: Annotated[Path | None, _output("FILE", "The output file; the terminal by default.")] = None,
-    tree: Annotated[str | None, typer.Option(metavar="NAME", help="The tree, if files hold several.")] = None,
+    tree: Annotated[str | None, _value("NAME", "The tree, if files hold several.")] = None,
 ) -> None:
     """Write a first configuration from the content of files."""
     from tamis import scaffold
@@ -181,12 +179,12 @@ def check(
     data: DataFolder = None,
     overrides: Overrides = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Write the result as JSON, also if there are problems.")
+        bool, _flag("--json", "Write the result as JSON, also if there are problems.")
     ] = False,
     manifest: Manifest = None,
     write_to: Annotated[
         Path | None,
-        typer.Option("--write-manifest", metavar="FILE", help="Write the hashes of all input files."),
+        _value("FILE", "Write the hashes of all input files.", "--write-manifest"),
     ] = None,
 ) -> None:
     """Check everything before a training: files, cutflow, suspicious features, weights, memory and disk."""
@@ -274,17 +272,15 @@ def figures(
             help="svg, pdf or png; repeatable. SVG is always written.",
         ),
     ] = None,
-    label: Annotated[
-        str, typer.Option("--label", metavar="TEXT", help='Above each figure: "CMS Simulation Preliminary".')
-    ] = "",
+    label: Annotated[str, _value("TEXT", 'Above each figure: "CMS Simulation Preliminary".', "--label")] = "",
     luminosity: Annotated[
         str,
-        typer.Option("--luminosity-label", metavar="TEXT", help='Above each figure: "138 fb^{-1} (13 TeV)".'),
+        _value("TEXT", 'Above each figure: "138 fb^{-1} (13 TeV)".', "--luminosity-label"),
     ] = "",
     data: Annotated[
-        bool, typer.Option("--data", help="Write the numbers behind the figures too: as CSV and for HEPData.")
+        bool, _flag("--data", "Write the numbers behind the figures too: as CSV and for HEPData.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing figures.")] = False,
+    overwrite: Annotated[bool, _flag("--overwrite", "Replace existing figures.")] = False,
 ) -> None:
     """Draw the figures of a run again from its results, in other formats or with the label of an experiment."""
     from tamis.plots.experiment import ExperimentLabel
@@ -306,7 +302,7 @@ def compare(
         list[Path], typer.Argument(metavar="RUN", help="Directories of at least two finished runs.")
     ],
     output: Annotated[Path, _output("FILE", "The page.")] = Path("comparison.html"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page.")] = False,
+    overwrite: Annotated[bool, _flag("--overwrite", "Replace an existing page.")] = False,
 ) -> None:
     """Compare runs with the first one, on the same test events, and write a page."""
     from tamis.comparison.page import write_comparison
@@ -328,52 +324,43 @@ def apply(
     output: Annotated[Path, _output("DIR", "The folder of the scores.")],
     form: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="ttree (the default), rntuple or parquet; copies have that of the input.",
+        _value(
+            "FORMAT", "ttree (the default), rntuple or parquet; copies have that of the input.", "--format"
         ),
     ] = None,
-    copy: Annotated[
-        bool, typer.Option("--copy", help="Copy the branches of the input beside the scores.")
-    ] = False,
+    copy: Annotated[bool, _flag("--copy", "Copy the branches of the input beside the scores.")] = False,
     tree: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The tree to read; else that of the training, or the only one."),
+        _value("NAME", "The tree to read; else that of the training, or the only one."),
     ] = None,
     selection: Annotated[
         str | None,
-        typer.Option(
-            metavar="EXPRESSION", help="Score entries for which this is true, instead of the run's selection."
-        ),
+        _value("EXPRESSION", "Score entries for which this is true, instead of the run's selection."),
     ] = None,
-    sample: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Use selection and tree of this sample of the run.")
-    ] = None,
+    sample: Annotated[str | None, _value("NAME", "Use selection and tree of this sample of the run.")] = None,
     sentinel: Annotated[
         float | None,
         _number(parse_decimal, "The score of entries that cannot be scored; -1 by default."),
     ] = None,
     overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace scores of another classifier or of other settings."),
+        bool, _flag("--overwrite", "Replace scores of another classifier or of other settings.")
     ] = False,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="No event was in the training: use the average of all folds.")
+        bool, _flag("--unseen", "No event was in the training: use the average of all folds.")
     ] = False,
     chunk: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Entries, or bytes such as 16MB, to read at a time."),
+        _value("SIZE", "Entries, or bytes such as 16MB, to read at a time."),
     ] = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="i/N", help="Score one of N shares of the files; i counts from 0.")
+        str | None, _value("i/N", "Score one of N shares of the files; i counts from 0.")
     ] = None,
     jobs: Annotated[
         int | None,
         _number(build_integer_parser(1), "Number of threads; by default one per core, and 2 with --verify."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Write nothing; check that the scores belong to RUN and FILES.")
+        bool, _flag("--verify", "Write nothing; check that the scores belong to RUN and FILES.")
     ] = False,
     tolerance: Annotated[
         float | None,
@@ -448,7 +435,7 @@ def verify(
     run: FinishedRun,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="The folder of the input files, if they were moved."),
+        _value("DIR", "The folder of the input files, if they were moved.", "--data"),
     ] = None,
     tolerance: Annotated[
         float, _number(read_tolerance, "The largest allowed difference of scores; 0 by default.")
@@ -481,9 +468,7 @@ def export(
     output: Annotated[
         Path | None, _output("DIR", "The output folder; that of the classifier by default.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace exports of another classifier.")
-    ] = False,
+    overwrite: Annotated[bool, _flag("--overwrite", "Replace exports of another classifier.")] = False,
 ) -> None:
     """Export the classifier of a run to ONNX or other formats, and check each file against the classifier."""
     from tamis.export import FORMATS, export_classifier

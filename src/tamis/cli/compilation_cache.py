@@ -56,10 +56,8 @@ def check_cache(note: Note) -> None:
 def compilation_cache(note: Note) -> Iterator[None]:
     """Cache the programs that JAX compiles, in the folder TAMIS_CACHE or in the user's cache folder.
 
-    If JAX_COMPILATION_CACHE_DIR is set, JAX's own cache is used instead.
-
-    Args:
-        note: called with a sentence if programs cannot be stored; the work continues.
+    If JAX_COMPILATION_CACHE_DIR is set, JAX's own cache is used instead. If programs cannot be stored, the work
+    continues, after a note.
 
     Raises:
         RequestError: TAMIS_CACHE names a folder that cannot be used, or that others could write to.
@@ -222,12 +220,9 @@ def read_processor_facts(file: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
 class Programs:
     """Compiled programs in files, written atomically, with checksums: a `CacheInterface` of JAX.
 
-    Several threads and processes may share one folder.
-
-    Args:
-        folder: the subfolder for this machine.
-        note: called with a sentence if programs cannot be written, or were damaged; once for each.
-        largest: maximum size of all programs of all machines in bytes.
+    Several threads and processes may share one folder, which is that of this machine; `largest` is the maximum size in
+    bytes of all programs of all machines. A note tells once that programs cannot be written, and once that some were
+    damaged.
     """
 
     def __init__(self, folder: Path, note: Note, largest: int = LARGEST) -> None:

@@ -31,9 +31,8 @@ def compare_runs(
     numbers, as in `draw_poisson_counts`). The p-value of a difference d is the fraction of bootstrap samples (including
     the observed events) in which |d* - d| is not smaller than |d|. For the corrected p-value each difference is divided
     by its standard deviation over the samples, and the largest of all differences counts (P. Westfall and S. Young,
-    "Resampling-based multiple testing", Wiley 1993): it holds for all quantities, weightings and runs together.
-
-    The result compares the networks as they are: it does not include how much another seed would change them.
+    "Resampling-based multiple testing", Wiley 1993): it holds for all quantities, weightings and runs together. The
+    result does not include how much another seed would change the networks.
 
     Raises:
         RequestError: there are fewer than two runs, two have the same name, or their test events are not the same;
@@ -121,14 +120,10 @@ def _compare_pairs(
 
 
 def compute_difference_p_values(differences: Float64, replicas: Float64) -> tuple[Float64, Float64]:
-    """Compute two-sided p-values of differences, single and corrected for their number.
+    """Compute two-sided p-values of differences, single and corrected for their number, [differences] each.
 
-    Args:
-        differences: the differences, [differences].
-        replicas: the differences of bootstrap samples, [bootstraps, differences]; NaN counts as infinitely large.
-
-    Returns:
-        The p-values and the corrected ones, [differences] each; 1 for a difference that is zero.
+    The replicas are the differences of bootstrap samples, [bootstraps, differences]; NaN counts as infinitely large.
+    The p-values of a difference of zero are 1.
 
     >>> single, corrected = compute_difference_p_values(np.array([2.0]), np.array([[1.5], [2.5], [5.0]]))
     >>> single.tolist(), corrected.tolist()

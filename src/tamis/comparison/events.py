@@ -20,13 +20,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class ScoredRun:
-    """A run to compare.
-
-    Args:
-        name: what messages and results call it; different for each run.
-        class_names: in the order of its scores.
-        events: its test events, with their event IDs.
-    """
+    """A run to compare: its test events with their IDs, and a name that differs for each run."""
 
     name: str
     class_names: tuple[str, ...]
@@ -34,11 +28,7 @@ class ScoredRun:
 
 
 def collect_scored_runs(runs: Sequence[Run]) -> tuple[ScoredRun, ...]:
-    """Return the scored test events of runs that were read from their directories.
-
-    Raises:
-        RequestError: a folder is given twice.
-    """
+    """Return the scored test events of runs that were read from different directories, or raise a `RequestError`."""
     names = distinct_names([run.folder for run in runs])
     return tuple(ScoredRun(name, run.class_names, run.scores) for name, run in zip(names, runs, strict=True))
 
@@ -62,10 +52,8 @@ def distinct_names(folders: Sequence[Path]) -> tuple[str, ...]:
 def align_events(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
     """Sort the test events of each run by event ID, class and weight, and the classes as in the first run.
 
-    Events with the same ID, class and weight keep their order. Reference and spectators are dropped.
-
-    Raises:
-        RequestError: the events are not the same; the message lists the differences of each run from the first.
+    Events with the same ID, class and weight keep their order. Reference and spectators are dropped. A `RequestError`
+    lists the differences of each run from the first.
     """
     first = _sort_events(runs[0], runs[0].class_names)
     sorted_runs, problems = [first], []
@@ -136,15 +124,11 @@ def _count_missing(required_ids: NDArray[np.uint64], ids: NDArray[np.uint64]) ->
 
 
 def align_class_weights(runs: Sequence[ScoredRun]) -> tuple[tuple[ScoredRun, ...], tuple[str, ...]]:
-    """Convert the scores of runs with other class weights to the class weights of the first run.
+    """Convert the scores of runs with other class weights to those of the first run, and tell which.
 
     Scores are probabilities for the class weights of their training. Without this step, a run would be better only
-    because its training had the class weights that the events are weighted with.
-
-    The runs are on the same events in the same order.
-
-    Returns:
-        The runs, and a sentence for each run whose scores were converted.
+    because its training had the class weights that the events are weighted with. The runs are on the same events in the
+    same order.
     """
     first = runs[0]
     first_weights = _class_weights(first)

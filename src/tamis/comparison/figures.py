@@ -30,13 +30,7 @@ _RANDOM: dict[str, Any] = {"color": MUTED_COLOUR, "linewidth": 1.0, "linestyle":
 
 @dataclass(frozen=True)
 class LossCurve:
-    """The validation loss of one training.
-
-    Args:
-        epochs: numbers of the epochs, from 1.
-        losses: after each epoch.
-        best: number of the epoch whose weights are used.
-    """
+    """The validation loss of one training after each epoch, counted from 1, and the epoch whose weights are used."""
 
     epochs: tuple[int, ...]
     losses: tuple[float, ...]
@@ -106,12 +100,9 @@ def _draw_ratios(axes: Axes, curves: Sequence[RocCurve], runs: Sequence[ClassSty
 
 
 def compute_rejection_ratio(curve: RocCurve, first: RocCurve, least: float) -> tuple[Float64, Float64]:
-    """Divide the background rejection of a curve by that of the first, at the same signal efficiencies.
+    """Divide the background rejection of a curve by that of the first, at the same signal efficiencies, [n] each.
 
     There is no ratio below a background efficiency of `least` in one of them.
-
-    Returns:
-        Signal efficiencies and ratios, [n] each.
 
     >>> from tamis.statistics.roc import compute_roc_curve
     >>> first = compute_roc_curve([1.0, 3.0, 2.0, 4.0], [0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])

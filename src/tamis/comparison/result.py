@@ -24,8 +24,6 @@ class Difference:
         weighting: `physics` or `balanced`.
         quantity: `loss`, `accuracy` or `auc`.
         class_name: the class of the area under the curve; None for the other quantities.
-        first: value of the first run.
-        second: value of the second run.
         difference: second minus first.
         interval: 68.3% bootstrap interval of the difference, from the same bootstrap samples for both runs.
         p_value: two-sided probability of such a difference by chance, for this quantity alone.
@@ -74,11 +72,8 @@ class PairComparison:
     """The first run against another one.
 
     Args:
-        first: name of the first run.
-        second: name of the other run.
         differences: every quantity that is defined in both.
         compared: number of differences of the whole comparison, for which the p-values are corrected.
-        bootstraps: number of bootstrap samples.
         identical: whether every event has the same scores in both runs.
     """
 
@@ -166,9 +161,6 @@ class RunComparison:
 
     Args:
         class_names: in the order of the first run.
-        events: number of test events.
-        runs: the numbers of each run.
-        pairs: the first run against each of the others.
         notes: a sentence for each run whose scores were converted to the class weights of the first run.
         aligned_runs: their events in the same order, with these scores.
     """

@@ -247,7 +247,7 @@ def _check_first_layer(values: Mapping[str, object]) -> Iterator[Diagnostic]:
     """Report a first layer that does not fit the number of features."""
     layers, embedding = _items(_get(values, "network", "layers")), _get(values, "network", "embedding")
     # the number of inputs after an embedding is not known here
-    if not layers or embedding is not None:
+    if not layers or embedding not in (None, "auto"):
         return
     features, indicators = _count_inputs(values)
     message = _layer_problem(_mapping(layers[0]), features, indicators)

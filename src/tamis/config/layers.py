@@ -258,7 +258,7 @@ class Periodic(Section):
     type: Literal["periodic"] = Field("periodic", description="type of the embedding")
     frequencies: Count = Field(8, description="frequencies of each input, each with a sine and a cosine")
     sigma: Positive = Field(0.1, description="width of the distribution of the initial frequencies")
-    nodes: Count = Field(8, description="nodes to which the sines and cosines of an input are mapped")
+    nodes: Count = Field(4, description="nodes to which the sines and cosines of an input are mapped")
 
 
 class PiecewiseLinear(Section):
@@ -295,8 +295,10 @@ class Network(Section):
         max_length=MOST_LAYERS,
         description="hidden layers, from the inputs to the outputs; an empty list is a logistic regression",
     )
-    embedding: Embedding | None = Field(
-        None, description="embedding of each input before the first layer; null uses the inputs themselves"
+    embedding: Embedding | Literal["auto"] | None = Field(
+        "auto",
+        description="embedding of each input before the first layer; null uses the inputs themselves, `auto` is "
+        "periodic with the default layers, gains and scaled inputs, and otherwise null",
     )
     gains: Gains | None = Field(
         Gains(),

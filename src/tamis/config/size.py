@@ -44,7 +44,10 @@ def _count_embedding(inputs: int, embedding: Mapping[str, object]) -> tuple[int,
     """Return the number of inputs of the first layer, and the number of parameters of the embedding."""
     match embedding.get("type"):
         case "periodic":
-            frequencies, nodes = (positive_integer(embedding.get(key), 8) for key in ("frequencies", "nodes"))
+            frequencies, nodes = (
+                positive_integer(embedding.get(key), default)
+                for key, default in (("frequencies", 8), ("nodes", 4))
+            )
             return inputs * (1 + nodes), inputs * (frequencies + nodes + 2 * nodes * frequencies)
         case "piecewise_linear":
             bins = positive_integer(embedding.get("bins"), 16)

@@ -24,14 +24,9 @@ _VALUES_OF_A_LIST = 16  # assumed mean length of a list
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive entries of one file.
+    """Consecutive entries of one file: an array for each branch, NumPy for scalars, awkward for jagged branches.
 
-    Args:
-        source: the file.
-        first_entry: entry number of the first row.
-        length: number of rows.
-        columns: an array for each branch: NumPy for scalars, awkward for jagged branches.
-        file_key: the file and the tree, as event IDs are computed from them.
+    Event IDs are computed from the `file_key` of file and tree.
     """
 
     source: SourceFile
@@ -58,10 +53,7 @@ def compute_rows_per_chunk(branches: int) -> int:
 def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = None) -> Iterator[Chunk]:
     """Stream the branches of one file in chunks of rows, by default as many rows as the memory budget allows.
 
-    Without branches, the chunks only have a length.
-
-    Raises:
-        InputError: the file is damaged, or has fewer entries than its header says.
+    Without branches, the chunks only have a length. A damaged file raises an `InputError`.
     """
     names = sorted(set(branches))
     # a list counts as several values; its length is only known after reading
@@ -90,11 +82,7 @@ def read_chunks(schema: FileSchema, branches: Iterable[str], rows: int | None = 
 
 
 def read_range(schema: FileSchema, branches: Iterable[str], start: int, stop: int) -> Chunk:
-    """Read the entries from `start` to before `stop`, which is at most `schema.entries`.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Read the entries from `start` to before `stop`, which is at most `schema.entries`, if the file is not damaged."""
     names = sorted(set(branches))
     columns: Mapping[str, Any] = {}
     if names:

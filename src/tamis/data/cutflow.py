@@ -20,8 +20,7 @@ _BLOCK = 2**25  # so many halves of mantissas sum up exactly in a double
 def compute_exact_sum(values: Float64) -> int:
     """Sum finite doubles without rounding: the result does not depend on the order of events or the size of chunks.
 
-    Returns:
-        The sum times 2**1126, which is an integer; `round_exact_sum` converts it back.
+    It is the sum times 2**1126, which is an integer; `round_exact_sum` converts it back.
 
     >>> round_exact_sum(compute_exact_sum(np.array([1e16, 1.0, -1e16])))
     1.0
@@ -57,10 +56,8 @@ class Tally:
     """Number and weights of some events.
 
     Args:
-        events: number of events.
         weights: exact sum of the physics weights, scaled as by `compute_exact_sum`.
         squares: exact sum of the squared weights, with the same scale.
-        negative: number of events with a negative weight.
     """
 
     events: int = 0
@@ -114,8 +111,6 @@ class SampleCutflow:
     """The cutflow of one sample.
 
     Args:
-        sample: its name.
-        class_name: its class.
         files: number of entries of each file, by file key.
         read: all entries with a finite weight.
         unweighted: number of entries without finite weight, all of which fail the selection.
@@ -149,11 +144,7 @@ class SampleCutflow:
         return sum_tallies(self.splits.values())
 
     def check(self) -> None:
-        """Check that the numbers add up.
-
-        Raises:
-            TamisError: entries or weights were lost or counted twice, which is a defect of tamis.
-        """
+        """Check that no entries or weights were lost or counted twice: a `TamisError` is a defect of tamis."""
         accounted = self.failed_selection + sum_tallies(self.dropped.values()) + self.used
         in_folds = sum_tallies(self.folds) if self.folds else self.used
         if (

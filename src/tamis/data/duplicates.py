@@ -58,15 +58,10 @@ def find_equal_events(
     class_index: Int32,
     file_index: Int32,
 ) -> EqualEvents:
-    """Count events that agree in every column, bit by bit; missing values are equal.
+    """Count events that agree in every column, [n] each, bit by bit; missing values are equal.
 
     The number expected by chance is estimated from the three columns that distinguish events best. For a single column
     it accounts for every repetition, so that nothing is suspicious.
-
-    Args:
-        columns: the values of each column, [n] each.
-        class_index: the true class, [n].
-        file_index: the file of each event, [n].
 
     >>> x, y = np.linspace(0, 1, 1000), np.linspace(5, 9, 1000) ** 2
     >>> twice = [np.append(x, x[:3]), np.append(y, y[:3])]

@@ -123,12 +123,7 @@ ONE_NETWORK = EnsemblePlan()
 
 
 def build_plan(split: Split, seeds: int, seed: int) -> EnsemblePlan:
-    """Build the plan of a configuration.
-
-    Args:
-        split: how events are divided.
-        seeds: number of members with the same events.
-        seed: seed of the configuration, which is that of the first member.
+    """Build the plan of a configuration, with `seeds` members for each fold; the first has the seed of all.
 
     >>> from tamis.config import Split
     >>> [member.fold for member in build_plan(Split(folds=2), seeds=2, seed=1).members]
@@ -141,10 +136,7 @@ def build_plan(split: Split, seeds: int, seed: int) -> EnsemblePlan:
 
 
 def name_members(folds: Sequence[int | None]) -> tuple[str, ...]:
-    """Name members by their fold, and by their number in the fold, counted from 1.
-
-    Args:
-        folds: the fold of each member, None without cross-training.
+    """Name members by their fold (None without cross-training), and by their number in the fold, counted from 1.
 
     >>> name_members([None]), name_members([0, 1]), name_members([0, 0, 1, 1])[1:3]
     (('',), ('fold 0', 'fold 1'), ('fold 0, network 2', 'fold 1, network 1'))

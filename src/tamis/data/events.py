@@ -96,14 +96,7 @@ _PER_EVENT = ("features", "split", *_READ)
 
 @dataclass(frozen=True)
 class MissingValues:
-    """Missing values of one feature in one sample.
-
-    Args:
-        file: file of the first one.
-        entry: entry number of the first one.
-        count: number of selected events without a value.
-        infinite: number of those that are infinite or too large for 32 bits.
-    """
+    """Missing values of one feature in one sample: number, also of infinite or too large ones, and the first."""
 
     file: str
     entry: int
@@ -116,12 +109,9 @@ class SampleReading:
     """The counts of one sample before any policy, which grow with every chunk.
 
     Args:
-        plan: the expressions of the sample.
-        schemas: its files.
         read: all entries with a finite weight.
         unweighted: number of entries that failed the selection and have no finite weight.
         failed_selection: entries that failed the selection and have a finite weight.
-        missing: missing values of each feature that has any.
         bad_weights: number of selected entries whose weight cannot be summed.
         first_bad_weight: the problem of the first of them.
     """
@@ -232,21 +222,12 @@ def read_events(
     progress: Progress | None = None,
     damaged: Damaged | None = None,
 ) -> tuple[Events, tuple[SampleReading, ...]]:
-    """Read, select and weight the events of all samples.
+    """Read, select and weight the events of all samples, and count those of each.
 
-    Memory is bounded by one chunk plus the selected columns. Features that 32 bits do not resolve are read a second
-    time, in 64 bits.
-
-    Args:
-        inputs: expressions and files of each sample.
-        fractions: how events are split.
-        rows: rows per chunk; by default as many as the memory budget allows.
-        progress: called with the number of entries of each chunk.
-        damaged: called with the sample and the problems of each file that cannot be read to its end; reading continues
-            with the next file, and the events are incomplete. None raises the error.
-
-    Returns:
-        The events, and the counts of each sample; a reading with `problems` must not be used.
+    Memory is bounded by one chunk (by default as many rows as the memory budget allows) plus the selected columns.
+    Features that 32 bits do not resolve are read a second time, in 64 bits. `progress` is called with the number of
+    entries of each chunk, `damaged` with the sample and the problems of each file that cannot be read to its end:
+    reading continues with the next file, and the events are incomplete. A reading with `problems` must not be used.
 
     Raises:
         InputError: a file is damaged.

@@ -34,16 +34,11 @@ class Flattened:
 def flatten_weights(
     events: Events, weight: Float64, classes: Sequence[str], flatten: Flatten
 ) -> tuple[Float64, dict[str, Flattened]]:
-    """Reweight events so that every class has the same binned distribution of the spectators.
+    """Reweight events so that every class has the same binned distribution of the spectators; tell the effect on each.
 
     The bins have equal sums of weights of the training events of all classes, with equal weights of the classes. In
     every bin, the training weights of a class are scaled so that they sum to the same fraction of the sum of the class.
-
-    Returns:
-        The weights in the loss, [n], and the effect on each class.
-
-    Raises:
-        InputError: a spectator is not finite in some event.
+    A spectator that is not finite raises an `InputError`.
     """
     training = events.split == TRAINING
     bins = _bins(events, weight, training, flatten)

@@ -104,11 +104,7 @@ def convert_arrow(column: Any) -> Any:
 
 
 def _replace_nulls(column: Any, kind: BranchType, where: str) -> Any:
-    """Convert a column to a NumPy or awkward array, with NaN for nulls.
-
-    Raises:
-        InputError: a column with nulls also holds integers that 64-bit floats cannot represent.
-    """
+    """Convert a column to a NumPy or awkward array, with NaN for nulls, if 64-bit floats represent its integers."""
     import awkward
 
     if kind.kind == "scalar" and not column.null_count:

@@ -19,13 +19,7 @@ from tamis.expressions.tree import Branch
 
 @dataclass(frozen=True)
 class Quantity:
-    """A named number per event.
-
-    Args:
-        name: its name in tamis.
-        expression: the expression of branches.
-        missing: values that mark a missing value; None if no value may be missing.
-    """
+    """A named number per event; `missing` are the values that mark a missing value, None if no value may be missing."""
 
     name: str
     expression: Expression
@@ -37,13 +31,9 @@ class SamplePlan:
     """The parsed expressions of one sample.
 
     Args:
-        sample: name of the sample.
         class_index: position of its class.
-        weight: the physics weight.
         selection: events for which it is false are not used; None uses all.
         features: inputs of the network, in its order.
-        spectators: columns that the network does not use.
-        reference: known densities or discriminants.
         id_columns: columns of the event ID; empty if the ID is made of file and entry.
         fold: the number whose remainder is the fold of an event; None if the event ID determines the fold.
     """
@@ -103,11 +93,7 @@ def plan_sample(
 
 
 def evaluate_chunk(expression: Expression, chunk: Chunk, sentinel: Sequence[float] | None = None) -> Values:
-    """Compute an expression for every row of a chunk, [chunk.length]; values of the sentinel become NaN.
-
-    Raises:
-        InputError: the expression cannot be computed; the message names the file.
-    """
+    """Compute an expression for every row of a chunk, [chunk.length]; an `InputError` names the file."""
     try:
         return evaluate(expression, chunk.columns, sentinel=sentinel, length=chunk.length)
     except ExpressionError as error:

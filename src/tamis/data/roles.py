@@ -55,9 +55,7 @@ _OBSERVED_STREAM = re.compile(
 def find_branch_role(name: str, names: Collection[str] = ()) -> Role | None:
     """Return the role of a branch by its name; None if the name indicates no role.
 
-    Args:
-        name: name of the branch.
-        names: all branches; a branch whose opposite variation is among them is a variation.
+    A branch whose opposite variation is among all `names` is a variation.
 
     >>> [find_branch_role(name) for name in ("genWeight", "eventWeight", "btagSF", "btagSFUp", "PV_npvs", "pt")]
     ['generator weight', 'event weight', 'scale factor', 'variation', 'pile-up', None]
@@ -86,10 +84,7 @@ def find_nominal_branch(name: str, names: Collection[str] = ()) -> str | None:
 
 
 def find_event_id_branches(names: Collection[str]) -> tuple[str, ...]:
-    """Return the branches that together identify an event, by their names; empty without an event number.
-
-    Args:
-        names: names of integer branches.
+    """Return the integer branches that together identify an event, by their names; empty without an event number.
 
     >>> find_event_id_branches(["event", "pt", "lumi", "run"]), find_event_id_branches(["run", "lumi"])
     (('run', 'lumi', 'event'), ())
@@ -121,10 +116,8 @@ def is_signal_name(name: str) -> bool:
 def find_observed_data_word(stem: str, folders: Collection[str] = ()) -> str | None:
     """Return the word in the name of a file that indicates observed data; None if there is none.
 
-    Args:
-        stem: name of the file.
-        folders: names of its folders, in which only primary datasets and run periods count, because simulation may be
-            in folders called data, too.
+    In the names of its folders only primary datasets and run periods count: simulation may be in folders called data,
+    too.
 
     >>> [find_observed_data_word(name) for name in ("data_2018", "SingleMuon_Run2018A", "dataset", "data_driven_fakes")]
     ['data', 'SingleMuon', None, None]

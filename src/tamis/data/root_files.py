@@ -21,11 +21,7 @@ class MissingTree(Problem):
 
 
 def scan(source: SourceFile, trees: str | Sequence[str] | None, naming: str) -> list[FileSchema]:
-    """Find the trees of a file, their entries and the types of their branches.
-
-    Raises:
-        InputError: a tree is missing, or there are several and none was selected.
-    """
+    """Find the trees of a file, their entries and types of branches; an `InputError` if it is not clear which."""
     import uproot
 
     with uproot.open({source.path: None}) as file:

@@ -23,15 +23,10 @@ _FILES_AT_ONCE = 1000  # bounds the schemas that wait for their turn
 def scan_files(
     sources: Sequence[SourceFile], tree: str | Sequence[str] | None = None, *, naming: str = _NAMING
 ) -> list[FileSchema]:
-    """Read the schema of every file: its trees, number of entries and types of branches.
+    """Read the schema of every file of a sample: its trees, number of entries and types of branches.
 
-    Args:
-        sources: files of one sample.
-        tree: name of the tree, names and globs of several, or None if each file has exactly one.
-        naming: how the user selects a tree, for messages.
-
-    Raises:
-        InputError: files cannot be used, with one problem for each.
+    `tree` is a name, names and globs of several, or None if each file has exactly one; messages say how the user
+    selects one (`naming`). An `InputError` has a problem for each file that cannot be used.
     """
     schemas, problems = scan_usable_files(sources, tree, naming=naming)
     if problems:

@@ -82,7 +82,6 @@ class SourceFile:
     """One input file of a sample.
 
     Args:
-        sample: name of the sample.
         path: an absolute path or a URL.
         file_key: the POSIX path relative to the data folder, or the absolute path or URL of a file elsewhere. It does
             not depend on the position of the file in a list or on the location of the data folder.
@@ -95,15 +94,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class FileSchema:
-    """The schema of one tree of a file.
-
-    Args:
-        source: the file.
-        tree: name of the tree; empty in a Parquet file.
-        entries: number of entries.
-        branches: type of each branch.
-        several: whether the sample may read several trees of a file.
-    """
+    """The schema of one tree of a file, without name in a Parquet file; the sample may read several trees of a file."""
 
     source: SourceFile
     tree: str
@@ -128,16 +119,10 @@ def find_schema_problems(
     *,
     trained: Collection[str] | None = None,
 ) -> list[Problem]:
-    """Check that the files of one sample have the branches that its expressions use.
+    """Check that the files of one sample, except those without entries, have the branches that its expressions use.
 
-    Args:
-        schemas: the files of one sample.
-        expressions: all expressions of the sample.
-        trained: when a classifier is applied, the branches of its features, whose expressions are fixed; all other
-            branches belong to the selection.
-
-    Returns:
-        Every missing branch, wrong type and difference between files; a file without entries needs no branches.
+    `trained` are, when a classifier is applied, the branches of its features, whose expressions are fixed; all other
+    branches belong to the selection.
     """
     filled = [schema for schema in schemas if schema.entries]
     scalars: set[str] = set().union(*(expression.scalars for expression in expressions))

@@ -26,15 +26,7 @@ def resolve_local_path(location: str) -> Path | None:
 
 
 def find_signature_problem(path: Path, *, parquet: bool) -> str:
-    """Return why a file is not a complete file of its format; empty if it is, or if it does not exist.
-
-    Args:
-        path: a local file.
-        parquet: whether it is read as Parquet, not as ROOT.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
+    """Return why a local file is not a complete Parquet or ROOT file; empty if it is, or if it does not exist."""
     if not path.is_file():
         return ""
     size = path.stat().st_size

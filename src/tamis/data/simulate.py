@@ -83,17 +83,9 @@ PROCESSES = (
 
 
 def compute_log_density(process: WorkshopProcess, pt: ArrayLike, mass: ArrayLike, eta: ArrayLike) -> Float64:
-    """Compute the logarithm of the normalised density of events under a process.
+    """Compute the logarithm of the normalised density [1 / GeV^2] of events under a process, for pt and mass in GeV.
 
-    Args:
-        process: the process.
-        pt: transverse momentum [GeV].
-        mass: mass [GeV].
-        eta: pseudorapidity; the three broadcast against each other.
-
-    Returns:
-        Logarithm of the density [1 / GeV^2]; minus infinity for a mass below zero, and for a pt below zero or above its
-        scale.
+    It is minus infinity for a mass below zero, and for a pt below zero or above its scale.
 
     >>> background, _, signal = PROCESSES
     >>> bool(compute_log_density(signal, 20.0, 15.0, 0.5) > compute_log_density(background, 20.0, 15.0, 0.5))
@@ -117,13 +109,9 @@ def compute_log_density(process: WorkshopProcess, pt: ArrayLike, mass: ArrayLike
 def simulate_events(
     process: WorkshopProcess, number: int, generator: np.random.Generator
 ) -> dict[str, Float64]:
-    """Draw events of one process by inverting the cumulative distributions.
+    """Draw a number of events, not negative (`RequestError`), of one process by inverting the cumulative distributions.
 
-    Returns:
-        Branches `pt` [GeV], `mass` [GeV], `eta` and, for each process, `log_density_<name>`, [number] each.
-
-    Raises:
-        RequestError: the number is negative.
+    The branches are `pt` [GeV], `mass` [GeV], `eta` and, for each process, `log_density_<name>`, [number] each.
 
     >>> events = simulate_events(PROCESSES[0], 5, np.random.default_rng(1))
     >>> list(events)
@@ -149,20 +137,10 @@ def simulate_events(
 def write_sample(
     folder: Path, *, events: int, seed: int, overwrite: bool = False, option: str = "folder"
 ) -> list[Path]:
-    """Simulate all processes and write one ROOT file each, `<name>_Events.root`.
+    """Simulate the events of each process, and write one ROOT file each, `<name>_Events.root`, into a folder.
 
     Every process has its own child of the seed, so its events do not depend on the other processes. The files get their
-    names only when all of them are complete.
-
-    Args:
-        folder: the output folder, which is created if it does not exist.
-        events: number of events of each process.
-        seed: seed of the random numbers.
-        overwrite: whether to replace existing files.
-        option: how the user chooses another output, for messages.
-
-    Returns:
-        The files, in the order of `PROCESSES`.
+    names only when all of them are complete. Messages say how the user chooses another output (`option`).
 
     Raises:
         RequestError: the number or the seed is invalid, the disk has too little space, the folder cannot be created, or

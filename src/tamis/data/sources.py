@@ -27,15 +27,10 @@ def expand_files(sample: str, patterns: Sequence[str], folder: Path | str) -> li
 def find_files(
     sample: str, patterns: Sequence[str], folder: Path | str
 ) -> tuple[list[SourceFile], list[Problem]]:
-    """Find the files of a sample, in an order that does not depend on that of the patterns.
+    """Find each file of a sample once, in an order that does not depend on that of the patterns: paths, globs or URLs.
 
-    Args:
-        sample: name of the sample; empty if there is none.
-        patterns: paths, globs or URLs.
-        folder: the folder, or URL, of relative paths.
-
-    Returns:
-        Each file once, and a problem for each pattern that matches no file and each file that is listed twice.
+    A sample without name is that of a list of files. Every pattern without a file and every file that is listed twice
+    is a problem.
     """
     sources: list[SourceFile] = []
     problems = []

@@ -64,10 +64,8 @@ class RowError(RequestError):
 def hash_columns(columns: Sequence[NDArray[np.generic]]) -> UInt64:
     """Compute event IDs, [n], from columns, [n] each, for example run, luminosity block and event number.
 
-    An integer has the same hash whether it is stored as an integer or as a float.
-
-    Raises:
-        RowError: a column has a value that is not finite.
+    An integer has the same hash whether it is stored as an integer or as a float; a value that is not finite is a
+    `RowError`.
     """
     event_id = np.zeros(len(columns[0]), np.uint64)
     for column in columns:
@@ -107,11 +105,10 @@ class Fractions:
 
 
 def assign_splits(event_id: UInt64, fractions: Fractions) -> NDArray[np.uint8]:
-    """Assign each event to a split.
+    """Assign each event to a split: its index into `SPLITS`, [n].
 
-    Returns:
-        Index into `SPLITS` for each event, [n]. With folds, this is the split for the members of all other folds; for
-        the members that hold out its fold, each event is a test event.
+    With folds, this is the split for the members of all other folds; for the members that hold out its fold, each event
+    is a test event.
 
     >>> event_id = hash_entries("sig", "sig.root", 0, 10_000)
     >>> split = assign_splits(event_id, Fractions(test=0.5, validation=0.35))
@@ -145,10 +142,7 @@ def assign_folds_by_id(event_id: UInt64, number: int, seed: int = 0) -> Int32:
 
 
 def assign_folds_by_number(values: NDArray[np.generic], number: int) -> Int32:
-    """Assign each event to the fold that is the remainder of its integer divided by the number of folds.
-
-    Raises:
-        RowError: a value is not an integer.
+    """Assign each event to the remainder of its integer (`RowError` for another number) divided by the number of folds.
 
     >>> assign_folds_by_number(np.array([7.0, 8.0, -1.0]), 4)
     array([3, 0, 3], dtype=int32)

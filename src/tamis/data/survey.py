@@ -51,14 +51,7 @@ _EDGE_EVENTS = 20  # minimum number of events at the edge of the remaining value
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A reason why a column may not be a useful feature.
-
-    Args:
-        column: its name.
-        kind: the kind of suspicion.
-        reason: a phrase for messages.
-        value: the repeated value, if it is a well-known `sentinel` or another `spike`.
-    """
+    """A reason why a column may not be a useful feature, with the repeated value of a `sentinel` or `spike`."""
 
     column: str
     kind: Kind
@@ -73,16 +66,9 @@ def survey_columns(
     *,
     names: bool = True,
 ) -> list[Suspicion]:
-    """Find columns that would make a classifier useless or wrong.
+    """Find columns, [n] each, NaN if missing, that would make a classifier useless or wrong, in their order.
 
-    Args:
-        columns: values of each candidate, [n]; NaN if missing.
-        class_index: the true class, [n].
-        classes: names of the classes.
-        names: whether names of columns are checked, as for features that a user has not chosen.
-
-    Returns:
-        Suspicions in the order of the columns; a column may have several.
+    With `names`, names of columns are checked too, as for features that a user has not chosen.
     """
     suspicions: list[Suspicion] = []
     several = len(np.unique(class_index)) > 1  # with one class, any column identifies it
@@ -103,14 +89,10 @@ def survey_column(
     names: bool = False,
     all_names: Collection[str] = (),
 ) -> list[Suspicion]:
-    """Return the suspicions of one column.
+    """Return the suspicions of one column, [n], NaN if missing, of a purity from `compute_class_purity`.
 
-    Args:
-        name: name of the column.
-        values: [n]; NaN if missing.
-        purity: from `compute_class_purity`.
-        names: whether the name is checked.
-        all_names: names of all columns, to recognise variations by their opposite.
+    With `names` its name is checked too; `all_names` are those of all columns, to recognise variations by their
+    opposite.
 
     >>> [suspicion.reason for suspicion in survey_column("charge", np.array([1.0, 1.0]), 0.5)]
     ['is 1 in all events']
@@ -176,18 +158,12 @@ def sample_each_class(class_index: NDArray[np.integer], classes: int) -> NDArray
 
 
 def compute_class_purity(values: Float64, class_index: Int32, classes: int) -> float:
-    """Compute how well the values of one column alone separate the classes.
+    """Compute how well the values of one column alone separate the classes: 1 / classes without separation.
 
     Every value (or each of 200 quantile bins, if there are more values) is assigned to its most frequent class in one
-    half of the events, with equal weights of the classes. The purity is measured with the other half, without bias.
-
-    Args:
-        values: the column, [n], with events in random order; all values that are not finite count as one value.
-        class_index: the true class, [n].
-        classes: number of classes.
-
-    Returns:
-        Mean over the classes of the fraction of correctly assigned events; 1/classes for a column without separation.
+    half of the events, with equal weights of the classes. The purity is the mean over the classes of the fraction of
+    correctly assigned events of the other half, without bias, so that the events must be in random order. All values
+    that are not finite count as one value.
     """
     learned, measured = _halves(values, class_index, classes)
     present = np.flatnonzero(measured.sum(axis=1))
@@ -295,8 +271,7 @@ def _neighbours(value: float, different: Float64) -> tuple[float, float]:
 def find_identified_class(values: Float64, class_index: Int32, classes: int) -> tuple[int, float]:
     """Find the class that the values of one column separate best from all other classes; see `compute_class_purity`.
 
-    Returns:
-        The class, and the mean of the fractions of its events, and of all other events, that are correctly assigned.
+    Its purity is the mean of the fractions of its events, and of all other events, that are correctly assigned.
     """
     learned, measured = _halves(values, class_index, classes)
     best = (0, 0.0)

@@ -36,7 +36,6 @@ class WeighedEvents:
     """Events with their weights in the loss.
 
     Args:
-        events: all events that are used.
         training_weight: weight in the loss, [n]: the class weight times the physics weight after the policy, which is
             applied in the training split only.
         class_weights: [n_classes].
@@ -62,17 +61,9 @@ def weigh_events(
     flatten: Flatten | None = None,
     plan: EnsemblePlan = ONE_NETWORK,
 ) -> WeighedEvents:
-    """Apply the policy for negative weights and balance the classes.
+    """Apply the policy for negative weights and balance the classes, as in the section `weights` of the configuration.
 
-    Args:
-        events: as read.
-        classes: names of the classes.
-        balance: `classes` for the same sum of weights of each class in the training split, `none` for the physics
-            weights, or a class weight for each class (1 if it is not in the mapping).
-        negative: policy for negative weights in the training split: `keep`, `drop` (remove the event), `absolute` (use
-            the absolute value) or `refuse`.
-        flatten: spectators whose distribution in the loss becomes the same for all classes.
-        plan: the members that are trained on the events.
+    `plan` has the members that are trained on the events.
 
     Raises:
         InputError: a class has no events or no positive sum of weights in a split or fold, or there are negative
@@ -110,14 +101,7 @@ def weigh_events(
 class SplitSums:
     """Sums over the events of each class in one split of one network, [n_classes] each.
 
-    Args:
-        split: `training`, `validation` or `test`.
-        fold: the fold that the members hold out; None for all members together.
-        events: number of events.
-        weights: sum of weights.
-        sizes: sum of absolute weights.
-        squares: sum of squared weights.
-        negative: number of negative weights.
+    Members hold out the fold, None for all members together. The sizes are absolute weights.
     """
 
     split: str
@@ -165,10 +149,8 @@ def check_classes(
 ) -> None:
     """Check that each class has events and a positive sum of all `weights`, [n] each, in every split and fold.
 
-    `dropped` is the class of each event that was removed because its weight is negative.
-
-    Raises:
-        InputError: with counts and sums, for every class, split and fold that fails.
+    `dropped` is the class of each event that was removed because its weight is negative. The `InputError` has counts
+    and sums.
     """
     failed: dict[tuple[int, str, int | None], SplitSums] = {}
     for weight in weights:

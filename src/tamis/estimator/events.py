@@ -17,13 +17,10 @@ from tamis.wording import describe
 
 @dataclass(frozen=True)
 class OrderedEvents:
-    """Events in an order that is a function of their content, not of the order of the rows.
+    """Events in an order that is a function of their content: by ascending hashes of class and features, [n].
 
-    Args:
-        content_hash: hashes of class and features, ascending, [n].
-        features: NaN if missing, [n, n_features]; float64 if 32 bits do not resolve one of them, otherwise float32.
-        class_index: the true class, [n].
-        weight: weight in the loss, [n].
+    Features are NaN if missing, [n, n_features], and in 64 bits if 32 do not resolve one of them. The weight is that in
+    the loss, [n].
     """
 
     content_hash: NDArray[np.uint64]
@@ -97,11 +94,7 @@ class OrderedEvents:
         return selected
 
     def check_sum(self, purpose: str) -> None:
-        """Check that the weights have a positive sum.
-
-        Raises:
-            ValueError: the sum is not positive.
-        """
+        """Check that the weights have a positive sum, or raise a `ValueError`."""
         if not self.weight.sum() > 0:
             raise ValueError(
                 f"the weights of the {len(self)} {purpose} events sum to {self.weight.sum():g}; expected a positive "

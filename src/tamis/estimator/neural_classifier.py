@@ -189,7 +189,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
             training.features, training.weight, settings.scaling, missing_allowed=[True] * self.n_features_in_
         )
         size = compute_size(training.weight, self.n_features_in_)
-        settings = replace(settings, network=resolve_network(settings.network, size))
+        settings = replace(settings, network=resolve_network(settings.network, size, settings.scaling))
         trained = self._train(settings, training, validation, random)
         self.networks_ = tuple(result.network for result in trained)
         self.histories_ = tuple(result.history for result in trained)
@@ -267,11 +267,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def predict_proba(self, X: ArrayLike) -> Float32:
-        """Compute the scores of events, [n, n_classes], in the order of `classes_`; each row sums to one.
-
-        Args:
-            X: features, NaN if missing, [n, n_features].
-        """
+        """Compute the scores, [n, n_classes], in the order of `classes_`; features, [n, n_features], may be NaN."""
         from tamis.network.prediction import predict_scores
 
         check_is_fitted(self)
@@ -282,11 +278,7 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):
         return scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the label with the highest score for each event, [n].
-
-        Args:
-            X: features, NaN if missing, [n, n_features].
-        """
+        """Return the label with the highest score for each event, [n], of features, [n, n_features], NaN if missing."""
         highest = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[highest])
 

@@ -24,16 +24,7 @@ _NAMES = {"validation": "validation_fraction"}
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked parameters of an estimator.
-
-    Args:
-        network: the section `network`.
-        training: the section `training`.
-        scaling: name of the rule for the features.
-        validation_fraction: fraction of the events of each class; None if validation events have no effect.
-        loss: a custom loss function.
-        optimizer: a custom optax transform.
-    """
+    """The checked parameters of an estimator; the fraction is None if validation events have no effect."""
 
     network: config.Network
     training: config.Training

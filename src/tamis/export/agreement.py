@@ -44,12 +44,9 @@ PAIRS, PAIRS_WITH_STEPS = 4, 8
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of an exported file with the classifier.
+    """The agreement of an exported file with the classifier on some events: the largest deviations from float64.
 
-    Args:
-        events: number of compared events.
-        difference: largest deviation of a score of the file from float64.
-        float32_difference: largest deviation of a score of the classifier itself, which computes in float32.
+    That of the classifier itself is due to computing in float32.
     """
 
     events: int
@@ -72,13 +69,9 @@ class ComparedEvents:
 
 @dataclass(frozen=True)
 class _Variant:
-    """Events with missing values marked in one way, and their float64 scores.
+    """Events with missing values marked in one way, as a user passes them, [n, n_features], and their folds, [n].
 
-    Args:
-        features_as_passed: features as a user passes them, [n, n_features].
-        fold: fold of each event, [n].
-        scores: in float64, [n, n_classes].
-        unit: effect of rounding on the scores of each event, [n].
+    They have scores in float64, [n, n_classes], and the effect of rounding on those of each event, [n].
     """
 
     features_as_passed: Float32
@@ -94,12 +87,9 @@ class _Variant:
 
 @dataclass(frozen=True)
 class Reference:
-    """Float64 scores of a sample, and the deviation of the classifier from them.
+    """Float64 scores of a sample, and the largest deviation of a score of the classifier from them.
 
-    Args:
-        variants: the events with missing values marked in every way.
-        cost: largest deviation of the classifier from float64, in units of the event, at least 1.
-        difference: largest deviation of one of its scores.
+    The cost is this deviation in units of the event, at least 1.
     """
 
     variants: tuple[_Variant, ...]
@@ -193,10 +183,8 @@ def measure_reference(classifier: Classifier, graph: ClassifierGraph, sample: Co
 def compare(reference: Reference, score: Score, program: str) -> Agreement:
     """Compare the scores of an exported file with the float64 scores of the classifier.
 
-    `score` computes the scores of the file, in the program that the message names.
-
-    Raises:
-        ExportError: a score deviates by more than `MULTIPLE` times the error of the classifier.
+    `score` computes the scores of the file, in the program that the message names. One that deviates by more than
+    `MULTIPLE` times the error of the classifier is an `ExportError`.
     """
     events, largest = 0, 0.0
     most = MULTIPLE * reference.cost

@@ -46,16 +46,7 @@ def list_constants(classifier: Classifier) -> Constants:
 
 
 def check_constants(expected: Constants, stored: Mapping[str, Any], file: str) -> None:
-    """Compare the numbers of a file with those of the classifier.
-
-    Args:
-        expected: numbers of the classifier, by name.
-        stored: numbers of the file, by the same names, in the precision of the file; additional ones are ignored.
-        file: its name, for the message.
-
-    Raises:
-        ExportError: a number is missing or differs; the message names it.
-    """
+    """Compare the numbers of a file, in its precision, with the classifier; an `ExportError` names one that differs."""
     for name, values in expected.items():
         if name not in stored:
             raise ExportError(f"{name} of the classifier is missing in {file}; {_ADVICE}")

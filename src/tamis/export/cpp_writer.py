@@ -287,16 +287,9 @@ class Program:
             raise ExportError(f"{COMPILER} does not compile the header, which was not written: {reason}")
 
     def scores(self, features: Float32, classes: int, fold: ArrayLike = NO_FOLD, number: int = 0) -> Float32:
-        """Score events, [n, n_classes].
+        """Score events as a user passes them, [n, n_features], with one of the headers; [n, n_classes].
 
-        Args:
-            features: features as a user passes them, [n, n_features].
-            classes: number of classes.
-            fold: fold of each event, `NO_FOLD` if unknown, [n], or of all events.
-            number: index of the header.
-
-        Raises:
-            ExportError: the program crashes.
+        The fold is that of each event, `NO_FOLD` if unknown, [n], or of all events. A crash is an `ExportError`.
         """
         folds = np.broadcast_to(np.asarray(fold), len(features))
         rows = np.concatenate([features, folds[:, None]], axis=1, dtype=np.float32)

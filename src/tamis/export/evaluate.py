@@ -53,12 +53,9 @@ class Disturbance:
 def evaluate(
     graph: Graph, inputs: Mapping[str, Array], *, disturbance: Disturbance | None = None
 ) -> tuple[Array, ...]:
-    """Compute the outputs of a graph for many events.
+    """Compute the outputs of a graph for many events, which lie along the axis before the last, [..., n, entries].
 
-    Args:
-        graph: the graph.
-        inputs: by name, with events along the axis before the last, [..., n, entries], as in the outputs.
-        disturbance: perturbs the numbers that float32 would round.
+    A disturbance perturbs the numbers that float32 would round.
 
     >>> from tamis.network.primitives import GraphBuilder
     >>> builder = GraphBuilder()
@@ -137,13 +134,10 @@ def _compute(node: Node, operands: Sequence[Any]) -> Array:
 _ROUND: Mapping[str, np.ufunc | Callable[[Array], Array]] = {
     "TRN": np.floor, "TRN_ZERO": np.trunc, "RND_CONV": np.round,
 }  # fmt: skip
-_NEAREST: Mapping[str, tuple[np.ufunc, np.ufunc]] = {
-    "RND": (np.greater_equal, np.greater),
-    "RND_MIN_INF": (np.greater, np.greater_equal),
-    "RND_ZERO": (np.greater, np.greater),
-    "RND_INF": (np.greater_equal, np.greater_equal),
-}
-"""How the fraction of the absolute value of positive and of negative numbers is compared with a half."""
+HALVES_GROW: Mapping[str, tuple[bool, bool]] = {
+    "RND": (True, False), "RND_MIN_INF": (False, True), "RND_ZERO": (False, False), "RND_INF": (True, True),
+}  # fmt: skip
+"""Whether a half rounds to the larger absolute value, of positive and of negative numbers, if the nearest is chosen."""
 
 
 def _round(x: Array, mode: str) -> Array:
@@ -151,7 +145,8 @@ def _round(x: Array, mode: str) -> Array:
     if mode in _ROUND:
         return np.asarray(_ROUND[mode](x))
     size = np.floor(np.abs(x))
-    of_positive, of_negative = (compare(np.abs(x) - size, 0.5) for compare in _NEAREST[mode])
+    fraction = np.abs(x) - size
+    of_positive, of_negative = (fraction >= 0.5 if grows else fraction > 0.5 for grows in HALVES_GROW[mode])
     return np.asarray(np.copysign(size + np.where(x < 0, of_negative, of_positive), x))
 
 

@@ -72,11 +72,7 @@ EXPORT_LOCK = ".export.lock"
 
 
 def require_float32(classifier: Classifier, program: str) -> None:
-    """Check that float32 resolves all features of a classifier; `program` reads them, for the message.
-
-    Raises:
-        UntranslatableError: it does not; the message names the features, with an expression to use instead.
-    """
+    """Check that float32, which `program` reads, resolves all features; an `UntranslatableError` names the others."""
     if problem := precision_problem(classifier):
         raise UntranslatableError(
             f"{program} takes features in 32 bits: {problem}. Alternatively, score events with tamis itself (tamis "
@@ -123,8 +119,6 @@ class Exported:
     """The result of an export.
 
     Args:
-        files: the written files.
-        agreements: the agreement of each format with the classifier.
         notes: formats that were not written or not checked, and why.
     """
 

@@ -39,13 +39,7 @@ COMPARED = 10_000
 
 @dataclass(frozen=True)
 class FpgaExport:
-    """The result of an export for an FPGA.
-
-    Args:
-        folder: the output folder.
-        events: number of simulated events, which all agree bit by bit.
-        network: the network that the FPGA computes.
-    """
+    """The result of an export for an FPGA: its folder, the network, and the number of events that agree bit by bit."""
 
     folder: Path
     events: int
@@ -153,16 +147,10 @@ def _run_translation(model: Path, folder: Path) -> None:
 
 
 def check_output(output: Path, document_sha256: str, *, of_run: bool, overwrite: bool) -> None:
-    """Check that the output can be written, and that only an earlier translation is replaced.
+    """Check that the output can be written, and holds nothing but an earlier translation, or raise a `RequestError`.
 
-    Args:
-        output: the output folder.
-        document_sha256: the hash of the classifier.
-        of_run: whether it is the folder of the run itself for this export.
-        overwrite: whether the translation of another classifier is replaced.
-
-    Raises:
-        RequestError: the output exists and is not a translation of the classifier, or cannot be written.
+    The translation of another classifier is replaced only with `overwrite`; `of_run` is whether the output is the
+    folder of the run itself for this export.
     """
     check_writable(output, "choose another folder (--output; in Python `output`)", of_run=of_run)
     is_replaceable = (output / BOUNDARY).is_file() or (output.is_dir() and not any(output.iterdir()))

@@ -26,13 +26,9 @@ class FixedPointLayer:
     """One layer: output(activation(weight @ x + bias)), with exact sums.
 
     Args:
-        name: name of the layer in the files.
         weight: [nodes, inputs].
         bias: [nodes].
         rectified: whether the activation is `relu`; it is `linear` otherwise.
-        input: the format of its inputs.
-        weight_form: the format of the weights.
-        bias_form: the format of the biases.
         output: the format of the nodes; `WRAP` is replaced by `SAT` if no overflow is possible.
     """
 
@@ -93,12 +89,7 @@ class FixedPointLayer:
 
 @dataclass(frozen=True)
 class FixedPointNetwork:
-    """The network that an FPGA computes: from inputs on a grid to logits on a grid.
-
-    Args:
-        input: the format of the inputs.
-        layers: from the inputs to the logits.
-    """
+    """The network that an FPGA computes: from inputs on a grid, through its layers, to logits on a grid."""
 
     input: FixedPoint
     layers: tuple[FixedPointLayer, ...]

@@ -84,11 +84,7 @@ class ClassifierGraph:
 
 
 def lower(classifier: Classifier) -> ClassifierGraph:
-    """Lower a classifier, and check every number against the arrays of the classifier.
-
-    Raises:
-        ExportError: a number is missing or differs.
-    """
+    """Lower a classifier, and check every number against its arrays; an `ExportError` names one that differs."""
     document = build_plain_document(classifier)
     check_constants(list_constants(classifier), list_arrays(document), "the intermediate form")
     return lower_document(document)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from tamis.arrays import Float32, Float64
 from tamis.classifier import Classifier
@@ -26,10 +27,8 @@ def build_lwtnn_document(document: Mapping[str, Any]) -> Document:
     """Build the JSON of a network of dense layers for lwtnn.
 
     A feature that may be missing has its fill value as default, which `lwt::NanReplacer` puts for NaN. Its indicator,
-    if any, is another input, `NAME_is_missing`, which is 1 if the value is missing and 0 otherwise.
-
-    Raises:
-        UntranslatableError: the format cannot express the classifier; the message lists all reasons.
+    if any, is another input, `NAME_is_missing`, which is 1 if the value is missing and 0 otherwise. An
+    `UntranslatableError` lists all reasons why the format cannot express the classifier.
     """
     reasons = list(_list_reasons(document))
     if reasons:
@@ -129,11 +128,7 @@ def _dense(weight: Float64, bias: Float64, activation: Any) -> Document:
 
 
 def check_lwtnn_constants(document: Mapping[str, Any], written: Mapping[str, Any], file: str) -> None:
-    """Compare every number of the content of a file for lwtnn with the plain document.
-
-    Raises:
-        ExportError: a number is missing or differs.
-    """
+    """Compare every number of the content of a file for lwtnn with the plain document, or raise an `ExportError`."""
     network, rules = document["networks"][0], document["features"]
     arrays = list_arrays(network)
     features, layers = len(rules), len(network["layers"])
@@ -190,22 +185,13 @@ def compute_lwtnn_scores(document: Mapping[str, Any], inputs: Mapping[str, Float
     return x.astype(np.float32)
 
 
-def _sigmoid(x: Float64) -> Float64:
-    return np.asarray(1 / (1 + np.exp(np.minimum(-x, 700.0))))
-
-
-def _softmax(x: Float64) -> Float64:
-    powers = np.exp(x - x.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 _FUNCTIONS: Mapping[str, Callable[[Float64, float], Float64]] = {
     "rectified": lambda x, _: np.maximum(x, 0.0),
-    "sigmoid": lambda x, _: _sigmoid(x),
+    "sigmoid": lambda x, _: special.expit(x),
     "tanh": lambda x, _: np.tanh(x),
     "linear": lambda x, _: x,
-    "softmax": lambda x, _: _softmax(x),
+    "softmax": lambda x, _: special.softmax(x, axis=1),
     "elu": lambda x, alpha: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0))),
-    "swish": lambda x, alpha: x * _sigmoid(alpha * x),
+    "swish": lambda x, alpha: x * special.expit(alpha * x),
     "leakyrelu": lambda x, alpha: np.where(x > 0, x, alpha * x),
 }

@@ -178,12 +178,9 @@ def _explained(work: str) -> Iterator[None]:
 
 
 def check_is_own_model(path: Path) -> None:
-    """Check that a model refers to no other files, and has no loops or custom operators.
+    """Check that a model refers to no other files, and has no loops or custom operators, or raise an `ExportError`.
 
     The model may come from a stranger: nothing in it is followed or executed.
-
-    Raises:
-        ExportError: it does, or it is not a model.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -215,11 +212,7 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
 
 
 def check_numbers(graph: ClassifierGraph, path: Path, name: str | None = None) -> None:
-    """Compare every number of a lowered classifier with the file; `name` is its final name, for the message.
-
-    Raises:
-        ExportError: a number is missing or differs.
-    """
+    """Compare every number of a lowered classifier with the file of a final name, or raise an `ExportError`."""
     import onnx
 
     check_is_own_model(path)
@@ -231,12 +224,9 @@ _CHECK = "import sys, onnx; [onnx.checker.check_model(path, full_check=True) for
 
 
 def check_files(*models: Path) -> None:
-    """Check model files with ONNX's own checker: operators, types and shapes.
+    """Check model files with ONNX's own checker: operators, types and shapes (`ExportError`).
 
     It runs in another process, because a crash of the checker would end this one.
-
-    Raises:
-        ExportError: a file is refused.
     """
     checked = subprocess.run(
         [sys.executable, "-c", _CHECK, *map(str, models)], capture_output=True, text=True, check=False

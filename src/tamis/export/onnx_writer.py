@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from tamis.export.evaluate import HALVES_GROW
 from tamis.export.lower import ClassifierGraph
 from tamis.export.onnx_builder import IR_VERSION, OPSET, OnnxBuilder, Operator, Value
 from tamis.export.onnx_roots import log1p, square_root
@@ -34,13 +35,7 @@ _OPERATORS: Mapping[str, Operator] = {
 
 
 class Names(NamedTuple):
-    """Names of the inputs and of the output of a model.
-
-    Args:
-        packed: the input with all features.
-        fold: the input with the fold of an event; None without folds.
-        scores: the output.
-    """
+    """Names of the inputs and of the output of a model; there is no input `fold` without folds."""
 
     packed: str
     fold: str | None
@@ -64,15 +59,10 @@ def choose_names(features: Sequence[str], *, folds: bool) -> Names:
 
 
 def build_model(classifier: ClassifierGraph, inputs: Inputs) -> ModelProto:
-    """Build the ONNX model of a classifier.
+    """Build the ONNX model of a classifier, whose output is the scores, [n, n_classes].
 
-    Args:
-        classifier: the lowered classifier.
-        inputs: `named` has one input [n, 1] for each feature, by its name; `packed` has one input [n, n_features].
-
-    Returns:
-        The model. With folds it has another input [n, 1], the fold of each event, -1 if unknown. Its output is the
-        scores, [n, n_classes].
+    `named` has one input [n, 1] for each feature, by its name; `packed` has one input [n, n_features]. With folds there
+    is another input [n, 1], the fold of each event, -1 if unknown.
     """
     document = classifier.document
     features = [feature["name"] for feature in document["features"]]
@@ -261,15 +251,6 @@ def _take(builder: OnnxBuilder, operands: Sequence[Value], offset: int, shape: t
     return builder.gather(table, index)
 
 
-_NEAREST: Mapping[str, tuple[Operator, Operator]] = {
-    "RND": ("GreaterOrEqual", "Greater"),
-    "RND_MIN_INF": ("Greater", "GreaterOrEqual"),
-    "RND_ZERO": ("Greater", "Greater"),
-    "RND_INF": ("GreaterOrEqual", "GreaterOrEqual"),
-}
-"""How the fraction of the absolute value of positive and of negative numbers is compared with a half."""
-
-
 def _round(builder: OnnxBuilder, steps: Value, mode: str) -> Value:
     """Round to integers, by absolute value and sign: the fraction of an absolute value is exact."""
     if mode == "TRN":
@@ -278,15 +259,16 @@ def _round(builder: OnnxBuilder, steps: Value, mode: str) -> Value:
     floor = builder("Floor", size)
     fraction, half = builder("Sub", size, floor), builder.number(0.5)
 
-    def up(comparison: Operator) -> Value:
-        return builder("Add", floor, builder.flag(builder(comparison, fraction, half)))
+    def up(half_grows: bool) -> Value:
+        is_up = builder("GreaterOrEqual" if half_grows else "Greater", fraction, half)
+        return builder("Add", floor, builder.flag(is_up))
 
     if mode == "TRN_ZERO":
         above = below = floor
     elif mode == "RND_CONV":
         above = below = _round_to_even(builder, floor, fraction)
     else:
-        of_positive, of_negative = _NEAREST[mode]
+        of_positive, of_negative = HALVES_GROW[mode]
         above = up(of_positive)
         below = above if of_negative == of_positive else up(of_negative)
     return builder("Where", builder("Less", steps, builder.number(0)), builder("Neg", below), above)

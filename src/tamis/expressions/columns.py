@@ -26,11 +26,7 @@ class _UnsuitableColumnError(Exception):
 
 
 def check_branches(expression: Expression, available: Collection[str]) -> None:
-    """Check that all branches of an expression exist.
-
-    Raises:
-        ExpressionError: branches are unknown; the message suggests similar names.
-    """
+    """Check that all branches of an expression exist; an `ExpressionError` suggests similar names."""
     first_use = {leaf.name: leaf.at for leaf in reversed(expression.leaves)}
     unknown = sorted((at, name) for name, at in first_use.items() if name not in available)
     if unknown:
@@ -46,13 +42,10 @@ def check_branches(expression: Expression, available: Collection[str]) -> None:
 def load_values(
     text: str, leaf: Leaf, column: object, *, length: int, sentinels: tuple[float, ...]
 ) -> Values:
-    """Return the values of one branch, or of one element of it, from a column; sentinels become NaN.
+    """Return the values of one branch, or of one element of it, from a column, [length]; sentinels become NaN.
 
     The column is a NumPy or awkward array, or an object that NumPy converts to an array. The text is that of the
-    expression, for messages.
-
-    Returns:
-        Array of shape [length]; floats if the branch is indexed, or if its type can hold a sentinel.
+    expression, for messages. The values are floats if the branch is indexed, or if its type can hold a sentinel.
 
     Raises:
         ExpressionError: the column has a wrong length or number of dimensions, or holds no numbers.
@@ -69,12 +62,9 @@ def load_values(
 
 
 def replace_sentinels(values: Values, sentinels: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """Replace sentinels by NaN.
+    """Replace sentinels by NaN, in a new array.
 
     A sentinel rounded to 32 bits is replaced as well, so that -999.9 is recognised in a branch of either precision.
-
-    Returns:
-        A new array of the same shape.
 
     >>> replace_sentinels(np.array([1.0, np.float32(-999.9)]), (-999.9,))
     array([ 1., nan])

@@ -13,12 +13,7 @@ _LISTED = 8
 
 
 def build_error(text: str, at: int, message: str) -> ExpressionError:
-    """Build an error that shows its position in the expression.
-
-    Args:
-        text: the expression.
-        at: the position of the error, in characters from 0.
-        message: the problem, and what to do.
+    """Build an error that shows its position in the expression, in characters from 0.
 
     >>> print(build_error("pt ^ 2", 3, "'^' is not clear: write **"))
     '^' is not clear: write **

@@ -16,13 +16,9 @@ from tamis.expressions.tree import FunctionName
 
 @dataclass(frozen=True)
 class Function:
-    """One function of the language.
+    """One function of the language, for arrays of 64-bit integers and floats, with a line on its result.
 
-    Args:
-        arguments: names of the arguments.
-        description: its result, in one line.
-        compute: the implementation for arrays of 64-bit integers and floats.
-        more: whether any number of further arguments is allowed.
+    It takes any number of further arguments if `more` is set.
     """
 
     arguments: tuple[str, ...]
@@ -59,6 +55,7 @@ def _delta_phi(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) 
 
 _X = ("x",)
 _TWO = ("a", "b")
+_OF_MORE = "of two or more values; NaN where one of them is"
 
 FUNCTIONS: Mapping[FunctionName, Function] = MappingProxyType(
     {
@@ -83,18 +80,8 @@ FUNCTIONS: Mapping[FunctionName, Function] = MappingProxyType(
         "asinh": Function(_X, "inverse hyperbolic sine", _floating(np.arcsinh)),
         "acosh": Function(_X, "inverse hyperbolic cosine", _floating(np.arccosh)),
         "atanh": Function(_X, "inverse hyperbolic tangent", _floating(np.arctanh)),
-        "min": Function(
-            _TWO,
-            "smallest of two or more values; NaN where one of them is",
-            lambda *arguments: reduce(np.minimum, arguments),
-            more=True,
-        ),
-        "max": Function(
-            _TWO,
-            "largest of two or more values; NaN where one of them is",
-            lambda *arguments: reduce(np.maximum, arguments),
-            more=True,
-        ),
+        "min": Function(_TWO, f"smallest {_OF_MORE}", lambda *values: reduce(np.minimum, values), more=True),
+        "max": Function(_TWO, f"largest {_OF_MORE}", lambda *values: reduce(np.maximum, values), more=True),
         "pow": Function(_TWO, "a to the power b, the same as a ** b", _floating(np.power)),
         "hypot": Function(_TWO, "sqrt(a * a + b * b) without overflow", _floating(np.hypot)),
         "floor": Function(_X, "largest whole number not above x", _rounding(np.floor)),
@@ -115,16 +102,8 @@ FUNCTIONS: Mapping[FunctionName, Function] = MappingProxyType(
 )
 """Every function of the language by its name."""
 
-_PLAIN: Mapping[str, FunctionName] = {
-    "fabs": "abs",
-    "arcsin": "asin",
-    "arccos": "acos",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arcsinh": "asinh",
-    "arccosh": "acosh",
-    "arctanh": "atanh",
-}
+_INVERSE: tuple[FunctionName, ...] = ("asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh")
+_PLAIN: Mapping[str, FunctionName] = {"fabs": "abs", **{f"arc{name[1:]}": name for name in _INVERSE}}
 _TMATH: Mapping[str, FunctionName] = {
     "Abs": "abs", "Sqrt": "sqrt", "Exp": "exp", "Log": "log", "Log10": "log10", "Log2": "log2",
     "Sin": "sin", "Cos": "cos", "Tan": "tan", "ASin": "asin", "ACos": "acos", "ATan": "atan",
@@ -133,31 +112,15 @@ _TMATH: Mapping[str, FunctionName] = {
     "Hypot": "hypot", "Floor": "floor", "Ceil": "ceil", "Nint": "round", "IsNaN": "isnan",
     "Finite": "isfinite", "Pi": "pi",
 }  # fmt: skip
-_SHARED: tuple[FunctionName, ...] = (
-    "abs", "sqrt", "exp", "log", "log10", "log2", "log1p", "expm1",
-    "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
-    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
-    "pow", "hypot", "floor", "ceil", "isnan", "isfinite",
-)  # fmt: skip
-_STD: Mapping[str, FunctionName] = {
-    **{name: name for name in _SHARED},
-    "fabs": "abs",
-    "min": "min",
-    "max": "max",
-    "clamp": "clip",
-}
+_UNSHARED = ("min", "max", "round", "sign", "where", "clip", "delta_phi", "pi")
+_SHARED: Mapping[str, FunctionName] = {name: name for name in FUNCTIONS if name not in _UNSHARED}
+_STD: Mapping[str, FunctionName] = {**_SHARED, "fabs": "abs", "min": "min", "max": "max", "clamp": "clip"}
+_SAME_IN_NUMPY: tuple[FunctionName, ...] = ("round", "sign", "where", "clip")
 _NUMPY: Mapping[str, FunctionName] = {
-    **{name: name for name in _SHARED},
+    **_SHARED,
     **_PLAIN,
-    "absolute": "abs",
-    "minimum": "min",
-    "maximum": "max",
-    "power": "pow",
-    "round": "round",
-    "rint": "round",
-    "sign": "sign",
-    "where": "where",
-    "clip": "clip",
+    **{name: name for name in _SAME_IN_NUMPY},
+    **{"absolute": "abs", "minimum": "min", "maximum": "max", "power": "pow", "rint": "round"},
 }
 
 ALIASES: Mapping[str, FunctionName] = MappingProxyType(

@@ -19,6 +19,44 @@ _QUANTILE_EVENTS = 100_000
 """Number of events that suffice to determine the edges of bins."""
 
 
+# least-squares fits on a quarter turn to either side, in odd and even powers; errors below 1e-8
+_SINE = (6.28318516, -41.34165493, 81.60099808, -76.54965403, 39.53579141)
+_COSINE = (1.0, -19.73920855, 64.93934655, -85.45356812, 60.14395069, -24.9818244)
+
+
+@jax.custom_jvp
+def sine_and_cosine(turns: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Compute sin(2 pi x) and cos(2 pi x) by polynomials, with an error of about 2e-7.
+
+    XLA computes the sine of each number by itself on CPUs; this takes a third of the time of an embedding's step.
+
+    >>> [float(value.round(5)) for value in sine_and_cosine(jnp.float32(-2.125))]
+    [-0.70711, 0.70711]
+    """
+    half_turns = jnp.round(2 * turns)
+    remainder = turns - 0.5 * half_turns
+    sign = 1 - 2 * jnp.abs(half_turns - 2 * jnp.round(0.5 * half_turns))
+    square = remainder * remainder
+    sine, cosine = (_evaluate_polynomial(coefficients, square) for coefficients in (_SINE, _COSINE))
+    return sign * sine * remainder, sign * cosine
+
+
+def _evaluate_polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
+    value = jnp.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        value = value * x + coefficient
+    return value
+
+
+@sine_and_cosine.defjvp
+def _differentiate(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    sine, cosine = sine_and_cosine(*primals)
+    angle = 2 * jnp.pi * tangents[0]
+    return (sine, cosine), (cosine * angle, -sine * angle)
+
+
 class Gains(eqx.Module):
     """Each input times a trained number, initially one (Holzmueller et al., arXiv:2407.04491).
 
@@ -92,8 +130,7 @@ class Periodic(_Embedding):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map the inputs of one event, [inputs], to [outputs]."""
-        angle = 2 * jnp.pi * self.frequency * x[:, None]
-        waves = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=1)
+        waves = jnp.concatenate(sine_and_cosine(self.frequency * x[:, None]), axis=1)
         nodes = jax.nn.relu(jnp.einsum("iof,if->io", self.weight, waves) + self.bias)
         return jnp.concatenate([x, nodes.ravel()])
 
@@ -145,12 +182,18 @@ def build_embedding(
             assert_never(section)
 
 
-def build_gains(section: config.Gains, inputs: int, embedded_inputs: int) -> Gains:
-    """Build the gains of a number of inputs, which an embedding may have turned into more."""
+def build_gains(section: config.Gains, inputs: int, embedding: Embedding | None) -> Gains:
+    """Build the gains of a number of inputs and of the nodes of their embedding.
+
+    Those of periodic nodes start at zero: the network begins as if it had only the inputs, and useless nodes stay so.
+    """
     speed = section.learning_rate_factor
     if speed == "auto":
         speed = float(min(inputs, _FASTEST_GAIN))
-    return Gains(jnp.asarray(np.zeros(embedded_inputs, np.float32)), speed)
+    factors = np.ones(inputs if embedding is None else embedding.outputs)
+    if isinstance(embedding, Periodic):
+        factors[inputs:] = 0
+    return Gains(jnp.asarray(((factors - 1) / speed).astype(np.float32)), speed)
 
 
 def _edges(inputs: int, bins: int, training_inputs: Float32 | None) -> Float32:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tamis import config
 from tamis.arrays import Float32, Float64
+from tamis.errors import RequestError
 from tamis.network.embeddings import Embedding, Gains, build_embedding, build_gains
 from tamis.network.fixed_point import compute_overflow
 from tamis.network.layers import Dense, Mode, count_parameters
@@ -126,15 +127,19 @@ def build_network(
     """
     section = layers
     if not isinstance(section, config.Network):
-        section = config.Network(layers=tuple(layers), gains=None, output_initialisation="random")
+        section = config.Network(
+            layers=tuple(layers), embedding=None, gains=None, output_initialisation="random"
+        )
     # the order of the children is fixed: another order would change all initial weights
     *streams, output_stream, embedding_stream, sign_stream = random.spawn(len(section.layers) + 3)
-    embedding, gains, features = None, None, inputs
+    embedding = gains = None
+    if section.embedding == "auto":
+        raise RequestError("embedding is auto; use tamis.training.recipe.resolve_network to choose one")
     if section.embedding is not None:
         embedding = build_embedding(section.embedding, inputs, training_inputs, random=embedding_stream)
-        inputs = embedding.outputs
     if section.gains is not None:
-        gains = build_gains(section.gains, features, inputs)
+        gains = build_gains(section.gains, inputs, embedding)
+    inputs = inputs if embedding is None else embedding.outputs
     first, hidden = inputs, []
     for layer, stream in zip(section.layers, streams, strict=True):
         hidden.append(build_layer(layer, inputs, random=stream))

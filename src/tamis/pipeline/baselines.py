@@ -32,24 +32,14 @@ MOST_THREADS = 16
 
 @dataclass(frozen=True)
 class TrainedBaseline:
-    """A baseline: a model for each fold of the ensemble plan.
-
-    Args:
-        name: of the baseline.
-        models: each with the member of the plan that has the same training events.
-        seconds: wall time of all trainings.
-    """
+    """A baseline: a model for each fold of the ensemble plan, with a member that has the same training events."""
 
     name: Baseline
     models: tuple[tuple[PlannedMember, Model], ...]
     seconds: float
 
     def scores(self, events: Events) -> NDArray[np.floating]:
-        """Score each test event with the model that held it out.
-
-        Returns:
-            Probabilities [n, n_classes], or the discriminant of the cuts [n].
-        """
+        """Score each test event with the model that held it out: [n, n_classes], or the discriminant of cuts, [n]."""
         rows = [np.flatnonzero(member.select(TEST, events)) for member, _ in self.models]
         scores: list[NDArray[np.floating]] = [
             model.scores(events.features[test]) for test, (_, model) in zip(rows, self.models, strict=True)

@@ -70,9 +70,6 @@ def log_stages(write: Callable[[str], None]) -> Callbacks:
 
     A long stage gets another line every ten seconds.
 
-    Args:
-        write: called with each line.
-
     Example:
         >>> log_stages(print).stage("reading")
         reading

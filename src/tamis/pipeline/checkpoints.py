@@ -64,7 +64,6 @@ class Checkpoints:
         every: least seconds between two checkpoints of a network.
         overwrite: whether checkpoints of another training may be removed.
         stop: returns the name of the signal that asks the training to stop, or an empty text.
-        notify: called with messages for the user.
 
     Example:
         >>> import tempfile
@@ -80,11 +79,7 @@ class Checkpoints:
     notify: Callable[[str], None] = lambda _: None
 
     def check_configuration(self, config: Config) -> None:
-        """Check that the checkpoints belong to this configuration, before any input is read.
-
-        Raises:
-            RequestError: they belong to another one; the message has the difference.
-        """
+        """Refuse checkpoints of another configuration, before input is read; a `RequestError` has the difference."""
         if self._read_description() is not None and not self.overwrite:
             self._refuse(self._different_configuration(config))
 
@@ -195,11 +190,7 @@ class CheckpointWriter:
         self._last_time = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Handle an event of the training.
-
-        Raises:
-            StoppedError: the training was asked to stop, and its checkpoint is written.
-        """
+        """Handle an event of the training; if it should stop, write its checkpoint and raise a `StoppedError`."""
         match event:
             case TrainingStarted():
                 self._start(event)
@@ -236,11 +227,7 @@ class CheckpointWriter:
 
 
 def check_checkpoints(folder: Path) -> None:
-    """Refuse a folder of checkpoints with other files.
-
-    Raises:
-        RequestError: with the names of these files.
-    """
+    """Refuse a folder of checkpoints with other files, whose names are in the `RequestError`."""
     foreign = []
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         name = path.relative_to(folder)

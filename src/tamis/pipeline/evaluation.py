@@ -28,12 +28,7 @@ from tamis.studies.shared import MEASURE_SPLIT
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """The events of one split with their scores.
-
-    Args:
-        rows: which of the used events they are, [n].
-        scores: [n, n_classes].
-    """
+    """The rows of the events of one split among the used events, [n], and their scores, [n, n_classes]."""
 
     rows: Int64
     scores: Float32

@@ -44,12 +44,8 @@ def train_without(
 
     Everything else stays the same: events, split, weights, preprocessing of the other features, recipe, and the number
     of folds and seeds. Symmetries act on the remaining features. The networks are trained at the same time, one on each
-    device.
-
-    Groups, features, folds and the returned scores are described at `tamis.studies.context.TrainWithout`.
-
-    Raises:
-        TrainingError: a training diverged; the message has the features.
+    device. Arguments and scores are described at `tamis.studies.context.TrainWithout`. A `TrainingError` has the
+    features of a training that diverged.
     """
     trainable = [group for group in groups if not group or _fits(config, classifier, group)]
     trained = _train(config, weighed, classifier, trainable, callbacks or Callbacks(), custom)
@@ -75,7 +71,7 @@ def _fits(config: Config, classifier: Classifier, group: Sequence[str]) -> bool:
     if not columns:
         return False
     for inputs in {member.preprocessing.select(columns).inputs for member in classifier.members}:
-        section = resolve_network(config.network, Size(1000, 1000.0, inputs))
+        section = resolve_network(config.network, Size(1000, 1000.0, inputs), config.preprocessing.scaling)
         build = partial(build_network, inputs, len(config.classes), section, random=np.random.default_rng(0))
         try:
             eqx.filter_eval_shape(build)

@@ -57,11 +57,7 @@ def train_classifier(
     custom: Custom | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Classifier, tuple[Trained, ...]]:
-    """Train the members of the ensemble plan; a stopped training resumes from its checkpoints.
-
-    Returns:
-        The classifier with the weights of the best epochs, and the history and device of each network.
-    """
+    """Train the members of the ensemble plan, or resume from their checkpoints; the best epochs give the classifier."""
     from tamis.training.devices import start_devices
 
     start_devices()
@@ -125,10 +121,8 @@ def calibrate(method: Method | Literal["none"], weighed: WeighedEvents, classifi
     """Fit the calibration of the scores on validation events, with balanced weights; `none` changes nothing.
 
     The networks that score the events of a fold get a calibration from their own validation events, none of which
-    belongs to the fold: no test event influences its own calibration.
-
-    Raises:
-        TrainingError: the validation events of a class have no positive sum of weights.
+    belongs to the fold: no test event influences its own calibration. A class without a positive sum of weights is a
+    `TrainingError`.
     """
     if method == "none":
         return classifier
@@ -200,7 +194,9 @@ def start_member(
     network = build_network(
         preprocessing.inputs,
         len(config.classes),
-        resolve_network(config.network, compute_size(training.weight, len(config.features))),
+        resolve_network(
+            config.network, compute_size(training.weight, len(config.features)), config.preprocessing.scaling
+        ),
         random=random_stream(member.seed, "training", "initial weights"),
         outputs=1 if isinstance(config.training.loss, BinaryCrossEntropy) else None,
         training_inputs=training.inputs,
@@ -245,8 +241,7 @@ def _build_redraw(
 def build_metric(config: Config, events: Events, rows: Mask) -> Metric | None:
     """Build the metric that early stopping monitors, as a function of the scores of the selected events.
 
-    Returns:
-        The metric; None for loss and accuracy, which the training computes itself.
+    It is None for loss and accuracy, which the training computes itself.
     """
     stopping = config.training.early_stopping
     if stopping is None or stopping.monitor in ("validation_loss", "validation_accuracy"):

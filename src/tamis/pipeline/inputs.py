@@ -28,13 +28,9 @@ class Input:
 
 @dataclass(frozen=True)
 class InspectedFiles:
-    """The result of the inspection of all files.
+    """The result of the inspection of all files: samples with their usable files, sorted by name, and all problems.
 
-    Args:
-        plan: the ensemble plan of the configuration.
-        inputs: the samples with their usable files, sorted by name.
-        problems: everything that is wrong with the files.
-        unusable: number of files of each sample that cannot be used; a pattern without a file counts as one.
+    `unusable` is the number of files of each sample that cannot be used; a pattern without a file counts as one.
     """
 
     plan: EnsemblePlan

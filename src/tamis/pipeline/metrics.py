@@ -58,13 +58,7 @@ def metrics_of_classifier(
 def metrics_of_training(
     history: Mapping[str, Any], members: Sequence[Trained], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return the keys of `metrics.json` that describe the training: its epochs, devices and times.
-
-    Args:
-        history: from `describe_history`.
-        members: the history and the device of each network.
-        seconds: wall time of each stage.
-    """
+    """Return the keys of `metrics.json` that describe the training: its epochs, devices and wall times by stage."""
     epochs = [epoch for trained in members for epoch in trained.history.epochs]
     # several networks are trained at the same time: the times of their epochs do not add up
     is_single = len(members) == 1

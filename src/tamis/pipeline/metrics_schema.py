@@ -139,10 +139,7 @@ def _describe_fields(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def metrics_schema() -> dict[str, Any]:
-    """Return the JSON Schema of `metrics.json`.
-
-    Returns:
-        A schema of draft 2020-12: every key with its type and meaning; each is required, and no other is allowed.
+    """Return the JSON Schema (draft 2020-12) of `metrics.json`; each key is required, and no other is allowed.
 
     Example:
         >>> metrics_schema()["properties"]["history"]["description"]

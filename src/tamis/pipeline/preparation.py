@@ -24,15 +24,7 @@ from tamis.pipeline.spectators import check_decorrelation
 
 @dataclass(frozen=True)
 class Prepared:
-    """All events of a run, ready to train on.
-
-    Args:
-        inputs: samples and files.
-        plan: the members that are trained on the events.
-        weighed: the used events with their weights in the loss.
-        cutflow: how many entries are left after each step.
-        duplicates: sentences about duplicate event IDs.
-    """
+    """All events of a run, ready to train on: samples and files, ensemble plan, weights, cutflow and duplicates."""
 
     inputs: tuple[Input, ...]
     plan: EnsemblePlan
@@ -47,11 +39,7 @@ class Prepared:
 
 
 def find_input(config: Config) -> InspectedFiles:
-    """Find and inspect every file, and check that it has the branches that the expressions need.
-
-    Raises:
-        InputError: with every problem of every sample.
-    """
+    """Find and inspect every file, and check its branches; an `InputError` has every problem of every sample."""
     check_labels(config)
     check_packages(config.evaluation.baselines)
     inspected = inspect_files(config)
@@ -61,11 +49,7 @@ def find_input(config: Config) -> InspectedFiles:
 
 
 def check_labels(config: Config) -> None:
-    """Refuse labels and units that cannot be drawn, before hours of training and not after them.
-
-    Raises:
-        RequestError: with the label and its class or column.
-    """
+    """Refuse labels and units that cannot be drawn (`RequestError`), before hours of training and not after them."""
     from tamis.plots.labels import axis_label, class_styles
 
     class_styles(config.class_names, config.class_labels)
@@ -74,11 +58,7 @@ def check_labels(config: Config) -> None:
 
 
 def check_overlap(events: Events) -> None:
-    """Refuse an entry of a file that two samples use.
-
-    Raises:
-        InputError: with the number of such entries, the file and the samples.
-    """
+    """Refuse entries of a file that two samples use; the `InputError` has their number, the file and the samples."""
     entry = scramble(scramble(events.entry.astype(np.uint64)) ^ events.file_index.astype(np.uint64))
     again = find_duplicates(entry)
     if not len(again):
@@ -94,11 +74,7 @@ def check_overlap(events: Events) -> None:
 
 
 def check_selected(config: Config, readings: Sequence[SampleReading]) -> None:
-    """Refuse a class of which no entry passes the selection.
-
-    Raises:
-        InputError: with the number of entries and the selections of each such class.
-    """
+    """Refuse classes of which no entry passes the selections, which are in the `InputError`."""
     problems = []
     for index, name in enumerate(config.class_names):
         of_class = [reading for reading in readings if reading.plan.class_index == index]
@@ -121,12 +97,9 @@ def signal_indices(config: Config) -> tuple[int, ...]:
 
 
 def check_reference(config: Config, events: Events) -> None:
-    """Refuse known densities and discriminants that are not numbers, before the training.
+    """Refuse known densities and discriminants that are not numbers, before the training (`InputError`).
 
     A density may be zero (its logarithm -inf) only under the classes that the event does not belong to.
-
-    Raises:
-        InputError: with count, file and entry for each class.
     """
     densities = isinstance(config.evaluation.reference, LogDensity)
     problems = []
@@ -208,11 +181,7 @@ def weigh(config: Config, events: Events, plan: EnsemblePlan) -> WeighedEvents:
 def build_cutflow(
     config: Config, readings: tuple[SampleReading, ...], events: Events, weighed: WeighedEvents
 ) -> Cutflow:
-    """Build the cutflow, which accounts for every entry of every file.
-
-    Raises:
-        TamisError: its sums do not agree.
-    """
+    """Build the cutflow, which accounts for every entry of every file; a `TamisError` if its sums do not agree."""
     accounts = []
     for number, reading in enumerate(readings):
         dropped = weighed.dropped[events.sample_index[weighed.dropped] == number]

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tamis.config import Config
+from tamis.config import Config, Periodic, PiecewiseLinear
 from tamis.data.chunks import compute_rows_per_chunk
 from tamis.data.ensemble import EnsemblePlan
 from tamis.errors import InputError, Problem
@@ -19,6 +19,7 @@ from tamis.machine import MemoryLimit, cores, find_memory_limits
 from tamis.paths import compute_free_space
 from tamis.pipeline.inputs import InspectedFiles
 from tamis.training.devices import MOST_CORES
+from tamis.training.recipe import resolve_embedding
 from tamis.wording import format_size
 
 MARGIN = 1.5
@@ -52,7 +53,6 @@ class ResourceEstimate:
         address_space: peak of the reserved memory, in bytes, for `certain_events`.
         disk: size of the run directory with its checkpoints, in bytes, for `events`.
         certain_disk: the same for `certain_events`.
-        memory_limits: the limits on the memory of this process.
         disk_free: free bytes of the disk of the run directory; None if nothing is written.
         folder: the run directory; None if nothing is written.
     """
@@ -145,11 +145,7 @@ def estimate_resources(
 
 
 def check_resources(estimate: ResourceEstimate) -> None:
-    """Refuse a training for which the available memory or disk is clearly insufficient.
-
-    Raises:
-        InputError: with the needed and the available resources.
-    """
+    """Refuse a training for which the available memory or disk is clearly insufficient, with an `InputError`."""
     if estimate.problems:
         raise InputError("memory and disk", estimate.problems)
 
@@ -182,8 +178,13 @@ def _count_inputs(config: Config) -> int:
 
 
 def _widths(config: Config) -> list[int]:
-    embedding = config.network.embedding
-    widening = 1 if embedding is None else 16
+    match resolve_embedding(config.network, config.preprocessing.scaling):
+        case None:
+            widening = 1
+        case Periodic() as periodic:
+            widening = 1 + periodic.nodes
+        case PiecewiseLinear() as binned:
+            widening = binned.bins
     nodes = [layer.nodes for layer in config.network.layers]
     return [_count_inputs(config) * widening, *nodes, len(config.classes)]
 

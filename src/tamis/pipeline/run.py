@@ -39,10 +39,8 @@ class TrainingResult:
     """The part of a run that is not stored: its events and its trained networks.
 
     Args:
-        prepared: the events and the cutflow.
         splits: the events of training, validation and test with their scores; with cross-training every event is
             tested by the members that never saw it.
-        members: the history and the device of each network.
         baselines: classifiers of other kinds with their scores of the test events, in the order of the configuration.
     """
 
@@ -60,7 +58,6 @@ class Run:
     `members` raise an error. All other attributes are the same for both.
 
     Args:
-        config: the complete configuration.
         metrics: every number that the run quotes, as in `metrics.json`.
         history: every epoch, as in `history.json`.
         cutflow: how many entries are left after each step, as in `events.json`.
@@ -253,11 +250,7 @@ def train(
 
 
 def check_run(run: object, function: str) -> None:
-    """Check that an argument of a public function is a run.
-
-    Raises:
-        RequestError: it is something else, such as the path of a run directory.
-    """
+    """Check that an argument of a public function is a run, not such as its path, or raise a `RequestError`."""
     if not isinstance(run, Run):
         raise RequestError(
             f"{function} takes a tamis.Run, not {type(run).__name__}; tamis.train, tamis.run and tamis.read_run return "
@@ -266,11 +259,7 @@ def check_run(run: object, function: str) -> None:
 
 
 def check_config(config: object, function: str) -> None:
-    """Check that an argument of a public function is a configuration.
-
-    Raises:
-        RequestError: it is something else, such as a path.
-    """
+    """Check that an argument of a public function is a configuration, not its path, or raise a `RequestError`."""
     if not isinstance(config, Config):
         raise RequestError(
             f"{function} takes a configuration, not {type(config).__name__}; load the file first: "

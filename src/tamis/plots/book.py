@@ -34,11 +34,8 @@ _SVG_METADATA = {"Date": None, "Creator": "tamis"}
 class Drawing:
     """A figure that is not drawn yet, for example to be drawn by another process.
 
-    Args:
-        name: of its files, without suffix.
-        plot: a function of a module that returns the figure.
-        arguments: of the function, by name; small, and possible to send to another process.
-        large: whether it takes as long to draw as several others; it is then drawn early, with few others.
+    `plot` is a function of a module; its arguments are small and possible to send to another process. A large one takes
+    as long to draw as several others; it is then drawn early, with few others.
     """
 
     name: str
@@ -72,14 +69,9 @@ class Chapter:
 def draw_chapter(
     drawings: Sequence[Drawing], formats: Collection[str] = ("svg",), label: ExperimentLabel | None = None
 ) -> Chapter:
-    """Draw figures that follow each other in the book.
+    """Draw figures that follow each other in the book, as SVG and pages of the book, and with the format `png` as PNG.
 
     The result depends only on the arguments, not on the time or the process.
-
-    Args:
-        drawings: at least one, in the order of the pages.
-        formats: `png` adds PNGs to the SVGs and the pages of the book.
-        label: drawn above each figure.
     """
     figures = []
     document = BytesIO()
@@ -96,15 +88,9 @@ def draw_chapter(
 def write_chapters(
     chapters: Sequence[Chapter], folder: Path, formats: Collection[str] = ("svg",)
 ) -> tuple[Path, ...]:
-    """Write each figure as `name.svg`, and all as pages of `figures.pdf`.
+    """Write each figure as `name.svg`, with the format `pdf` also as PDF, and all as pages of `figures.pdf`.
 
-    Args:
-        chapters: in the order of the book.
-        folder: created if it does not exist.
-        formats: `pdf` adds a PDF of each figure.
-
-    Returns:
-        The files, the book last. Without figures there is no book.
+    The book is the last of the files; without figures there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
@@ -128,11 +114,7 @@ def write_chapters(
 
 
 def check_names(drawings: Sequence[Drawing]) -> None:
-    """Check that the figures of a folder have different names, all of them valid file names.
-
-    Raises:
-        RequestError: a name is not a plain file name, is that of the book, or occurs twice.
-    """
+    """Check that the figures of a folder have different plain file names, not that of the book (`RequestError`)."""
     names = [drawing.name for drawing in drawings]
     for name in names:
         if not name or name != Path(name).name or name.startswith(".") or f"{name}.pdf" == BOOK:

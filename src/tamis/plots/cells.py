@@ -71,12 +71,7 @@ class CellNumber:
 
 
 class CellNumbers(Artist):
-    """All numbers of a matrix as one artist, because two thousand texts of matplotlib take seconds.
-
-    Args:
-        numbers: at most one for each cell.
-        size: of the font, in points.
-    """
+    """All numbers of a matrix as one artist, because two thousand texts of matplotlib take seconds."""
 
     def __init__(self, numbers: Sequence[CellNumber], size: float) -> None:
         """Store the numbers until they are drawn."""

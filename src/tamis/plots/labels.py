@@ -36,14 +36,7 @@ class ClassStyle:
 
 @dataclass(frozen=True)
 class FigureLabels:
-    """The labels of the classes and the columns of a run, safe to draw.
-
-    Args:
-        classes: in the order of the scores.
-        features: label of each feature without its unit.
-        feature_axes: label of each feature with its unit.
-        spectators: label of each spectator with its unit.
-    """
+    """The labels of classes and, by column, of features without and with their unit and of spectators, safe to draw."""
 
     classes: tuple[ClassStyle, ...]
     features: Mapping[str, str] = field(default_factory=dict)
@@ -88,10 +81,7 @@ def class_styles(names: Sequence[str], labels: Sequence[str | None] | None = Non
 
 
 def axis_label(name: str, label: str | None = None, unit: str | None = None) -> str:
-    r"""Build the label of an axis from a feature's name (or its label, which may hold mathtext) and its unit.
-
-    Raises:
-        RequestError: label or unit is not valid mathtext.
+    r"""Build the label of an axis from a feature's name or label, which may hold mathtext (`RequestError`), and unit.
 
     Example:
         >>> axis_label("mass", "$m$", "GeV")
@@ -118,11 +108,7 @@ def literal(name: str) -> str:
 
 
 def checked_label(label: str, subject: str) -> str:
-    r"""Return a label, after a check that matplotlib can draw it.
-
-    Args:
-        label: text that may hold mathtext between dollar signs; `\$` is a dollar sign.
-        subject: of the error message, such as "label of class 'signal'".
+    r"""Return a label with mathtext between dollar signs (`\$` is one), after a check that matplotlib can draw it.
 
     Raises:
         RequestError: a dollar sign is not closed, or the text between two is not valid mathtext.

@@ -134,10 +134,9 @@ class MinorTicks:
 
 @contextmanager
 def joined_minor_ticks(figure: Figure) -> Iterator[list[MinorTicks]]:
-    """Replace the minor ticks of a figure by lines, and restore them at the end; ticks with labels are not changed.
+    """Replace the minor ticks of a figure by lines, which `draw` adds to it, and restore them at the end.
 
-    Returns:
-        The ticks of each axis; `draw` adds them to the figure.
+    Ticks with labels are not changed.
     """
     all_ticks = [
         MinorTicks(axis) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _has_bare_ticks(axis)

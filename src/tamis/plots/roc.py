@@ -22,15 +22,7 @@ _NO_POINTS = RocPoints(np.empty(0), np.empty(0))
 
 @dataclass(frozen=True, eq=False)
 class RocLine:
-    """One curve of the figure.
-
-    Args:
-        style: its label is the class that is separated from the others.
-        curve: of the network.
-        optimum: curve of the Bayes optimum or of a reference.
-        working_points: cuts that are marked on the curve.
-        line: line style of the curve.
-    """
+    """One curve of the figure, of a class that is separated from the others, with the Bayes optimum or a reference."""
 
     style: ClassStyle
     curve: RocOutline

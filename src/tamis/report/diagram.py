@@ -18,14 +18,7 @@ _LONGEST_NAME = 18
 
 @dataclass(frozen=True)
 class NodeColumn:
-    """One column of nodes.
-
-    Args:
-        nodes: number of nodes.
-        lines: text below the column.
-        names: of the nodes.
-        side: of the nodes on which the names are.
-    """
+    """One column of nodes: their number, the text below, and names at one side of the nodes."""
 
     nodes: int
     lines: tuple[str, ...]
@@ -34,12 +27,7 @@ class NodeColumn:
 
 
 def draw_network(columns: Sequence[NodeColumn], label: str) -> str:
-    """Draw columns of nodes from left to right.
-
-    `label` describes the diagram for screen readers.
-
-    Returns:
-        SVG, with all names escaped.
+    """Draw columns of nodes from left to right, as SVG with all names escaped; screen readers read the label.
 
     >>> "&lt;b&gt;" in draw_network([NodeColumn(1, ("inputs",), ("<b>",)), NodeColumn(1, ("outputs",))], "network")
     True

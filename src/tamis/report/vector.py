@@ -56,11 +56,7 @@ class EmbeddedFigure:
 
 
 def inline_svg(path: Path, prefix: str, label: str) -> EmbeddedFigure:
-    """Read a figure and convert it for use inside a page (`inline_text`).
-
-    Raises:
-        InputError: the file is not an SVG figure.
-    """
+    """Read a figure and convert it for use inside a page (`inline_text`); raise an `InputError` if it is not an SVG."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -69,21 +65,12 @@ def inline_svg(path: Path, prefix: str, label: str) -> EmbeddedFigure:
 
 
 def inline_text(text: str, prefix: str, label: str, source: Path | str = "a figure") -> EmbeddedFigure:
-    """Convert a figure for use inside a page.
+    """Convert the text of an SVG for use inside a page; the label describes the figure for screen readers.
 
-    Only shapes and text remain. IDs get a prefix, so that a page can hold several figures. Black becomes the text
-    colour of the page, white its background colour, and shaded areas follow its theme. The result has a third of the
-    size: coordinates are rounded to hundredths of a point, unused IDs and empty groups are removed, and a repeated
-    style becomes a class.
-
-    Args:
-        text: of the SVG.
-        prefix: of all IDs and classes.
-        label: description of the figure for screen readers.
-        source: of the figure, for the error message.
-
-    Raises:
-        InputError: the text is not an SVG figure.
+    Only shapes and text remain. IDs and classes get a prefix, so that a page can hold several figures. Black becomes
+    the text colour of the page, white its background colour, and shaded areas follow its theme. The result has a third
+    of the size: coordinates are rounded to hundredths of a point, unused IDs and empty groups are removed, and a
+    repeated style becomes a class.
     """
     # figures declare the public document type of SVG, which the parser does not read; it would read entities
     if "<!ENTITY" in text:

@@ -96,10 +96,9 @@ def begin_figures(
     formats: Collection[str] = ("svg",),
     label: ExperimentLabel | None = None,
 ) -> list[Callable[[], Chapter]]:
-    """Submit the figures of a run to an executor; without one, a chapter is drawn when its function is called.
+    """Submit the figures of a run to an executor, and return a function for each chapter, which waits for it.
 
-    Returns:
-        A function for each chapter of the book, which waits for the chapter and returns it.
+    Without an executor, a chapter is drawn when its function is called.
     """
     chapters = chapters_of(run)
     if executor is None:
@@ -114,11 +113,7 @@ def finish_figures(
     formats: Collection[str] = ("svg",),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[Path, ...]:
-    """Wait for the figures from `begin_figures`, write them, and return the files.
-
-    Raises:
-        TamisError: a process that draws figures was killed.
-    """
+    """Wait for the figures from `begin_figures`, and write the files; a `TamisError` if a process was killed."""
     drawn = []
     try:
         for chapter in chapters:
@@ -141,15 +136,10 @@ def write_figures(
     data: bool = False,
     overwrite: bool = False,
 ) -> tuple[Path, ...]:
-    """Draw the figures of a run again into another folder, in other formats or with a label.
+    """Draw the figures of a run again into another folder, with a label, in `pdf` or `png` in addition to SVG.
 
-    Args:
-        run: from `read_run`.
-        folder: for the files; not inside a run directory, whose figures `tamis report` draws.
-        formats: `pdf` and `png` are written in addition to SVG.
-        label: of the experiment, above each figure.
-        data: whether to write the numbers in the figures, as CSV and as tables for HEPData.
-        overwrite: whether files in the folder are replaced; otherwise it must be empty.
+    With `data` the numbers in the figures are written too, as CSV and as tables for HEPData. The folder must be empty,
+    unless its files are replaced (`overwrite`).
 
     Raises:
         RequestError: the folder is inside a run directory, is not empty, or cannot be written.

@@ -14,10 +14,10 @@ from tamis.config import Config
 from tamis.data.schema import SourceFile
 from tamis.data.sources import find_files
 from tamis.errors import InputError, Problem, RequestError
-from tamis.files import sha256, write_text
+from tamis.files import add_hash, sha256, write_text
 from tamis.paths import check_writable
 from tamis.pipeline.preparation import find_input
-from tamis.runs.provenance import add_hash, describe_inputs
+from tamis.runs.provenance import describe_inputs
 
 _FORMAT = {"format": "tamis input manifest", "version": 1}
 
@@ -55,10 +55,7 @@ def write_input_manifest(config: Config, path: Path) -> int:
 
 
 def check_input_manifest(config: Config, path: Path) -> tuple[str, ...]:
-    """Compare every input file with a manifest, before any of them is read.
-
-    Returns:
-        Sentences about the files that could not be compared: a remote file has no hash.
+    """Compare every input file with a manifest, before any of them is read; tell of remote files, which have no hash.
 
     Raises:
         InputError: with every file that has changed, is missing or is not listed.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tamis.data.schema import FileSchema
-from tamis.files import hash_json, sha256
+from tamis.files import sha256
 from tamis.machine import describe_machine
 from tamis.pipeline.run import Run
 
@@ -76,13 +76,3 @@ def describe_branches(used: Iterable[tuple[Collection[str], Sequence[FileSchema]
 def now() -> str:
     """Return the time as text, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def add_hash(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document with the hash of all its keys and values, so that a change is noticed.
-
-    >>> add_hash({"seed": 1}) == add_hash(add_hash({"seed": 1}))
-    True
-    """
-    content = {key: value for key, value in document.items() if key != HASH}
-    return {**content, HASH: hash_json(content)}

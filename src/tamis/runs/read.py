@@ -11,12 +11,12 @@ from tamis import studies
 from tamis.classifier import DOCUMENT, Classifier
 from tamis.config import parse_config
 from tamis.errors import InputError
-from tamis.files import sha256
+from tamis.files import add_hash, sha256
 from tamis.machine import tamis_version
 from tamis.paths import to_path
 from tamis.pipeline.run import Run
 from tamis.runs import layout
-from tamis.runs.provenance import FORMAT, HASH, add_hash
+from tamis.runs.provenance import FORMAT, HASH
 from tamis.runs.scores import build_run_error, read_scores
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies import read_results, result_file

@@ -14,7 +14,7 @@ import numpy as np
 from tamis.classifier.precision import precision_problem
 from tamis.config import dump_config
 from tamis.errors import ExportError, RequestError
-from tamis.files import complete_file, sha256, sync_folder, write_json, write_text
+from tamis.files import add_hash, complete_file, sha256, sync_folder, write_json, write_text
 from tamis.paths import to_path
 from tamis.pipeline.run import Run, check_run
 from tamis.report.page import report_page
@@ -22,7 +22,7 @@ from tamis.report.rendering import render
 from tamis.runs import layout
 from tamis.runs.figures import begin_figures, finish_figures
 from tamis.runs.output import check_output, check_path, lock_run
-from tamis.runs.provenance import add_hash, describe_run, now
+from tamis.runs.provenance import describe_run, now
 from tamis.runs.read import check_run_folder, read_run
 from tamis.runs.scores import score_table
 from tamis.studies import write_results
@@ -200,11 +200,7 @@ def _export_onnx(run: Run, model: Path) -> dict[str, Any]:
 
 
 def _replace(folder: Path, finished: Path) -> tuple[str, ...]:
-    """Replace the previous run directory by the finished one; restore it if that fails.
-
-    Returns:
-        A message if the previous directory cannot be removed.
-    """
+    """Replace the previous run directory by the finished one; restore it if that fails. Tell if it stays."""
     previous = folder.with_name(layout.PREVIOUS.format(name=folder.name, key=uuid.uuid4().hex))
     if folder.exists():
         folder.rename(previous)

@@ -194,15 +194,8 @@ def compute_bin_significances(
 ) -> tuple[Float64, Float64, Float64, Float64]:
     """Compute the significance of single bins, with systematic and statistical uncertainties of the backgrounds.
 
-    Args:
-        s: expected signal, [bins].
-        backgrounds: expected events of each background, with positive sums, [backgrounds, bins].
-        squares: sum of the squared weights of all backgrounds, [bins].
-        requirements: uncertainties of the backgrounds.
-
-    Returns:
-        The significances, [bins], and their derivatives by the signal, by each background, and by the squares, of the
-        shapes of these.
+    Arguments and results are those of `compute_profile_significance`, of which each bin is a case of its own: [bins]
+    instead of [..., bins].
     """
     z, by_signal, by_background, by_squares = compute_profile_significance(
         s[:, None],
@@ -218,15 +211,9 @@ def compute_background_pulls(
 ) -> Float64:
     """Compute how far the background-only fit moves the simulated background of each bin, [bins].
 
-    The pull is (gamma - 1) / sigma of `compute_profile_significance`, in the fit of all bins together. The constraint
-    of gamma is Gaussian: for a large pull its tail is not that of the simulated events, whose number is a Poisson
-    number.
-
-    Args:
-        signal: expected signal, [bins].
-        backgrounds: expected events of each background, with positive sums, [backgrounds, bins].
-        squares: sum of the squared weights of all backgrounds, [bins].
-        requirements: uncertainties of the backgrounds.
+    The pull is (gamma - 1) / sigma of `compute_profile_significance`, whose arguments these are, in the fit of all bins
+    together. The constraint of gamma is Gaussian: for a large pull its tail is not that of the simulated events, whose
+    number is a Poisson number.
 
     >>> compute_background_pulls(np.array([20.0]), np.array([[100.0]]), np.array([1e4]), USUAL).round(3)
     array([0.198])
@@ -261,13 +248,8 @@ def compute_significance_error(
 ) -> Float64:
     """Propagate the variances of signal and backgrounds to first order, [bins].
 
-    An event of weight w adds w to a background and w^2 to its variance, so that its influence is f w + g w^2.
-
-    Args:
-        s: expected signal, [bins].
-        signal_squares: sum of its squared weights, [bins].
-        powers: sums of the first four powers of the weights of each background, [4, backgrounds, bins].
-        requirements: uncertainties of the backgrounds.
+    An event of weight w adds w to a background and w^2 to its variance, so that its influence is f w + g w^2. The
+    powers are the sums of the first four powers of the weights of each background, [4, backgrounds, bins].
     """
     b, squares, cubes, fourths = powers
     _, by_signal, f, g = compute_bin_significances(s, b, squares.sum(axis=0), requirements)

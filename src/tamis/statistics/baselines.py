@@ -16,6 +16,7 @@ from tamis.statistics.influence import compute_efficiency_influences, compute_in
 from tamis.statistics.intervals import Interval, compute_half_widths, compute_interval, compute_intervals
 from tamis.statistics.ranking import RankedScores
 from tamis.statistics.roc import RocCurve, WorkingPoint, compute_roc_curves, compute_working_points
+from tamis.statistics.roc_outline import RocOutline, compute_least_efficiency, outline_roc
 from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.split_metrics import find_known_numbers, list_interval_scales
 from tamis.statistics.units import Units, select_units
@@ -46,13 +47,7 @@ class ComparedNumber:
 
 @dataclass(frozen=True)
 class WeightingComparison:
-    """The numbers of a baseline with one class weighting.
-
-    Args:
-        loss: weighted mean of -log(score of the true class).
-        accuracy: weighted share of events whose highest score is that of their class.
-        auc: of each class against the others; None if it is undefined.
-    """
+    """The numbers of a baseline with one class weighting: loss, accuracy, and area of each class, None if undefined."""
 
     loss: ComparedNumber
     accuracy: ComparedNumber
@@ -76,21 +71,21 @@ class BackgroundRatio:
     interval: Interval | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SignalComparison:
     """How well a baseline separates signal and background, with the physics weights.
 
     Args:
         auc: area under the curve of the signal score: the sum of the scores of the signal classes, or the discriminant.
-        curve: of the baseline.
-        network: curve of the signal score of the network.
+        network_auc: area of the signal score of the network.
+        curve: of the baseline, drawn as far as the network's: a discriminant of a few steps would end too early.
         working_points: cuts on the signal score of the baseline.
         background_ratios: network over baseline, at each of them.
     """
 
     auc: ComparedNumber
-    curve: RocCurve
-    network: RocCurve
+    network_auc: float
+    curve: RocOutline
     working_points: tuple[WorkingPoint, ...]
     background_ratios: tuple[BackgroundRatio, ...]
 
@@ -138,11 +133,9 @@ class ScoredBaseline:
     """A baseline with its scores of the test events.
 
     Args:
-        name: of the baseline.
         scores: probabilities, [n_events, n_classes], or a discriminant of the signal, [n_events].
         seconds: wall time of the training.
         boxes: the cuts at each working point, if the baseline consists of cuts.
-        notes: warnings about the training.
     """
 
     name: str
@@ -152,15 +145,13 @@ class ScoredBaseline:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class BaselineNumbers:
     """The numbers of a baseline on the test events, and their differences from the network.
 
     Args:
-        name: of the baseline.
         physics: with the physics weights; None for a discriminant, which is not a probability.
         balanced: with balanced weights; None for a discriminant.
-        signal: signal against background.
     """
 
     name: str
@@ -174,8 +165,8 @@ def compare_baselines(
     scored: Mapping[str, NDArray[np.floating]],
     signal: Sequence[int],
     working_points: Sequence[float],
-) -> tuple[BaselineNumbers, ...]:
-    """Compare each baseline with the network on the test events.
+) -> tuple[RocCurve, tuple[BaselineNumbers, ...]]:
+    """Compare each baseline with the network on the test events; return the curve of the network's signal score too.
 
     `scored` has by name of the baseline its scores of the same events, [n_events, n_classes], or a discriminant of the
     signal between 0 and 1, [n_events]. `working_points` are the signal efficiencies of the quoted cuts.
@@ -199,15 +190,16 @@ def compare_baselines(
         for ranked in signal_scores
     )
     points = [compute_working_points(curve, working_points) for curve in curves]
-    return tuple(
+    least = compute_least_efficiency(network)
+    return network, tuple(
         BaselineNumbers(
             name,
             physics.get(name),
             balanced.get(name),
             SignalComparison(
                 _needed(compared[_AUC + 1]),
-                curve,
-                network,
+                network.auc,
+                outline_roc(curve, least=least),
                 of_baseline,
                 tuple(
                     _compare_backgrounds(test, of_signal, network, (signal_scores[0], ranked), point)

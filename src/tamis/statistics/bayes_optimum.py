@@ -25,13 +25,10 @@ from tamis.statistics.units import Units
 
 @dataclass(frozen=True)
 class OptimumComparison:
-    """A network and the Bayes optimum, on the same events.
+    """A network and the Bayes optimum (the posterior probabilities), on the same events.
 
-    Args:
-        network: the numbers of the network.
-        optimum: the numbers of the posterior probabilities.
-        intervals: of the excess loss, of the accuracy of the optimum minus that of the network, and of the deficit of
-            each area, for the finite number of events, which are the same for both.
+    The intervals are of the excess loss, of the accuracy of the optimum minus that of the network, and of the deficit
+    of each area, for the finite number of events, which are the same for both.
     """
 
     network: Metrics
@@ -53,17 +50,11 @@ class OptimumComparison:
 
 
 def compute_posterior(log_density: ArrayLike, prior: ArrayLike) -> NDArray[np.float64]:
-    """Compute the posterior probabilities of the classes from their densities, by Bayes' theorem.
+    """Compute the posterior probabilities of the classes, [n_events, n_classes], by Bayes' theorem.
 
-    p(class | event) = prior_class density_class(event) / sum over classes of the same.
-
-    Args:
-        log_density: natural logarithm of the density of each class at each event, in any unit that is the same for all
-            classes; -inf if a class cannot produce the event, [n_events, n_classes].
-        prior: share of each class, in any unit, [n_classes].
-
-    Returns:
-        Probabilities that sum to one in each event, [n_events, n_classes].
+    p(class | event) = prior_class density_class(event) / sum over classes of the same. The natural logarithms of the
+    densities, [n_events, n_classes], may have any unit that is the same for all classes, and are -inf if a class cannot
+    produce the event; the priors, [n_classes], have any unit.
 
     Raises:
         TamisError: a density is NaN or infinite, a prior is not positive, the shapes do not fit, or no class can

@@ -30,12 +30,9 @@ WORTHWHILE = 0.01
 
 @dataclass(frozen=True)
 class ScoreBinning:
-    """Bins of a score with their contents.
+    """Bins of a score with their contents, from edges that rise from 0 to 1, [bins + 1].
 
-    Args:
-        edges: rising, from 0 to 1, [bins + 1].
-        bins: contents of each bin.
-        significance: of all bins, with one relative uncertainty of each background that is common to all bins.
+    The significance is that of all bins, with one relative uncertainty of each background that is common to all bins.
     """
 
     edges: tuple[float, ...]
@@ -52,13 +49,11 @@ def choose_bins(
     most: int = 10,
     units: Units | None = None,
 ) -> tuple[float, ...]:
-    """Optimise the bins of a score for the largest combined significance, by dynamic programming over their edges.
+    """Optimise the bins of a score for the largest combined significance, by dynamic programming; return the edges.
 
-    Each further bin, `most` at most, must increase the significance by 1%. Optimise the bins on validation events and
-    quote the significance of test events: that of the events that optimised the bins is biased upwards.
-
-    Returns:
-        Rising edges from 0 to 1.
+    The edges rise from 0 to 1. Each further bin, `most` at most, must increase the significance by 1%. Optimise the
+    bins on validation events and quote the significance of test events: that of the events that optimised the bins is
+    biased upwards.
 
     Raises:
         TamisError: all events together do not meet the requirements.
@@ -164,10 +159,7 @@ def compute_significance_interval(
     """Compute the 68.3% interval of the significance of several bins, from the finite simulation, to first order.
 
     All events count as independent. Events of one unit may be in different bins: use `SignificanceInfluence.interval`
-    for them. Bins without background are ignored.
-
-    Returns:
-        None if no bin has background.
+    for them. Bins without background are ignored. The result is None if no bin has background.
 
     >>> counts = Counts(30.0, 100.0, 3.0, 1.0, 1111.0, None, ((100.0, 9.0, 2.7, 0.81),))
     >>> [round(edge, 3) for edge in compute_significance_interval([counts])]
@@ -188,14 +180,10 @@ def compute_significance_interval(
 
 @dataclass(frozen=True, eq=False)
 class SignificanceInfluence:
-    """A significance, and the contribution of each event to it, to first order.
+    """The significance of several bins, and the contribution of each event to it, to first order, [n_events] each.
 
-    Args:
-        significance: of several bins.
-        of_event: the change if the event counted twice; the sum of their squares (of the sums of each unit) is the
-            variance, [n_events].
-        of_weight: the relative change if its weight grew, [n_events].
-        units: unit of each event, [n_events]; None if all events are independent.
+    `of_event` is the change if the event counted twice, whose squares (of the sums of each unit) sum to the variance,
+    and `of_weight` the relative change if its weight grew. Units are None if all events are independent.
     """
 
     significance: float
@@ -262,12 +250,9 @@ def _profile(
 
 @dataclass(frozen=True)
 class Yields:
-    """Expected events of each class in bins of a score.
+    """Expected events of each class in bins of a score, [n_classes, bins], and their standard deviations.
 
-    Args:
-        numbers: sums of weights, [n_classes, bins].
-        errors: their standard deviations from the finite simulation, roots of the sums of squared weights (of the sums
-            of each unit), likewise.
+    These are roots of the sums of squared weights (of the sums of each unit).
     """
 
     numbers: tuple[tuple[float, ...], ...]

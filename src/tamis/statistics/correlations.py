@@ -28,12 +28,7 @@ _DEPTH = 64
 
 @dataclass(frozen=True, eq=False)
 class Correlations:
-    """The correlation of every pair of features.
-
-    Args:
-        matrix: correlation coefficients; NaN if undefined, [n_features, n_features].
-        error: their standard deviations, [n_features, n_features].
-    """
+    """The correlation of each pair of features, NaN if undefined, and its error, [n_features, n_features]."""
 
     matrix: FloatArray
     error: FloatArray
@@ -185,11 +180,8 @@ def _products(first: Float64, second: Float64) -> Float64:
 class _Pairs:
     """Moments of each pair of features, [n_features, n_features] each; NaN if undefined.
 
-    Args:
-        total: sum of the weights of the events in which both have a value.
-        means: of the first feature and of the second.
-        deviations: standard deviations of the first feature and of the second.
-        matrix: correlation coefficients.
+    Means and standard deviations are of the first feature and of the second, `matrix` are the correlation coefficients,
+    all from the sum of the weights of the events in which both have a value (`total`).
     """
 
     total: Float64

@@ -122,12 +122,7 @@ def check_signal(
 
 @dataclass(frozen=True)
 class Category:
-    """Events whose highest score is that of one class.
-
-    Args:
-        yields: expected events of each true class, [n_classes].
-        counts: signal and background in the category.
-    """
+    """Events whose highest score is that of one class: yields of each true class, [n_classes], and counts."""
 
     yields: tuple[float, ...]
     counts: Counts

@@ -40,18 +40,11 @@ _TABLE_STEPS = 100
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """Yields and significance behind cuts on a score, for as many cuts as a figure can show.
+    """Yields and significance behind cuts on a score, for as many cuts as a figure can show, [cuts] each.
 
-    Args:
-        thresholds: events with score >= threshold pass, falling, [cuts].
-        signal: expected signal events, [cuts].
-        background: expected background events, [cuts].
-        signal_error: standard deviation of the signal from the finite simulation, [cuts].
-        background_error: standard deviation of the background from the finite simulation, [cuts].
-        significance: NaN without enough background, [cuts].
-        significance_error: its standard deviation from the finite simulation of signal and background, to first order,
-            [cuts].
-        without_uncertainty: the significance if the background were known exactly, [cuts].
+    Events with score >= threshold pass. The thresholds fall, the yields are expected events, and errors are standard
+    deviations from the finite simulation. The significance is NaN without enough background; `without_uncertainty` is
+    that of an exactly known background.
     """
 
     thresholds: FloatArray
@@ -155,12 +148,9 @@ def best_significance(
     *,
     units: Units | None = None,
 ) -> float:
-    """Find the cut on the signal score with the largest Asimov significance, without background uncertainty.
+    """Find the largest Asimov significance, without background uncertainty, after a cut on the signal score.
 
-    Every cut is tried; `scan_cuts` tries fewer, with an uncertainty.
-
-    Returns:
-        The significance; 0 if no cut leaves enough background.
+    Every cut is tried; `scan_cuts` tries fewer, with an uncertainty. It is 0 if no cut leaves enough background.
 
     >>> scores = np.repeat([[0.2, 0.8], [0.9, 0.1]], 100, axis=0)
     >>> class_index = np.r_[np.ones(50, int), np.zeros(150, int)]
@@ -287,10 +277,8 @@ def tabulate_cuts(
 ) -> CutTable | None:
     """Count the events behind each cut on the summed score of the signal classes; all others are background.
 
-    The cuts are at every hundredth of the score and of the signal efficiency, and at the thresholds in `also`.
-
-    Returns:
-        None if a class has no positive sum of weights.
+    The cuts are at every hundredth of the score and of the signal efficiency, and at the thresholds in `also`. The
+    result is None if a class has no positive sum of weights.
 
     >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     >>> events = ScoredEvents(scores, np.array([0, 0, 1]), np.ones(3), np.ones(3))

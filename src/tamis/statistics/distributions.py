@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis.arrays import Float64
 from tamis.errors import TamisError
-from tamis.statistics.arrays import check_classes, check_finite_numbers, check_length, check_weights
+from tamis.statistics.arrays import check_classes, check_length, check_scored, check_weights
 from tamis.statistics.histogram import (
     Binning,
     Histogram,
@@ -18,6 +18,7 @@ from tamis.statistics.histogram import (
     choose_number_of_bins,
     fill_histogram,
 )
+from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.units import Units, select_units
 
 _Events = tuple[Float64, Float64, Units | None]
@@ -26,13 +27,10 @@ _Events = tuple[Float64, Float64, Units | None]
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """The histograms of one feature or score, of unit area each.
+    """The histograms of one feature or score, of unit area each, for each class in training and in test events.
 
-    Args:
-        bins: common to all histograms; None if no event has a value.
-        training: of the training events of each class; None if the sum of weights is not positive.
-        test: the same of the test events.
-        missing: fraction of the training and test events whose value is not finite.
+    They have common bins, None if no event has a value, and are None without a positive sum of weights. `missing` is
+    the fraction of the training and test events whose value is not finite.
     """
 
     bins: Binning | None
@@ -108,31 +106,14 @@ def _number_of_bins(samples: Sequence[_Events]) -> int:
     return choose_number_of_bins([weight for _, weight, _ in samples], [units for *_, units in samples])
 
 
-def compute_score_distribution(
-    score_training: ArrayLike,
-    class_training: ArrayLike,
-    weight_training: ArrayLike,
-    score_test: ArrayLike,
-    class_test: ArrayLike,
-    weight_test: ArrayLike,
-    *,
-    classes: int,
-    units: tuple[Units | None, Units | None] = (None, None),
-) -> Distribution:
-    """Compute the distribution of one score for each true class, in equal bins from 0 to 1."""
-    of_training, of_test = units
-    samples = [
-        *_samples(score_training, class_training, weight_training, of_training, classes, "training"),
-        *_samples(score_test, class_test, weight_test, of_test, classes, "test"),
-    ]
-    edges = np.linspace(0.0, 1.0, _number_of_bins(samples) + 1)
-    return _fill(samples, Binning(edges))
-
-
-def _samples(
-    score: ArrayLike, class_index: ArrayLike, weight: ArrayLike, units: Units | None, classes: int, split: str
-) -> list[_Events]:
-    scores = check_finite_numbers(score, f"{split} score")
-    weights = check_weights(weight, len(scores), f"{split} weight")
-    indices = check_classes(class_index, len(scores), classes, f"{split} class_index")
-    return _select(scores, weights, units, [indices == index for index in range(classes)])
+def compute_score_distributions(training: ScoredEvents, test: ScoredEvents) -> tuple[Distribution, ...]:
+    """Compute the distribution of each score for each true class, in equal bins from 0 to 1."""
+    samples: list[list[_Events]] = [[] for _ in training.scores.T]  # of each score
+    for events in (training, test):
+        scores, classes, weight = check_scored(events.scores, events.class_index, events.weight)
+        rows = [classes == index for index in range(len(samples))]
+        for of_score, score in zip(samples, scores.T, strict=True):
+            of_score += _select(score, weight, events.units, rows)
+    # the same events have each of the scores
+    binning = Binning(np.linspace(0.0, 1.0, _number_of_bins(samples[0]) + 1))
+    return tuple(_fill(of_score, binning) for of_score in samples)

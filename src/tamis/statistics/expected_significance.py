@@ -37,11 +37,9 @@ class ExpectedSignificance:
         signal: indices of the signal classes.
         scan: yields and significances behind every cut, with the test events.
         cut: the threshold with the largest significance on validation events; None if none leaves enough background.
-        after_cut: yields of the test events after the cut.
         binning: bins that were optimised on validation events, filled with test events; None without enough background.
         yields: of each class in these bins.
         categories: of the highest score, with the test events.
-        requirements: minimum background of cuts and bins.
         events_per_weight: expected events for a sum of weights of one; None if it is unknown: yields are then sums of
             weights.
         intervals: 68.3% intervals of the significances of `cut`, `bins` and `categories`, from the finite simulation;

@@ -26,14 +26,10 @@ EVENTS = 20_000
 
 @dataclass(frozen=True)
 class GradientSensitivity:
-    """Gradient sensitivity of a classifier to a group of features.
+    """Gradient sensitivity of a classifier to a group of features, varied by one standard deviation with correlations.
 
-    Args:
-        loss: mean absolute change of log(score of the true class), in nats, if the features of the group vary by one
-            standard deviation, with their correlations.
-        loss_interval: 68.3% interval to first order; None for fewer than 25 effective events.
-        scores: mean absolute change of the score of each class, likewise, [n_classes].
-        scores_interval: likewise, by class.
+    It is the mean absolute change of log(score of the true class), in nats, and of the score of each class,
+    [n_classes], with 68.3% intervals to first order; None for fewer than 25 effective events.
     """
 
     loss: float

@@ -18,13 +18,10 @@ MOST_BINS = 40
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """A weighted distribution of unit area.
+    """A weighted distribution of unit area in bins with rising edges, [n_bins + 1].
 
-    Args:
-        edges: rising, [n_bins + 1].
-        density: share of the sum of weights per unit of the axis; may be negative, [n_bins].
-        uncertainty: square root of the sum of squared weights (of the sums of each unit), in the unit of the density,
-            [n_bins].
+    The density is the share of the sum of weights per unit of the axis, which may be negative, with the square root of
+    the sum of squared weights (of the sums of each unit) in the same unit, [n_bins].
     """
 
     edges: FloatArray
@@ -39,14 +36,7 @@ class Histogram:
 
 @dataclass(frozen=True, eq=False)
 class Binning:
-    """Bins for one feature.
-
-    Args:
-        edges: rising, with an additional bin below or above the range if there are values.
-        below: whether the first bin has all values below the range.
-        above: whether the last bin has all values above the range.
-        is_integer: whether all values are integers.
-    """
+    """Bins for one feature; an additional bin below or above the range has all values there, if there are any."""
 
     edges: FloatArray
     below: bool = False
@@ -63,8 +53,7 @@ def fill_histogram(
 ) -> Histogram | None:
     """Fill a histogram of unit area with finite values; values outside go into the first or the last bin.
 
-    Returns:
-        None if the sum of weights is not positive.
+    The result is None if the sum of weights is not positive.
 
     >>> edges = np.array([0.0, 1.0, 2.0])
     >>> fill_histogram(np.array([0.5, 0.6, 7.0]), np.array([1.0, 1.0, 2.0]), edges).density

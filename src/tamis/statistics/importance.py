@@ -30,13 +30,9 @@ CORRELATED = 0.8
 
 @dataclass(frozen=True)
 class PerformanceDrop:
-    """The loss of performance from one set of scores to another on the same events.
+    """The loss of performance from one set of scores to another on the same events, with 68.3% intervals if known.
 
-    Args:
-        loss: increase of the loss.
-        loss_interval: 68.3% interval, for the same events in both; None for too few events.
-        auc: decrease of the area under the curve of each class, [n_classes]; NaN if undefined.
-        auc_interval: 68.3% intervals, by class; None if undefined.
+    The decrease of the area under the curve of each class, [n_classes], is NaN if undefined.
     """
 
     loss: float
@@ -47,12 +43,7 @@ class PerformanceDrop:
 
 @dataclass(frozen=True)
 class PermutationImportance:
-    """The loss of performance if the values of a group of features are permuted between events.
-
-    Args:
-        features: names; several if they are correlated.
-        drop: the loss of performance.
-    """
+    """The loss of performance if the values of a group of correlated features are permuted between events."""
 
     features: tuple[str, ...]
     drop: PerformanceDrop

@@ -22,11 +22,9 @@ from tamis.statistics.units import Units, compute_squared_sum, select_units, sum
 
 @dataclass(frozen=True, eq=False)
 class Influences:
-    """Loss, accuracy and areas under the curve of some events, and the contribution of each event.
+    """Loss, accuracy and the area of each class of some events, NaN if undefined, [2 + n_classes].
 
-    Args:
-        value: loss, accuracy and the area of each class, NaN if undefined, [2 + n_classes].
-        of_event: change of each value, to first order, if the event counted twice, [n_events, 2 + n_classes].
+    `of_event` is the change of each to first order if the event counted twice, [n_events, 2 + n_classes].
     """
 
     value: Float64

@@ -144,10 +144,8 @@ def compute_bootstrap_interval(
 ) -> Interval | None:
     """Compute the interval of a number from its bootstrap replicas, symmetric on a scale (`compute_interval`).
 
-    The width of the central interval of the replicas is multiplied by a factor (`compute_student_factors`).
-
-    Returns:
-        None if a replica is undefined, or if the number is at its bound.
+    The width of the central interval of the replicas is multiplied by a factor (`compute_student_factors`). The result
+    is None if a replica is undefined, or if the number is at its bound.
     """
     central = compute_central_interval(replicas)
     if central is None or (scale == "logit" and min(abs(value), abs(value - 1)) <= ROUNDING):

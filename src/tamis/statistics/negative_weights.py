@@ -57,8 +57,7 @@ def count_negative(weight: Float64, units: Units | None = None) -> NegativeShare
 def drop_negative_weights(events: ScoredEvents) -> ScoredEvents | None:
     """Set negative weights to zero, and scale the others of each class to its original sum: its cross-section.
 
-    Returns:
-        None if the weights of a class with events do not have a positive sum.
+    The result is None if the weights of a class with events do not have a positive sum.
 
     >>> events = ScoredEvents(np.ones((3, 1)), np.zeros(3, np.int32), np.array([2.0, 2.0, -1.0]), np.ones(3))
     >>> drop_negative_weights(events).weight.tolist()

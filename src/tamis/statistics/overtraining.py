@@ -10,16 +10,15 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from tamis.arrays import Float64
-from tamis.errors import TamisError
 from tamis.statistics.arrays import (
     ROUNDING,
-    check_classes,
-    check_finite_numbers,
     check_positive_sum,
     check_real_numbers,
+    check_scored,
     check_weights,
     positive_sum,
 )
+from tamis.statistics.scored import ScoredEvents
 from tamis.statistics.units import (
     Units,
     compute_power_increments,
@@ -132,45 +131,28 @@ def compute_kolmogorov_smirnov(
 
 
 def compute_kolmogorov_smirnov_tests(
-    scores_training: ArrayLike,
-    class_training: ArrayLike,
-    weight_training: ArrayLike,
-    scores_test: ArrayLike,
-    class_test: ArrayLike,
-    weight_test: ArrayLike,
-    *,
-    units: tuple[Units | None, Units | None] = (None, None),
+    training: ScoredEvents, test: ScoredEvents
 ) -> tuple[tuple[KolmogorovSmirnov | None, ...], ...]:
-    """Compare training and test events for each true class and each score.
+    """Compare training and test events for each true class and each score, `result[true_class][score]`.
 
-    The tests of one network are many and correlated: among nine p-values, one below 0.05 is not unusual.
-
-    Returns:
-        `result[true_class][score]`; None for a class without a positive sum of weights in training or test events.
+    The tests of one network are many and correlated: among nine p-values, one below 0.05 is not unusual. A class
+    without a positive sum of weights in training or test events has none.
     """
-    training = check_finite_numbers(scores_training, "training scores", dimensions=2)
-    test = check_finite_numbers(scores_test, "test scores", dimensions=2)
-    if training.shape[1] != test.shape[1]:
-        raise TamisError(
-            f"overtraining: the training has {training.shape[1]} scores per event, the test {test.shape[1]}"
-        )
-    classes = training.shape[1]
-    training_class = check_classes(class_training, len(training), classes, "training class_index")
-    test_class = check_classes(class_test, len(test), classes, "test class_index")
-    training_weight = check_weights(weight_training, len(training), "training weight")
-    test_weight = check_weights(weight_test, len(test), "test weight")
+    checked = [check_scored(events.scores, events.class_index, events.weight) for events in (training, test)]
+    count = checked[0][0].shape[1]
     tests: list[tuple[KolmogorovSmirnov | None, ...]] = []
-    for index in range(classes):
-        first, second = training_class == index, test_class == index
-        weights = training_weight[first], test_weight[second]
-        if any(positive_sum(weight) is None for weight in weights):
-            tests.append((None,) * classes)
+    for index in range(count):
+        rows = [classes == index for _, classes, _ in checked]
+        first, second = (weight[chosen] for (*_, weight), chosen in zip(checked, rows, strict=True))
+        if positive_sum(first) is None or positive_sum(second) is None:
+            tests.append((None,) * count)
             continue
-        of_class = select_units(units[0], first), select_units(units[1], second)
+        units = select_units(training.units, rows[0]), select_units(test.units, rows[1])
+        scores = (of_split[chosen].T for (of_split, *_), chosen in zip(checked, rows, strict=True))
         tests.append(
             tuple(
-                compute_kolmogorov_smirnov(of_training, weights[0], of_test, weights[1], units=of_class)
-                for of_training, of_test in zip(training[first].T, test[second].T, strict=True)
+                compute_kolmogorov_smirnov(of_training, first, of_test, second, units=units)
+                for of_training, of_test in zip(*scores, strict=True)
             )
         )
     return tuple(tests)

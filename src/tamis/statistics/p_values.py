@@ -29,16 +29,13 @@ def compute_homogeneity_p_value(values: ArrayLike, errors: ArrayLike) -> float:
 def compute_corrected_p_values(observed: Float64, drawn: Float64) -> tuple[Float64, Float64]:
     """Compute the p-value of each quantity, single and corrected for their number, [quantities] each.
 
-    Each quantity is transformed to a normal distribution over the permutations, as far as mean, deviation and skewness
-    describe it: distances are skewed, and of several standardised numbers the skewed ones are the largest. The first
-    quantity has the share `SHARE_OF_FIRST` of the significance level, and the largest of the others the remaining
-    share: the normal p-value of the first, or of the largest of the others, is divided by its share, and the smallest
-    of all is compared. Observed events and permutations are treated alike, so the result is exact for all shapes of
-    distributions.
-
-    Args:
-        observed: deviation of each quantity; larger is more, [quantities].
-        drawn: the same for each permutation, [permutations, quantities]; an undefined deviation counts as larger.
+    Each quantity is transformed to a normal distribution over the permutations, [permutations, quantities], as far as
+    mean, deviation and skewness describe it: distances are skewed, and of several standardised numbers the skewed ones
+    are the largest. The first quantity has the share `SHARE_OF_FIRST` of the significance level, and the largest of the
+    others the remaining share: the normal p-value of the first, or of the largest of the others, is divided by its
+    share, and the smallest of all is compared. Observed events and permutations are treated alike, so the result is
+    exact for all shapes of distributions. Larger deviations are worse; an undefined one of a permutation counts as
+    larger.
 
     >>> permutations = np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 2.0]])
     >>> single, corrected = compute_corrected_p_values(np.array([9.0, 0.5]), permutations)

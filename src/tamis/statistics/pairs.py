@@ -34,12 +34,10 @@ def compute_score_ratio(scores: ArrayLike, first: int, second: int) -> Float64:
 
 @dataclass(frozen=True)
 class PairAreas:
-    """Areas under the curve of all pairs of classes.
+    """Areas under the curve of the score ratio of all pairs of classes, [n_classes][n_classes], with 68.3% intervals.
 
-    Args:
-        auc: of the score ratio, [n_classes][n_classes]; symmetric, None on the diagonal and if a class has no positive
-            sum of weights.
-        intervals: 68.3% intervals, likewise; None also for fewer than 25 effective events of a class.
+    They are symmetric, None on the diagonal and if a class has no positive sum of weights; intervals also for fewer
+    than 25 effective events of a class.
     """
 
     auc: tuple[tuple[float | None, ...], ...]
@@ -73,8 +71,7 @@ def compute_pair_areas(events: ScoredEvents) -> PairAreas:
 def compute_pair_curve(events: ScoredEvents, signal: int, background: int) -> RocCurve | None:
     """Compute the ROC curve of one class against another one, with the ratio of their scores.
 
-    Returns:
-        None if a class has no positive sum of weights.
+    The result is None if a class has no positive sum of weights.
     """
     rows = (events.class_index == signal) | (events.class_index == background)
     is_signal, weight = events.class_index[rows] == signal, events.weight[rows]

@@ -18,11 +18,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Events in the order of falling rank.
-
-    Args:
-        order: indices of the events by falling rank, [n_events].
-        last_of_equals: position in `order` of the last event of each group of equal ranks, [groups].
+    """Events in the order of falling rank, [n_events], and the last position of each group of equals, [groups].
 
     >>> ranking = rank_events(np.array([0.1, 0.8, 0.8]))
     >>> ranking.shares(ranking.sort(np.array([1.0, 1.0, 0.0]))).tolist()
@@ -71,9 +67,8 @@ class Ranking:
 def compute_area_under_curve(signal_above: Float64, background: Float64) -> float:
     """Compute the area under a ROC curve, equal ranks counting one half.
 
-    Args:
-        signal_above: fraction of the signal that ranks above each event (`Ranking.sum_above`), [n_events].
-        background: weight of each background event, zero for signal, [n_events].
+    For each event, [n_events], it takes the fraction of the signal that ranks above it (`Ranking.sum_above`), and the
+    background weight, zero for signal.
 
     >>> ranking = rank_events(np.array([0.9, 0.4, 0.4]))
     >>> compute_area_under_curve(ranking.sum_above(np.array([0.5, 0.5, 0.0])), np.array([0.0, 0.0, 1.0]))
@@ -91,14 +86,10 @@ def rank_events(rank: Float64) -> Ranking:
 
 
 class RankedScores:
-    """Scores of events, checked and sorted once; functions that take scores accept it too.
+    """Scores of events, [n_events, n_classes], checked and sorted once; functions that take scores accept it too.
 
-    Args:
-        scores: [n_events, n_classes].
-        store: whether to store the rankings; computing them one by one takes less memory if each is used once.
-
-    Attributes:
-        probabilities: the scores in 64 bits, [n_events, n_classes].
+    `probabilities` are the scores in 64 bits. Computing the rankings one by one takes less memory than to `store` them,
+    if each is used once.
 
     Raises:
         TamisError: a score is not a probability.

@@ -44,13 +44,9 @@ _POISSON = np.searchsorted(np.cumsum(_PROBABILITIES), (np.arange(2**16) + 0.5) /
 
 @dataclass(frozen=True, eq=False)
 class GroupedScore:
-    """One score of the events, and the groups of events that are summed separately.
+    """One score of the events, [n_events], and their groups, which are summed separately; -1 ignores an event.
 
-    Args:
-        score: [n_events].
-        group: number of the group of each event, -1 for an event that is ignored, [n_events].
-        groups: number of groups.
-        signal: the group that the score separates from the others; it gets half of the cells.
+    The score separates the group `signal` from the others, and it gets half of the cells.
     """
 
     score: Float64
@@ -66,7 +62,6 @@ class CellSums:
     groups, half of them of the signal: a cell then holds a few of the events of each group.
 
     Args:
-        columns: the scores.
         weight: signed weight, [n_events].
         most: number of cells of a score; a few more if quantiles of several groups are edges.
 
@@ -150,10 +145,8 @@ def _cell_edges(column: GroupedScore, order: NDArray[np.intp], most: int) -> tup
 def compute_areas(signal: Float64, background: Float64) -> Float64:
     """Compute areas under the curve from sums of weights by rising score, equal scores counting one half.
 
-    Signal and background are [cells, resamples].
-
-    Returns:
-        NaN if signal or background have no positive sum, [resamples].
+    Signal and background are [cells, resamples]. The result is NaN if signal or background have no positive sum,
+    [resamples].
 
     >>> compute_areas(np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]]))
     array([0.875])
@@ -172,10 +165,8 @@ def compute_efficiencies(
     """Compute background efficiencies at signal efficiencies from sums of weights by rising score.
 
     The cut is the highest that reaches the signal efficiency. It is at the edge of a cell if each cell has a single
-    score (`exact`), and is interpolated inside a cell otherwise. Signal and background are [cells, resamples].
-
-    Returns:
-        NaN if signal or background have no positive sum, [resamples, points].
+    score (`exact`), and is interpolated inside a cell otherwise. Signal and background are [cells, resamples]. The
+    result is NaN if signal or background have no positive sum, [resamples, points].
 
     >>> sums = np.array([[0.0], [1.0], [1.0]]), np.array([[1.0], [1.0], [0.0]])
     >>> compute_efficiencies(*sums, [0.5, 1.0], exact=True).tolist()
@@ -252,11 +243,10 @@ class Resampler:
         return len(self._sums[0])
 
     def measure(self, counts: Multiplicities) -> Float64:
-        """Compute the numbers of some resamples, whose sums must fit into memory (`divide_into_blocks`).
+        """Compute the numbers of some resamples, whose sums must fit into memory (`divide_into_blocks`); or NaN.
 
-        Returns:
-            Loss, accuracy, the area of each class, and the background efficiency of the cut on the score of each class
-            at each working point; NaN if undefined, [resamples, 2 + n_classes (1 + points)].
+        They are loss, accuracy, the area of each class, and the background efficiency of the cut on the score of each
+        class at each working point, [resamples, 2 + n_classes (1 + points)].
         """
         total, loss, right = compute_linear_sums(self._sums, counts)
         total = np.where(total > 0, total, np.nan)

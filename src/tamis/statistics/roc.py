@@ -93,12 +93,9 @@ class WorkingPoint:
 
 
 def compute_roc_curve(score: ArrayLike, is_signal: ArrayLike, weight: ArrayLike) -> RocCurve:
-    """Compute signal and background efficiency for every cut on a score.
+    """Compute signal and background efficiency, of positive sums of weights, for every cut on a score.
 
     A score may be infinite.
-
-    Raises:
-        TamisError: the sum of weights of signal or of background is not positive.
 
     >>> curve = compute_roc_curve([0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
     >>> curve.auc
@@ -137,11 +134,7 @@ def _build_curve(score: Float64, ranking: Ranking, is_signal: NDArray[np.bool_],
 def compute_roc_curves(
     scores: ArrayLike | RankedScores, class_index: ArrayLike, weight: ArrayLike
 ) -> tuple[RocCurve | None, ...]:
-    """Compute the ROC curve of each class against all others, with the score of that class.
-
-    Returns:
-        One curve per class; None if the class or the other classes have no positive sum of weights.
-    """
+    """Compute the ROC curve of each class against all others, with its score; None without positive sums of both."""
     sorted_scores = rank_scores(scores)
     columns = sorted_scores.probabilities
     weights = check_weights(weight, len(columns))
@@ -208,10 +201,8 @@ def compute_efficiency_limit(
     The probability that no event passes is 5% if three are expected to pass, -ln 0.05 = 3.00. A sample with weights w
     is equivalent to events with the weight (sum of w^2) / (sum of w). The classes may have different efficiencies, so
     the class with the largest such weight determines the limit. Events of one unit pass or fail together: they count as
-    one event with the sum of their weights.
-
-    Returns:
-        None if a class has no positive sum of weights, or if the limit is not below one.
+    one event with the sum of their weights. The result is None if a class has no positive sum of weights, or if the
+    limit is not below one.
 
     >>> round(compute_efficiency_limit(np.zeros(1000, int), np.ones(1000)), 6)
     0.002996

@@ -16,12 +16,7 @@ FEWEST_EVENTS = 5
 
 @dataclass(frozen=True, eq=False)
 class RocPoints:
-    """Points in the plane of a ROC figure.
-
-    Args:
-        signal_efficiency: [n].
-        background_rejection: 1 / background efficiency, [n].
-    """
+    """Points in the plane of a ROC figure, [n]: the rejection is 1 / background efficiency."""
 
     signal_efficiency: FloatArray
     background_rejection: FloatArray
@@ -29,12 +24,9 @@ class RocPoints:
 
 @dataclass(frozen=True, eq=False)
 class RocOutline:
-    """A curve as it is drawn.
+    """A curve as it is drawn: the area under the whole curve, the drawn part, and its certain part.
 
-    Args:
-        auc: area under the whole curve.
-        points: the drawn part of the curve.
-        certain: the part of it where enough background passes, which determines the range of the axis.
+    In the certain part enough background passes; it determines the range of the axis.
     """
 
     auc: float

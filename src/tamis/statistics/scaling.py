@@ -34,10 +34,8 @@ def compute_temperature_error(
 
     That of the logarithm of the scale is the root of the sum of (w g)^2 over the sum of w v, with g the derivative of
     the loss of an event and v the variance of its scaled logits under its scores (P. Huber, "The behavior of maximum
-    likelihood estimates under nonstandard conditions", 1967).
-
-    Returns:
-        NaN if the events do not determine a temperature.
+    likelihood estimates under nonstandard conditions", 1967). The result is NaN if the events do not determine a
+    temperature.
     """
     probabilities, classes, weights = _checked(scores, class_index, weight)
     scaled = log_scores(probabilities) * temperature.scale[0]
@@ -56,14 +54,10 @@ def fit_vector_scaling(scores: ArrayLike, class_index: ArrayLike, weight: ArrayL
 
 
 def convert_class_weights(scores: ArrayLike, current: ArrayLike, target: ArrayLike) -> Float64:
-    """Convert scores from one weighting of the classes to another.
+    """Convert scores from one weighting of the classes to another, by positive sums of weights of each, [n_classes].
 
     p'(c) is p(c) target(c) / current(c), divided by the sum over the classes (M. Saerens et al., Neural Computation 14
-    (2002) 21). `current` and `target` are sums of weights of each class, [n_classes]: with the sums of physics weights
-    as `target`, scores become posterior probabilities of the analysis.
-
-    Raises:
-        RequestError: a sum is not positive, or there is not one for each class.
+    (2002) 21). With the sums of physics weights as `target`, scores become posterior probabilities of the analysis.
 
     >>> convert_class_weights([[0.5, 0.5]], [1.0, 1.0], [9.0, 1.0]).tolist()
     [[0.9, 0.1]]

@@ -86,8 +86,7 @@ class ScoredEvents:
 def units_of(class_index: NDArray[np.integer], event_id: NDArray[np.uint64]) -> Units | None:
     """Number the units of the events, [n]: events with the same class and ID (a 64-bit hash) vary together.
 
-    Returns:
-        None if no two events share class and ID.
+    The result is None if no two events share class and ID.
 
     >>> units_of(np.array([0, 0, 1]), np.array([7, 7, 7], np.uint64)).tolist()
     [0, 0, 1]

@@ -163,9 +163,7 @@ def compute_shape_distance(spectator: ArrayLike, passes: ArrayLike, weight: Arra
     The square root of the divergence in bits: 0 for equal shapes, 1 for shapes that do not overlap (J. Lin, IEEE Trans.
     Inf. Theory 37 (1991) 145). The bins hold equal numbers of events; a bin with a negative sum of weights counts as
     empty. `passes` tells which events pass the cut, [n_events]; events without a value of the spectator are ignored.
-
-    Returns:
-        None if no event passes.
+    The result is None if no event passes.
 
     >>> compute_shape_distance([1.0, 2.0, 3.0, 4.0], [1, 1, 1, 1], [1.0] * 4)
     0.0
@@ -193,10 +191,7 @@ def compute_chance_distance(
     """Compute the expected `compute_shape_distance` of a cut that is independent of the spectator.
 
     The square root of the mean divergence to second order, at most 1: the sum over the bins of the variance of the
-    difference of the two shapes, divided by 8 ln 2 times the shape.
-
-    Returns:
-        None if no event passes.
+    difference of the two shapes, divided by 8 ln 2 times the shape. The result is None if no event passes.
 
     >>> round(compute_chance_distance(np.arange(1000.0), np.arange(1000) % 2, np.ones(1000)), 4)
     0.0723
@@ -256,7 +251,7 @@ def _compute_chance_covariance(
     unit = np.arange(len(values)) if units is None else units
     of_unit = sparse.csr_array((change, (unit, bin_index)), shape=(int(unit.max()) + 1, len(shape)))
     sums: Float64 = of_unit.sum(axis=1)
-    weighted_sums: Float64 = of_unit.T @ sums
+    weighted_sums: Float64 = np.asarray(of_unit.T @ sums)
     cross = np.outer(weighted_sums, shape)
     matrix = (of_unit.T @ of_unit).toarray() - cross - cross.T + np.outer(shape, shape) * (sums @ sums)
     filled = shape > 0
@@ -291,10 +286,7 @@ def compute_dependence(
     The p-value comes from random signs of the events (wild bootstrap of a degenerate V-statistic; A. Leucht and M.
     Neumann, J. Multivar. Anal. 117 (2013) 257): shuffling would move weights that depend on the score to other scores.
     An event with the share u of the weights is divided by (1 - u)^2, because it contributes to the means that are
-    subtracted.
-
-    Returns:
-        None for fewer than `FEWEST` effective events, or if spectator or score are constant.
+    subtracted. The result is None for fewer than `FEWEST` effective events, or if spectator or score are constant.
     """
     values, scores, weights, units = _present(spectator, score, weight, units)
     rows = np.flatnonzero(weights)
@@ -402,10 +394,8 @@ def compute_shift(
     """Compute how much the mean of a spectator shifts with the score, from its slices (`compute_slices`).
 
     The errors of the means are uncertain themselves: the difference of two means has the degrees of freedom of B. Welch
-    (Biometrika 34 (1947) 28), with one less than the effective sample size for each.
-
-    Returns:
-        None if fewer than two slices have an error.
+    (Biometrika 34 (1947) 28), with one less than the effective sample size for each. The result is None if fewer than
+    two slices have an error.
 
     >>> values = np.tile([1.0, 3.0], 50)
     >>> compute_shift(values, np.ones(100), [Slice(0, 1, 1.5, 0.3, 50.0), Slice(1, 2, 2.5, 0.4, 50.0)])

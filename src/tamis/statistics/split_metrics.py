@@ -37,13 +37,7 @@ BOOTSTRAPS = 200
 
 @dataclass(frozen=True)
 class SplitMetrics:
-    """The metrics of one split, with three kinds of weights.
-
-    Args:
-        physics: with the signed physics weights.
-        balanced: with balanced weights.
-        unweighted: with weight one for every event.
-    """
+    """The metrics of one split with signed physics weights, balanced weights, and weight one for every event."""
 
     physics: Metrics
     balanced: Metrics
@@ -52,16 +46,10 @@ class SplitMetrics:
 
 @dataclass(frozen=True)
 class Intervals:
-    """68.3% intervals of one split with one kind of weights.
+    """68.3% intervals of one split with one kind of weights, those of areas and background efficiencies for each class.
 
     None if a number is undefined, also in a replica, or at its bound; for loss and accuracy also with fewer than 50
     effective events, for areas and efficiencies with fewer than 25 of the class or of all other classes.
-
-    Args:
-        loss: of the loss.
-        accuracy: of the accuracy.
-        auc: of the area under the curve, for each class.
-        background_efficiency: of the background efficiency at each working point, for each class.
     """
 
     loss: tuple[float, float] | None
@@ -72,14 +60,10 @@ class Intervals:
 
 @dataclass(frozen=True, eq=False)
 class FirstOrder:
-    """Loss, accuracy and area of each class, and their errors to first order, [2 + n_classes] each.
+    """Loss, accuracy and area of each class, NaN if undefined, and their errors to first order, [2 + n_classes] each.
 
-    Args:
-        value: NaN if undefined.
-        standard_error: the standard deviation.
-        freedom: degrees of freedom of the standard deviation (`compute_degrees_of_freedom`).
-        known: whether there are enough events for an interval: 50 effective ones for loss and accuracy, for an area 25
-            of the class and 25 others.
+    The standard deviations have degrees of freedom (`compute_degrees_of_freedom`). Numbers are known if there are
+    enough events for an interval: 50 effective ones for loss and accuracy, for an area 25 of the class and 25 others.
     """
 
     value: Float64
@@ -152,13 +136,7 @@ def find_known_numbers(
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSplit:
-    """The metrics of one split, and their errors to first order.
-
-    Args:
-        metrics: with three kinds of weights.
-        physics: errors with the signed physics weights.
-        balanced: errors with balanced weights.
-    """
+    """The metrics of one split, and their errors to first order with physics weights and with balanced weights."""
 
     metrics: SplitMetrics
     physics: FirstOrder

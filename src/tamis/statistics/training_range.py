@@ -67,10 +67,8 @@ def count_outside(
     with folds it is the smallest one times their number.
 
     A unit is training or test as a whole: c is then the number of units with an event up to a value, and the p-value is
-    that of the number of test units with an event outside. Missing values are NaN.
-
-    Returns:
-        None if no training event has a value.
+    that of the number of test units with an event outside. Missing values are NaN. The result is None if no training
+    event has a value.
 
     >>> training = np.array([True, True, False, False])
     >>> masks = TrainTestMasks(((training, ~training),), (training, ~training))

@@ -61,8 +61,7 @@ def merge_in_cells(
 ) -> tuple[NDArray[np.integer], Float64]:
     """Replace the events of one unit in one cell (bin, class, or both) by a single one with the sum of their values.
 
-    Returns:
-        Cell and sum of each unit in each cell, [merged] each, by rising cell.
+    The results, by rising cell, are [merged] each.
 
     >>> merge_in_cells(np.array([0, 1, 1]), np.array([1.0, 2.0, 4.0]), np.array([0, 0, 0]))
     (array([0, 1]), array([1., 6.]))

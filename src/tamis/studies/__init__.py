@@ -68,11 +68,7 @@ def defined_results(results: Mapping[str, Any]) -> Iterator[tuple[Study[Any], An
 
 
 def extend_results(context: Context, results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the results of the studies, extended by results that require training networks again.
-
-    Raises:
-        TrainingError: a training diverged.
-    """
+    """Return the results of the studies, extended by what trains networks again; a `TrainingError` if one diverges."""
     extended = {study.name: study.extend(context, result) for study, result in defined_results(results)}
     return {**results, **extended}
 
@@ -110,11 +106,7 @@ def write_results(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Read the results that `write_results` wrote.
-
-    Raises:
-        InputError: a file does not hold a result of its study.
-    """
+    """Read the results that `write_results` wrote; raise an `InputError` for a file without a result of its study."""
     return {study.name: _read(study, folder / result_file(study)) for study in STUDIES}
 
 

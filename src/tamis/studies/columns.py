@@ -44,18 +44,16 @@ def build_error_column(
 
 def build_interval_column(
     name: str,
-    values: Sequence[float | None],
-    intervals: Iterable[Sequence[float] | None],
-    *,
-    label: str = "68.3% interval",
+    numbers: Sequence[tuple[float | None, Sequence[float] | None]],
     qualifiers: dict[str, str] | None = None,
 ) -> Column:
-    """Return a column of values with intervals, written as distances below and above the value."""
+    """Return a column of values with 68.3% intervals, written as distances below and above the value."""
     sizes = [
         None if value is None or interval is None else (value - interval[0], interval[1] - value)
-        for value, interval in zip(values, intervals, strict=True)
+        for value, interval in numbers
     ]
-    return Column(name, values, errors={label: sizes}, qualifiers=qualifiers or {})
+    values = [value for value, _ in numbers]
+    return Column(name, values, errors={"68.3% interval": sizes}, qualifiers=qualifiers or {})
 
 
 def build_density_column(

@@ -45,15 +45,9 @@ class Decorrelation:
 
 @dataclass(frozen=True, eq=False)
 class UsedEvents:
-    """All used events, with their features.
+    """All used events: features, NaN if missing, [n_events, n_features], class, signed physics weight and unit.
 
-    Args:
-        names: of the features.
-        features: missing values are NaN, [n_events, n_features].
-        class_index: the true class, [n_events].
-        weight: signed physics weight, [n_events].
-        masks: which events are training and which are test.
-        units: unit of each event, if several events vary together, [n_events].
+    The masks tell which events are training and which are test; units are None if all events are independent.
     """
 
     names: tuple[str, ...]
@@ -68,11 +62,7 @@ class UsedEvents:
 class Rescoring:
     """The classifier and the features of the test events, to score these again: permuted, or by single members.
 
-    Args:
-        classifier: with all its members.
-        features: of all used events, [n_used, n_features].
-        rows: which of them are the test events, [n_test].
-        fold: of each test event, [n_test].
+    Features are those of all used events, [n_used, n_features]; rows and folds those of the test events, [n_test].
     """
 
     classifier: Classifier
@@ -103,7 +93,6 @@ class Context:
     Args:
         class_names: in the order of the scores.
         splits: the scored events of `training`, `validation` and `test`.
-        seed: of the configuration.
         plan: which member learned from, was validated on and scores which events.
         applied_calibration: the correction that is part of the scores; None if there is none.
         dropped_weight: for each class the sum of weights of the events that were dropped from the training, whose test
@@ -150,9 +139,6 @@ class Context:
 
     def once(self, compute: Callable[[Context], Value]) -> Value:
         """Return a value that several studies need; the first call computes it, concurrent calls wait for it.
-
-        Args:
-            compute: a function of the context, such as the `compute` of a study whose result another one needs.
 
         Example:
             >>> context = Context(("bkg", "sig"), {})

@@ -35,10 +35,7 @@ def hatch_cell(axes: Axes, row: int, column: int, hatch: str = "///") -> None:
 def fit_names(texts: Sequence[str], width: float, largest: float) -> tuple[list[float], float]:
     """Return the font size of each name, and the margin in inches that all of them need.
 
-    Args:
-        texts: of one or several lines each.
-        width: that a name may have, in inches.
-        largest: font size, in points.
+    A name has one or several lines, at most `width` inches wide, in a font of at most `largest` points.
     """
     lines = [text.split("\n") for text in texts]
     sizes = [min(compute_font_size(line, width, largest) for line in name) for name in lines]

@@ -47,10 +47,7 @@ class Intervals(Keys):
 def read_keys(kind: Any, value: Any, class_names: Sequence[str]) -> Any:
     """Return a value as JSON of some type; the keys of an object are read from its attributes or items.
 
-    Args:
-        kind: a type, such as an object of `metrics.json`.
-        value: numbers by class may be a sequence in the order of the classes; NaN becomes null.
-        class_names: in the order of the scores.
+    Numbers by class may be a sequence in the order of the classes; NaN becomes null.
 
     Example:
         >>> class Loss(Keys):

@@ -32,10 +32,8 @@ def scale_to_expected_events(context: Context) -> ExpectedEvents:
     """Scale the validation and the test events to the expected numbers of all used events of their classes.
 
     With cross-training all events are test events. Those that are validation events of other members choose cuts and
-    bins, so that they are not counted among the test events here: the choice would bias the significance.
-
-    Returns:
-        By the name of the split; None if a class has no positive sum of weights.
+    bins, so that they are not counted among the test events here: the choice would bias the significance. A split is
+    None if a class has no positive sum of weights.
     """
     splits, classes = dict(context.splits), len(context.class_names)
 
@@ -63,8 +61,7 @@ def scale_to_expected_events(context: Context) -> ExpectedEvents:
 def compute_significance(context: Context) -> ExpectedSignificance | None:
     """Compute the expected significance of the signal score: validation events choose, test events are counted.
 
-    Returns:
-        None without a signal class, without a background, or if the expected events of a class are not known.
+    The result is None without a signal class, without a background, or if the expected events of a class are not known.
     """
     expected = context.once(scale_to_expected_events)
     validation, test = expected["validation"], expected["test"]

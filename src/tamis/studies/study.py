@@ -20,11 +20,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Undefined:
-    """The result of a study that cannot be computed for these events.
-
-    Args:
-        reason: why, as a clause that follows "because".
-    """
+    """The result of a study that cannot be computed for these events: the reason follows "because"."""
 
     reason: str
 
@@ -38,8 +34,6 @@ class Study(Generic[Result]):
 
     Args:
         name: of the result's file and of the link to the section.
-        title: of the section.
-        result: the type of the result.
         compute: computes the result from the scored events; None if the question does not arise.
         takes_long: whether to start it before the other studies, so that it does not finish long after them.
         extend: adds numbers that require training networks again, on all cores; called when all studies have

@@ -119,18 +119,32 @@ def resolve_recipe(section: config.Training, events: int, custom: Custom | None 
     )
 
 
-def resolve_network(section: config.Network, size: Size) -> config.Network:
-    """Resolve every `auto` of the section `network`.
+def resolve_network(
+    section: config.Network, size: Size, scaling: config.Scaling = "robust"
+) -> config.Network:
+    """Resolve every `auto` of the section `network`, except the speed of the gains.
 
-    >>> resolve_network(config.Network(), Size(100_000, 90_000.0, 10)).layers[0].dropout
-    0.06
+    >>> network = resolve_network(config.Network(), Size(100_000, 90_000.0, 10))
+    >>> network.layers[0].dropout, network.embedding.type
+    (0.06, 'periodic')
     """
     fraction = choose_dropout(size)
     layers = tuple(
         layer.model_copy(update={"dropout": fraction}) if getattr(layer, "dropout", 0) == "auto" else layer
         for layer in section.layers
     )
-    return section.model_copy(update={"layers": layers})
+    return section.model_copy(update={"layers": layers, "embedding": resolve_embedding(section, scaling)})
+
+
+def resolve_embedding(section: config.Network, scaling: config.Scaling) -> config.Embedding | None:
+    """Return the embedding; `auto` is periodic for the default layers, if there are gains and the inputs are scaled.
+
+    Other layers get their inputs as they are, because some formats cannot compute sines, such as those for FPGAs.
+    """
+    if section.embedding != "auto":
+        return section.embedding
+    is_default = section.layers == config.Network().layers
+    return config.Periodic() if is_default and section.gains is not None and scaling != "none" else None
 
 
 def choose_batch_size(events: int) -> int:

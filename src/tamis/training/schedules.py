@@ -78,4 +78,8 @@ def compute_last_rate(recipe: Recipe, peak: float, number: int, steps: int, plan
         return None
     if isinstance(recipe.optimizer, config.ScheduleFreeAdamW):
         return peak * min(completed / recipe.optimizer.warm_up, 1.0)
-    return peak * float(compute_relative_rate(recipe.schedule, jnp.float32(completed / (planned * steps))))
+    return peak * float(_compiled_rate(recipe.schedule, jnp.float32(completed / (planned * steps))))
+
+
+# one program instead of one for each operation, which a first run would have to compile
+_compiled_rate = jax.jit(compute_relative_rate, static_argnums=0)

@@ -20,9 +20,8 @@ from tamis.cli.commands import app
 from tamis.config import parse_config
 from tamis.errors import InputError, RequestError, TamisError
 from tamis.export import FORMATS, export_classifier
-from tamis.files import sha256
+from tamis.files import add_hash, sha256
 from tamis.plots.book import Drawing
-from tamis.runs.provenance import add_hash
 from tamis.runs.verification import Comparison, Verification, verify_run
 from tamis.runs.verification.files import (
     compare_configuration,

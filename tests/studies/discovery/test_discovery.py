@@ -23,6 +23,7 @@ from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context
 from tamis.studies.discovery import DiscoveryResult, compute_discovery, findings, section, tiles
 from tamis.studies.negative_weights import compute_negative_weights
+from tamis.studies.shared import scale_to_expected_events
 from tamis.studies.study import Undefined
 
 CLASSES = ("a", "b", "c")
@@ -74,6 +75,14 @@ def test_yields_are_those_of_all_used_events(result: DiscoveryResult) -> None:
     np.testing.assert_allclose(yields(result), 3.0 * EVERYTHING)
     binned = np.sum(result.expected.yields.numbers, axis=1)
     np.testing.assert_allclose(binned, 3.0 * EVERYTHING)
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_validation_and_test_events_are_each_scaled_to_all_used_events(name: str) -> None:
+    expected = scale_to_expected_events(context())[name]
+    assert expected is not None
+    np.testing.assert_allclose(sums(expected), 3.0 * EVERYTHING)
+    np.testing.assert_array_equal(expected.scores, SPLITS[name].scores)
 
 
 def test_events_that_were_dropped_from_the_training_count() -> None:

@@ -22,7 +22,7 @@ from tamis.statistics.overtraining import compute_kolmogorov_smirnov
 from tamis.statistics.training_range import TrainTestMasks, count_outside
 from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context, UsedEvents
-from tamis.studies.inputs import figure_data, findings, section, summary
+from tamis.studies.inputs import INPUTS, figure_data, findings, section
 from tamis.studies.inputs.result import InputsResult, compute_inputs, survey_inputs
 
 NAMES = ("x", "y", "z")
@@ -347,7 +347,7 @@ def test_every_warning_is_a_finding_and_a_line_for_the_terminal() -> None:
     features, class_index, weight, training = events()
     features[:, 1] = class_index
     result = result_of(features, class_index, weight, training)
-    assert summary(result) == result.survey.warnings
+    assert INPUTS.summary(result) == result.survey.warnings
     assert len(result.survey.warnings) == 1
     assert [finding.light for finding in findings(result)] == ["look"]
     table, *_ = section(result)

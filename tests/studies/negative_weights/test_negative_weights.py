@@ -22,12 +22,12 @@ from tamis.statistics.scored import ScoredEvents
 from tamis.studies import metrics_of_studies
 from tamis.studies.context import Context
 from tamis.studies.negative_weights import (
+    NEGATIVE_WEIGHTS,
     NegativeWeightsResult,
     compute_negative_weights,
     findings,
     format_change_and_error,
     section,
-    summary,
 )
 from tamis.studies.negative_weights.result import CountedSignificance, compare_without_negative
 from tamis.studies.shared import build_requirements, compute_significance, scale_to_expected_events
@@ -271,7 +271,7 @@ def test_section_finding_and_summary_quote_the_result(fraction: float, light: st
         f"2 samples have events with negative weights, zz the most ({100 * fraction:.1f}%)."
     )
     assert finding.sentence.endswith(text.text)
-    assert list(summary(result)) == [result.sentence]
+    assert list(NEGATIVE_WEIGHTS.summary(result)) == [result.sentence]
     assert isinstance(shares, Table)
     assert isinstance(changes, Table)
     assert [row[0].text for row in shares.rows] == list(CLASSES)

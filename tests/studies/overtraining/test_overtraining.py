@@ -11,7 +11,7 @@ import pytest
 from tamis.blocks import Table, Text
 from tamis.config import Folds
 from tamis.data.ensemble import EnsemblePlan
-from tamis.statistics.distributions import compute_score_distribution
+from tamis.statistics.distributions import compute_score_distributions
 from tamis.statistics.metrics import compute_metrics
 from tamis.statistics.scored import ScoredEvents
 from tamis.studies import metrics_of_studies
@@ -117,13 +117,8 @@ def test_the_two_scores_of_each_training_event_of_a_cross_training_are_compared(
 def test_the_distributions_are_those_of_training_and_test_with_physics_weights(
     result: OvertrainingResult,
 ) -> None:
-    arrays = [
-        (events.scores, events.class_index, events.weight) for events in (SPLITS["training"], SPLITS["test"])
-    ]
-    for column, distribution in enumerate(result.distributions):
-        expected = compute_score_distribution(
-            *(array for scores, *others in arrays for array in (scores[:, column], *others)), classes=3
-        )
+    of_scores = compute_score_distributions(SPLITS["training"], SPLITS["test"])
+    for distribution, expected in zip(result.distributions, of_scores, strict=True):
         for of_split in ("training", "test"):
             for one, other in zip(getattr(distribution, of_split), getattr(expected, of_split), strict=True):
                 assert one.edges.tolist() == other.edges.tolist()

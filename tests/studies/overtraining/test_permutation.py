@@ -382,6 +382,19 @@ def test_pairs_of_scores_find_what_independent_events_do_not() -> None:
     assert np.ptp(loss.interval) < np.ptp(independent.interval)
 
 
+def test_the_error_of_a_difference_of_pairs_is_that_of_the_difference_of_influences() -> None:
+    pair = crossed_toy(3)
+    of_training, of_test = (
+        compute_influences(events.scores, events.class_index, events.balanced_weight).of_event
+        for events in pair
+    )
+    errors = compute_half_widths(of_training - of_test)
+    comparisons = judged(*pair, permutations=19, paired=True).comparisons
+    for comparison, error in zip(comparisons, errors.tolist(), strict=False):
+        ends = comparison.difference - error, comparison.difference + error
+        assert comparison.interval == pytest.approx(ends)
+
+
 def test_copies_of_an_event_exchange_their_scores_together() -> None:
     training, test = crossed_toy(2, 100)
     copies = np.repeat(np.arange(100), 4)

@@ -13,29 +13,29 @@ from matplotlib.patches import StepPatch
 
 from tamis.errors import TamisError
 from tamis.plots.labels import class_styles
-from tamis.statistics.distributions import compute_score_distribution
+from tamis.statistics.distributions import Distribution, compute_score_distributions
 from tamis.statistics.histogram import fill_histogram
 from tamis.statistics.overtraining import KolmogorovSmirnov, compute_kolmogorov_smirnov_tests
+from tamis.statistics.scored import ScoredEvents
 from tamis.studies.overtraining.plot import plot_scores
 
 three = class_styles(["bkg1", "bkg2", "sig"], ["BKG 1", "BKG 2", "SIGNAL"])
 
 
 def draw(training: Any, test: Any, classes: Any = three, column: int = 2) -> Figure:
-    results = compute_kolmogorov_smirnov_tests(
-        training.scores, training.class_index, training.weight, test.scores, test.class_index, test.weight
-    )
-    distribution = compute_score_distribution(
-        training.scores[:, column],
-        training.class_index,
-        training.weight,
-        test.scores[:, column],
-        test.class_index,
-        test.weight,
-        classes=len(classes),
-    )
-    tests = [row[column] for row in results]
+    splits = [
+        ScoredEvents(events.scores, events.class_index, events.weight, np.ones_like(events.weight))
+        for events in (training, test)
+    ]
+    tests = [row[column] for row in compute_kolmogorov_smirnov_tests(*splits)]
+    distribution = compute_score_distributions(*splits)[column]
     return plot_scores(distribution, classes=classes, column=column, tests=tests)
+
+
+def of_one_event(count: int) -> Distribution:
+    """Give the distribution of a score, of one event of the first class."""
+    event = ScoredEvents(np.eye(count)[:1], np.zeros(1, np.int32), np.ones(1), np.ones(1))
+    return compute_score_distributions(event, event)[0]
 
 
 def legend_texts(figure: Figure) -> list[list[str]]:
@@ -82,7 +82,7 @@ def test_lines_are_training_and_points_are_test(events_of: Callable[..., Any]) -
     ],
 )
 def test_the_legend_gives_the_test(test: KolmogorovSmirnov | None, text: str) -> None:
-    distribution = compute_score_distribution([0.5], [0], [1.0], [0.6], [0], [1.0], classes=1)
+    distribution = of_one_event(1)
     figure = plot_scores(distribution, classes=class_styles(["sig"]), column=0, tests=[test])
     assert sorted(legend_texts(figure)) == [[text], ["training", "test"]]
 
@@ -115,6 +115,6 @@ def test_classes_without_events_or_with_negative_bins_are_no_error(events_of: Ca
 
 
 def test_a_distribution_of_other_classes_is_refused() -> None:
-    distribution = compute_score_distribution([0.5], [0], [1.0], [0.6], [0], [1.0], classes=2)
+    distribution = of_one_event(2)
     with pytest.raises(TamisError):
         plot_scores(distribution, classes=three, column=0, tests=[None, None, None])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ import pytest
 from scipy import stats
 
 from tamis.blocks import Table, Text
+from tamis.config import Folds
+from tamis.data.ensemble import EnsemblePlan, PlannedMember
+from tamis.statistics.influence import compute_influences
 from tamis.statistics.metrics import compute_metrics
 from tamis.statistics.p_values import compute_homogeneity_p_value
 from tamis.statistics.scored import ScoredEvents, join_events
 from tamis.studies import metrics_of_studies
-from tamis.studies.context import Context
-from tamis.studies.stability import StabilityResult, compute_stability, findings, section, summary
+from tamis.studies.context import Context, Rescoring
+from tamis.studies.stability import STABILITY, StabilityResult, compute_stability, findings, section
 from tamis.studies.stability.result import FoldScores, compare_members
 from tamis.studies.study import Undefined
 
@@ -140,6 +144,57 @@ def test_folds_with_seeds_have_gains_and_a_comparison_of_their_averages() -> Non
     assert result.spreads[0].p_value == pytest.approx(compute_homogeneity_p_value(losses, errors))
 
 
+def test_folds_have_the_deviation_of_their_losses_and_the_root_mean_square_of_their_errors() -> None:
+    folds = [group(number, number, [0, 1, 2], fold=fold) for fold, number in enumerate((200, 800, 3000))]
+    influences = [
+        compute_influences(fold.events.scores, fold.events.class_index, fold.events.weight) for fold in folds
+    ]
+    loss = compare(folds).spreads[0]
+    assert loss.between_folds == pytest.approx(np.std([of_fold.value[0] for of_fold in influences], ddof=1))
+    squares = [np.square(of_fold.of_event[:, 0]).sum() for of_fold in influences]
+    assert loss.expected == pytest.approx(np.sqrt(np.mean(squares)))
+    members = [
+        [
+            compute_metrics(scores, fold.events.class_index, fold.events.weight).loss
+            for scores in fold.of_members
+        ]
+        for fold in folds
+    ]
+    assert loss.between_seeds == pytest.approx(np.sqrt(np.var(members, axis=1, ddof=1).mean()))
+
+
+def test_the_error_of_a_gain_is_that_of_the_ensemble_minus_the_mean_of_its_members() -> None:
+    fold = group(500, 4, [0, 1, 2])
+    events = fold.events
+    ensemble, *members = (
+        compute_influences(scores, events.class_index, events.weight).of_event[:, 0]
+        for scores in (events.scores, *fold.of_members)
+    )
+    expected = np.sqrt(np.square(ensemble - np.mean(members, axis=0)).sum())
+    assert compare([fold]).spreads[0].gain_error == pytest.approx(expected)
+
+
+def test_members_are_measured_on_the_events_of_their_fold() -> None:
+    x, class_index, weight = truth(400, 3)
+    fold = np.arange(400) % 2
+    members = tuple(PlannedMember(number // 2, number) for number in range(4))
+    classifier: Any = SimpleNamespace(
+        members=members,
+        plan=EnsemblePlan(members, Folds(number=2)),
+        take_member=lambda number: SimpleNamespace(scores=lambda x, _fold: network(x, number)),
+    )
+    scores = np.where(fold[:, None] == 0, network(x, 0), network(x, 3))
+    test = ScoredEvents(scores, class_index, weight, np.ones(400))
+    rescoring = Rescoring(classifier, x, np.arange(400), fold)
+    result = compute_stability(Context(CLASSES, {"test": test}, rescoring=rescoring))
+    assert isinstance(result, StabilityResult)
+    assert [member.fold for member in result.members] == [0, 0, 1, 1]
+    for number, member in enumerate(result.members):
+        rows = fold == number // 2
+        expected = compute_metrics(network(x[rows], number), class_index[rows], weight[rows])
+        assert (member.loss, member.auc) == (expected.loss, expected.auc)
+
+
 def test_a_small_gain_and_its_error_are_not_rounded_to_zero() -> None:
     result = compare([group(2000, 1, [0, 1])])
     loss, *others = result.spreads
@@ -193,7 +248,7 @@ def test_section_finding_and_summary_quote_the_result(folds: list[FoldScores], l
     assert isinstance(text, Text)
     assert finding.sentence == text.text
     assert finding.light == light
-    assert list(summary(result)) == [result.sentence]
+    assert list(STABILITY.summary(result)) == [result.sentence]
     assert isinstance(table, Table)
     assert [row[0].text for row in table.rows] == ["loss", "accuracy", "AUC of bkg", "AUC of sig"]
     has_seeds, has_folds = len(folds[0].of_members) > 1, len(folds) > 1

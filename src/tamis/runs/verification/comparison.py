@@ -19,7 +19,6 @@ class Comparison:
     """One kind of content of a run, compared with its expected value.
 
     Args:
-        what: was compared.
         number: how many things were compared; 0 if the comparison was not possible.
         findings: differences, as sentences.
         notes: what could not be compared, and why.
@@ -40,12 +39,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """The comparisons of a run with its expected content.
-
-    Args:
-        comparisons: in the order of the table.
-        notes: for the user, such as changed versions.
-    """
+    """The comparisons of a run with its expected content, in the order of the table, and notes for the user."""
 
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
@@ -65,11 +59,9 @@ def compare_document(what: str, name: str, written: Any, expected: Any) -> Compa
 
 
 def compare_values(written: Any, expected: Any, path: str = "") -> tuple[int, list[str]]:
-    """Compare two values that consist of mappings, lists, texts and numbers.
+    """Compare two values that consist of mappings, lists, texts and numbers; expected tuples and arrays count as lists.
 
-    Returns:
-        The number of single values, and a sentence for each that differs by more than rounding; the expected tuples
-        and arrays count as lists.
+    The result is the number of single values, and a sentence for each that differs by more than rounding.
 
     >>> compare_values({"loss": 0.5, "auc": [1, None]}, {"loss": 0.25, "auc": (1.0, None)})
     (3, ['loss is 0.5, not 0.25'])

@@ -39,14 +39,9 @@ class Provenance(BaseModel, frozen=True, strict=True):
 
 @dataclass(frozen=True)
 class Record:
-    """The small files of a run.
+    """The small files of a run: provenance and configuration, None if one cannot be used, and the JSON files by name.
 
-    Args:
-        folder: the run directory.
-        provenance: from `provenance.json`; None if the file cannot be used, as the next one.
-        config: from `config.yaml`.
-        files: the contents of the readable JSON files, by name.
-        unreadable: why each of the other files cannot be read, by name.
+    `unreadable` has for each other file why it cannot be read.
     """
 
     folder: Path

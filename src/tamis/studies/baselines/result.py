@@ -5,64 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tamis.statistics.baselines import (
-    BackgroundRatio,
-    BaselineNumbers,
-    BoxOfCuts,
-    ComparedNumber,
-    ScoredBaseline,
-    WeightingComparison,
-    compare_baselines,
-)
-from tamis.statistics.roc import WorkingPoint, compute_working_points
-from tamis.statistics.roc_outline import (
-    RocOutline,
-    RocPoints,
-    compute_least_efficiency,
-    mark_working_points,
-    outline_roc,
-)
+from tamis.statistics.baselines import BaselineNumbers, BoxOfCuts, WeightingComparison, compare_baselines
+from tamis.statistics.roc import compute_working_points
+from tamis.statistics.roc_outline import RocOutline, RocPoints, mark_working_points, outline_roc
 from tamis.studies.bayes_optimum.result import BayesOptimumResult, compute_bayes_optimum
 from tamis.studies.context import Context
 
 
 @dataclass(frozen=True)
-class SignalNumbers:
-    """How well a baseline separates signal and background, with the physics weights.
-
-    Args:
-        auc: area under the curve of the signal score, the sum of the signal classes' scores or the discriminant.
-        network_auc: area of the network's signal score.
-        curve: of the baseline.
-        working_points: cuts on the baseline's signal score.
-        background_ratios: background of the network over that of the baseline, at each of them.
-    """
-
-    auc: ComparedNumber
-    network_auc: float
-    curve: RocOutline
-    working_points: tuple[WorkingPoint, ...]
-    background_ratios: tuple[BackgroundRatio, ...]
-
-
-@dataclass(frozen=True)
-class BaselineComparison:
+class BaselineComparison(BaselineNumbers):
     """The performance of a baseline on the test events, and the difference of the network.
 
     Args:
-        name: of the baseline.
-        physics: with the physics weights; None for a discriminant, which is not a probability.
-        balanced: with balanced weights; None for a discriminant.
-        signal: signal against background.
-        seconds: wall time of the training.
         boxes: the cuts at each working point, if the baseline is made of cuts.
         notes: problems of its training, as sentences.
     """
 
-    name: str
-    physics: WeightingComparison | None
-    balanced: WeightingComparison | None
-    signal: SignalNumbers
     seconds: float
     boxes: tuple[BoxOfCuts, ...]
     notes: tuple[str, ...]
@@ -73,8 +31,6 @@ class BaselinesResult:
     """The network beside classifiers of other kinds, on the same test events.
 
     Args:
-        class_names: in the order of the scores.
-        baselines: one after the other.
         network: curve of the network's signal score.
         working_points: cuts on the network's signal score.
         optimum: curve of the Bayes optimum or of the discriminant of the signal; None if it is not known.
@@ -118,56 +74,33 @@ def _weighting(comparison: WeightingComparison) -> dict[str, Any]:
 
 
 def compute_baselines(context: Context) -> BaselinesResult | None:
-    """Compare the baselines with the network.
-
-    Returns:
-        None without baselines.
+    """Compare the baselines with the network; None without baselines.
 
     Raises:
         TamisError: the arrays do not fit together, or signal or background have no positive sum of weights.
     """
     if not context.baselines:
         return None
-    numbers = compare_baselines(
+    network, numbers = compare_baselines(
         context.splits["test"],
         {baseline.name: baseline.scores for baseline in context.baselines},
         context.signal,
         context.working_points,
     )
-    network = numbers[0].signal.network
-    least = compute_least_efficiency(network)
     points = compute_working_points(network, context.working_points)
     optimum, optimum_name = _optimum(context)
     return BaselinesResult(
         context.class_names,
         tuple(
-            _comparison(baseline, compared, least)
-            for baseline, compared in zip(context.baselines, numbers, strict=True)
+            BaselineComparison(
+                **vars(compared), seconds=scored.seconds, boxes=scored.boxes, notes=scored.notes
+            )
+            for scored, compared in zip(context.baselines, numbers, strict=True)
         ),
         outline_roc(network, points),
         mark_working_points(points),
         optimum,
         optimum_name,
-    )
-
-
-def _comparison(baseline: ScoredBaseline, numbers: BaselineNumbers, least: float) -> BaselineComparison:
-    signal = numbers.signal
-    return BaselineComparison(
-        baseline.name,
-        numbers.physics,
-        numbers.balanced,
-        SignalNumbers(
-            signal.auc,
-            signal.network.auc,
-            # drawn as far as the network's: a discriminant of a few steps would end too early
-            outline_roc(signal.curve, least=least),
-            signal.working_points,
-            signal.background_ratios,
-        ),
-        baseline.seconds,
-        baseline.boxes,
-        baseline.notes,
     )
 
 

@@ -20,13 +20,7 @@ from tamis.studies.study import Undefined
 
 @dataclass(frozen=True)
 class DiscriminantComparison:
-    """One score of the network beside a discriminant, on the test events with the physics weights.
-
-    Args:
-        class_name: of the class that the discriminant is meant for.
-        auc: area of the discriminant, the class against all others.
-        network_auc: area of the network's score.
-    """
+    """Areas of a discriminant of a class and of the network's score, on the test events with the physics weights."""
 
     class_name: str
     auc: float
@@ -43,7 +37,6 @@ class BayesOptimumResult:
     """The network beside the best possible classifier, or beside given discriminants.
 
     Args:
-        class_names: in the order of the scores.
         optimum: comparison with balanced weights, if the densities of all classes are known; None otherwise.
         discriminants: comparison for each class that has a discriminant.
         curves: ROC curves of the optimum or of the discriminants with the physics weights, by class; None if there
@@ -69,8 +62,7 @@ class BayesOptimumResult:
 def compute_bayes_optimum(context: Context) -> BayesOptimumResult | Undefined | None:
     """Compare the network with the optimum or with the discriminants of the test events.
 
-    Returns:
-        None without a reference; Undefined if a class has no positive sum of weights.
+    The result is None without a reference; Undefined if a class has no positive sum of weights.
 
     Raises:
         TamisError: the arrays do not fit together, or the density of an event is zero under its own class.

@@ -125,29 +125,19 @@ def _describe_reliability(
     class_names: Sequence[str], reliabilities: Sequence[Reliability], scores: str, weights: str
 ) -> tuple[Light, str]:
     index, corrected = find_most_deviating(reliabilities)
+    reliability, chance = reliabilities[index], len(reliabilities) / (SIMULATIONS + 1)
     light: Light
     if corrected > LEVEL:
         light, statement = "good", "are well calibrated"
-    elif _is_large(reliabilities[index]):
+    elif reliability.error > 2 * reliability.error_by_chance:
         light, statement = "look", "are not calibrated"
     else:
         light, statement = "info", "deviate from perfect calibration in single bins, but little on average"
-    return light, f"{scores} {statement} ({weights}): {_deviation(class_names, reliabilities, index)}."
-
-
-def _is_large(reliability: Reliability) -> bool:
-    return reliability.error > 2 * reliability.error_by_chance
-
-
-def _deviation(class_names: Sequence[str], reliabilities: Sequence[Reliability], index: int) -> str:
-    """Write how much the score of a class deviates, and how likely that is by chance."""
-    _, corrected = find_most_deviating(reliabilities)
-    chance = format_p_value(corrected, smallest=len(reliabilities) / (SIMULATIONS + 1))
-    reliability = reliabilities[index]
-    return (
-        f"the score of {class_names[index]} deviates most ({typeset(chance)}, corrected for {len(reliabilities)} "
-        f"classes), with a calibration error of {significant(reliability.error, 2)}; by chance it would be "
-        f"{significant(reliability.error_by_chance, 2)} on average"
+    return light, (
+        f"{scores} {statement} ({weights}): the score of {class_names[index]} deviates most "
+        f"({typeset(format_p_value(corrected, smallest=chance))}, corrected for {len(reliabilities)} classes), with a "
+        f"calibration error of {significant(reliability.error, 2)}; by chance it would be "
+        f"{significant(reliability.error_by_chance, 2)} on average."
     )
 
 

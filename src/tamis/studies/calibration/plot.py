@@ -37,16 +37,10 @@ def plot_calibration(
     *,
     classes: Sequence[ClassStyle],
 ) -> Figure:
-    """Draw for each class the fraction of its events against its score, and the pulls below.
+    """Draw for each class the fraction of its events against its score, before and after temperature scaling.
 
-    A pull is the difference of fraction and score in standard deviations, of the bins that the p-value uses; triangles
-    at the edge are pulls beyond five.
-    The grey band is one standard deviation around the diagonal.
-
-    Args:
-        before: reliability of each class.
-        after: the same after temperature scaling.
-        classes: how each class is shown.
+    The pulls below are the differences of fraction and score in standard deviations, of the bins that the p-value uses;
+    triangles at the edge are pulls beyond five. The grey band is one standard deviation around the diagonal.
 
     Raises:
         TamisError: if there is not one reliability for each class.

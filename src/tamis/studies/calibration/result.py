@@ -36,23 +36,10 @@ def find_most_deviating(reliabilities: Sequence[Reliability]) -> tuple[int, floa
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """The calibration of the scores of test events, and the effect of corrections.
+    """The calibration of the scores of test events, and the effect of corrections; `keys.py` describes most fields.
 
-    Args:
-        class_names: in the order of the scores.
-        applied: the correction that is part of the scores; None if there is none.
-        balanced: reliability of each class with balanced weights, the class weighting of the training.
-        with_temperature: the same after temperature scaling.
-        physics: as `balanced`, after the scores were turned into those of the physics weights; None if a class has
-            no positive sum of weights.
-        temperature: fitted on validation events.
-        temperature_error: its standard deviation from the finite number of validation events; NaN if they do not
-            determine it.
-        vector: fitted on validation events.
-        loss: of the test events, with balanced weights.
-        loss_with_temperature: after temperature scaling.
-        loss_with_vector: after vector scaling.
-        change_errors: standard deviations of the changes of the loss by the two, from the finite number of test events.
+    `applied` is the correction that is part of the scores. `change_errors` are the standard deviations of the changes
+    of the loss by temperature and by vector scaling, from the finite number of test events.
     """
 
     class_names: tuple[str, ...]
@@ -69,11 +56,6 @@ class CalibrationResult:
     change_errors: tuple[float, float]
 
     @property
-    def most_deviating(self) -> tuple[int, float]:
-        """The class that deviates most with balanced weights, and its p-value, corrected for their number."""
-        return find_most_deviating(self.balanced)
-
-    @property
     def changes(self) -> dict[str, tuple[float, float]]:
         """Changes of the loss by temperature and vector scaling, with their standard deviations."""
         losses = {"temperature": self.loss_with_temperature, "vector": self.loss_with_vector}
@@ -84,7 +66,7 @@ class CalibrationResult:
 
     def to_metrics(self) -> dict[str, Any]:
         """Return the values of the keys of `metrics.json`."""
-        index, p_value = self.most_deviating
+        index, p_value = find_most_deviating(self.balanced)
         (change, error), (vector_change, vector_error) = self.changes.values()
         return {
             **vars(self),
@@ -100,8 +82,7 @@ class CalibrationResult:
 def compute_calibration(context: Context) -> CalibrationResult | Undefined:
     """Measure the calibration of the test events, and of corrections that are fitted on the validation events.
 
-    Returns:
-        Undefined if the weights of validation or test events have no positive sum.
+    The result is Undefined if the weights of validation or test events have no positive sum.
     """
     validation, test = context.splits["validation"], context.splits["test"]
     balanced, validation_weight = test.balanced_weight, validation.balanced_weight

@@ -26,12 +26,7 @@ VALIDATION_CUT = "cut of the validation events"
 
 @dataclass(frozen=True)
 class QuotedCut:
-    """A cut that the report quotes.
-
-    Args:
-        threshold: events with a score of at least this pass.
-        description: a few words.
-    """
+    """A cut that the report quotes: the smallest score that passes, and a description of a few words."""
 
     threshold: float
     description: str
@@ -42,7 +37,6 @@ class CutsResult:
     """Yields, efficiencies and significance of every cut on the signal score and on the score of each class.
 
     Args:
-        class_names: in the order of the scores.
         tables: of the signal score first, then of the score of each class.
         quoted: cuts of each table that the report quotes.
         yields_are: `expected events`, or `sum of weights` if expected events are not known.
@@ -63,8 +57,7 @@ class CutsResult:
 def compute_cuts(context: Context) -> CutsResult | Undefined:
     """Tabulate the cuts on the signal score and on the score of each class, including those that the report quotes.
 
-    Returns:
-        Undefined if the expected events of a class are not known.
+    The result is Undefined if the expected events of a class are not known.
     """
     expected = context.once(scale_to_expected_events)["test"]
     if expected is None:

@@ -47,10 +47,6 @@ def plot_significance(expected: ExpectedSignificance, *, classes: Sequence[Class
     Bands are one standard deviation of the finite simulation. The curve ends if too little background passes, and
     values far above the bulk, from the last background events, are not shown. The signal has the colour of its class
     (black if it is several classes), the sum of the backgrounds is grey.
-
-    Args:
-        expected: yields and significances of the signal score.
-        classes: how each class is shown.
     """
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1.0))
@@ -148,10 +144,6 @@ def plot_binning(expected: ExpectedSignificance, *, classes: Sequence[ClassStyle
     The classes stand on top of each other, the signal above; the dashed line is the signal alone.
 
     Bins are drawn equally wide, because those with the most signal are narrow; the axis is labelled with their edges.
-
-    Args:
-        expected: yields and significances of the signal score.
-        classes: how each class is shown.
 
     Raises:
         TamisError: if there are no bins, or they are of another number of classes.

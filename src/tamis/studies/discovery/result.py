@@ -26,8 +26,6 @@ class DiscoveryResult:
     """The expected discovery significance of the signal score: after a cut, in bins and in categories.
 
     Args:
-        class_names: in the order of the scores.
-        expected: yields and significances.
         cross_trained: whether the counted events are all but the validation events, with out-of-fold scores.
     """
 
@@ -161,9 +159,8 @@ class DiscoveryResult:
 def compute_discovery(context: Context) -> DiscoveryResult | Undefined | None:
     """Choose cut and bins of the signal score on validation events, and count test events in them.
 
-    Returns:
-        None without a signal class or without a background; Undefined if the expected events of a class are not
-        known.
+    The result is None without a signal class or without a background; Undefined if the expected events of a class are
+    not known.
     """
     if not 0 < len(context.signal) < len(context.class_names):
         return None

@@ -42,18 +42,13 @@ def build_pyhf_workspace(
 ) -> dict[str, Any]:
     """Return the bins of a score as a workspace for pyhf (HistFactory in JSON).
 
-    The signal strength `mu` scales the signal classes. Each background has its own normalisation uncertainty, as in
-    the significances of tamis. The backgrounds share the uncertainty of the finite simulation in each bin, and the
-    signal classes share another one: with a common one, a signal would reduce the uncertainty of the background. The
-    observation is the Asimov data set for mu = 1.
+    The signal strength `mu` scales the signal classes. Each background has its own normalisation uncertainty, as in the
+    significances of tamis: `relative` is one number for all, or one for each in the order of the classes. The
+    backgrounds share the uncertainty of the finite simulation in each bin, and the signal classes share another one:
+    with a common one, a signal would reduce the uncertainty of the background. The observation is the Asimov data set
+    for mu = 1.
 
     Source: L. Heinrich et al., "pyhf: pure-Python implementation of HistFactory", JOSS 6 (2021) 2823.
-
-    Args:
-        yields: of the bins.
-        class_names: of the classes.
-        signal: indices of the classes that are signal.
-        relative: relative systematic uncertainty of each background, in the order of the classes; one number for all.
 
     Raises:
         RequestError: a class has a bin with a negative yield, or a bin is empty, which HistFactory does not take.

@@ -78,39 +78,20 @@ def _row(group: FeatureImportance, *, has_ablation: bool) -> tuple[Cell, ...]:
     )
 
 
-Interval = tuple[float, float] | None
-
-
 def figure_data(result: ImportanceResult, _labels: Labels) -> Iterator[FigureData]:
     """Return a table of the importance of each group of features."""
     groups = result.groups
-    permuted, ablated = {"Method": "permutation of the features"}, {"Method": "training without the features"}
-    columns = [
-        build_interval_column(
-            "Increase of the loss",
-            [group.permuted.loss for group in groups],
-            [group.permuted.loss_interval for group in groups],
-            qualifiers=permuted,
-        )
-    ]
+    of_permuted = {"Method": "permutation of the features"}
+    losses = [(group.permuted.loss, group.permuted.loss_interval) for group in groups]
+    columns = [build_interval_column("Increase of the loss", losses, of_permuted)]
     if any(group.ablated is not None for group in groups):
-        columns.append(
-            build_interval_column(
-                "Increase of the loss",
-                [None if group.ablated is None else group.ablated.loss for group in groups],
-                [None if group.ablated is None else group.ablated.loss_interval for group in groups],
-                qualifiers=ablated,
-            )
-        )
-    columns += [
-        build_interval_column(
-            f"Decrease of the AUC of {name}",
-            [group.permuted.auc[index] for group in groups],
-            [group.permuted.auc_interval[index] for group in groups],
-            qualifiers=permuted,
-        )
-        for index, name in enumerate(result.class_names)
-    ]
+        drops = [group.ablated for group in groups]
+        of_ablated = [(None, None) if drop is None else (drop.loss, drop.loss_interval) for drop in drops]
+        method = {"Method": "training without the features"}
+        columns.append(build_interval_column("Increase of the loss", of_ablated, method))
+    for index, name in enumerate(result.class_names):
+        areas = [(group.permuted.auc[index], group.permuted.auc_interval[index]) for group in groups]
+        columns.append(build_interval_column(f"Decrease of the AUC of {name}", areas, of_permuted))
     features = Column("Features", [", ".join(group.features) for group in groups])
     description = "Loss of performance without each group of features, on test events with balanced weights."
     yield FigureData("importance", description, (features,), tuple(columns))

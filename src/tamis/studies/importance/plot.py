@@ -52,13 +52,8 @@ def plot_importance(
 ) -> Figure:
     """Draw the increase of the loss and the decrease of the areas under the curves without each group of features.
 
-    Correlated features are one bar. A diamond shows the loss of a network that was trained without them. The areas
-    have a second panel for up to six classes.
-
-    Args:
-        groups: groups of features by falling importance; the first thirty are drawn.
-        classes: how each class is shown.
-        labels: what to draw for a feature, from `axis_label`; its name by default.
+    The first thirty groups are drawn, with labels from `axis_label`. Correlated features are one bar. A diamond shows
+    the loss of a network that was trained without them. The areas have a second panel for up to six classes.
 
     Raises:
         TamisError: if there is nothing to draw, or another number of classes.

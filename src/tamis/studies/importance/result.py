@@ -28,14 +28,7 @@ from tamis.studies.study import Undefined
 
 @dataclass(frozen=True)
 class FeatureImportance:
-    """The importance of a group of features.
-
-    Args:
-        features: names; several if they are correlated.
-        permuted: loss of performance if their values are permuted between events.
-        gradient: gradient sensitivity; None if the weights of the events have no positive sum.
-        ablated: loss of performance if the network is trained without them; None if not requested or not possible.
-    """
+    """The importance of a group of features; `keys.py` describes the fields."""
 
     features: tuple[str, ...]
     permuted: PerformanceDrop
@@ -48,7 +41,6 @@ class ImportanceResult:
     """The importance of the features for the network, on test events with balanced weights.
 
     Args:
-        class_names: in the order of the scores.
         groups: groups of correlated features, by falling importance.
         retrained: loss of performance by training again with all features and another seed: the random part of a
             feature ablation; None if no ablation was requested.
@@ -67,8 +59,7 @@ class ImportanceResult:
 def compute_importance(context: Context) -> ImportanceResult | Undefined | None:
     """Compute the importance of each feature for the trained network, on test events with balanced weights.
 
-    Returns:
-        None without a classifier. Undefined if the weights of the test events have no positive sum.
+    There is none without a classifier; it is undefined if the weights of the test events have no positive sum.
     """
     rescoring, test = context.rescoring, context.splits["test"]
     if rescoring is None:
@@ -125,11 +116,7 @@ def _with_gradients(
 
 
 def add_ablation(context: Context, result: ImportanceResult) -> ImportanceResult:
-    """Add the feature ablation to the result, if the context requests it.
-
-    Raises:
-        TrainingError: a training diverged; the message names the ablated features.
-    """
+    """Add the feature ablation to the result, if the context requests it; a `TrainingError` if a training diverges."""
     groups = choose_ablated_groups(context.ablation, [group.features for group in result.groups])
     drops = compute_ablation(context, ((), *groups)) if groups else ()
     if not drops:
@@ -161,11 +148,9 @@ def compute_ablation(
 ) -> tuple[PerformanceDrop | None, ...]:
     """Train the classifier again without each group of features, and compare it with the one that has all.
 
-    An empty group trains with all features, from other random numbers.
-
-    Returns:
-        For each group the loss of performance on test events with balanced weights; None if the network cannot be
-        built without the group. Empty if the weights have no positive sum, or the context cannot train again.
+    An empty group trains with all features, from other random numbers. The loss of performance is that on test events
+    with balanced weights; None if the network cannot be built without the group. There is none if the weights have no
+    positive sum, or the context cannot train again.
     """
     rescoring, test = context.rescoring, context.splits["test"]
     if rescoring is None or context.train_without is None:

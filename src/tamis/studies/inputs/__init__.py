@@ -103,11 +103,6 @@ def findings(result: InputsResult) -> Iterator[Finding]:
         yield Finding("look", "Inputs", typeset(warning))
 
 
-def summary(result: InputsResult) -> tuple[str, ...]:
-    """Return the warnings for the terminal."""
-    return result.survey.warnings
-
-
 def feature_pages(features: int) -> list[tuple[str, slice]]:
     """Share features among pages of about equal length, each with the name of its figure.
 
@@ -195,5 +190,5 @@ INPUTS = Study(
     captions=CAPTIONS,
     data=figure_data,
     findings=findings,
-    summary=summary,
+    summary=lambda result: result.survey.warnings,
 )

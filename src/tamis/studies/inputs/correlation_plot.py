@@ -28,14 +28,9 @@ _SMALLEST_NUMBER = 4.5
 
 @figure_style()
 def plot_correlation_difference(difference: Correlations, *, features: Sequence[str], title: str) -> Figure:
-    """Draw by how much correlations differ between two groups of classes.
+    """Draw by how much correlations differ between two groups of classes; features have labels from `axis_label`.
 
     Differences of less than two standard deviations stay white; if all do, the title says "none significant".
-
-    Args:
-        difference: of the two groups.
-        features: label of each feature, from `axis_label`.
-        title: which groups.
 
     Raises:
         TamisError: if the matrix has not one row and one column for each feature.
@@ -58,15 +53,7 @@ def plot_correlation_difference(difference: Correlations, *, features: Sequence[
 def plot_correlation_page(
     correlations: Sequence[tuple[str, Correlations]], *, features: Sequence[str]
 ) -> Figure:
-    """Draw the correlation matrices of a few classes.
-
-    Args:
-        correlations: text above the panel, from `ClassStyle`, with the matrix; at least one.
-        features: label of each feature, from `axis_label`.
-
-    Raises:
-        TamisError: if a matrix has not one row and one column for each feature.
-    """
+    """Draw correlation matrices, with the text above each; the features have labels from `axis_label`."""
     for _, matrix in correlations:
         _check(matrix, features)
     figure, panels, cell = _layout(len(correlations), features)

@@ -27,15 +27,10 @@ _POINT_SIZE = 3.2
 def plot_input_page(
     distributions: Sequence[Distribution], *, classes: Sequence[ClassStyle], features: Sequence[str]
 ) -> Figure:
-    """Draw the distributions of a few features.
+    """Draw the distributions of at least one feature, each with its label of the axis from `axis_label`.
 
-    A panel shows the central 99% of every class; the grey bins at its sides contain all values outside. Bands
-    and bars are the square root of the sum of squared weights. The title is the fraction of missing values.
-
-    Args:
-        distributions: of each feature; at least one.
-        classes: how each class is shown.
-        features: label of each axis, from `axis_label`.
+    A panel shows the central 99% of every class; the grey bins at its sides contain all values outside. Bands and bars
+    are the square root of the sum of squared weights. The title is the fraction of missing values.
 
     Raises:
         TamisError: if there is not one label for each feature, or another number of classes.

@@ -49,16 +49,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class FeatureSurvey:
-    """One feature.
-
-    Args:
-        name: of the feature.
-        missing: by class, if any value is missing.
-        purity: mean over the classes of the fraction of their events that this feature alone classifies correctly.
-        outside: test events beyond the training events; None if the training has no value.
-        compared: training against test for each class; None if a sum of weights is not positive.
-        suspicions: warnings of `tamis check`.
-    """
+    """One feature; `keys.py` describes the fields."""
 
     name: str
     missing: Mapping[str, Missing]
@@ -75,14 +66,7 @@ class FeatureSurvey:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """All features, and how they are correlated.
-
-    Args:
-        features: one after the other.
-        correlations: of the training events, by class.
-        contrast: correlations of all signal minus those of all background; None if there is not both.
-        differences: pairs of features that differ most between classes.
-    """
+    """All features, and how they are correlated; `keys.py` describes the fields."""
 
     features: tuple[FeatureSurvey, ...]
     correlations: Mapping[str, Correlations]
@@ -152,13 +136,7 @@ class Survey:
 
 @dataclass(frozen=True, eq=False)
 class InputsResult:
-    """The survey and the distributions of the features.
-
-    Args:
-        class_names: in the order of the classes.
-        survey: of all features.
-        distributions: of each feature, training beside test.
-    """
+    """The survey of the features, and the distributions of each in training and test events."""
 
     class_names: tuple[str, ...]
     survey: Survey
@@ -173,11 +151,7 @@ Rows = NDArray[np.intp]
 
 
 def compute_inputs(context: Context) -> InputsResult | None:
-    """Survey the features of all used events.
-
-    Returns:
-        None without the features of the events.
-    """
+    """Survey the features of all used events; None without the features of the events."""
     used, class_names = context.used, context.class_names
     if used is None:
         return None
@@ -194,16 +168,7 @@ def compute_inputs(context: Context) -> InputsResult | None:
 
 
 def survey_inputs(used: UsedEvents, class_names: Sequence[str], signal: Sequence[int] = ()) -> Survey:
-    """Survey every feature of the events, and every pair of features of the training events.
-
-    Args:
-        used: the events.
-        class_names: in the order of the class indices.
-        signal: indices of the classes that are signal.
-
-    Raises:
-        TamisError: the arrays do not fit together.
-    """
+    """Survey every feature of the events, and every pair of features of the training events."""
     features, masks, classes = used.features, used.masks, len(class_names)
     if features.ndim != 2 or features.shape[1] != len(used.names):
         raise TamisError(f"inputs: expected [n_events, {len(used.names)}], found shape {features.shape}")

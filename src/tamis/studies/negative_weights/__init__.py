@@ -94,11 +94,6 @@ def findings(result: NegativeWeightsResult) -> Iterator[Finding]:
     )
 
 
-def summary(result: NegativeWeightsResult) -> Iterator[str]:
-    """Return the line for the terminal."""
-    yield result.sentence
-
-
 NEGATIVE_WEIGHTS = Study(
     name="negative_weights",
     title="Negative weights",
@@ -107,5 +102,5 @@ NEGATIVE_WEIGHTS = Study(
     keys=import_keys(f"{__name__}.keys"),
     section=section,
     findings=findings,
-    summary=summary,
+    summary=lambda result: (result.sentence,),
 )

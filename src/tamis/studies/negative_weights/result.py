@@ -33,16 +33,7 @@ from tamis.wording import format_with_error
 
 @dataclass(frozen=True)
 class ChangedNumber:
-    """A quoted number with and without the events of negative weight.
-
-    Args:
-        quantity: `loss`, `accuracy`, `auc`, `background_efficiency`, or `significance`.
-        name: the class; or `cut`, `bins` or `categories` of the discovery significance; None if it is of all events.
-        target: the signal efficiency at which a background efficiency is quoted.
-        quoted: the number with the signed weights.
-        without_negative_weights: the number if the events with negative weights were dropped.
-        error: standard deviation of the change from the finite number of events; None if it is not known.
-    """
+    """A quoted number with and without the events of negative weight; `keys.py` describes the fields."""
 
     quantity: str
     name: str | None
@@ -67,7 +58,6 @@ class NegativeWeightsResult:
     """The negative weights of the test events, and how the numbers would change without them.
 
     Args:
-        classes: the negative weights of each class, by its name.
         changes: of the quoted numbers; nothing if the weights of a class have no positive sum.
         samples: fraction of the used events with a negative weight, of each sample that has any.
     """
@@ -114,8 +104,7 @@ CountedSignificance = tuple[ExpectedSignificance, ScoredEvents]
 def compute_negative_weights(context: Context) -> NegativeWeightsResult | None:
     """Count the negative weights of the test events, and compute how the numbers would change without them.
 
-    Returns:
-        None if no weight of a test event is negative.
+    The result is None if no weight of a test event is negative.
     """
     test = context.splits["test"]
     if not (test.weight < 0).any():
@@ -156,19 +145,10 @@ def compare_without_negative(
 ) -> tuple[Mapping[str, NegativeShare], tuple[ChangedNumber, ...]]:
     """Count the negative weights of each class, and compare each number with what it would be without them.
 
-    Each class keeps its sum of weights: dropping events does not change a cross-section, it changes the shapes.
-
-    Args:
-        test: the events of which numbers are quoted.
-        class_names: in the order of the scores.
-        working_points: signal efficiencies at which background efficiencies are quoted.
-        significances: the expected significance with all events, and without those of negative weight; None if one
-            of them is not known.
-        ranked_scores: the scores of the events, if they are sorted.
-        curves: ROC curves of each class against all others, if they are known.
-
-    Returns:
-        The negative weights of each class, and the changes: none if the weights of a class have no positive sum.
+    Each class keeps its sum of weights: dropping events does not change a cross-section, it changes the shapes. If the
+    weights of a class have no positive sum, nothing is compared. `significances` are those of all events, and without
+    those of negative weight; None if one is not known. Sorted scores and the ROC curves of each class are used if they
+    are known.
     """
     of_class = {name: test.class_index == index for index, name in enumerate(class_names)}
     shares = {

@@ -130,8 +130,7 @@ def figure_data(result: OvertrainingResult, _labels: Labels) -> Iterator[FigureD
         qualifiers = {"Test": f"{test.permutations} permutations, at least 1/{test.permutations + 1}"}
         differences = build_interval_column(
             "Training minus test",
-            [comparison.difference for comparison in comparisons],
-            [comparison.interval for comparison in comparisons],
+            [(comparison.difference, comparison.interval) for comparison in comparisons],
         )
         yield FigureData(
             "overtraining",

@@ -84,13 +84,9 @@ class ComparedQuantity:
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """The overtraining test: training against test events, with one correction for all comparisons.
+    """The overtraining test: training against test events, with one correction for all comparisons; the loss is first.
 
-    Args:
-        comparisons: every quantity that was compared; the loss is the first.
-        permutations: number of permutations.
-        paired: whether both are the same events, scored by members that learned from them and by members that did not
-            (cross-training).
+    It is paired if both are the same events, scored by members that learned from them and by others (cross-training).
     """
 
     comparisons: tuple[ComparedQuantity, ...]
@@ -170,32 +166,22 @@ def compute_permutation_test(
 ) -> PermutationTest | Undefined:
     r"""Compare all quoted quantities of training and test events by a permutation test.
 
-    Without overtraining it does not matter which events the network was trained on, so that training and test
-    events of a class can be exchanged. All comparisons are repeated for each permutation of them. The loss,
-    the accuracy and the areas under the curve deviate if training is better than test; the distributions of each
-    score for each true class by the largest distance of their cumulative distributions. `compute_corrected_p_values`
-    combines them: the loss, which the training minimises, has most of the level. A corrected p-value is the fraction of
-    permutations (including the observed events) in which any comparison deviates as much (P. Westfall and S.
-    Young, "Resampling-based multiple testing", Wiley 1993). It is exact if the training and test events of a class
-    are drawn alike, whatever their weights and the correlations of the comparisons. A permutation that gives a class
-    of one split no positive sum of weights is drawn again: the observed events are exchangeable with the others.
+    Without overtraining it does not matter which events the network was trained on, so that training and test events of
+    a class can be exchanged. All comparisons are repeated for each permutation of them. The loss, the accuracy and the
+    areas under the curve deviate if training is better than test; the distributions of each score for each true class
+    by the largest distance of their cumulative distributions. `compute_corrected_p_values` combines them: the loss,
+    which the training minimises, has most of the level. A corrected p-value is the fraction of permutations (including
+    the observed events) in which any comparison deviates as much (P. Westfall and S. Young, "Resampling-based multiple
+    testing", Wiley 1993). It is exact if the training and test events of a class are drawn alike, whatever their
+    weights and the correlations of the comparisons. A permutation that gives a class of one split no positive sum of
+    weights is drawn again: the observed events are exchangeable with the others. The test is undefined if more than
+    nine of ten do, or a class has none to begin with.
 
-    With cross-training (`paired`) training and test are the same events with two scores each: that of a member that
-    learned from the event and that of one that did not. Members and folds are drawn at random, so that these two can be
-    exchanged in each event without overtraining, and the fluctuations of the events themselves cancel.
+    With cross-training (`paired`) training and test are the same events in the same order with two scores each: that of
+    a member that learned from the event and that of one that did not. Members and folds are drawn at random, so that
+    these two can be exchanged in each event without overtraining, and the fluctuations of the events themselves cancel.
 
-    Args:
-        training: events that the network was trained on.
-        test: events that it was not trained on; with `paired` the same ones in the same order.
-        class_names: in the order of the scores.
-        generator: source of the random numbers.
-        permutations: number of permutations.
-        numbers: returns the numbers of training and test events with balanced weights, if they are known.
-        paired: whether the two are the same events.
-
-    Returns:
-        Undefined if a class has no positive sum of weights in training or test, or has one in fewer than one of ten
-        permutations.
+    `numbers` returns those of training and test events with balanced weights, if they are known.
     """
     classes = range(len(class_names))
     for split in (training, test):
@@ -325,9 +311,7 @@ def _area_of_class(sums: Float64, index: int) -> Float64:
 def _distances(first: Float64, second: Float64) -> Float64:
     """Compute the largest distances of cumulative distributions, [classes, labellings]; NaN if one is not defined.
 
-    Args:
-        first: sums of weights by rising score, [cells, classes, labellings].
-        second: likewise.
+    Both have the sums of weights by rising score, [cells, classes, labellings].
     """
     difference, of_second = (np.cumsum(sums, axis=0) for sums in (first, second))
     for summed in (difference, of_second):

@@ -59,12 +59,8 @@ def plot_scores(
 ) -> Figure:
     """Draw one score for every true class: training as lines, test as points, all of unit area.
 
-    Args:
-        distribution: of the score, from `compute_score_distribution`.
-        classes: how each class is shown.
-        column: index of the class whose score it is.
-        tests: for each true class, training against test for this score; None if there is none.
-        smallest: p-value that permutations can give; None if the p-values are not of permutations.
+    `column` is the class whose score it is. `tests` compare training and test for each true class; `smallest` is the
+    p-value that permutations can give, None if the p-values are not of permutations.
 
     Raises:
         TamisError: if the distribution has another number of classes.
@@ -150,11 +146,6 @@ def plot_permutation_test(
 
     The p-values are corrected for the number of comparisons. A row for the scores holds one point for the score of
     each class, in its colour.
-
-    Args:
-        test: with all its comparisons.
-        class_names: of the test, in the order of the styles.
-        classes: how each class is shown.
 
     Raises:
         TamisError: if there is not one style for each class.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tamis.data.split import TRAINING
-from tamis.statistics.distributions import Distribution, compute_score_distribution
+from tamis.statistics.distributions import Distribution, compute_score_distributions
 from tamis.statistics.overtraining import KolmogorovSmirnov, compute_kolmogorov_smirnov_tests
 from tamis.statistics.split_metrics import FirstOrder
 from tamis.studies.context import Context
@@ -20,7 +20,6 @@ class OvertrainingResult:
     """Training events beside test events: the overtraining test, and the distributions of the scores.
 
     Args:
-        class_names: in the order of the scores.
         permutation_test: the overtraining test; or the reason why these events do not allow it.
         smirnov_tests: the Kolmogorov-Smirnov test of training and test events for each true class and each score;
             None for a class without a positive sum of weights in one of them.
@@ -39,11 +38,7 @@ class OvertrainingResult:
         return (min(p_values), len(p_values)) if p_values else None
 
     def tests_of_score(self, column: int) -> tuple[KolmogorovSmirnov | None, ...]:
-        """Return the tests of one score; distances and p-values are those of the permutation test, if there is one.
-
-        Args:
-            column: index of the class whose score it is.
-        """
+        """Return the tests of the score of a class, with the numbers of the permutation test, if there is one."""
         tests = tuple(row[column] for row in self.smirnov_tests)
         if isinstance(self.permutation_test, Undefined):
             return tests
@@ -83,30 +78,13 @@ def compute_overtraining(context: Context) -> OvertrainingResult:
     need independent samples: they use the events that may be compared (`ScoredEvents.to_compare`), so that no event is
     in both. The distributions hold all training and test events.
     """
-    permutation_test = _test_by_permutations(context)
-    training, test = (context.splits[name].to_compare() for name in ("training", "test"))
-    smirnov_tests = compute_kolmogorov_smirnov_tests(
-        *(
-            array
-            for events in (training, test)
-            for array in (events.scores, events.class_index, events.weight)
-        ),
-        units=(training.units, test.units),
+    splits = context.splits["training"], context.splits["test"]
+    return OvertrainingResult(
+        context.class_names,
+        _test_by_permutations(context),
+        compute_kolmogorov_smirnov_tests(*(events.to_compare() for events in splits)),
+        compute_score_distributions(*splits),
     )
-    splits = [context.splits[name] for name in ("training", "test")]
-    distributions = tuple(
-        compute_score_distribution(
-            *(
-                array
-                for events in splits
-                for array in (events.scores[:, column], events.class_index, events.weight)
-            ),
-            classes=len(context.class_names),
-            units=(splits[0].units, splits[1].units),
-        )
-        for column in range(len(context.class_names))
-    )
-    return OvertrainingResult(context.class_names, permutation_test, smirnov_tests, distributions)
 
 
 def _test_by_permutations(context: Context) -> PermutationTest | Undefined:

@@ -57,9 +57,7 @@ def figure_data(result: PairsResult, _labels: Labels) -> Iterator[FigureData]:
     names, areas = result.class_names, result.areas
     pairs = list(combinations(range(len(names)), 2))
     auc = build_interval_column(
-        "AUC",
-        [areas.auc[row][column] for row, column in pairs],
-        [areas.intervals[row][column] for row, column in pairs],
+        "AUC", [(areas.auc[row][column], areas.intervals[row][column]) for row, column in pairs]
     )
     yield FigureData(
         "one_versus_one",

@@ -40,10 +40,6 @@ def plot_pair_areas(areas: PairAreas, *, classes: Sequence[ClassStyle]) -> Figur
     Each pair has one cell, below the diagonal. The scale of the shades begins at the pair that is separated worst, so
     that differences between good pairs are visible; a pair without an area is hatched.
 
-    Args:
-        areas: of all pairs.
-        classes: how each class is shown.
-
     Raises:
         TamisError: if there is another number of classes, or fewer than two.
     """
@@ -85,15 +81,7 @@ def plot_pair_areas(areas: PairAreas, *, classes: Sequence[ClassStyle]) -> Figur
 
 
 def plot_pair_curves(curves: Sequence[PairCurve], *, classes: Sequence[ClassStyle]) -> Figure:
-    """Draw background rejection against signal efficiency for one signal class and each background.
-
-    Args:
-        curves: of one signal class.
-        classes: how each class is shown; the curves have the colours of the backgrounds.
-
-    Raises:
-        TamisError: if the curves are not of one signal class.
-    """
+    """Draw background rejection against signal efficiency for one signal class and each background, in its colour."""
     if len({pair.signal for pair in curves}) != 1:
         raise TamisError("pairs: expected curves of one signal class")
     figure = plot_roc(

@@ -12,13 +12,7 @@ from tamis.studies.context import Context
 
 @dataclass(frozen=True)
 class PairCurve:
-    """One signal class against one background class.
-
-    Args:
-        signal: index of the signal class.
-        background: index of the background class.
-        curve: of the ratio of their scores.
-    """
+    """One signal class against one background class, by their indices: the curve of the ratio of their scores."""
 
     signal: int
     background: int
@@ -30,7 +24,6 @@ class PairsResult:
     """How well the scores separate each pair of classes of the test events.
 
     Args:
-        class_names: in the order of the scores.
         areas: under the curve of each pair, with the physics weights.
         curves: of each signal class against each background class, by signal, then by background; pairs without a
             positive sum of weights have none.
@@ -55,8 +48,7 @@ class PairsResult:
 def compute_pairs(context: Context) -> PairsResult | None:
     """Separate the classes of the test events pair by pair.
 
-    Returns:
-        None with two classes: the ROC curve shows their only pair.
+    The result is None with two classes: the ROC curve shows their only pair.
     """
     count, test = len(context.class_names), context.splits["test"]
     if count < 3:

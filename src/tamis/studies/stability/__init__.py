@@ -42,7 +42,11 @@ def _table(result: StabilityResult) -> Table:
             metric(spread.lowest),
             metric(spread.highest),
             *([short(spread.between_seeds, 2)] if has_seeds else []),
-            *(_between_folds(spread) if has_folds else []),
+            *(
+                (short(spread.between_folds, 2), short(spread.expected, 2), p_value(spread.p_value))
+                if has_folds
+                else []
+            ),
             *([_gain(spread)] if has_seeds else []),
         )
         for spread in result.spreads
@@ -71,10 +75,6 @@ def _table(result: StabilityResult) -> Table:
     return Table(columns, rows, caption)
 
 
-def _between_folds(spread: Spread) -> tuple[Cell, ...]:
-    return short(spread.between_folds, 2), short(spread.expected, 2), p_value(spread.p_value)
-
-
 def _gain(spread: Spread) -> Cell:
     if spread.gain is None:
         return cell(None)
@@ -86,11 +86,6 @@ def findings(result: StabilityResult) -> Iterator[Finding]:
     p = result.p_value
     light: Light = "info" if p is None else "look" if p <= LEVEL else "good"
     yield Finding(light, "Stability", typeset(result.sentence))
-
-
-def summary(result: StabilityResult) -> Iterator[str]:
-    """Return the line for the terminal."""
-    yield result.sentence
 
 
 def figure_data(result: StabilityResult, _labels: Labels) -> Iterator[FigureData]:
@@ -129,5 +124,5 @@ STABILITY = Study(
     captions=CAPTIONS,
     data=figure_data,
     findings=findings,
-    summary=summary,
+    summary=lambda result: (result.sentence,),
 )

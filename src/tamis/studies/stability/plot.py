@@ -27,10 +27,6 @@ def plot_stability(result: StabilityResult, *, classes: Sequence[ClassStyle]) ->
 
     Bars and the band are standard deviations from the finite number of test events. Without folds all points have the
     same events, so that they move together and differ by less than their bars.
-
-    Args:
-        result: the numbers of the members and of the ensemble.
-        classes: how each class is shown.
     """
     panels: list[tuple[str, str, str, int | None]] = [
         ("Loss", TEXT_COLOUR, "loss", None),
@@ -51,7 +47,11 @@ def plot_stability(result: StabilityResult, *, classes: Sequence[ClassStyle]) ->
     for number, (title, colour, quantity, index) in enumerate(panels):
         axes = figure.add_subplot(rows, columns, number + 1)
         points = [_point(member, quantity, index) for member in result.members]
-        _draw_members(axes, points, colour)
+        for row, (value, error) in enumerate(points):
+            if value is not None:
+                axes.errorbar(
+                    value, row, xerr=error, color=colour, marker="o", markersize=4.5, elinewidth=1.1
+                )
         _draw_ensemble(axes, _point(result.ensemble, quantity, index), len(points), colour)
         _finish(axes, names if number % columns == 0 else [""] * len(names), title)
     return figure
@@ -60,12 +60,6 @@ def plot_stability(result: StabilityResult, *, classes: Sequence[ClassStyle]) ->
 def _point(member: MemberNumbers, quantity: str, index: int | None) -> tuple[float | None, float | None]:
     value, error = getattr(member, quantity), getattr(member, f"{quantity}_error")
     return (value, error) if index is None else (value[index], error[index])
-
-
-def _draw_members(axes: Axes, points: Sequence[tuple[float | None, float | None]], colour: str) -> None:
-    for row, (value, error) in enumerate(points):
-        if value is not None:
-            axes.errorbar(value, row, xerr=error, color=colour, marker="o", markersize=4.5, elinewidth=1.1)
 
 
 def _draw_ensemble(axes: Axes, point: tuple[float | None, float | None], row: int, colour: str) -> None:

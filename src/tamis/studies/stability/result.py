@@ -25,17 +25,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class MemberNumbers:
-    """The numbers of one member, or of the ensemble, on events that it did not learn from; with the physics weights.
-
-    Args:
-        fold: of these events; None if they are not those of one fold.
-        loss: of the scores.
-        loss_error: its standard deviation from the finite number of events.
-        accuracy: of the scores.
-        accuracy_error: its standard deviation.
-        auc: of each class against all others; None if it is not defined.
-        auc_error: their standard deviations.
-    """
+    """The numbers of one member, or of the ensemble, on events that it did not learn from; `keys.py` describes them."""
 
     fold: int | None
     loss: float
@@ -86,7 +76,6 @@ class StabilityResult:
     """How much the numbers depend on the seed and on the fold.
 
     Args:
-        class_names: in the order of the scores.
         members: the numbers of each member, in the order of the classifier's.
         ensemble: those of the averaged scores, on all test events.
         spreads: of the loss, the accuracy and the area under the curve of each class where it is defined everywhere.
@@ -137,12 +126,9 @@ class StabilityResult:
 
 @dataclass(frozen=True, eq=False)
 class FoldScores:
-    """Events that some members did not learn from, with the scores of each of these members.
+    """Events of a fold (None without folds) that some members did not learn from, with the scores of their ensemble.
 
-    Args:
-        events: scored by the ensemble of these members.
-        of_members: the scores of each member, [n_events, n_classes] each.
-        fold: of the events; None if there are no folds.
+    `of_members` has the scores of each of these members, [n_events, n_classes].
     """
 
     events: ScoredEvents
@@ -151,10 +137,9 @@ class FoldScores:
 
 
 def compute_stability(context: Context) -> StabilityResult | Undefined | None:
-    """Compare the members of the classifier of a run on its test events.
+    """Compare the members of the classifier of a run on its test events; None if there is one member.
 
-    Returns:
-        None if there is one member. Undefined if the weights of the test events of a fold have no positive sum.
+    The comparison is undefined if the weights of the test events of a fold have no positive sum.
     """
     rescoring, test = context.rescoring, context.splits["test"]
     if rescoring is None or len(rescoring.classifier.members) < 2:
@@ -189,15 +174,10 @@ class _FoldNumbers:
 def compare_members(
     test: ScoredEvents, folds: Sequence[FoldScores], class_names: Sequence[str]
 ) -> StabilityResult | Undefined:
-    """Compare the members of an ensemble, each on events that it did not learn from.
+    """Compare the members of an ensemble, each on events that it did not learn from; without folds these are all.
 
     Members of different seeds are tested with the same events, so that their deviation is that of the training. Folds
     have different events and differ by chance: `compute_homogeneity_p_value` tests the ensembles of the folds.
-
-    Args:
-        test: all events, scored by the ensemble.
-        folds: the events of each fold; one entry if there are no folds.
-        class_names: in the order of the scores.
     """
     if any(positive_sum(fold.events.weight) is None for fold in folds):
         return Undefined("the weights of the test events, or of those of a fold, have no positive sum")
