@@ -254,7 +254,11 @@ def events_of(events: int, seed: int) -> WeightedInputs:
 
 def network_of(**section: Any) -> Network:
     settings = NetworkSection(
-        layers=(Dense(nodes=4, dropout=0.0),), gains=None, output_initialisation="random", **section
+        layers=(Dense(nodes=4, dropout=0.0),),
+        embedding=None,
+        gains=None,
+        output_initialisation="random",
+        **section,
     )
     return build_network(3, 2, settings, random=np.random.default_rng(0))
 
@@ -384,7 +388,9 @@ def test_the_best_uniform_classifier_is_approached(method: DistanceCorrelation |
         WeightedInputs(inputs[rows], class_index[rows], np.ones(rows.sum()), coordinates=coordinates[rows])
         for rows in (reference, ~reference)
     )
-    section = NetworkSection(layers=(Dense(nodes=32, dropout=0.0), Dense(nodes=32, dropout=0.0)))
+    section = NetworkSection(
+        layers=(Dense(nodes=32, dropout=0.0), Dense(nodes=32, dropout=0.0)), embedding=None
+    )
     network = build_network(2, 2, section, random=np.random.default_rng(0), training_inputs=inputs)
     penalty = DecorrelationPenalty(method, (1,), (0,), 9.0, 1)
     recipe = resolve_recipe(Training(batch_size=1024, epochs=30, devices=1), 16_000)
