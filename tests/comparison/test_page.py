@@ -237,15 +237,20 @@ def test_studies_are_compared_by_their_own_quantities(
     quantities = [
         f"background rejection at {100 * point['target']:g}% efficiency of sig & Co" for point in points
     ]
-    assert [row[:2] for row in rows] == [
+    others, sculpting = rows[: len(quantities) + 1], rows[len(quantities) + 1 :]
+    assert {row[0] for row in sculpting} == {"Sculpting of spectators"}
+    # the distance correlation and three shapes, of each class
+    classes = next(iter(runs[0].metrics["sculpting"]["spectators"].values()))
+    assert len(sculpting) == len(runs[0].metrics["sculpting"]["spectators"]) * len(classes) * 4
+    assert [row[:2] for row in others] == [
         *(("Performance", quantity) for quantity in quantities),
         ("Overtraining", "overtrained"),
     ]
-    for row, point in zip(rows, points, strict=False):
+    for row, point in zip(others, points, strict=False):
         low, high = point["background_rejection_interval"]
         assert row[2] == with_interval(point["background_rejection"], (low, high))[0]
     overtrained = runs[0].metrics["overtraining"]["permutation_test"]["overtrained"]
-    assert rows[-1][2] == ("yes" if overtrained else "no sign")
+    assert others[-1][2] == ("yes" if overtrained else "no sign")
 
     toy = Study(
         name="toy",

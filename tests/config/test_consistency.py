@@ -422,3 +422,36 @@ def test_uncertainties_are_those_of_the_backgrounds(
     assert found[place] == message
     values["evaluation"] = {"background_uncertainty": {"bkg": 0.1}}
     assert not [each for each in find_inconsistencies(values) if each.path[0] == "evaluation"]
+
+
+DECORRELATED = """\
+samples:
+  - {name: background, class: bkg, files: a.root}
+  - {name: signal, class: sig, files: b.root}
+classes: {bkg: {}, sig: {signal: true}}
+features: [pt, {name: energy, expression: "pt * cosh(eta)"}]
+spectators: [mass, {name: visible, expression: "pt*cosh( eta )"}]
+training:
+  decorrelate:
+    spectators: [mass]
+    classes: [bkg]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "part"),
+    [
+        ("[mass]", "[mas]", "spectators[0]", "did you mean 'mass'"),
+        ("[mass]", "[pt]", "spectators[0]", "'pt'"),
+        ("[mass]", "[mass, visible]", "spectators[1]", "'energy'"),
+        ("[mass]", "[mass, mass]", "spectators[1]", "spectators[0]"),
+        ("[bkg]", "[bgk]", "classes[0]", "did you mean 'bkg'"),
+        ("[bkg]", "[bkg, bkg]", "classes[1]", "classes[0]"),
+    ],
+)
+def test_decorrelation_names_spectators_and_classes(old: str, new: str, where: str, part: str) -> None:
+    assert parse_config(DECORRELATED).training.decorrelate is not None
+    assert DECORRELATED.count(f": {old}") == 1
+    (problem,) = problems_of(DECORRELATED.replace(f": {old}", f": {new}"))
+    assert problem.where == f"training.decorrelate.{where}"
+    assert part in problem.message

@@ -106,9 +106,9 @@ FORM = "expected a key, = and a value, as in training.batch_size=256"
         (
             "training.batch_siz=1",
             "training.batch_siz (from --set)",
-            "unknown key; did you mean 'batch_size'? Keys here: loss, optimizer, schedule, gradient_clip, ema_decay, "
-            "batch_size, epochs, early_stopping, time_budget, checkpoint_every, symmetries, test_time_augmentation, "
-            "ensemble, calibration, devices",
+            "unknown key; did you mean 'batch_size'? Keys here: loss, optimizer, schedule, decorrelate, gradient_clip, "
+            "ema_decay, batch_size, epochs, early_stopping, time_budget, checkpoint_every, symmetries, "
+            "test_time_augmentation, ensemble, calibration, devices",
         ),
         ("split.test=2", "split.test (from --set)", "expected a number below 1, found 2"),
         (

@@ -53,6 +53,7 @@ training:
   loss: {name: focal, gamma: 2.0}
   optimizer: {name: adamw, learning_rate: 1e-3, weight_decay: 0.1}
   schedule: {name: cosine, warm_up: 0.1}
+  decorrelate: {spectators: [mass], classes: [bkg], method: {name: flatness, bins: 5}, strength: 3}
   batch_size: 64
   epochs: 10
   gradient_clip: 1.0

@@ -33,6 +33,7 @@ def outcomes(module_classes: Make) -> dict[str, Outcome]:
         training={
             "epochs": 2, "batch_size": 64, "calibration": "vector", "early_stopping": None,
             "symmetries": [{"type": "rotation", "features": ["phi"]}],
+            "decorrelate": {"spectators": ["y"], "strength": 1e-3},
         },
     )  # fmt: skip
     for sample in section["samples"]:

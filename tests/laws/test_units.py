@@ -64,7 +64,12 @@ from tamis.statistics.resampling import Resampler, bootstrap, permute_labels, re
 from tamis.statistics.roc import compute_efficiency_limit
 from tamis.statistics.scaling import compute_temperature_error
 from tamis.statistics.scored import ScoredEvents
-from tamis.statistics.sculpting import compute_chance_distance, compute_dependence, compute_slices
+from tamis.statistics.sculpting import (
+    compute_chance_distance,
+    compute_dependence,
+    compute_shape_p_value,
+    compute_slices,
+)
 from tamis.statistics.split_metrics import (
     compute_bootstrap_intervals,
     compute_first_order,
@@ -647,6 +652,11 @@ LAWS: dict[str, Callable[[Events], Numbers]] = {
     "compute_feature_distributions": of_features,
     "compute_chance_distance": lambda events: Numbers(
         compute_chance_distance(events.features[:, 0], events.score > 0.3, events.weight, units=events.units)
+    ),
+    "compute_shape_p_value": lambda events: Numbers(
+        p_values=compute_shape_p_value(
+            events.features[:, 0], events.score > 0.3, events.weight, units=events.units
+        )
     ),
     "compute_score_distributions": of_scores,
     "fill_bins": of_fill_bins,

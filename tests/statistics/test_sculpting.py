@@ -23,6 +23,7 @@ from tamis.statistics.sculpting import (
     compute_chance_distance,
     compute_dependence,
     compute_shape_distance,
+    compute_shape_p_value,
     compute_shift,
     compute_slices,
 )
@@ -329,6 +330,32 @@ def test_few_events_rarely_shift_by_chance(weights: str, spectator: str, rates: 
 
 
 FOUND = {0.05: (None, 0.16), 0.01: (None, 0.08)}
+
+
+@pytest.mark.parametrize("weights", ["unit", "varying", "signed", "spectator", "units"])
+def test_a_cut_that_is_independent_of_the_spectator_is_found_as_often_as_chance_has_it(
+    weights: str, rates: Any
+) -> None:
+    p_values, toys = [], rates.toys(1000)
+    for seed in range(toys):
+        rng = generator(seed)
+        spectator, score = rng.random((2, 2000))
+        weight = drawn_weights(weights, score, spectator, rng)
+        units = np.arange(2000) // 2 if weights == "units" else None
+        if units is not None:  # two equal events count as one
+            spectator, score = spectator[units], score[units]
+        p_values.append(compute_shape_p_value(spectator, score > 0.7, weight, units=units))
+    fired = int(np.sum(np.array(p_values) <= 0.05))
+    rates.check(fired, toys, (0.02, 0.06), finds=(0.0, 0.13), what="p up to 0.05, independent cut")
+
+
+def test_a_cut_that_follows_the_spectator_is_found_and_needs_events_on_both_sides() -> None:
+    spectator = generator().random(2000)
+    p_value = compute_shape_p_value(spectator, spectator > 0.7, np.ones(2000))
+    assert p_value is not None
+    assert p_value < 1e-6
+    assert compute_shape_p_value(spectator, spectator > 2, np.ones(2000)) is None
+    assert compute_shape_p_value(spectator, spectator < 2, np.ones(2000)) is None
 
 
 @pytest.mark.parametrize(("size", "known"), [(25.0, True), (24.9, False)])

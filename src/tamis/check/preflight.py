@@ -36,6 +36,7 @@ from tamis.pipeline.preparation import (
     weigh,
 )
 from tamis.pipeline.resources import estimate_resources
+from tamis.pipeline.spectators import check_decorrelation
 from tamis.runs.layout import PROVENANCE
 from tamis.runs.output import check_output
 from tamis.training.devices import check_devices
@@ -148,7 +149,12 @@ def _weigh(
     incomplete: Collection[str],
 ) -> tuple[Cutflow | None, list[Problem]]:
     empty = _refusals(check_selected, config, readings)
-    problems = [*empty, *_refusals(check_reference, config, events), *_refusals(check_overlap, events)]
+    problems = [
+        *empty,
+        *_refusals(check_reference, config, events),
+        *_refusals(check_overlap, events),
+        *_refusals(check_decorrelation, config, events),
+    ]
     try:
         weighed = weigh(config, events, plan)
     except ProblemsError as error:

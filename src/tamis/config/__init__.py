@@ -47,8 +47,11 @@ from tamis.config.layers import Rounding as Rounding
 from tamis.config.layers import Sparse as Sparse
 from tamis.config.learning import BinaryCrossEntropy as BinaryCrossEntropy
 from tamis.config.learning import CrossEntropy as CrossEntropy
+from tamis.config.learning import Decorrelate as Decorrelate
+from tamis.config.learning import DistanceCorrelation as DistanceCorrelation
 from tamis.config.learning import EarlyStopping as EarlyStopping
 from tamis.config.learning import Exchange as Exchange
+from tamis.config.learning import Flatness as Flatness
 from tamis.config.learning import Focal as Focal
 from tamis.config.learning import LabelSmoothing as LabelSmoothing
 from tamis.config.learning import Loss as Loss

@@ -51,6 +51,7 @@ def find_inconsistencies(values: Mapping[str, object]) -> list[Diagnostic]:
         _check_missing_classes,
         _check_listed_features,
         _check_flatten,
+        _check_decorrelate,
         _check_first_layer,
         _check_size,
         _check_outputs,
@@ -185,13 +186,61 @@ def _check_missing_classes(values: Mapping[str, object]) -> Iterator[Diagnostic]
 
 
 def _check_flatten(values: Mapping[str, object]) -> Iterator[Diagnostic]:
-    spectators = _section_names(values, "spectators")
-    names = [name for name in spectators if isinstance(name, str)]
     path = ("weights", "flatten", "spectators")
-    for entry_path, name in _with_paths(path, _get(values, *path)):
-        if len(names) == len(spectators) and name not in names:
-            hint = suggest(name, names) or "; add it to `spectators`"
-            yield Diagnostic(entry_path, f"there is no spectator {name!r}{hint}")
+    yield from _check_spectators(values, _with_paths(path, _get(values, *path)))
+
+
+def _check_spectators(values: Mapping[str, object], names: _NamesWithPaths) -> Iterator[Diagnostic]:
+    """Report names that are not spectators."""
+    spectators = _section_names(values, "spectators")
+    spectator_names = [name for name in spectators if isinstance(name, str)]
+    for path, name in names:
+        if len(spectator_names) == len(spectators) and name not in spectator_names:
+            hint = suggest(name, spectator_names) or "; add it to `spectators`"
+            if name in _section_names(values, "features"):
+                hint = ", but a feature, which the network sees; move it from `features` to `spectators`"
+            yield Diagnostic(path, f"there is no spectator {name!r}{hint}")
+
+
+def _check_decorrelate(values: Mapping[str, object]) -> Iterator[Diagnostic]:
+    classes = _mapping(values.get("classes"))
+    path = ("training", "decorrelate")
+    names = _with_paths((*path, "spectators"), _get(values, *path, "spectators"))
+    yield from _check_spectators(values, names)
+    class_names = _with_paths((*path, "classes"), _get(values, *path, "classes"))
+    for entry_path, name in class_names:
+        if classes and name not in classes:
+            yield Diagnostic(entry_path, _no_class(name, classes))
+    for kind, entries in (("spectator", names), ("class", class_names)):
+        for entry_path, name, first in _with_first(entries):
+            if entry_path != first:
+                message = f"the {kind} {name!r} is already listed at {format_key_path(first)}; remove it"
+                yield Diagnostic(entry_path, message)
+    yield from _check_visible_spectators(values, names)
+
+
+def _check_visible_spectators(values: Mapping[str, object], names: _NamesWithPaths) -> Iterator[Diagnostic]:
+    """Report spectators to decorrelate from that are computed by the same expression as a feature."""
+    feature_of_tree: dict[Node | None, object] = {}
+    for path, section in _sections(values, "features"):
+        feature_of_tree.setdefault(_parse_or_none(_column_text(path, section)[1]), section.get("name"))
+    text_of_spectator = {
+        section.get("name"): _column_text(path, section)[1]
+        for path, section in _sections(values, "spectators")
+    }
+    for path, name in names:
+        tree = _parse_or_none(text_of_spectator.get(name))
+        if tree is not None and tree in feature_of_tree:
+            message = f"the spectator {name!r} is the same as the feature {feature_of_tree[tree]!r}, which the network"
+            yield Diagnostic(path, f"{message} sees; remove the feature")
+
+
+def _parse_or_none(text: object) -> Node | None:
+    """Parse an expression; None for one that is missing or has an error, which another check reports."""
+    try:
+        return parse(text.strip()).tree if isinstance(text, str) and text.strip() else None
+    except ExpressionError:
+        return None
 
 
 def _check_first_layer(values: Mapping[str, object]) -> Iterator[Diagnostic]:

@@ -138,6 +138,50 @@ class Exchange(Section):
 Symmetry = Annotated[Rotation | Reflection | Exchange, Field(discriminator="type")]
 
 
+class DistanceCorrelation(Section):
+    """The squared distance correlation of score and spectators (DisCo, https://arxiv.org/abs/2001.05310)."""
+
+    name: Literal["distance_correlation"] = Field("distance_correlation", description="name of the method")
+
+
+class Flatness(Section):
+    """The differences of the score's distributions in bins of the spectators (https://arxiv.org/abs/1410.4140)."""
+
+    name: Literal["flatness"] = Field("flatness", description="name of the method")
+    bins: Annotated[int, Field(ge=2, le=100)] = Field(
+        10, description="number of bins of each spectator, with equal numbers of training events of a class"
+    )
+
+
+DecorrelationMethod = DistanceCorrelation | Flatness
+DecorrelationMethodName = Literal["distance_correlation", "flatness"]
+DecorrelationMethodChoice = Annotated[
+    DecorrelationMethod,
+    Field(discriminator="name"),
+    with_default("name", "distance_correlation", DecorrelationMethodName | DecorrelationMethod),
+]
+
+
+class Decorrelate(Section):
+    """A term of the loss that makes the signal score independent of spectators within each of some classes."""
+
+    spectators: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4, strict=False)] = Field(
+        description="spectators, such as the mass; the score becomes independent of all of them together"
+    )
+    classes: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)] | None = Field(
+        None, description="classes within which the score should be independent; null is every background"
+    )
+    method: DecorrelationMethodChoice = Field(
+        DistanceCorrelation(),
+        description="measure of the dependence; `flatness` is short for `{name: flatness}`",
+    )
+    strength: Positive = Field(
+        10.0,
+        description="factor of the dependence, between 0 and 1, in the loss: larger values make the score more "
+        "independent and the classes less separated",
+    )
+
+
 class EarlyStopping(Section):
     """Stop when the validation metric no longer improves, and use the best epoch."""
 
@@ -159,6 +203,11 @@ class Training(Section):
     schedule: ScheduleChoice = Field(
         OneCycle(),
         description="learning-rate schedule; `cosine` is short for `{name: cosine}`",
+    )
+    decorrelate: Decorrelate | None = Field(
+        None,
+        description="makes the score independent of spectators, so that a cut does not shape their distributions; null "
+        "does not",
     )
     gradient_clip: Positive | None = Field(
         None,

@@ -39,6 +39,7 @@ _ACCEPTED: Mapping[KeyPath, str] = {
     ("training", "optimizer"): "the name of an optimizer, such as adam, or a mapping (name: adam)",
     ("training", "schedule"): "the name of a schedule or a mapping (name: cosine)",
     ("training", "loss"): "the name of a loss or a mapping (name: focal)",
+    ("training", "decorrelate", "method"): "the name of a method or a mapping (name: flatness)",
     ("training", "devices"): "auto or a whole number of at least 1",
     ("evaluation", "ablation"): "true, false or a list of features",
     ("evaluation", "background_uncertainty"): "a number or a mapping (class: number)",

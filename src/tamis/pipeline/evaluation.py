@@ -16,6 +16,7 @@ from tamis.data.cutflow import Cutflow, round_exact_sum, sum_tallies
 from tamis.data.events import Events
 from tamis.data.split import SPLITS, TEST, TRAINING
 from tamis.pipeline.preparation import Prepared, signal_indices
+from tamis.pipeline.spectators import describe_decorrelation
 from tamis.statistics.baselines import ScoredBaseline
 from tamis.statistics.scored import ScoredEvents, units_of
 from tamis.statistics.threads import in_two_threads
@@ -83,6 +84,7 @@ def build_context(
         has_densities=isinstance(config.evaluation.reference, LogDensity),
         used=used_events(config, prepared),
         baselines=tuple(baselines),
+        decorrelation=describe_decorrelation(config),
     )
 
 

@@ -22,6 +22,7 @@ from tamis.network.preprocessing import Preprocessing, fit_preprocessing
 from tamis.pipeline.callbacks import Callbacks
 from tamis.pipeline.checkpoints import LONGEST_CHUNK, Checkpoints
 from tamis.pipeline.preparation import Prepared, signal_indices
+from tamis.pipeline.spectators import build_penalty, select_coordinates
 from tamis.random_streams import random_stream
 from tamis.statistics.arrays import positive_sum
 from tamis.statistics.cuts import best_significance
@@ -174,13 +175,20 @@ def start_member(
     from tamis.training.recipe import compute_size, resolve_network, resolve_recipe
 
     events = weighed.events
+    coordinates = select_coordinates(config, events, member.select(TRAINING, events))
 
     def select_inputs(split: int) -> WeightedInputs:
         selected = member.select(split, events)
         features = events.features[selected]
         inputs = preprocessing.apply(features)
         redraw = _build_redraw(config, symmetries, preprocessing, features) if split == TRAINING else None
-        return WeightedInputs(inputs, events.class_index[selected], weighed.training_weight[selected], redraw)
+        return WeightedInputs(
+            inputs,
+            events.class_index[selected],
+            weighed.training_weight[selected],
+            redraw,
+            None if coordinates is None else coordinates[selected],
+        )
 
     training, validation = select_inputs(TRAINING), select_inputs(VALIDATION)
     network = build_network(
@@ -202,6 +210,7 @@ def start_member(
         ntk=config.network.parametrisation == "ntk",
         signal=signal_indices(config),
         metric=build_metric(config, events, member.select(VALIDATION, events)),
+        penalty=build_penalty(config),
         device=device,
         resume_from=resume_from,
         chunk_seconds=None if resume_from is None else LONGEST_CHUNK,

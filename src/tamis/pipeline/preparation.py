@@ -19,6 +19,7 @@ from tamis.errors import InputError, Problem
 from tamis.pipeline.callbacks import Callbacks
 from tamis.pipeline.inputs import Input, InspectedFiles, inspect_files
 from tamis.pipeline.resources import check_resources, estimate_resources
+from tamis.pipeline.spectators import check_decorrelation
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def prepare(config: Config, callbacks: Callbacks | None = None) -> Prepared:
     check_selected(config, readings)
     check_reference(config, events)
     check_overlap(events)
+    check_decorrelation(config, events)
     weighed = weigh(config, events, inspected.plan)
     cutflow = build_cutflow(config, readings, events, weighed)
     duplicates = describe_duplicates(config, cutflow)

@@ -196,6 +196,48 @@ def compute_chance_distance(
     >>> round(compute_chance_distance(np.arange(1000.0), np.arange(1000) % 2, np.ones(1000)), 4)
     0.0723
     """
+    covariance = _compute_chance_covariance(spectator, passes, weight, units)
+    if covariance is None:
+        return None
+    divergence = float(np.trace(covariance[1])) / (8 * np.log(2))
+    return float(np.sqrt(np.clip(divergence, 0.0, 1.0)))
+
+
+def compute_shape_p_value(
+    spectator: ArrayLike, passes: ArrayLike, weight: ArrayLike, *, units: Units | None = None
+) -> float | None:
+    """Test whether a cut is independent of a spectator: compare the shape after the cut with that of all events.
+
+    The statistic is the sum over the bins of the squared difference of the two shapes, divided by the shape of all
+    events. If the cut is independent, the differences are normal with mean zero, and their covariance follows from the
+    events. The sum of squares then is a multiple of a chi-square variable with the same mean and variance (F.
+    Satterthwaite, Biometrics Bull. 2 (1946) 110).
+
+    Returns:
+        None if no event passes, or all do.
+
+    >>> values, passes = np.arange(1000.0), np.arange(1000) % 2
+    >>> compute_shape_p_value(values, passes, np.ones(1000)) > 0.99
+    True
+    """
+    covariance = _compute_chance_covariance(spectator, passes, weight, units)
+    if covariance is None:
+        return None
+    difference, matrix = covariance
+    mean, squares = float(np.trace(matrix)), float((matrix**2).sum())
+    if squares <= 0:
+        return None
+    return float(special.chdtrc(mean**2 / squares, float(difference @ difference) * mean / squares))
+
+
+def _compute_chance_covariance(
+    spectator: ArrayLike, passes: ArrayLike, weight: ArrayLike, units: Units | None
+) -> tuple[Float64, Float64] | None:
+    """Compute the difference of the shapes after a cut and of all events, and its covariance for independent cuts.
+
+    Both are divided by the square root of the shape of all events, in the bins where it is positive: [bins] and
+    [bins, bins]. None if no event passes.
+    """
     values, cut, weights, units = _present(spectator, passes, weight, units)
     inside = cut > 0
     total, passing = positive_sum(weights), positive_sum(weights[inside])
@@ -209,10 +251,13 @@ def compute_chance_distance(
     unit = np.arange(len(values)) if units is None else units
     of_unit = sparse.csr_array((change, (unit, bin_index)), shape=(int(unit.max()) + 1, len(shape)))
     sums: Float64 = of_unit.sum(axis=1)
-    variance = of_unit.power(2).sum(axis=0) - 2 * shape * (of_unit.T @ sums) + shape**2 * (sums @ sums)
+    weighted_sums: Float64 = np.asarray(of_unit.T @ sums)
+    cross = np.outer(weighted_sums, shape)
+    matrix = (of_unit.T @ of_unit).toarray() - cross - cross.T + np.outer(shape, shape) * (sums @ sums)
     filled = shape > 0
-    divergence = float((variance[filled] / shape[filled]).sum()) / (8 * np.log(2))
-    return float(np.sqrt(np.clip(divergence, 0.0, 1.0)))
+    scale = 1 / np.sqrt(shape[filled])
+    difference: Float64 = of_unit.sum(axis=0)[filled] * scale
+    return difference, matrix[np.ix_(filled, filled)] * np.outer(scale, scale)
 
 
 def _quantile_bins(values: Float64) -> NDArray[np.intp]:

@@ -26,6 +26,23 @@ FeatureArray = NDArray[np.floating[Any]]
 FoldArray = NDArray[np.integer[Any]]
 
 
+@dataclass(frozen=True)
+class Decorrelation:
+    """What the training made the signal score independent of.
+
+    Args:
+        spectators: their names.
+        classes: names of the classes within which the score should be independent.
+        method: name of the measure of the dependence.
+        strength: its factor in the loss.
+    """
+
+    spectators: tuple[str, ...]
+    classes: tuple[str, ...]
+    method: str
+    strength: float
+
+
 @dataclass(frozen=True, eq=False)
 class UsedEvents:
     """All used events: features, NaN if missing, [n_events, n_features], class, signed physics weight and unit.
@@ -94,6 +111,7 @@ class Context:
             features that one of these names is in.
         train_without: trains the classifier again; None if that cannot be done.
         rescoring: computes scores of the test events again; without it, studies that need it have no result.
+        decorrelation: what the training made the score independent of; None for nothing.
     """
 
     class_names: tuple[str, ...]
@@ -113,6 +131,7 @@ class Context:
     rescoring: Rescoring | None = None
     ablation: bool | tuple[str, ...] = False
     train_without: TrainWithout | None = None
+    decorrelation: Decorrelation | None = None
     _computed: dict[Callable[..., Any], tuple[Lock, list[Any]]] = field(
         default_factory=dict, init=False, repr=False
     )

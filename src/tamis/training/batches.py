@@ -18,7 +18,7 @@ from tamis.random_streams import random_key, random_stream
 from tamis.training.devices import Placement, replicate
 
 Block = jax.Array
-"""[batches, inputs + 2, batch size]: the inputs of each event, its class and its weight, events last."""
+"""[batches, rows, batch size]: the inputs of each event, coordinates, its class and its weight, events last."""
 
 _ROWS_AT_ONCE = 16_384  # gathered and transposed while they are in the cache
 GROUP = 16
@@ -41,24 +41,44 @@ class WeightedInputs:
         class_index: the true class, [n].
         weight: weight in the loss, [n].
         redraw: with symmetries, a function of the seed and the number of the epoch that draws the inputs of the epoch.
+        coordinates: position in the spectators that the score is decorrelated from, float32 [n, coordinates]; None
+            without decorrelation.
     """
 
     inputs: NDArray[np.float32]
     class_index: NDArray[np.int32]
     weight: NDArray[np.float64]
     redraw: Callable[[int, int], NDArray[np.float32]] | None = None
+    coordinates: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.weight)
 
+    def reordered(self, order: NDArray[np.int64]) -> WeightedInputs:
+        """Return the events in another order."""
+        return WeightedInputs(
+            self.inputs[order],
+            self.class_index[order],
+            self.weight[order],
+            coordinates=None if self.coordinates is None else self.coordinates[order],
+        )
+
+    @property
+    def columns(self) -> int:
+        """Number of inputs and coordinates, and two for class and weight."""
+        coordinates = 0 if self.coordinates is None else self.coordinates.shape[1]
+        return int(self.inputs.shape[1] + coordinates + 2)
+
     def packed(self, rows: int) -> NDArray[np.float32]:
-        """Pack everything into one array, [rows, inputs + 2], padded with events of weight zero.
+        """Pack everything into one array, [rows, columns], padded with events of weight zero.
 
         The weights are normalised to a mean of one over the rows, once and for all events.
         """
-        packed = np.zeros((rows, self.inputs.shape[1] + 2), np.float32)
-        packed[: len(self), :-2] = self.inputs
+        packed = np.zeros((rows, self.columns), np.float32)
+        packed[: len(self), : self.inputs.shape[1]] = self.inputs
+        if self.coordinates is not None:
+            packed[: len(self), self.inputs.shape[1] : -2] = self.coordinates
         packed[: len(self), -2] = self.class_index
         packed[: len(self), -1] = self.weight * (rows / self.weight.sum())
         return packed
@@ -144,7 +164,8 @@ class _Shuffle:
     def fill(self, shards: NDArray[np.float32], epoch: int) -> NDArray[np.float32]:
         """Shuffle the events of an epoch into the shards, [devices, batches, rows, events of a shard]."""
         if self._events.redraw is not None:
-            self._packed[: len(self._events), :-2] = self._events.redraw(self._seed, epoch)
+            inputs = self._events.redraw(self._seed, epoch)
+            self._packed[: len(self._events), : inputs.shape[1]] = inputs
         if self._group > 1 and self._grouping != epoch // EPOCHS_PER_GROUPING:
             self._regroup(epoch // EPOCHS_PER_GROUPING)
         devices, batches, rows, share = shards.shape

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from tamis.config import EarlyStopping
 from tamis.errors import InputError, Problem, RequestError, TrainingError
 from tamis.network.network import Network
-from tamis.random_streams import random_key
+from tamis.random_streams import random_key, random_stream
 from tamis.training.batches import WeightedInputs, build_fixed_block, shuffle_blocks
 from tamis.training.checkpoint import START_AGAIN, read_checkpoint
+from tamis.training.decorrelation import DecorrelationPenalty
 from tamis.training.devices import Placement, choose_placement, replicate
 from tamis.training.events import (
     ChunkFinished,
@@ -56,6 +57,7 @@ def fit(
     ntk: bool = False,
     signal: tuple[int, ...] = (),
     metric: Metric | None = None,
+    penalty: DecorrelationPenalty | None = None,
     device: int | None = None,
     resume_from: Path | None = None,
     chunk_seconds: float | None = None,
@@ -71,6 +73,7 @@ def fit(
         ntk: whether the steps of a weight are divided by the square root of the number of its layer's inputs.
         signal: indices of the signal classes, for the loss `significance`.
         metric: computes the monitored quantity if it is neither loss nor accuracy.
+        penalty: penalty for a dependence on spectators, which is part of the losses; the events need coordinates.
         device: number of the only device to use, if other devices train other networks.
         resume_from: folder of the checkpoints of this network. The training resumes from the newest one, and the
             results are bit-identical to those of an uninterrupted training; without a checkpoint it starts anew.
@@ -96,13 +99,17 @@ def fit(
         ['TrainingStarted', 'EpochFinished', 'EpochFinished', 'TrainingFinished']
     """
     metric = _check_metric(metric, recipe.early_stopping)
+    if penalty is not None:
+        # validation events in the order of the files would be compared with events of their own file
+        order = random_stream(seed, "training", "validation order").permutation(len(validation))
+        validation, metric = validation.reordered(order), _undo_order(metric, order)
     placement = choose_placement(recipe.devices, recipe.batch_size, network.widths, only=device)
     # a small training set is one batch, which the devices can still divide
     batch_size = min(recipe.batch_size, -(-len(training) // placement.count) * placement.count)
     steps = -(-len(training) // batch_size)
     parameters, buffers, layout = flatten(network)
     step_function = build_step_function(
-        network, layout, recipe, placement, signal=signal, ntk=ntk, scores=metric is not None
+        network, layout, recipe, placement, signal=signal, ntk=ntk, scores=metric is not None, penalty=penalty
     )
     key = random_key(seed, "training", "dropout")
     # while layers are pruned, the latest epoch counts as the best: earlier ones have another density
@@ -122,7 +129,7 @@ def fit(
     # compile before the first step, to know the duration of both
     clock = time.perf_counter()
     validation_block = build_fixed_block(validation, VALIDATION_BATCH, placement)
-    block_shape = (steps, training.inputs.shape[1] + 2, batch_size)
+    block_shape = (steps, training.columns, batch_size)
     step_range = replicate(_step_range(state, 0, steps, steps, 1.0, key), placement)
     take_steps = step_function.compile(state.current, block_shape, validation_block, step_range)
     seconds = time.perf_counter() - clock
@@ -199,6 +206,14 @@ def _check_metric(metric: Metric | None, stopping: EarlyStopping | None) -> Metr
             "`metric`, or monitor validation_loss"
         )
     return metric
+
+
+def _undo_order(metric: Metric | None, order: NDArray[np.int64]) -> Metric | None:
+    """Return the metric as a function of the scores of reordered events."""
+    if metric is None:
+        return None
+    original = metric
+    return lambda scores: original(scores[np.argsort(order)])
 
 
 def _resume(folder: Path, initial: TrainState, steps: int, placement: Placement) -> TrainingStarted:

@@ -15,11 +15,12 @@ class Epoch:
 
     Args:
         number: number of the epoch, counted from 1.
-        training_loss: weighted mean over the training events, in nats; computed for each event with the weights before
-            its step, so that it lags behind the validation loss while the loss falls fast.
+        training_loss: weighted mean over the training events, in nats, with the penalty of a decorrelation; computed
+            for each event with the weights before its step, so that it lags behind the validation loss while the loss
+            falls fast.
         training_accuracy: weighted fraction of training events whose highest score is that of the true class, computed
             like `training_loss`.
-        validation_loss: weighted mean over the validation events, after the epoch.
+        validation_loss: weighted mean over the validation events, after the epoch, likewise with the penalty.
         validation_accuracy: weighted fraction of correctly classified validation events, after the epoch.
         learning_rate: rate of the last step of the epoch; None if a custom optimizer has its own.
         seconds: wall time of the epoch; that of the first one includes the compilation.

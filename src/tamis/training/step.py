@@ -25,6 +25,7 @@ from tamis.network.network import (
 )
 from tamis.network.quantized import compute_bit_cost
 from tamis.training.batches import BLOCK, Block
+from tamis.training.decorrelation import DecorrelationPenalty
 from tamis.training.devices import Placement
 from tamis.training.loss import Loss, build_loss, build_one_hot_target, sum_correct
 from tamis.training.optimizer import build_optimizer, select_evaluated_parameters
@@ -108,6 +109,7 @@ class StepFunction:
         divisible: whether loss and layers treat each event independently, so that a batch can be divided into pieces.
         random: whether layers need random numbers for each event in each step.
         scores: whether to return the scores of the validation events.
+        penalty: the penalty for a dependence on spectators; None for none.
     """
 
     layout: Layout
@@ -119,6 +121,7 @@ class StepFunction:
     divisible: bool
     random: bool
     scores: bool
+    penalty: DecorrelationPenalty | None = None
 
     def initial_state(self, parameters: jax.Array, buffers: Buffers) -> StepState:
         """Build the state before the first step."""
@@ -166,10 +169,11 @@ class StepFunction:
         decay = jnp.minimum(self.ema_decay or 0.0, (1 + number) / (10 + number))
         keys = jax.random.split(key, len(training)) if self.random else None
         inputs = (training, rate, decay, keys)
+        rows_per_event = self._count_rows_per_event(training)
 
         def step(batch: jax.Array, state: StepState) -> StepState:
             of_batch = partial(jax.lax.dynamic_index_in_dim, index=batch, keepdims=False)
-            return self._step(state, *jax.tree.map(of_batch, inputs))
+            return self._step(state, *jax.tree.map(of_batch, inputs), rows_per_event=rows_per_event)
 
         state = state._replace(sums=jnp.where(steps.begin == 0, 0.0, sums))
         state = jax.lax.fori_loop(steps.begin, steps.end, step, state)
@@ -188,9 +192,16 @@ class StepFunction:
         return state, EpochSums(trained[0], trained[1], validated[0], validated[1], scores)
 
     def _step(
-        self, state: StepState, batch: jax.Array, rate: jax.Array, decay: jax.Array, key: Any = None
+        self,
+        state: StepState,
+        batch: jax.Array,
+        rate: jax.Array,
+        decay: jax.Array,
+        key: Any = None,
+        *,
+        rows_per_event: jax.Array | None,
     ) -> StepState:
-        sums, gradient, buffers = self._gradient(state, batch, key)
+        sums, gradient, buffers = self._gradient(state, batch, key, rows_per_event)
         # divided by the size of a batch, never by its sum of weights, which may be small or negative
         mean_gradient = self._total(gradient) / (batch.shape[1] * self.placement.count)
         updates, memory = self.optimizer.update(mean_gradient, state.optimizer, state.parameters)
@@ -198,9 +209,11 @@ class StepFunction:
         ema = None if state.ema is None else decay * state.ema + (1 - decay) * parameters
         return StepState(parameters, memory, state.sums + sums, buffers, ema)
 
-    def _gradient(self, state: StepState, batch: jax.Array, key: Any) -> tuple[jax.Array, jax.Array, Buffers]:
+    def _gradient(
+        self, state: StepState, batch: jax.Array, key: Any, rows_per_event: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array, Buffers]:
         """Return the sums of loss and correct weight of a batch, [2], the gradient of its loss, and the new buffers."""
-        gradient_of = jax.value_and_grad(self._loss, has_aux=True)
+        gradient_of = jax.value_and_grad(partial(self._loss, rows_per_event=rows_per_event), has_aux=True)
         rows, events = batch.shape
         seeds = jax.random.bits(key, (events,), jnp.uint32) if self.random else jnp.zeros(events, jnp.uint32)
         in_pieces = self.divisible and self.placement.platform == "cpu"
@@ -219,12 +232,20 @@ class StepFunction:
         return (*jax.lax.fori_loop(0, events // PIECE, add, zeros), state.buffers)
 
     def _loss(
-        self, parameters: jax.Array, buffers: Buffers, batch: jax.Array, seeds: jax.Array
+        self,
+        parameters: jax.Array,
+        buffers: Buffers,
+        batch: jax.Array,
+        seeds: jax.Array,
+        *,
+        rows_per_event: jax.Array | None,
     ) -> tuple[jax.Array, tuple[jax.Array, Buffers]]:
         network = self.layout.join(parameters, buffers)
         present = (batch[-1] != 0).astype(jnp.float32)
-        logits, network = map_training_events(network, batch[:-2], seeds, present, shared=self._shared)
+        inputs = self._select_inputs(batch)
+        logits, network = map_training_events(network, inputs, seeds, present, shared=self._shared)
         value, right = compute_loss_sums(self.loss, logits, batch)
+        value = self._add_penalty(value, logits, batch, rows_per_event)
         cost = compute_bit_cost(network.layers)
         if cost is not None:
             # a value of zero with the gradient of the cost, so that the history contains only the loss
@@ -234,13 +255,33 @@ class StepFunction:
     def _validate(self, state: StepState, block: Block) -> tuple[jax.Array, jax.Array | None]:
         parameters = select_validated_parameters(state)
         network = self.layout.join(parameters, state.buffers)
+        rows_per_event = self._count_rows_per_event(block)
 
         def add(sums: jax.Array, batch: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-            logits = map_events(network, batch[:-2])
+            logits = map_events(network, self._select_inputs(batch))
             scores = compute_scores_of_logits(logits) if self.scores else None
-            return sums + jnp.stack(compute_loss_sums(self.loss, logits, batch)), scores
+            value, right = compute_loss_sums(self.loss, logits, batch)
+            return sums + jnp.stack([self._add_penalty(value, logits, batch, rows_per_event), right]), scores
 
         return jax.lax.scan(add, jnp.zeros(2), block)
+
+    def _select_inputs(self, batch: jax.Array) -> jax.Array:
+        return batch[: -2 - (0 if self.penalty is None else self.penalty.coordinates)]
+
+    def _count_rows_per_event(self, block: Block) -> jax.Array | None:
+        """Return the factor of the penalty of an event, whose sum over a block is divided by the number of all rows."""
+        if self.penalty is None:
+            return None
+        present = self._total((block[:, -1] != 0).sum())
+        return block.shape[0] * block.shape[2] * self.placement.count / present
+
+    def _add_penalty(
+        self, value: jax.Array, logits: jax.Array, batch: jax.Array, rows_per_event: jax.Array | None
+    ) -> jax.Array:
+        if self.penalty is None or rows_per_event is None:
+            return value
+        scores = compute_scores_of_logits(logits)
+        return value + rows_per_event * self.penalty.sum_over_events(scores, batch)
 
     @property
     def _shared(self) -> tuple[str, ...]:
@@ -264,6 +305,7 @@ def build_step_function(
     signal: tuple[int, ...] = (),
     ntk: bool = False,
     scores: bool = False,
+    penalty: DecorrelationPenalty | None = None,
 ) -> StepFunction:
     """Build the step function of a network; the options are those of `tamis.training.fit.fit` and `StepFunction`."""
     loss, optimizer, schedule = recipe.loss, recipe.optimizer, recipe.schedule
@@ -281,6 +323,7 @@ def build_step_function(
         divisible=not callable(loss) and not isinstance(loss, Significance) and not has_buffers,
         random=network.random,
         scores=scores,
+        penalty=penalty,
     )
 
 
@@ -292,7 +335,7 @@ def select_validated_parameters(state: StepState) -> jax.Array:
 
 
 def compute_loss_sums(loss: Loss, logits: jax.Array, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sum the loss of a batch, [inputs + 2, n], and the weight of its correctly classified events.
+    """Sum the loss of a batch, [rows, n], and the weight of its correctly classified events.
 
     The logits are [outputs, n], or [members, outputs, n], over whose losses the mean is taken.
     """

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from tamis.blocks import Table
-from tamis.blocks.numbers import cell
+from tamis.blocks import Table, Text
+from tamis.blocks.numbers import cell, short
 from tamis.figure_data import ColumnLabel, csv_text
 from tamis.plots.labels import class_styles
 from tamis.statistics.roc import compute_roc_curve, compute_working_points
@@ -23,8 +23,15 @@ from tamis.statistics.sculpting import (
     compute_slices,
 )
 from tamis.studies import metrics_of_studies
-from tamis.studies.context import Context
-from tamis.studies.sculpting import SculptingResult, compute_sculpting, figure_data, findings, section
+from tamis.studies.context import Context, Decorrelation
+from tamis.studies.sculpting import (
+    SculptingResult,
+    comparison,
+    compute_sculpting,
+    figure_data,
+    findings,
+    section,
+)
 from tamis.studies.sculpting.plot import plot_sculpting
 from tamis.studies.sculpting.result import Sculpting, measure_sculpting
 from tamis.studies.study import Undefined
@@ -206,6 +213,7 @@ def sculpting(
         (100.0,),
         (0.26,),
         (0.31,),
+        (0.6,),
         None,
         None,
         (None,),
@@ -289,7 +297,7 @@ def test_the_table_has_what_chance_gives_and_a_verdict_for_each_class() -> None:
     assert [row[-1].text for row in table.rows] == ["sculpted", "no sign", "too few events"]
     assert [(cell.text, cell.note) for cell in table.rows[0][4:6]] == [
         ("0.40", "[6.0]"),
-        ("0.260", "[0.310]"),
+        ("0.260", "[0.310] p = 0.6"),
     ]
     assert table.rows[0][3].text == "\N{LESS-THAN OR EQUAL TO} 0.002"
 
@@ -336,3 +344,39 @@ def test_figure_data_have_the_labels_and_units_of_spectators() -> None:
     assert csv_text(shape).startswith("mass [GeV] low,mass [GeV] high,")
     unnamed = tables["sculpting_phi_shape_bkg"]
     assert [column.unit for column in (*unnamed.independent, *unnamed.dependent)] == [""] * 3
+
+
+def test_the_section_says_what_the_training_decorrelated() -> None:
+    decorrelation = Decorrelation(("mass",), ("bkg",), "distance_correlation", 12.5)
+    plain = compute(events(copy=True))
+    assert isinstance(plain, SculptingResult)
+    result = compute(events(copy=True), decorrelation=decorrelation)
+    assert isinstance(result, SculptingResult)
+    assert metrics_of_studies({"sculpting": result}, CLASSES)["sculpting"]["decorrelation"] == {
+        "spectators": ["mass"],
+        "classes": ["bkg"],
+        "method": "distance_correlation",
+        "strength": 12.5,
+    }
+    text, table = section(result)
+    assert isinstance(text, Text)
+    assert all(part in text.text for part in ("mass", "bkg", "distance correlation", "12.5"))
+    assert [table] == list(section(plain))
+    # the remedy differs
+    (first,), (second,) = (list(findings(each)) for each in (plain, result))
+    assert "training.decorrelate)" in first.sentence
+    assert "training.decorrelate.strength" in second.sentence
+
+
+def test_the_comparison_of_runs_has_the_dependence_before_and_after_decorrelation() -> None:
+    before, after = (compute(events(copy=copy)) for copy in (True, False))
+    assert isinstance(before, SculptingResult)
+    assert isinstance(after, SculptingResult)
+    cells = [comparison(result) for result in (before, after)]
+    assert cells[0].keys() == cells[1].keys()
+    assert len(cells[0]) == len(CLASSES) * (
+        1 + 2
+    )  # the distance correlation, and the shapes at two working points
+    dependence = before.spectators[0].dependence
+    assert dependence is not None
+    assert short(dependence.distance_correlation, 3).text in {found.text for found in cells[0].values()}

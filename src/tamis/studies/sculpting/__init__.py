@@ -10,15 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from tamis.blocks import Block, Caption, Cell, Finding, Table
+from tamis.blocks import Block, Caption, Cell, Finding, Table, Text
 from tamis.blocks.numbers import p_value, short, significant
 from tamis.figure_data import FigureData, Labels
 from tamis.statistics.histogram import Binning
 from tamis.statistics.sculpting import EVENTS, LARGE, LARGE_SHIFT, LEVEL, SIGNS, Shift
 from tamis.studies.columns import UNLABELLED, build_bin_column, build_density_column, build_error_column
+from tamis.studies.context import Decorrelation
 from tamis.studies.sculpting.result import FEWEST_EVENTS, Sculpting, SculptingResult, compute_sculpting
 from tamis.studies.study import Study, import_figures, import_keys
-from tamis.wording import format_metric
+from tamis.wording import format_metric, format_p_value
 
 CAPTIONS = (
     Caption(
@@ -45,11 +46,24 @@ def section(result: SculptingResult) -> Iterator[Block]:
         "between five slices of the score, in standard deviations of the spectator, from all events; below it in "
         "standard deviations of the difference. Shape: Jensen-Shannon distance, from 0 to 1, between the distributions "
         "before and after the cut on the signal score with the given signal efficiency; below it the expected "
-        "distance for a cut independent of the spectator; there is none if fewer than "
+        "distance for a cut independent of the spectator, and the p-value of a test of independence; there are none if "
+        "fewer than "
         f"{FEWEST_EVENTS:g} effective events pass. Sculpted: a distance correlation of at least {LARGE:g}, or "
         f"a mean that moves by at least {LARGE_SHIFT:g}, with p \N{LESS-THAN OR EQUAL TO} {LEVEL:g}."
     )
+    if result.decorrelation is not None:
+        yield Text(_describe_decorrelation(result.decorrelation))
     yield Table(columns, tuple(_row(sculpting) for sculpting in result.spectators), caption, numeric=2)
+
+
+def _describe_decorrelation(decorrelation: Decorrelation) -> str:
+    measure = {"distance_correlation": "distance correlation", "flatness": "differences between bins"}
+    return (
+        f"The training decorrelated the signal score from {_join(decorrelation.spectators, 'and')} in "
+        f"{_join(decorrelation.classes, 'and')} ({measure[decorrelation.method]}, strength "
+        f"{decorrelation.strength:g}). For the dependence without it, train a second run with "
+        "--set training.decorrelate=null, and compare both with `tamis compare`."
+    )
 
 
 def _row(sculpting: Sculpting) -> tuple[Cell, ...]:
@@ -60,14 +74,20 @@ def _row(sculpting: Sculpting) -> tuple[Cell, ...]:
         short(None if dependence is None else dependence.distance_correlation, 3),
         p_value(None if dependence is None else dependence.p_value, smallest=1 / (SIGNS + 1)),
         _shift_cell(sculpting.shift),
-        *(
-            replace(
-                short(shape, 3), note="too few events" if chance is None else f"[{significant(chance, 3)}]"
-            )
-            for shape, chance in zip(sculpting.shapes, sculpting.shapes_by_chance, strict=True)
-        ),
+        *_build_shape_cells(sculpting),
         _result_cell(sculpting),
     )
+
+
+def _build_shape_cells(sculpting: Sculpting) -> Iterator[Cell]:
+    """Yield for each cut the distance of the shapes, with that by chance and the p-value."""
+    for shape, chance, p in zip(
+        sculpting.shapes, sculpting.shapes_by_chance, sculpting.shape_p_values, strict=True
+    ):
+        note = "too few events"
+        if chance is not None:
+            note = f"[{significant(chance, 3)}]{'' if p is None else f' {format_p_value(p)}'}"
+        yield replace(short(shape, 3), note=note)
 
 
 def _shift_cell(shift: Shift | None) -> Cell:
@@ -80,6 +100,18 @@ def _result_cell(sculpting: Sculpting) -> Cell:
     if sculpting.warning:
         return Cell("sculpted", light="look")
     return Cell("no sign", light="good") if sculpting.is_known else Cell("too few events", light="info")
+
+
+def comparison(result: SculptingResult) -> dict[str, Cell]:
+    """Return the dependence of each spectator, in each class and at each working point, by its name."""
+    cells = {}
+    for sculpting in result.spectators:
+        name, dependence = f"{sculpting.spectator} in {sculpting.class_name}", sculpting.dependence
+        correlation = short(None if dependence is None else dependence.distance_correlation, 3)
+        cells[f"distance correlation of score and {name}"] = correlation
+        for point, shape_cell in zip(result.working_points, _build_shape_cells(sculpting), strict=True):
+            cells[f"shape of {name} at {100 * point:g}% signal efficiency"] = shape_cell
+    return cells
 
 
 def findings(result: SculptingResult) -> Iterator[Finding]:
@@ -102,9 +134,12 @@ def findings(result: SculptingResult) -> Iterator[Finding]:
             if (sentence := _describe_dependence(name, sculpted, result.signal))
         )
         is_background = any(sculpting.class_name not in result.signal for sculpting in sculpted)
+        remedy = "decorrelate the score (training.decorrelate)"
+        if result.decorrelation is not None:
+            remedy = "raise training.decorrelate.strength"
         advice = (
-            " Look at these distributions after your cut. If a background peaks like the signal, remove the features "
-            "that the spectator depends on, or include the changed shape in the background model."
+            f" Look at these distributions after your cut. If a background peaks like the signal, {remedy}, remove the "
+            "features that the spectator depends on, or include the changed shape in the background model."
         )
         yield Finding(
             "look" if is_background else "info",
@@ -207,4 +242,5 @@ SCULPTING = Study(
     captions=CAPTIONS,
     data=figure_data,
     findings=findings,
+    comparison=comparison,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tamis.statistics.sculpting import Dependence, Shift, Slice
+from tamis.studies.context import Decorrelation
 from tamis.studies.keys import ClassName, Keys, SpectatorName, key
 
 
@@ -38,6 +39,9 @@ class ClassSculpting(Keys):
     shapes_by_chance: tuple[float | None, ...] = key(
         "what these distances would be for cuts that are independent of the spectator"
     )
+    shape_p_values: tuple[float | None, ...] = key(
+        "p-value of the test that the cut is independent of the spectator; null like `shapes`, or if all events pass"
+    )
     histograms: SpectatorHistograms | None = key("the shapes")
     warning: str | None = key("a sentence if the cuts sculpt the spectator")
 
@@ -48,6 +52,9 @@ class Sculpting(Keys):
     cuts: tuple[float | None, ...] = key("thresholds at the working points")
     spectators: Mapping[SpectatorName, Mapping[ClassName, ClassSculpting]] = key(
         "of each spectator in each class", "by_class"
+    )
+    decorrelation: Decorrelation | None = key(
+        "what the training made the score independent of; null without `training.decorrelate`"
     )
 
 

@@ -34,12 +34,13 @@ from tamis.statistics.sculpting import (
     compute_chance_distance,
     compute_dependence,
     compute_shape_distance,
+    compute_shape_p_value,
     compute_shift,
     compute_slices,
     has_value,
 )
 from tamis.statistics.units import Units, select_units
-from tamis.studies.context import Context
+from tamis.studies.context import Context, Decorrelation
 from tamis.studies.study import Undefined
 from tamis.wording import format_p_value
 
@@ -61,6 +62,8 @@ class Sculpting:
         shapes: for each cut the Jensen-Shannon distance of the shape after it; None if fewer than 20 effective events
             pass.
         shapes_by_chance: what these distances would be for cuts that are independent of the spectator.
+        shape_p_values: for each cut the p-value of the test that it is independent of the spectator; None if fewer than
+            20 effective events pass, or if all do.
         binning: of the histograms; None if no event of the class has a value.
         before: distribution of all events; None if the weights have no positive sum.
         after: distribution after each cut; None if nothing passes.
@@ -74,6 +77,7 @@ class Sculpting:
     passing: tuple[float, ...]
     shapes: tuple[float | None, ...]
     shapes_by_chance: tuple[float | None, ...]
+    shape_p_values: tuple[float | None, ...]
     binning: Binning | None
     before: Histogram | None
     after: tuple[Histogram | None, ...]
@@ -114,12 +118,14 @@ class SculptingResult:
         cuts: thresholds of the signal score after which shapes are compared, one for each working point.
         spectators: of each spectator and each class, those of one spectator in the order of the classes.
         signal: names of the signal classes.
+        decorrelation: what the training made the score independent of; None for nothing.
     """
 
     working_points: tuple[float, ...]
     cuts: tuple[float, ...]
     spectators: tuple[Sculpting, ...]
     signal: tuple[str, ...]
+    decorrelation: Decorrelation | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -168,7 +174,7 @@ def compute_sculpting(context: Context) -> SculptingResult | Undefined | None:
         units=test.units,
     )
     names = tuple(context.class_names[index] for index in signal)
-    return SculptingResult(tuple(context.working_points), cuts, spectators, names)
+    return SculptingResult(tuple(context.working_points), cuts, spectators, names, context.decorrelation)
 
 
 def measure_sculpting(
@@ -227,6 +233,12 @@ def measure_sculpting(
                         None
                         if rows is None
                         else compute_chance_distance(events[0], rows, events[2], units=members)
+                        for rows in compared
+                    ),
+                    tuple(
+                        None
+                        if rows is None
+                        else compute_shape_p_value(events[0], rows, events[2], units=members)
                         for rows in compared
                     ),
                     bins,
