@@ -185,12 +185,15 @@ def test_each_network_is_judged_alone_on_what_it_never_saw(
     events = run.prepared.events
     for member, fold, numbers in zip(run.classifier.members, folds, found["members"], strict=True):
         rows = np.flatnonzero(events.split == TEST if fold is None else events.fold == fold)
-        alone = compute_metrics(
-            member.scores(events.features[rows]), events.class_index[rows], events.weight[rows]
+        scores, label, weight = (
+            member.scores(events.features[rows]),
+            events.class_index[rows],
+            events.weight[rows],
         )
+        balanced = weight * run.prepared.weighed.class_weights[label]
         assert numbers["fold"] == fold
-        assert numbers["loss"] == pytest.approx(alone.loss, rel=1e-6)
-        assert numbers["auc"]["sig"] == pytest.approx(alone.auc[1], rel=1e-6)
+        assert numbers["loss"] == pytest.approx(compute_metrics(scores, label, balanced).loss, rel=1e-6)
+        assert numbers["auc"]["sig"] == pytest.approx(compute_metrics(scores, label, weight).auc[1], rel=1e-6)
     assert (found["spreads"][0]["gain"] is None) == (seeds == 1)
     assert (found["p_value"] is None) == (split == {})
     if split and seeds == 2:

@@ -71,7 +71,7 @@ class BackgroundRatio:
     interval: Interval | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SignalComparison:
     """How well a baseline separates signal and background, with the physics weights.
 
@@ -145,7 +145,7 @@ class ScoredBaseline:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BaselineNumbers:
     """The numbers of a baseline on the test events, and their differences from the network.
 
