@@ -455,3 +455,8 @@ def test_decorrelation_names_spectators_and_classes(old: str, new: str, where: s
     (problem,) = problems_of(DECORRELATED.replace(f": {old}", f": {new}"))
     assert problem.where == f"training.decorrelate.{where}"
     assert part in problem.message
+
+
+def test_a_spectator_whose_name_is_no_text_is_reported_by_its_place() -> None:
+    broken = DECORRELATED.replace("spectators: [mass, {name: visible", "spectators: [mass, {name: [visible]")
+    assert [problem.where for problem in problems_of(broken)] == ["spectators[1].name"]

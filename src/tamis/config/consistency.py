@@ -225,8 +225,9 @@ def _check_visible_spectators(values: Mapping[str, object], names: _NamesWithPat
     for path, section in _sections(values, "features"):
         feature_of_tree.setdefault(_parse_or_none(_column_text(path, section)[1]), section.get("name"))
     text_of_spectator = {
-        section.get("name"): _column_text(path, section)[1]
+        name: _column_text(path, section)[1]
         for path, section in _sections(values, "spectators")
+        if isinstance(name := section.get("name"), str)  # the validation of the section reports any other
     }
     for path, name in names:
         tree = _parse_or_none(text_of_spectator.get(name))
