@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-import scipy.stats  # noqa: F401 - it makes generators when it is imported, which are none of a run
+import scipy.stats  # noqa: F401 - its import makes generators, which do not belong to a run
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -16,10 +16,12 @@ from tamis.config import (
     Periodic,
     PiecewiseLinear,
     Quantized,
+    Scaling,
     Sparse,
     dump_config,
     parse_config,
 )
+from tamis.config.layers import resolve_embedding
 from tamis.errors import ConfigurationError
 
 INPUT = "input: {bits: 10, integer: 4}"
@@ -55,6 +57,23 @@ def test_embeddings_are_told_by_their_type(minimal: str) -> None:
     assert found == PiecewiseLinear(bins=4)
     gains = network_of(minimal, "gains: {learning_rate_factor: 3}").gains
     assert gains == Gains(learning_rate_factor=3)
+
+
+@pytest.mark.parametrize(
+    ("section", "scaling", "expected"),
+    [
+        (Network(), "robust", Periodic()),
+        (Network(), "none", None),
+        (Network(gains=None), "robust", None),
+        (Network(layers=(Dense(nodes=128, dropout="auto"),)), "robust", None),
+        (Network(embedding=None), "robust", None),
+        (Network(embedding=PiecewiseLinear(), gains=None), "none", PiecewiseLinear()),
+    ],
+)
+def test_only_the_default_network_has_an_embedding_without_asking(
+    section: Network, scaling: Scaling, expected: Periodic | PiecewiseLinear | None
+) -> None:
+    assert resolve_embedding(section, scaling) == expected
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,14 @@ def test_a_failure_leaves_the_run_that_was_there(
     assert [path.name for path in folder.parent.iterdir()] == ["small"]
 
 
+@pytest.mark.parametrize(("scaling", "embedded"), [("robust", True), ("none", False)])
+def test_the_default_network_embeds_scaled_inputs(two_classes: Make, scaling: str, embedded: bool) -> None:
+    changes = {"network": {}, "training": {"epochs": 1}, "preprocessing": {"scaling": scaling}}
+    run = tamis.train(parse_config(two_classes(200, **changes)))
+    (member,) = run.classifier.members
+    assert (member.network.embedding is not None) == embedded
+
+
 def test_problems_of_all_samples_are_reported_together(two_classes: Make) -> None:
     config = two_classes(50)
     config["samples"][0]["files"] = "absent.root"

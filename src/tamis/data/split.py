@@ -78,10 +78,11 @@ def _bits(column: NDArray[np.generic]) -> UInt64:
         return column.astype(np.uint64)
     if column.dtype.kind in "bi":
         return column.astype(np.int64).view(np.uint64)
-    values = column.astype(np.float64) + 0.0  # so that -0.0 and 0.0 are the same
+    values = column.astype(np.float64)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise RowError(f"the value that identifies an event is {values[row]}", row, "expected a number")
+    # both zeros are the same integer
     is_integer = (values == np.floor(values)) & (np.abs(values) < 2.0**53)
     as_integer = np.where(is_integer, values, 0).astype(np.int64).view(np.uint64)
     return np.where(is_integer, as_integer, values.view(np.uint64))
