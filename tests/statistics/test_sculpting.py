@@ -358,6 +358,15 @@ def test_a_cut_that_follows_the_spectator_is_found_and_needs_events_on_both_side
     assert compute_shape_p_value(spectator, spectator < 2, np.ones(2000)) is None
 
 
+@pytest.mark.parametrize("fraction", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("value", [0.0, 1.0, 125.3])
+def test_a_constant_spectator_has_no_p_value_and_no_distance_by_chance(value: float, fraction: float) -> None:
+    rng = generator()
+    spectator, passes, weight = np.full(3000, value), rng.random(3000) < fraction, rng.lognormal(size=3000)
+    assert compute_shape_p_value(spectator, passes, weight) is None
+    assert compute_chance_distance(spectator, passes, weight) == 0
+
+
 @pytest.mark.parametrize(("size", "known"), [(25.0, True), (24.9, False)])
 def test_a_shift_has_a_p_value_from_25_effective_events_in_each_slice(size: float, known: bool) -> None:
     slices = [Slice(0.0, 0.5, 1.0, 0.1, 25.0), Slice(0.5, 1.0, 1.1, 0.1, size)]

@@ -214,7 +214,7 @@ def compute_shape_p_value(
     Satterthwaite, Biometrics Bull. 2 (1946) 110).
 
     Returns:
-        None if no event passes, or all do.
+        None if no event passes, or all do, or the spectator is constant.
 
     >>> values, passes = np.arange(1000.0), np.arange(1000) % 2
     >>> compute_shape_p_value(values, passes, np.ones(1000)) > 0.99
@@ -255,6 +255,8 @@ def _compute_chance_covariance(
     cross = np.outer(weighted_sums, shape)
     matrix = (of_unit.T @ of_unit).toarray() - cross - cross.T + np.outer(shape, shape) * (sums @ sums)
     filled = shape > 0
+    if np.count_nonzero(filled) < 2:  # not different but for rounding
+        return np.zeros(1), np.zeros((1, 1))
     scale = 1 / np.sqrt(shape[filled])
     difference: Float64 = of_unit.sum(axis=0)[filled] * scale
     return difference, matrix[np.ix_(filled, filled)] * np.outer(scale, scale)

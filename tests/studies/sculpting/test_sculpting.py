@@ -203,6 +203,7 @@ def sculpting(
     significance: float,
     p_value: float | None,
     dependence: Dependence | None = DEPENDENCE,
+    shape_p_value: float | None = 0.6,
 ) -> Sculpting:
     return Sculpting(
         "mass",
@@ -213,7 +214,7 @@ def sculpting(
         (100.0,),
         (0.26,),
         (0.31,),
-        (0.6,),
+        (shape_p_value,),
         None,
         None,
         (None,),
@@ -226,13 +227,39 @@ def result_of(*spectators: Sculpting) -> SculptingResult:
 
 def test_a_certain_but_small_shift_is_named() -> None:
     (finding,) = findings(result_of(sculpting("top", 0.21, 6.6, 1e-9), sculpting("qcd", 0.9, 1.5, 0.8)))
-    assert finding.light == "good"
+    assert finding.light == "info"
     assert finding.sentence.startswith("Tested: does mass depend on the signal score")
-    assert "no sign of sculpting" in finding.sentence
-    assert "nothing to do" in finding.sentence
+    assert "no sign of sculpting" not in finding.sentence
+    assert "nothing to do" not in finding.sentence
     assert (
         "the mean of mass in top moves by 0.21 standard deviations, 6.6 times its error." in finding.sentence
     )
+
+
+@pytest.mark.parametrize(
+    ("class_name", "p_value", "light", "weak"),
+    [
+        ("top", 0.01, "info", True),
+        ("top", 0.011, "good", False),
+        ("top", None, "good", False),
+        ("sig", 0.001, "good", True),
+    ],
+)
+def test_a_cut_that_changes_a_shape_certainly_is_a_weak_dependence(
+    class_name: str, p_value: float | None, light: str, weak: bool
+) -> None:
+    result = result_of(sculpting(class_name, 0.1, 1.0, 0.9, shape_p_value=p_value))
+    (finding,) = findings(result)
+    assert finding.light == light
+    assert (f"the shape of mass in {class_name}" in finding.sentence) == weak
+    (table,) = section(result)
+    assert table.rows[0][-1].text == ("weak" if weak else "no sign")
+
+
+def test_the_p_values_of_shapes_are_corrected_for_the_number_of_cuts() -> None:
+    of_cuts = replace(sculpting("top", 0.1, 1.0, 0.9), shape_p_values=(0.006, None, 0.9))
+    assert not of_cuts.is_weak
+    assert replace(of_cuts, shape_p_values=(0.004, None, 0.9)).is_weak
 
 
 @pytest.mark.parametrize(("size", "p_value"), [(0.9, 0.8), (0.9, None), (None, 0.001)])

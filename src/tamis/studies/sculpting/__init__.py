@@ -49,7 +49,8 @@ def section(result: SculptingResult) -> Iterator[Block]:
         "distance for a cut independent of the spectator, and the p-value of a test of independence; there are none if "
         "fewer than "
         f"{FEWEST_EVENTS:g} effective events pass. Sculpted: a distance correlation of at least {LARGE:g}, or "
-        f"a mean that moves by at least {LARGE_SHIFT:g}, with p \N{LESS-THAN OR EQUAL TO} {LEVEL:g}."
+        f"a mean that moves by at least {LARGE_SHIFT:g}, with p \N{LESS-THAN OR EQUAL TO} {LEVEL:g}. Weak: a smaller "
+        "shift of the mean, or a change of a shape, with such a p, that of shapes corrected for the number of cuts."
     )
     if result.decorrelation is not None:
         yield Text(_describe_decorrelation(result.decorrelation))
@@ -62,7 +63,7 @@ def _describe_decorrelation(decorrelation: Decorrelation) -> str:
         f"The training decorrelated the signal score from {_join(decorrelation.spectators, 'and')} in "
         f"{_join(decorrelation.classes, 'and')} ({measure[decorrelation.method]}, strength "
         f"{decorrelation.strength:g}). For the dependence without it, train a second run with "
-        "--set training.decorrelate=null, and compare both with `tamis compare`."
+        "--set training.decorrelate=null, and compare both with tamis compare."
     )
 
 
@@ -99,6 +100,8 @@ def _shift_cell(shift: Shift | None) -> Cell:
 def _result_cell(sculpting: Sculpting) -> Cell:
     if sculpting.warning:
         return Cell("sculpted", light="look")
+    if sculpting.is_weak:
+        return Cell("weak", light="info")
     return Cell("no sign", light="good") if sculpting.is_known else Cell("too few events", light="info")
 
 
@@ -149,13 +152,23 @@ def findings(result: SculptingResult) -> Iterator[Finding]:
     elif len(unknown) == len(result.spectators):
         yield Finding("info", "Sculpting", f"{tested} Result: too few events to test it.")
     else:
-        yield Finding(
-            "good",
-            "Sculpting",
-            f"{tested} Result: no sign of sculpting. In every class the distance correlation is below {LARGE:g}, and "
-            f"the mean moves by less than {LARGE_SHIFT:g} standard deviations between slices of the score, or larger "
-            f"values can be chance (p > {LEVEL:g}).{_small_shift(result)}{untested} There is nothing to do.",
-        )
+        yield _build_finding_without_warning(result, tested, untested)
+
+
+def _build_finding_without_warning(result: SculptingResult, tested: str, untested: str) -> Finding:
+    weak = [sculpting for sculpting in result.spectators if sculpting.is_weak]
+    in_background = any(sculpting.class_name not in result.signal for sculpting in weak)
+    advice = "There is nothing to do."
+    if in_background:
+        advice = "Look at these distributions after your cut: does your background model allow such a change?"
+    return Finding(
+        "info" if in_background else "good",
+        "Sculpting",
+        f"{tested} Result: {'no strong' if weak else 'no sign of'} sculpting. In every class the distance correlation "
+        f"is below {LARGE:g}, and the mean moves by less than {LARGE_SHIFT:g} standard deviations between slices of "
+        f"the score, or larger values can be chance (p > {LEVEL:g}).{_small_shift(result)}{_changed_shapes(weak)}"
+        f"{untested} {advice}",
+    )
 
 
 def _describe_dependence(name: str, sculpted: Sequence[Sculpting], signal: Sequence[str]) -> str:
@@ -187,6 +200,14 @@ def _small_shift(result: SculptingResult) -> str:
         f" There is a small but significant dependence: the mean of {where} moves by {significant(size, 2)} standard "
         f"deviations, {significant(significance, 2)} times its error."
     )
+
+
+def _changed_shapes(weak: Sequence[Sculpting]) -> str:
+    """Name the distributions that a cut changes significantly."""
+    names = [
+        f"{sculpting.spectator} in {sculpting.class_name}" for sculpting in weak if sculpting.changes_shape
+    ]
+    return f" A cut changes the shape of {_join(names, 'and')} a little, but significantly." if names else ""
 
 
 def figure_data(result: SculptingResult, labels: Labels) -> Iterator[FigureData]:

@@ -40,7 +40,8 @@ class ClassSculpting(Keys):
         "what these distances would be for cuts that are independent of the spectator"
     )
     shape_p_values: tuple[float | None, ...] = key(
-        "p-value of the test that the cut is independent of the spectator; null like `shapes`, or if all events pass"
+        "p-value of the test that the cut is independent of the spectator; null like `shapes`, if all events "
+        "pass, or if the spectator is constant"
     )
     histograms: SpectatorHistograms | None = key("the shapes")
     warning: str | None = key("a sentence if the cuts sculpt the spectator")

@@ -28,6 +28,7 @@ from tamis.statistics.histogram import (
 from tamis.statistics.roc import compute_roc_curve, compute_working_points
 from tamis.statistics.sculpting import (
     BINS,
+    LEVEL,
     Dependence,
     Shift,
     Slice,
@@ -63,7 +64,7 @@ class Sculpting:
             pass.
         shapes_by_chance: what these distances would be for cuts that are independent of the spectator.
         shape_p_values: for each cut the p-value of the test that it is independent of the spectator; None if fewer than
-            20 effective events pass, or if all do.
+            20 effective events pass, if all do, or if the spectator is constant.
         binning: of the histograms; None if no event of the class has a value.
         before: distribution of all events; None if the weights have no positive sum.
         after: distribution after each cut; None if nothing passes.
@@ -97,6 +98,19 @@ class Sculpting:
         if not reasons:
             return ""
         return f"{self.spectator} of {self.class_name} depends on the score: {'; '.join(reasons)}."
+
+    @property
+    def changes_shape(self) -> bool:
+        """Return whether a cut changes the shape significantly, corrected for the number of cuts (Bonferroni)."""
+        p_values = [p for p in self.shape_p_values if p is not None]
+        return bool(p_values) and min(p_values) * len(p_values) <= LEVEL
+
+    @property
+    def is_weak(self) -> bool:
+        """Return whether there is a significant dependence that is too small for a warning."""
+        shift = self.shift
+        moves = shift is not None and shift.size is not None and shift.is_significant
+        return not self.warning and (self.changes_shape or moves)
 
     @property
     def is_known(self) -> bool:
